@@ -1,0 +1,1 @@
+//! The pool policies of RFC 5356: which pool element is chosen next.
