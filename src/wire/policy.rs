@@ -1,0 +1,229 @@
+//! Policies: how the elements of a pool share its work, and what each element contributes to the
+//! decision (RFC 5354 §3.8, RFC 5356).
+
+use bytes::Bytes;
+
+use super::error::{DecodeError, EncodeError};
+use super::reader::Tlv;
+use super::writer::Writer;
+use super::{ParameterType, PolicyType};
+
+/// The policy parameter of a pool element: the policy, and the element's values for it.
+///
+/// The layout of each standard policy's values belongs to the policy's number, so the variants are
+/// fixed and can be written as literals. Weights, priorities and loads take any value; a load of
+/// `0xffff_ffff` is 100 %.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+#[cfg_attr(feature = "arbitrary", arbitrary(bound = "B: From<alloc::vec::Vec<u8>>"))]
+#[non_exhaustive]
+pub enum Policy<B = Bytes> {
+    /// Each in turn (RFC 5356 §4.1).
+    RoundRobin,
+    /// Each in turn, as often as its weight says (RFC 5356 §4.2).
+    WeightedRoundRobin {
+        /// The element's capacity in relation to the others'; 0 is none.
+        weight: u32,
+    },
+    /// Any, with the same probability (RFC 5356 §4.3).
+    Random,
+    /// Any, with a probability in proportion to its weight (RFC 5356 §4.4).
+    WeightedRandom {
+        /// The element's capacity in relation to the others'; 0 is none.
+        weight: u32,
+    },
+    /// The one with the highest priority (RFC 5356 §4.5).
+    Priority {
+        /// Larger is more important.
+        priority: u32,
+    },
+    /// The one with the least load (RFC 5356 §5.1).
+    LeastUsed {
+        /// How much of the element is in use.
+        load: u32,
+    },
+    /// The one with the least load, where each choice adds to it (RFC 5356 §5.2).
+    LeastUsedDegradation {
+        /// How much of the element is in use.
+        load: u32,
+        /// How much more it is by each choice.
+        degradation: u32,
+    },
+    /// The one with the least load after one more choice (RFC 5356 §5.3).
+    PriorityLeastUsed {
+        /// How much of the element is in use.
+        load: u32,
+        /// How much more it is by one choice.
+        degradation: u32,
+    },
+    /// Any, with a probability in proportion to what is free (RFC 5356 §5.4).
+    RandomizedLeastUsed {
+        /// How much of the element is in use.
+        load: u32,
+    },
+    /// A policy that the standard does not lay out: a private one, or a reserved number.
+    Other {
+        /// Its number; not that of a standard policy.
+        #[cfg_attr(feature = "arbitrary", arbitrary(with = arbitrary_private))]
+        policy: PolicyType,
+        /// Its values as received.
+        #[cfg_attr(feature = "arbitrary", arbitrary(with = super::arbitrary_bytes))]
+        values: B,
+    },
+}
+
+/// The policy parameter of a resolution response: which policy the whole pool has (RFC 5352
+/// §2.2.6).
+///
+/// Values mean nothing here, and real registrars send those of the first element; they are kept as
+/// received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+#[cfg_attr(feature = "arbitrary", arbitrary(bound = "B: From<alloc::vec::Vec<u8>>"))]
+#[non_exhaustive]
+pub struct OverallPolicy<B = Bytes> {
+    /// The policy of the pool.
+    pub policy: PolicyType,
+    /// What follows it.
+    #[cfg_attr(feature = "arbitrary", arbitrary(with = super::arbitrary_bytes))]
+    pub values: B,
+}
+
+impl<B> Policy<B> {
+    /// The policy's number.
+    #[must_use]
+    #[inline]
+    pub const fn policy_type(&self) -> PolicyType {
+        match self {
+            Self::RoundRobin => PolicyType::ROUND_ROBIN,
+            Self::WeightedRoundRobin { .. } => PolicyType::WEIGHTED_ROUND_ROBIN,
+            Self::Random => PolicyType::RANDOM,
+            Self::WeightedRandom { .. } => PolicyType::WEIGHTED_RANDOM,
+            Self::Priority { .. } => PolicyType::PRIORITY,
+            Self::LeastUsed { .. } => PolicyType::LEAST_USED,
+            Self::LeastUsedDegradation { .. } => PolicyType::LEAST_USED_DEGRADATION,
+            Self::PriorityLeastUsed { .. } => PolicyType::PRIORITY_LEAST_USED,
+            Self::RandomizedLeastUsed { .. } => PolicyType::RANDOMIZED_LEAST_USED,
+            Self::Other { policy, .. } => *policy,
+        }
+    }
+}
+
+impl<'a> Policy<&'a [u8]> {
+    #[inline]
+    pub(super) fn parse(tlv: Tlv<'a>) -> Result<Self, DecodeError> {
+        let mut value = tlv.value();
+        let policy = match PolicyType::new(value.u32()?) {
+            PolicyType::ROUND_ROBIN => Self::RoundRobin,
+            PolicyType::WEIGHTED_ROUND_ROBIN => Self::WeightedRoundRobin { weight: value.u32()? },
+            PolicyType::RANDOM => Self::Random,
+            PolicyType::WEIGHTED_RANDOM => Self::WeightedRandom { weight: value.u32()? },
+            PolicyType::PRIORITY => Self::Priority { priority: value.u32()? },
+            PolicyType::LEAST_USED => Self::LeastUsed { load: value.u32()? },
+            PolicyType::LEAST_USED_DEGRADATION => {
+                Self::LeastUsedDegradation { load: value.u32()?, degradation: value.u32()? }
+            }
+            PolicyType::PRIORITY_LEAST_USED => {
+                Self::PriorityLeastUsed { load: value.u32()?, degradation: value.u32()? }
+            }
+            PolicyType::RANDOMIZED_LEAST_USED => Self::RandomizedLeastUsed { load: value.u32()? },
+            policy => return Ok(Self::Other { policy, values: value.rest() }),
+        };
+        value.end()?;
+        Ok(policy)
+    }
+
+    /// The same policy as a value of its own.
+    #[must_use]
+    pub fn to_owned(self) -> Policy {
+        match self {
+            Self::RoundRobin => Policy::RoundRobin,
+            Self::WeightedRoundRobin { weight } => Policy::WeightedRoundRobin { weight },
+            Self::Random => Policy::Random,
+            Self::WeightedRandom { weight } => Policy::WeightedRandom { weight },
+            Self::Priority { priority } => Policy::Priority { priority },
+            Self::LeastUsed { load } => Policy::LeastUsed { load },
+            Self::LeastUsedDegradation { load, degradation } => {
+                Policy::LeastUsedDegradation { load, degradation }
+            }
+            Self::PriorityLeastUsed { load, degradation } => {
+                Policy::PriorityLeastUsed { load, degradation }
+            }
+            Self::RandomizedLeastUsed { load } => Policy::RandomizedLeastUsed { load },
+            Self::Other { policy, values } => {
+                Policy::Other { policy, values: Bytes::copy_from_slice(values) }
+            }
+        }
+    }
+}
+
+impl<B: AsRef<[u8]>> Policy<B> {
+    pub(super) fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        w.parameter(ParameterType::POLICY, |w| {
+            w.u32(self.policy_type().get());
+            match self {
+                Self::RoundRobin | Self::Random => {}
+                Self::WeightedRoundRobin { weight: value }
+                | Self::WeightedRandom { weight: value }
+                | Self::Priority { priority: value }
+                | Self::LeastUsed { load: value }
+                | Self::RandomizedLeastUsed { load: value } => w.u32(*value),
+                Self::LeastUsedDegradation { load, degradation }
+                | Self::PriorityLeastUsed { load, degradation } => {
+                    w.u32(*load);
+                    w.u32(*degradation);
+                }
+                Self::Other { policy, values } => {
+                    if policy.name().is_some() {
+                        let parameter = Some(ParameterType::POLICY);
+                        return Err(EncodeError::Misread { parameter });
+                    }
+                    w.bytes(values.as_ref());
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+impl<B> OverallPolicy<B> {
+    /// The policy with these values; none are needed.
+    pub const fn new(policy: PolicyType, values: B) -> Self {
+        Self { policy, values }
+    }
+}
+
+impl<'a> OverallPolicy<&'a [u8]> {
+    pub(super) fn parse(tlv: Tlv<'a>) -> Result<Self, DecodeError> {
+        let mut value = tlv.value();
+        Ok(Self { policy: PolicyType::new(value.u32()?), values: value.rest() })
+    }
+
+    /// The same policy as a value of its own.
+    #[must_use]
+    pub fn to_owned(self) -> OverallPolicy {
+        OverallPolicy { policy: self.policy, values: Bytes::copy_from_slice(self.values) }
+    }
+}
+
+impl<B: AsRef<[u8]>> OverallPolicy<B> {
+    pub(super) fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        w.parameter(ParameterType::POLICY, |w| {
+            w.u32(self.policy.get());
+            w.bytes(self.values.as_ref());
+            Ok(())
+        })
+    }
+}
+
+/// The overall policy that a pool with such elements has.
+impl From<PolicyType> for OverallPolicy {
+    fn from(policy: PolicyType) -> Self {
+        Self { policy, values: Bytes::new() }
+    }
+}
+
+#[cfg(feature = "arbitrary")]
+fn arbitrary_private(u: &mut arbitrary::Unstructured<'_>) -> arbitrary::Result<PolicyType> {
+    u.arbitrary().map(|number: u32| PolicyType::new(number | 0x8000_0000))
+}

@@ -1,0 +1,179 @@
+//! The one place where lengths and padding of what is sent are computed.
+//!
+//! Padding is written late, in front of what needs the alignment rather than behind what is too
+//! short. Thereby a container's length leaves out the padding of its last parameter, and a
+//! message's length covers it, without any of them counting (RFC 5354 §2, §3).
+
+use alloc::vec::Vec;
+
+use super::error::EncodeError;
+use super::grammar::{Slot, Walk};
+use super::notes::Notes;
+use super::parameter::RawParameter;
+use super::reader::Reader;
+use super::{MessageType, ParameterType};
+
+/// Appends one message, or one parameter that stands alone, to a buffer.
+pub(super) struct Writer<'b> {
+    buf: &'b mut Vec<u8>,
+    start: usize,
+}
+
+impl<'b> Writer<'b> {
+    /// Appends a message, whose value is what `fill` writes; on an error the buffer is as it was.
+    #[inline]
+    pub(super) fn message(
+        buf: &'b mut Vec<u8>,
+        message_type: MessageType,
+        flags: u8,
+        fill: impl FnOnce(&mut Self) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        Self::whole(buf, |w| {
+            let start = w.start;
+            w.bytes(&[message_type.get(), flags, 0, 0]);
+            fill(w)?;
+            w.pad();
+            w.close(start, None)
+        })
+    }
+
+    /// Appends what `fill` writes and pads it; on an error the buffer is as it was.
+    #[inline]
+    pub(super) fn whole(
+        buf: &'b mut Vec<u8>,
+        fill: impl FnOnce(&mut Self) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        let start = buf.len();
+        let mut writer = Self { buf, start };
+        let written = fill(&mut writer);
+        match written {
+            Ok(()) => writer.pad(),
+            Err(_) => writer.buf.truncate(start),
+        }
+        written
+    }
+
+    /// A parameter, whose value is what `fill` writes.
+    #[inline]
+    pub(super) fn parameter(
+        &mut self,
+        parameter: ParameterType,
+        fill: impl FnOnce(&mut Self) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        self.tlv(parameter.get(), parameter, fill)
+    }
+
+    /// A parameter whose value is these bytes.
+    #[inline]
+    pub(super) fn value(
+        &mut self,
+        parameter: ParameterType,
+        value: &[u8],
+    ) -> Result<(), EncodeError> {
+        self.parameter(parameter, |w| {
+            w.bytes(value);
+            Ok(())
+        })
+    }
+
+    /// A header with `code` and what `fill` writes; `within` is the parameter to name if it gets
+    /// too long.
+    #[inline]
+    pub(super) fn tlv(
+        &mut self,
+        code: u16,
+        within: ParameterType,
+        fill: impl FnOnce(&mut Self) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        self.pad();
+        let start = self.buf.len();
+        let [c0, c1] = code.to_be_bytes();
+        self.bytes(&[c0, c1, 0, 0]);
+        fill(self)?;
+        self.close(start, Some(within))
+    }
+
+    /// The parameters of a container that has these slots: first what `fill` writes, then the extra
+    /// ones. Refused if a reader would not tell the two apart again.
+    pub(super) fn parameters(
+        &mut self,
+        within: Option<ParameterType>,
+        slots: &'static [Slot],
+        extra: &[RawParameter],
+        fill: impl FnOnce(&mut Self) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        let start = self.buf.len();
+        fill(self)?;
+        for raw in extra {
+            raw.write(self)?;
+        }
+        let written = self.buf.get(start..).unwrap_or_default();
+        let mut walk = Walk::new(Reader::new(written), slots);
+        let mut notes = Notes::default();
+        let all_placed = loop {
+            match walk.next(&mut notes) {
+                Ok(Some(_)) => {}
+                Ok(None) => break true,
+                Err(_) => break false,
+            }
+        };
+        let passed_over = notes.skipped.saturating_add(notes.unexpected);
+        if all_placed && passed_over == extra.len() {
+            Ok(())
+        } else {
+            Err(EncodeError::Misread { parameter: within })
+        }
+    }
+
+    /// Writes what `fill` writes if the message keeps within its bounds by it; otherwise nothing.
+    pub(super) fn attempt(
+        &mut self,
+        fill: impl FnOnce(&mut Self) -> Result<(), EncodeError>,
+    ) -> Result<(), EncodeError> {
+        const LONGEST: usize = u16::MAX as usize & !3;
+        let mark = self.buf.len();
+        let written = fill(self).and_then(|()| match self.buf.len().wrapping_sub(self.start) {
+            ..=LONGEST => Ok(()),
+            length => Err(EncodeError::TooLong { parameter: None, length }),
+        });
+        if written.is_err() {
+            self.buf.truncate(mark);
+        }
+        written
+    }
+
+    #[inline]
+    pub(super) fn u16(&mut self, value: u16) {
+        self.bytes(&value.to_be_bytes());
+    }
+
+    #[inline]
+    pub(super) fn u32(&mut self, value: u32) {
+        self.bytes(&value.to_be_bytes());
+    }
+
+    #[inline]
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.buf.extend_from_slice(bytes);
+    }
+
+    #[inline]
+    fn pad(&mut self) {
+        const ZEROS: [u8; 3] = [0; 3];
+        let missing = self.start.wrapping_sub(self.buf.len()) & 3;
+        self.bytes(ZEROS.get(..missing).unwrap_or_default());
+    }
+
+    /// Puts the length into the header at `start`.
+    #[inline]
+    fn close(&mut self, start: usize, parameter: Option<ParameterType>) -> Result<(), EncodeError> {
+        let written = self.buf.get_mut(start..).unwrap_or_default();
+        let length = written.len();
+        let too_long = EncodeError::TooLong { parameter, length };
+        let length = u16::try_from(length).map_err(|_| too_long)?;
+        if let Some(field) = written.get_mut(2..4) {
+            field.copy_from_slice(&length.to_be_bytes());
+        }
+        Ok(())
+    }
+}
