@@ -1,0 +1,171 @@
+//! Each policy against a slow and obvious model of it, or against the statistics that it must have.
+
+mod custom;
+mod ranked;
+mod round_robin;
+mod several;
+mod weighted_random;
+mod weighted_round_robin;
+
+use alloc::vec::Vec;
+
+use proptest::prelude::*;
+
+use super::{Member, Policy, Selector};
+use crate::Rng;
+
+const POLICIES: [Policy; 10] = [
+    Policy::RoundRobin,
+    Policy::WeightedRoundRobin,
+    Policy::Random,
+    Policy::WeightedRandom,
+    Policy::Priority,
+    Policy::LeastUsed,
+    Policy::LeastUsedDegradation,
+    Policy::PriorityLeastUsed,
+    Policy::RandomizedLeastUsed,
+    Policy::Listed,
+];
+
+/// Passes nobody over.
+fn all(_: usize) -> bool {
+    false
+}
+
+/// Members 0, 1, 2, … with these values.
+fn members(values: &[u32]) -> Vec<Member> {
+    (0..).zip(values).map(|(id, &value)| Member::new(id, value)).collect()
+}
+
+fn selector(policy: Policy, members: &[Member]) -> Selector {
+    let mut selector = Selector::new();
+    selector.refresh(policy, members);
+    selector
+}
+
+fn picks(selector: &mut Selector, count: usize, skip: impl Fn(usize) -> bool) -> Vec<usize> {
+    let mut rng = Rng::new(0);
+    (0..count).map(|_| selector.pick(&mut rng, &skip).expect("a usable member")).collect()
+}
+
+/// What happens to a selector.
+#[derive(Debug, Clone)]
+enum Step {
+    /// Picks so many times, passing over the positions whose bits are set.
+    Pick(usize, u64),
+    Refresh(Vec<Member>),
+}
+
+/// A story of lists and picks: few identifiers and few values, so that members stay, change, leave and tie.
+fn story(value: impl Strategy<Value = u32> + Clone) -> impl Strategy<Value = Vec<Step>> {
+    let list = (proptest::sample::subsequence((0..10).collect::<Vec<u32>>(), 0..10), any::<bool>())
+        .prop_flat_map(|(ids, shuffle)| {
+            let ids = Just(ids);
+            if shuffle { ids.prop_shuffle().boxed() } else { ids.boxed() }
+        })
+        .prop_flat_map(move |ids| {
+            let values = proptest::collection::vec((value.clone(), 0..4_u32), ids.len());
+            (Just(ids), values)
+        })
+        .prop_map(|(ids, values)| {
+            let member =
+                |(id, (value, degradation))| Member::new(id, value).with_degradation(degradation);
+            ids.into_iter().zip(values).map(member).collect()
+        });
+    let step = prop_oneof![
+        4 => (1..12_usize, prop_oneof![Just(0), any::<u64>()]).prop_map(|(n, skip)| Step::Pick(n, skip)),
+        1 => list.clone().prop_map(Step::Refresh),
+    ];
+    (list, proptest::collection::vec(step, 0..20)).prop_map(|(list, mut steps)| {
+        steps.insert(0, Step::Refresh(list));
+        steps
+    })
+}
+
+/// A policy told plainly.
+trait Model {
+    fn refresh(&mut self, members: &[Member]);
+    fn pick(&mut self, skip: &dyn Fn(usize) -> bool) -> Option<usize>;
+}
+
+/// Lets a selector and a model live through the same story.
+fn compare(policy: Policy, model: &mut dyn Model, story: &[Step]) -> Result<(), TestCaseError> {
+    let mut selector = Selector::new();
+    let mut rng = Rng::new(0);
+    let mut list: &[Member] = &[];
+    for step in story {
+        match step {
+            Step::Refresh(members) => {
+                list = members;
+                selector.refresh(policy, members);
+                model.refresh(members);
+                prop_assert_eq!(selector.len(), members.len());
+            }
+            Step::Pick(count, mask) => {
+                let skip = |at: usize| {
+                    assert!(at < list.len(), "asked about a position outside the list");
+                    mask >> at & 1 == 1
+                };
+                for _ in 0..*count {
+                    let picked = selector.pick(&mut rng, skip);
+                    prop_assert_eq!(picked, model.pick(&skip), "{:?}", step);
+                    prop_assert!(picked.is_none_or(|at| !skip(at)));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_to_choose_from_is_none() {
+    for policy in POLICIES {
+        let mut rng = Rng::new(0);
+        assert_eq!(Selector::new().pick(&mut rng, all), None);
+        assert_eq!(selector(policy, &[]).pick(&mut rng, all), None, "{policy:?}");
+        for len in [1, 3, 40, 600] {
+            let mut selector = selector(policy, &members(&alloc::vec![7; len]));
+            assert_eq!(selector.pick(&mut rng, |_| true), None, "{policy:?}");
+            assert!(selector.pick(&mut rng, all).is_some(), "{policy:?}");
+        }
+    }
+}
+
+/// [SELECT-9] Whatever is passed over, a usable member is found where there is one, and only such.
+#[test]
+fn finds_the_one_usable_member() {
+    for policy in POLICIES {
+        for len in [1, 2, 16, 17, 64, 300] {
+            for value in [0, 1, 3, u32::MAX] {
+                let mut selector = selector(policy, &members(&alloc::vec![value; len]));
+                for only in [0, len / 2, len - 1] {
+                    let picked = picks(&mut selector, 3, |at| at != only);
+                    assert_eq!(picked, [only; 3], "{policy:?} {value}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_change_of_policy_starts_afresh() {
+    let list = members(&[1, 1, 1]);
+    let mut selector = selector(Policy::RoundRobin, &list);
+    assert_eq!(picks(&mut selector, 2, all), [0, 1]);
+    selector.refresh(Policy::Listed, &list);
+    assert_eq!(picks(&mut selector, 1, all), [0]);
+    selector.refresh(Policy::LeastUsed, &list);
+    assert_eq!(picks(&mut selector, 1, all), [0]);
+    selector.refresh(Policy::Priority, &list);
+    assert_eq!(picks(&mut selector, 1, all), [0]);
+}
+
+/// Some 8 to 32 bytes a member; the pool has little more than that for everything else.
+#[test]
+fn memory_is_small() {
+    for policy in POLICIES {
+        let list: Vec<_> = (0..1_000).map(|id| Member::new(id, 1_000 + id)).collect();
+        let heap = selector(policy, &list).heap_size();
+        assert!(heap <= 36 * list.len(), "{policy:?} {heap}");
+    }
+}
