@@ -6,12 +6,37 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+mod cache;
+mod channel;
+mod config;
+mod context;
+mod error;
+mod event;
+mod id;
+mod pool;
+mod pool_user;
+mod registrar;
+mod report;
+mod resolver;
 mod rng;
 pub mod selection;
+mod session;
+mod slab;
+mod stats;
 mod time;
+mod timers;
 pub mod wire;
 
+pub use channel::{Action, Authentication, CloseReason, Payload, PeerKind};
+pub use config::{Config, ConfigError, Protocols, Registrar, Security, StaleAnswers};
+pub use error::{CommandError, ResolveError, SendError, SendErrorReason, SessionError};
+pub use event::Event;
+pub use id::{ChannelId, MessageId, PoolId, RequestId, SessionId};
+pub use pool::{ElementRef, Pool};
+pub use pool_user::PoolUser;
 pub use rng::Rng;
+pub use session::{Failover, SendOptions, SessionOptions};
+pub use stats::Stats;
 #[cfg(feature = "std")]
 pub use time::Epoch;
 pub use time::Instant;

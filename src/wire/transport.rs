@@ -165,6 +165,12 @@ impl<'a> TransportRef<'a> {
         Self::parse(Reader::new(bytes).only()?, &mut Notes::muted())
     }
 
+    /// Takes up a transport again that was kept: `encoded` is what [`encoded`](Self::encoded) gave for one of this
+    /// protocol. Other bytes yield nonsense, but no panic.
+    pub(crate) const fn kept(protocol: Protocol, encoded: &'a [u8]) -> Self {
+        Self { protocol, encoded }
+    }
+
     #[inline]
     pub(super) fn parse(tlv: Tlv<'a>, notes: &mut Notes<'a>) -> Result<Self, DecodeError> {
         let Some(protocol) = Protocol::of(tlv.parameter()) else {
@@ -362,6 +368,30 @@ impl Transport {
     #[must_use]
     pub fn opaque(data: impl Into<Bytes>) -> Self {
         Self::Opaque(data.into())
+    }
+
+    /// Which protocol it is.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        match self {
+            Self::Dccp(_) => Protocol::Dccp,
+            Self::Sctp(_) => Protocol::Sctp,
+            Self::Tcp(_) => Protocol::Tcp,
+            Self::Udp(_) => Protocol::Udp,
+            Self::UdpLite(_) => Protocol::UdpLite,
+            Self::Opaque(_) => Protocol::Opaque,
+        }
+    }
+
+    /// Its addresses, each with its port, as the standard library's sockets take them.
+    pub fn socket_addrs(&self) -> impl Iterator<Item = SocketAddr> + use<'_> {
+        let (port, addresses) = match self {
+            Self::Dccp(it) => (it.port, it.address.as_slice()),
+            Self::Sctp(it) => (it.port, it.addresses.as_slice()),
+            Self::Tcp(it) | Self::Udp(it) | Self::UdpLite(it) => (it.port, it.address.as_slice()),
+            Self::Opaque(_) => (0, [].as_slice()),
+        };
+        addresses.iter().map(move |address| SocketAddr::new(*address, port))
     }
 
     pub(super) fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {

@@ -1,0 +1,317 @@
+//! Channels: the associations, connections or datagram paths that the driver keeps for the machine.
+//!
+//! The machine asks for a channel with [`Action::Open`] and names it; the driver answers with
+//! [`handle_opened`](crate::PoolUser::handle_opened) or, whenever the channel ends or never comes up,
+//! [`handle_closed`](crate::PoolUser::handle_closed). Between the two it carries out [`Action::Send`] and hands in what
+//! arrives. [`Action::Close`] is the machine's last word on a channel: the driver need not answer it, and what it still
+//! says about the channel is ignored. Identifiers are not used again while either side may still speak of them.
+//!
+//! Nothing is queued here that a session could still take elsewhere. Control messages wait in a short queue of their
+//! channel; application data stays with its session and is pulled at the moment the driver polls, so that a slow driver
+//! slows the session down instead of swallowing its messages. The actions are bounded for the same reason: they derive
+//! from what the channels are, and a channel that ends before the driver heard of it leaves no trace.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::id::{ChannelId, MessageId, SessionId};
+use crate::slab::Slab;
+use crate::wire::{FramingError, StreamDecoder, Transport};
+use crate::{Instant, Security};
+
+/// The time over which the error reports of one channel are counted.
+const ERROR_WINDOW: Duration = Duration::from_secs(10);
+
+/// What the driver is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Set up a channel, and answer with [`handle_opened`](crate::PoolUser::handle_opened) or
+    /// [`handle_closed`](crate::PoolUser::handle_closed).
+    #[non_exhaustive]
+    Open {
+        /// The name of the new channel.
+        channel: ChannelId,
+        /// What kind of peer is called; registrars listen for control messages only.
+        peer: PeerKind,
+        /// Where the peer listens. An SCTP transport may have several addresses, all of the same peer.
+        to: Transport,
+        /// What the channel must be secured with.
+        security: Security,
+    },
+    /// Send one message on an open channel.
+    #[non_exhaustive]
+    Send {
+        /// The channel.
+        channel: ChannelId,
+        /// The message.
+        payload: Payload,
+    },
+    /// End a channel after what was sent on it; an attempt to set it up is given up. Expects no answer.
+    #[non_exhaustive]
+    Close {
+        /// The channel, whose name is not used again.
+        channel: ChannelId,
+    },
+}
+
+/// The role of the peer at the other end of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum PeerKind {
+    /// A pool registrar (ENRP server).
+    Registrar,
+    /// A pool element.
+    Element,
+}
+
+/// A message to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Payload {
+    /// One ASAP message: over SCTP a user message on stream 0 with payload protocol identifier 11
+    /// ([`ASAP_PPID`](crate::wire::ASAP_PPID)), over a byte stream the bytes as they are.
+    Control(Bytes),
+    /// One application message: never with payload protocol identifier 11 (RFC 5352 §5).
+    #[non_exhaustive]
+    Data {
+        /// Names the message, for [`handle_delivered`](crate::PoolUser::handle_delivered).
+        message: MessageId,
+        /// The message.
+        data: Bytes,
+        /// Whether it may overtake others, where the transport can do that.
+        unordered: bool,
+    },
+}
+
+/// Whether the driver knows who is at the other end of a channel (RFC 5352 §9.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Authentication {
+    /// Nobody checked.
+    #[default]
+    None,
+    /// The peer proved that it is who [`Security`] asked for.
+    Verified,
+}
+
+/// Why a channel is no more, or never came up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The peer closed it in good order.
+    Closed,
+    /// It could not be set up, or broke.
+    Failed,
+    /// The peer is not who it should be (RFC 5355 §2.7).
+    Unauthenticated,
+}
+
+/// Who in the machine uses a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChannelUser {
+    Registrar,
+    Session(SessionId),
+}
+
+/// All channels, and the actions that follow from them.
+#[derive(Debug)]
+pub(crate) struct Channels {
+    slab: Slab<Channel>,
+    /// Channels with something for the driver, each listed once.
+    ready: VecDeque<ChannelId>,
+    /// Channels that the driver heard of and is to close.
+    closing: VecDeque<ChannelId>,
+}
+
+#[derive(Debug)]
+struct Channel {
+    user: ChannelUser,
+    phase: Phase,
+    in_ready: bool,
+    control: VecDeque<Bytes>,
+    stream: Option<Box<StreamDecoder>>,
+    error_reports: (Instant, u32),
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// The driver has not heard of it.
+    Wanted(Box<(Transport, Security)>),
+    Opening,
+    Open,
+}
+
+impl Channels {
+    pub(crate) const fn new() -> Self {
+        Self { slab: Slab::new(), ready: VecDeque::new(), closing: VecDeque::new() }
+    }
+
+    pub(crate) fn open(
+        &mut self,
+        user: ChannelUser,
+        to: Transport,
+        security: Security,
+    ) -> ChannelId {
+        let channel = ChannelId(self.slab.insert(Channel {
+            user,
+            phase: Phase::Wanted(Box::new((to, security))),
+            in_ready: true,
+            control: VecDeque::new(),
+            stream: None,
+            error_reports: (Instant::EPOCH, 0),
+        }));
+        self.ready.push_back(channel);
+        channel
+    }
+
+    /// The machine's word that it is done with a channel.
+    pub(crate) fn close(&mut self, channel: ChannelId) {
+        let Some(gone) = self.slab.remove(channel.0) else { return };
+        match gone.phase {
+            Phase::Wanted(_) => self.sweep(),
+            Phase::Opening | Phase::Open => self.closing.push_back(channel),
+        }
+    }
+
+    /// Keeps the list of ready channels in proportion to the channels there are, also for a driver that never polls.
+    fn sweep(&mut self) {
+        if self.ready.len() > 2 * self.slab.len() + 16 {
+            self.ready.retain(|channel| self.slab.get(channel.0).is_some());
+        }
+    }
+
+    /// The driver's word that a channel is up; its user, or `None` where the word makes no sense.
+    pub(crate) fn opened(&mut self, channel: ChannelId) -> Option<ChannelUser> {
+        let found = self.slab.get_mut(channel.0)?;
+        if !matches!(found.phase, Phase::Opening) {
+            return None;
+        }
+        found.phase = Phase::Open;
+        let user = found.user;
+        self.touch(channel);
+        Some(user)
+    }
+
+    /// The driver's word that a channel is no more; whose it was.
+    pub(crate) fn closed(&mut self, channel: ChannelId) -> Option<ChannelUser> {
+        if matches!(self.slab.get(channel.0)?.phase, Phase::Wanted(_)) {
+            return None;
+        }
+        self.slab.remove(channel.0).map(|gone| gone.user)
+    }
+
+    /// Who uses a channel that is up.
+    pub(crate) fn user(&self, channel: ChannelId) -> Option<ChannelUser> {
+        self.slab.get(channel.0).filter(|c| matches!(c.phase, Phase::Open)).map(|c| c.user)
+    }
+
+    /// Queues a control message; what was queued while the channel is set up goes out once it is up.
+    ///
+    /// Says whether there was room.
+    pub(crate) fn send_control(
+        &mut self,
+        channel: ChannelId,
+        message: Bytes,
+        limit: usize,
+    ) -> bool {
+        let Some(found) = self.slab.get_mut(channel.0) else { return false };
+        if found.control.len() >= limit {
+            return false;
+        }
+        found.control.push_back(message);
+        self.touch(channel);
+        true
+    }
+
+    /// Lets the next poll ask the user of `channel` for data.
+    pub(crate) fn touch(&mut self, channel: ChannelId) {
+        if let Some(found) = self.slab.get_mut(channel.0) {
+            if !core::mem::replace(&mut found.in_ready, true) {
+                self.ready.push_back(channel);
+            }
+        }
+    }
+
+    /// Whether one more ASAP_ERROR may answer this channel (TLV-8).
+    pub(crate) fn may_report_error(
+        &mut self,
+        now: Instant,
+        channel: ChannelId,
+        limit: u32,
+    ) -> bool {
+        let Some(found) = self.slab.get_mut(channel.0) else { return false };
+        let (since, count) = &mut found.error_reports;
+        if *count == 0 || now.since(*since) >= ERROR_WINDOW {
+            (*since, *count) = (now, 0);
+        }
+        *count = count.saturating_add(1);
+        *count <= limit
+    }
+
+    /// The next message of a byte stream, cut from `input` (TLV-21).
+    ///
+    /// # Errors
+    /// The stream lost its framing and is not to be trusted further.
+    pub(crate) fn next_in_stream(
+        &mut self,
+        channel: ChannelId,
+        max_len: usize,
+        input: &mut &[u8],
+    ) -> Result<Option<Bytes>, FramingError> {
+        let Some(found) = self.slab.get_mut(channel.0) else { return Ok(None) };
+        let stream = found.stream.get_or_insert_with(|| Box::new(StreamDecoder::new(max_len)));
+        Ok(stream.next(input)?.map(Bytes::copy_from_slice))
+    }
+
+    /// What the driver is to do next; `pull` takes the next message out of a session.
+    pub(crate) fn poll(
+        &mut self,
+        mut pull: impl FnMut(SessionId) -> Option<Payload>,
+    ) -> Option<Action> {
+        if let Some(channel) = self.closing.pop_front() {
+            return Some(Action::Close { channel });
+        }
+        while let Some(channel) = self.ready.pop_front() {
+            let Some(found) = self.slab.get_mut(channel.0) else { continue };
+            found.in_ready = false;
+            match core::mem::replace(&mut found.phase, Phase::Opening) {
+                Phase::Wanted(to) => {
+                    let (to, security) = *to;
+                    let peer = match found.user {
+                        ChannelUser::Registrar => PeerKind::Registrar,
+                        ChannelUser::Session(_) => PeerKind::Element,
+                    };
+                    return Some(Action::Open { channel, peer, to, security });
+                }
+                Phase::Opening => {}
+                Phase::Open => {
+                    found.phase = Phase::Open;
+                    let control = found.control.pop_front().map(Payload::Control);
+                    let payload = control.or_else(|| match found.user {
+                        ChannelUser::Registrar => None,
+                        ChannelUser::Session(session) => pull(session),
+                    });
+                    if let Some(payload) = payload {
+                        self.touch(channel);
+                        return Some(Action::Send { channel, payload });
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether control messages still wait on `channel`.
+    pub(crate) fn has_control(&self, channel: ChannelId) -> bool {
+        self.slab.get(channel.0).is_some_and(|found| !found.control.is_empty())
+    }
+
+    /// How many channels are being set up or are up.
+    pub(crate) fn len(&self) -> usize {
+        self.slab.len()
+    }
+}

@@ -1,0 +1,38 @@
+//! What every machine may use: the configuration, the way to the driver, the way to the application, the generator
+//! and the counters.
+
+use bytes::Bytes;
+
+use crate::channel::Channels;
+use crate::event::Events;
+use crate::id::ChannelId;
+use crate::{Config, Rng, Stats};
+
+/// Handed to every call of a machine.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) rng: Rng,
+    pub(crate) stats: Stats,
+    pub(crate) channels: Channels,
+    pub(crate) events: Events,
+}
+
+impl Context {
+    pub(crate) fn new(config: Config, seed: u64) -> Self {
+        Self {
+            config,
+            rng: Rng::new(seed),
+            stats: Stats::default(),
+            channels: Channels::new(),
+            events: Events::new(),
+        }
+    }
+
+    /// Queues a control message on a channel, within the bound for a driver that does not poll.
+    pub(crate) fn send_control(&mut self, channel: ChannelId, message: Bytes) {
+        if !self.channels.send_control(channel, message, self.config.max_waiting_control) {
+            self.stats.control_dropped += 1;
+        }
+    }
+}

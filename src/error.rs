@@ -1,0 +1,132 @@
+//! What can go wrong: a caller's mistake, a resolution that failed, a session that ended.
+//!
+//! Peers cause none of the `Err`s that a command returns; what they do wrong is counted in
+//! [`Stats`](crate::Stats) and reaches the application, if at all, as an [`Event`](crate::Event).
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::wire::CauseCode;
+
+/// Why a command was refused. Nothing has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// A pool handle has at least one byte.
+    #[error("the pool handle is empty")]
+    EmptyHandle,
+    /// The pool handle is longer than `max_handle_len`.
+    #[error("the pool handle has {len} bytes and may have {max}")]
+    HandleTooLong {
+        /// Its length.
+        len: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// `max_requests` resolutions are under way or not yet read.
+    #[error("too many resolutions are under way")]
+    TooManyRequests,
+    /// `max_sessions` sessions exist.
+    #[error("too many sessions exist")]
+    TooManySessions,
+    /// There is no such request, or it has ended.
+    #[error("no such request")]
+    UnknownRequest,
+    /// There is no such pool in the cache, or it was replaced.
+    #[error("no such pool")]
+    UnknownPool,
+    /// The pool has no such element.
+    #[error("no such element in the pool")]
+    UnknownElement,
+    /// No element is left to choose: all are excluded or use transports that the driver does not speak.
+    #[error("no element of the pool is left to choose")]
+    NoElementLeft,
+    /// The element was never selected, so that its failure is hearsay and is not reported (RFC 5352 §3.5).
+    #[error("the element was never used")]
+    NeverUsed,
+    /// There is no such session, or it has ended.
+    #[error("no such session")]
+    UnknownSession,
+    /// The session has no element at the moment.
+    #[error("the session is not connected")]
+    NotConnected,
+    /// The session is closing or over.
+    #[error("the session is closing")]
+    Closing,
+    /// A registrar cannot be reached there: not SCTP or TCP, without address, or not spoken by the driver.
+    #[error("no registrar can be reached on this transport")]
+    UnusableTransport,
+    /// The whole machine is shutting down.
+    #[error("the pool user is shutting down")]
+    ShuttingDown,
+}
+
+/// Why a message was not taken into a session's queue; it is given back.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{reason}")]
+#[non_exhaustive]
+pub struct SendError {
+    /// Why.
+    pub reason: SendErrorReason,
+    /// The message.
+    pub data: Bytes,
+}
+
+/// Why a message was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SendErrorReason {
+    /// There is no such session, or it has ended.
+    #[error("no such session")]
+    UnknownSession,
+    /// The session is closing or over.
+    #[error("the session is closing")]
+    Closing,
+    /// The queue holds `max_queued_messages` or would hold more than `max_queued_bytes`.
+    #[error("the session's queue is full")]
+    QueueFull,
+}
+
+/// Why a pool handle could not be resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// The registrar knows no such pool (RFC 5354 §3.12.11).
+    #[error("no such pool")]
+    UnknownPoolHandle,
+    /// The registrar refused for other reasons.
+    #[error("the registrar refused: {0:?}")]
+    Rejected(Vec<CauseCode>),
+    /// No registrar is known: none is configured, and none announced itself in time.
+    #[error("no registrar is known")]
+    NoRegistrarKnown,
+    /// No known registrar could be reached.
+    #[error("no registrar could be reached")]
+    NoRegistrarReachable,
+    /// The pool user was shut down before there was an answer.
+    #[error("the pool user was shut down")]
+    ShutDown,
+    /// A registrar was reached and gave no answer that could be used.
+    #[error("no registrar answered")]
+    NotAnswered,
+}
+
+/// Why a session ended by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The pool could not be resolved.
+    #[error("the pool could not be resolved: {0}")]
+    Unresolved(#[from] ResolveError),
+    /// The pool has no element that the driver can speak to.
+    #[error("no element of the pool can be used")]
+    NoUsableElement,
+    /// As many elements as `max_attempts` allows were tried and failed.
+    #[error("all elements tried have failed")]
+    AllElementsFailed,
+    /// No element could be reached within `session_deadline`.
+    #[error("no element could be reached in time")]
+    DeadlineReached,
+}

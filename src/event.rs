@@ -1,0 +1,221 @@
+//! What the application is told, and how it stays bounded.
+//!
+//! Three kinds of events share one queue. *Answers* (a resolution ended, a session ended, a message came back) belong to
+//! something that the application started, which counts against its limit until the answer has been read. *Received
+//! data* is bounded in bytes; what exceeds the bound is dropped and counted, and the session's next event says so.
+//! *States* (the home registrar, the element of a session) are not queued at all: the queue holds a note that there is
+//! something to tell, and the event is made from the state at the time it is read, so that an application that reads
+//! seldom hears where things stand rather than all that happened.
+
+use alloc::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::channel::Authentication;
+use crate::error::{ResolveError, SessionError};
+use crate::id::{MessageId, PoolId, RequestId, SessionId};
+use crate::wire::{PeIdentifier, PoolHandle, Transport};
+
+/// What the application is told by [`PoolUser::poll_event`](crate::PoolUser::poll_event).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A home registrar was found.
+    #[non_exhaustive]
+    RegistrarFound {
+        /// Where it listens.
+        transport: Transport,
+        /// Whether the driver knows who it is.
+        authentication: Authentication,
+    },
+    /// The home registrar was lost and another one is looked for.
+    RegistrarLost,
+    /// A registrar is needed and none is known; requests wait for an announce.
+    NoRegistrarKnown,
+
+    /// A pool handle was resolved.
+    #[non_exhaustive]
+    Resolved {
+        /// The request.
+        request: RequestId,
+        /// The pool, to select from.
+        pool: PoolId,
+        /// Whether the pool is older than `stale_cache_value` (RFC 5352 §3.3 C3).
+        stale: bool,
+        /// Whether the registrar that listed it was authenticated (RFC 5352 §9.3).
+        authentication: Authentication,
+    },
+    /// A pool handle could not be resolved.
+    #[non_exhaustive]
+    ResolutionFailed {
+        /// The request.
+        request: RequestId,
+        /// The pool handle.
+        handle: PoolHandle,
+        /// Why.
+        error: ResolveError,
+    },
+
+    /// A session has its first element.
+    #[non_exhaustive]
+    Connected {
+        /// The session.
+        session: SessionId,
+        /// The element.
+        element: PeIdentifier,
+    },
+    /// A session lost its element and looks for another one.
+    #[non_exhaustive]
+    ElementLost {
+        /// The session.
+        session: SessionId,
+        /// The element.
+        element: PeIdentifier,
+    },
+    /// A session goes on at another element. No data has gone there yet (RFC 5355 §2.9); it goes once this event
+    /// has been read, or, where the session was opened to hold, after
+    /// [`resume`](crate::PoolUser::resume).
+    #[non_exhaustive]
+    FailedOver {
+        /// The session.
+        session: SessionId,
+        /// The element that the application last heard of.
+        from: PeIdentifier,
+        /// The new element; the same as `from` where only that one was left.
+        to: PeIdentifier,
+        /// Whether a cookie was sent ahead, so that the element can restore the session's state.
+        cookie_echoed: bool,
+    },
+    /// Data arrived.
+    #[non_exhaustive]
+    Received {
+        /// The session.
+        session: SessionId,
+        /// The element that sent it.
+        element: PeIdentifier,
+        /// One message, or with a byte stream what arrived of it.
+        data: Bytes,
+    },
+    /// Received data of a session was dropped because the application left too much unread.
+    #[non_exhaustive]
+    Dropped {
+        /// The session.
+        session: SessionId,
+        /// How many messages.
+        messages: u64,
+    },
+    /// A cookie was too long to store; the former one is forgotten too, since it is out of date.
+    #[non_exhaustive]
+    CookieTooLong {
+        /// The session.
+        session: SessionId,
+    },
+    /// A message of a session was not delivered and is given back.
+    #[non_exhaustive]
+    Undelivered {
+        /// The session.
+        session: SessionId,
+        /// The message.
+        message: MessageId,
+        /// What it says.
+        data: Bytes,
+    },
+    /// A session is over; nothing refers to it afterwards.
+    #[non_exhaustive]
+    SessionEnded {
+        /// The session.
+        session: SessionId,
+        /// Why, or `None` where it was closed as asked.
+        error: Option<SessionError>,
+    },
+}
+
+/// An entry of the queue: an event, or a note that there is one to be made.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    Registrar,
+    Session(SessionId),
+    Ready(Event),
+}
+
+impl Entry {
+    /// Whether it tells how a resolution ended.
+    pub(crate) fn ends(&self, of: RequestId) -> bool {
+        match self {
+            Self::Ready(
+                Event::Resolved { request, .. } | Event::ResolutionFailed { request, .. },
+            ) => *request == of,
+            _ => false,
+        }
+    }
+
+    /// Whether it is about a session.
+    pub(crate) fn concerns(&self, of: SessionId) -> bool {
+        match self {
+            Self::Session(session) | Self::Ready(Event::Received { session, .. }) => *session == of,
+            _ => false,
+        }
+    }
+}
+
+/// The queue.
+#[derive(Debug)]
+pub(crate) struct Events {
+    queue: VecDeque<Entry>,
+    unread_bytes: usize,
+}
+
+impl Events {
+    pub(crate) const fn new() -> Self {
+        Self { queue: VecDeque::new(), unread_bytes: 0 }
+    }
+
+    pub(crate) fn push(&mut self, entry: Entry) {
+        self.queue.push_back(entry);
+    }
+
+    /// Queues received data, if it fits beside what is unread.
+    pub(crate) fn push_received(
+        &mut self,
+        session: SessionId,
+        element: PeIdentifier,
+        data: &[u8],
+        max_unread_bytes: usize,
+    ) -> bool {
+        let cost = Self::cost(data.len());
+        if self.unread_bytes.saturating_add(cost) > max_unread_bytes {
+            return false;
+        }
+        self.unread_bytes += cost;
+        let data = Bytes::copy_from_slice(data);
+        self.push(Entry::Ready(Event::Received { session, element, data }));
+        true
+    }
+
+    pub(crate) fn front(&self) -> Option<&Entry> {
+        self.queue.front()
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Entry> {
+        let entry = self.queue.pop_front()?;
+        if let Entry::Ready(Event::Received { data, .. }) = &entry {
+            self.unread_bytes -= Self::cost(data.len());
+        }
+        Some(entry)
+    }
+
+    /// Drops what is queued about a request or session that the application wants to hear no more of.
+    pub(crate) fn forget(&mut self, about: impl Fn(&Entry) -> bool) {
+        self.queue.retain(|entry| !about(entry));
+        let received = self.queue.iter().filter_map(|entry| match entry {
+            Entry::Ready(Event::Received { data, .. }) => Some(Self::cost(data.len())),
+            _ => None,
+        });
+        self.unread_bytes = received.sum();
+    }
+
+    /// Empty messages cost something too.
+    const fn cost(len: usize) -> usize {
+        len + size_of::<Entry>()
+    }
+}

@@ -1,0 +1,264 @@
+//! What the application asks for.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::{Ending, PoolUser, Waiter};
+use crate::Instant;
+use crate::config::Registrar;
+use crate::error::{CommandError, ResolveError, SendError};
+use crate::id::{MessageId, PoolId, RequestId, SessionId};
+use crate::pool::ElementRef;
+use crate::session::{SendOptions, SessionOptions};
+use crate::wire::{PeIdentifier, PoolHandle, Transport};
+
+/// Commands: registrars and resolution.
+impl PoolUser {
+    /// Finds a home registrar before anyone needs it (RFC 5352 §3.6). Without this call the hunt begins at first need.
+    pub fn start(&mut self, now: Instant) {
+        let now = self.advance(now);
+        if self.ending == Ending::No {
+            self.registrars.start(now, &mut self.ctx);
+            self.route(now);
+        }
+    }
+
+    /// Takes a registrar into the list for good.
+    ///
+    /// # Errors
+    /// Its transport is not one that a registrar can be reached on.
+    pub fn add_registrar(
+        &mut self,
+        now: Instant,
+        registrar: Registrar,
+    ) -> Result<(), CommandError> {
+        let now = self.advance(now);
+        if !self.ctx.config.can_reach(&registrar.transport) {
+            return Err(CommandError::UnusableTransport);
+        }
+        self.registrars.add(now, &mut self.ctx, registrar);
+        self.route(now);
+        Ok(())
+    }
+
+    /// Takes a registrar out of the list, and hunts for another one if it is the home; says whether it was known.
+    pub fn remove_registrar(&mut self, now: Instant, transport: &Transport) -> bool {
+        let now = self.advance(now);
+        let known = self.registrars.remove(now, &mut self.ctx, transport);
+        self.route(now);
+        known
+    }
+
+    /// Resolves a pool handle, from the cache where that is fresh. Ends in [`Event::Resolved`](crate::Event::Resolved) or
+    /// [`Event::ResolutionFailed`](crate::Event::ResolutionFailed), within `request_deadline`.
+    ///
+    /// # Errors
+    /// The handle is empty or too long, or too many resolutions are under way.
+    pub fn resolve(
+        &mut self,
+        now: Instant,
+        handle: impl Into<PoolHandle>,
+    ) -> Result<RequestId, CommandError> {
+        let now = self.advance(now);
+        let handle = self.check(handle.into())?;
+        if self.requests.len() >= self.ctx.config.max_requests {
+            return Err(CommandError::TooManyRequests);
+        }
+        let request = RequestId(self.requests.insert(handle.clone()));
+        self.look_up(now, &handle, Waiter::Request(request), false);
+        self.route(now);
+        Ok(request)
+    }
+
+    /// Forgets a resolution; no event will speak of it.
+    ///
+    /// # Errors
+    /// There is no such resolution, or its end was read.
+    pub fn cancel(&mut self, now: Instant, request: RequestId) -> Result<(), CommandError> {
+        let now = self.advance(now);
+        let handle = self.requests.remove(request.0).ok_or(CommandError::UnknownRequest)?;
+        self.resolver.cancel(&handle, &Waiter::Request(request));
+        self.ctx.events.forget(|entry| entry.ends(request));
+        self.route(now);
+        Ok(())
+    }
+
+    /// Forgets a pool; says whether it is gone. One that sessions use stays.
+    pub fn purge(&mut self, pool: PoolId) -> bool {
+        self.cache.purge(pool)
+    }
+}
+
+/// Commands: pool elements, for applications that own their connections (RFC 5351 §4.1).
+impl PoolUser {
+    /// Chooses an element of a pool by its policy, none of `avoid` (RFC 5352 §6.5.2). Elements found unreachable are
+    /// chosen only where nothing else is left.
+    ///
+    /// # Errors
+    /// The pool is not in the cache, or no element of it is left.
+    pub fn select(
+        &mut self,
+        now: Instant,
+        pool: PoolId,
+        avoid: &[PeIdentifier],
+    ) -> Result<ElementRef<'_>, CommandError> {
+        let now = self.advance(now);
+        let found = self.cache.get_mut(pool).ok_or(CommandError::UnknownPool)?;
+        let chosen = found.select(now, &mut self.ctx.rng, avoid);
+        chosen.and_then(|chosen| found.element(chosen)).ok_or(CommandError::NoElementLeft)
+    }
+
+    /// Reports that an element could not be reached, and chooses the next one in the same step.
+    ///
+    /// # Errors
+    /// As [`report_unreachable`](Self::report_unreachable) and [`select`](Self::select).
+    pub fn fail_over(
+        &mut self,
+        now: Instant,
+        pool: PoolId,
+        failed: PeIdentifier,
+    ) -> Result<ElementRef<'_>, CommandError> {
+        self.report_unreachable(now, pool, failed)?;
+        self.select(now, pool, &[failed])
+    }
+
+    /// Reports that an element could not be reached: it is passed over for `failure_mark`, and the home registrar is
+    /// told once (RFC 5352 §3.5).
+    ///
+    /// # Errors
+    /// The pool is not in the cache, it has no such element, or the element was never selected.
+    pub fn report_unreachable(
+        &mut self,
+        now: Instant,
+        pool: PoolId,
+        element: PeIdentifier,
+    ) -> Result<(), CommandError> {
+        let now = self.advance(now);
+        let found = self.cache.get_mut(pool).ok_or(CommandError::UnknownPool)?;
+        if !found.was_used(element).ok_or(CommandError::UnknownElement)? {
+            return Err(CommandError::NeverUsed);
+        }
+        if found.mark(now, &mut self.ctx, element) {
+            let handle = found.handle().clone();
+            self.reports.unreachable(now, &mut self.ctx, handle, element);
+        }
+        self.route(now);
+        Ok(())
+    }
+}
+
+/// Commands: sessions (RFC 5351 §4.2).
+impl PoolUser {
+    /// Opens a session with a pool. It ends in [`Event::SessionEnded`](crate::Event::SessionEnded), unless it is aborted.
+    ///
+    /// # Errors
+    /// The handle is empty or too long, too many sessions exist, or the pool user is shutting down.
+    pub fn open_session(
+        &mut self,
+        now: Instant,
+        handle: impl Into<PoolHandle>,
+        options: SessionOptions,
+    ) -> Result<SessionId, CommandError> {
+        let now = self.advance(now);
+        let handle = self.check(handle.into())?;
+        let session = self.sessions.open(now, &self.ctx, handle, options)?;
+        self.route(now);
+        Ok(session)
+    }
+
+    /// Queues a message for the element of a session, whichever that is when its turn comes.
+    ///
+    /// # Errors
+    /// The session is unknown, closing, or its queue is full; the message is given back.
+    pub fn send(
+        &mut self,
+        session: SessionId,
+        data: impl Into<Bytes>,
+        options: SendOptions,
+    ) -> Result<MessageId, SendError> {
+        self.sessions.send(&mut self.ctx, session, data.into(), options)
+    }
+
+    /// The application knows that a message arrived (it got the answer, say); it will not be sent again. Says whether
+    /// it would have been.
+    pub fn confirm(&mut self, session: SessionId, message: MessageId) -> bool {
+        self.sessions.delivered(session, message)
+    }
+
+    /// The application's word that the element of a session has failed, by a timeout of its own for instance: fails over.
+    ///
+    /// # Errors
+    /// The session is unknown, or has no element at the moment.
+    pub fn give_up(&mut self, now: Instant, session: SessionId) -> Result<(), CommandError> {
+        let now = self.advance(now);
+        self.sessions.give_up(now, &mut self.ctx, &mut self.cache, session)?;
+        self.route(now);
+        Ok(())
+    }
+
+    /// Lets data flow again after a failover, where the session was opened with `hold_after_failover`.
+    ///
+    /// # Errors
+    /// The session is unknown, or has no element at the moment.
+    pub fn resume(&mut self, session: SessionId) -> Result<(), CommandError> {
+        self.sessions.resume(&mut self.ctx, session)
+    }
+
+    /// Closes a session once everything queued was handed to the driver, within `session_deadline`.
+    ///
+    /// # Errors
+    /// The session is unknown or closing.
+    pub fn close(&mut self, now: Instant, session: SessionId) -> Result<(), CommandError> {
+        let now = self.advance(now);
+        self.sessions.close(now, &mut self.ctx, &mut self.cache, session)?;
+        self.route(now);
+        Ok(())
+    }
+
+    /// Ends a session at once. Gives back what was not delivered, in order; no event will speak of the session.
+    ///
+    /// # Errors
+    /// The session is unknown.
+    pub fn abort(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+    ) -> Result<Vec<(MessageId, Bytes)>, CommandError> {
+        let now = self.advance(now);
+        let returned = self.sessions.abort(&mut self.ctx, &mut self.cache, session)?;
+        self.ctx.events.forget(|entry| entry.concerns(session));
+        self.route(now);
+        Ok(returned)
+    }
+
+    /// Shuts everything down: sessions close in good order, resolutions end, reports go out if a home registrar is
+    /// there, then its channel is closed. Once the events of all that are read, nothing more comes out.
+    pub fn shut_down(&mut self, now: Instant) {
+        let now = self.advance(now);
+        if self.ending != Ending::No {
+            return;
+        }
+        self.ending = Ending::Begun;
+        let of_session = |waiter: &Waiter| matches!(waiter, Waiter::Session(_));
+        self.resolver.fail(&mut self.ctx, &ResolveError::ShutDown, |waiter| !of_session(waiter));
+        let sessions: Vec<_> = self.sessions.ids().collect();
+        for session in sessions {
+            // One that is closing or over is on its way.
+            let _ = self.sessions.close(now, &mut self.ctx, &mut self.cache, session);
+        }
+        self.route(now);
+    }
+}
+
+impl PoolUser {
+    fn check(&self, handle: PoolHandle) -> Result<PoolHandle, CommandError> {
+        let (len, max) = (handle.len(), self.ctx.config.max_handle_len);
+        match len {
+            _ if self.ending != Ending::No => Err(CommandError::ShuttingDown),
+            0 => Err(CommandError::EmptyHandle),
+            len if len > max => Err(CommandError::HandleTooLong { len, max }),
+            _ => Ok(handle),
+        }
+    }
+}

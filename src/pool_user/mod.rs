@@ -1,0 +1,341 @@
+//! The pool user: routes between the network, the application, the clock and the four machines.
+//!
+//! The machines do not know each other. What one needs of another passes through here, most of it as a state that is
+//! compared rather than as a message that could be lost: whether anyone waits for a registrar, and which channel leads to
+//! the home. [`PoolUser::route`] brings all of that up to date after every input.
+
+mod commands;
+mod network;
+
+use bytes::Bytes;
+
+use crate::cache::Cache;
+use crate::channel::{Action, Authentication};
+use crate::config::StaleAnswers;
+use crate::context::Context;
+use crate::error::ResolveError;
+use crate::event::{Entry, Event};
+use crate::id::{PoolId, RequestId, SessionId};
+use crate::pool::Pool;
+use crate::registrar::{Home, Registrars};
+use crate::report::Reports;
+use crate::resolver::Resolver;
+use crate::session::{Need, Sessions};
+use crate::slab::Slab;
+use crate::wire::{PeIdentifier, PoolHandle, Transport};
+use crate::{Config, ConfigError, Instant, Stats};
+
+/// A pool user: resolves pool handles, selects pool elements, and keeps sessions alive across their failures.
+///
+/// It does no I/O. The program around it, the *driver*, owns sockets and a clock, and connects them to the three ways in
+/// and the three ways out:
+///
+/// | | in | out |
+/// |---|---|---|
+/// | network | `handle_opened`, `handle_closed`, `handle_control`, `handle_stream`, `handle_data`, `handle_announce`, `handle_delivered` | [`poll_action`](Self::poll_action) |
+/// | application | the commands: `start`, `resolve`, `select`, `open_session`, `send`, … | [`poll_event`](Self::poll_event) |
+/// | clock | [`handle_timeout`](Self::handle_timeout) | [`poll_timeout`](Self::poll_timeout) |
+///
+/// Every call that may act on time takes the current time. The polls may be called in any order and as often as one
+/// likes; none has to be drained before another call. Time that goes backwards counts as standing still.
+#[derive(Debug)]
+pub struct PoolUser {
+    ctx: Context,
+    registrars: Registrars,
+    resolver: Resolver<Waiter>,
+    reports: Reports,
+    sessions: Sessions,
+    cache: Cache,
+    /// The resolutions that the application asked for and has not heard the end of.
+    requests: Slab<PoolHandle>,
+    now: Instant,
+    ending: Ending,
+}
+
+/// Who waits for a resolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiter {
+    Request(RequestId),
+    Session(SessionId),
+    /// Nobody in particular: the cache is to be brought up to date.
+    Refresh,
+}
+
+/// How far the shutting down is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    No,
+    Begun,
+    Done,
+}
+
+/// What the driver and the application can look at.
+impl PoolUser {
+    /// A pool user that has done nothing yet. Runs with the same configuration, seed and calls are the same to the
+    /// byte.
+    ///
+    /// # Errors
+    /// The configuration contradicts itself.
+    pub fn new(config: Config, seed: u64) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let ctx = Context::new(config, seed);
+        Ok(Self {
+            registrars: Registrars::new(&ctx),
+            resolver: Resolver::new(),
+            reports: Reports::new(),
+            sessions: Sessions::new(),
+            cache: Cache::new(),
+            requests: Slab::new(),
+            now: Instant::EPOCH,
+            ending: Ending::No,
+            ctx,
+        })
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.ctx.config
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.ctx.stats
+    }
+
+    /// Where the home registrar listens, if there is one.
+    #[must_use]
+    pub fn home(&self) -> Option<&Transport> {
+        self.registrars.home().map(|home| &home.transport)
+    }
+
+    /// A pool in the cache.
+    #[must_use]
+    pub fn pool(&self, pool: PoolId) -> Option<&Pool> {
+        self.cache.get(pool)
+    }
+
+    /// The pool in the cache with this handle.
+    #[must_use]
+    pub fn find_pool(&self, handle: &[u8]) -> Option<PoolId> {
+        self.cache.find(handle)
+    }
+
+    /// All pools in the cache.
+    pub fn pools(&self) -> impl Iterator<Item = (PoolId, &Pool)> {
+        self.cache.iter()
+    }
+
+    /// The element that a session is connected to.
+    #[must_use]
+    pub fn session_element(&self, session: SessionId) -> Option<PeIdentifier> {
+        self.sessions.element(session)
+    }
+
+    /// How many messages of a session wait to be handed to the driver.
+    #[must_use]
+    pub fn session_queued(&self, session: SessionId) -> Option<usize> {
+        self.sessions.queued(session)
+    }
+
+    /// The latest cookie that a session received.
+    #[must_use]
+    pub fn session_cookie(&self, session: SessionId) -> Option<&Bytes> {
+        self.sessions.cookie(session)
+    }
+
+    /// How many channels are being set up or are up.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.ctx.channels.len()
+    }
+}
+
+/// Input from the clock.
+impl PoolUser {
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called next; `None` where nothing is waited for.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.ending == Ending::Done {
+            return None;
+        }
+        let of_machines = [
+            self.registrars.next_timeout(),
+            self.resolver.next_timeout(),
+            self.reports.next_timeout(),
+            self.sessions.next_timeout(),
+        ];
+        of_machines.into_iter().flatten().min()
+    }
+
+    /// Does what is due. Calling it early or late is harmless.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now = self.advance(now);
+        if self.ending == Ending::Done {
+            return;
+        }
+        self.registrars.handle_timeout(now, &mut self.ctx);
+        let unreached = match self.registrars.knows_any() {
+            true => ResolveError::NoRegistrarReachable,
+            false => ResolveError::NoRegistrarKnown,
+        };
+        if self.resolver.handle_timeout(now, &mut self.ctx, &unreached) {
+            self.registrars.doubt(now, &mut self.ctx);
+        }
+        self.reports.flush(now, &mut self.ctx);
+        self.sessions.handle_timeout(now, &mut self.ctx, &mut self.cache);
+        self.route(now);
+    }
+}
+
+/// Output.
+impl PoolUser {
+    /// What the driver is to do next.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        loop {
+            self.sessions.end_drained(&mut self.ctx, &mut self.cache);
+            let Context { channels, stats, .. } = &mut self.ctx;
+            let action = channels.poll(|session| self.sessions.pull(stats, session));
+            if action.is_some() || self.ending != Ending::Begun || !self.is_quiet() {
+                return action;
+            }
+            self.registrars.shut_down(&mut self.ctx);
+            self.ending = Ending::Done;
+        }
+    }
+
+    /// What the application is to know next.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        loop {
+            // The note of a session stays in front until the session has nothing more to say.
+            if let Entry::Session(session) = self.ctx.events.front()? {
+                let session = *session;
+                if let Some(event) = self.sessions.notice(&mut self.ctx, session) {
+                    return Some(event);
+                }
+            }
+            let event = match self.ctx.events.pop()? {
+                Entry::Registrar => self.registrars.take_notice(),
+                Entry::Session(_) => None,
+                Entry::Ready(event) => Some(event),
+            };
+            if let Some(Event::Resolved { request, .. } | Event::ResolutionFailed { request, .. }) =
+                event
+            {
+                self.requests.remove(request.0);
+            }
+            if event.is_some() {
+                return event;
+            }
+        }
+    }
+}
+
+impl PoolUser {
+    /// The time never goes back.
+    fn advance(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    /// Brings the machines up to date with each other.
+    fn route(&mut self, now: Instant) {
+        while self.ending != Ending::Done {
+            if let Some((waiter, handle, error)) = self.resolver.poll_failed() {
+                self.fail(now, waiter, handle, error);
+                continue;
+            }
+            if let Some(need) = self.sessions.poll_need() {
+                match need {
+                    Need::Resolve { session, handle, anew } => {
+                        self.look_up(now, &handle, Waiter::Session(session), anew);
+                    }
+                    Need::Forget { session, handle } => {
+                        self.resolver.cancel(&handle, &Waiter::Session(session));
+                    }
+                    Need::Report { handle, identifier } => {
+                        self.reports.unreachable(now, &mut self.ctx, handle, identifier);
+                    }
+                }
+                continue;
+            }
+            let Self { registrars, resolver, reports, ctx, .. } = self;
+            if registrars.take_hopeless() {
+                resolver.fail(ctx, &ResolveError::NoRegistrarKnown, |_| true);
+                continue;
+            }
+            registrars.set_wanted(now, ctx, resolver.is_waiting(), reports.is_waiting());
+            let home = registrars.home().map(|home| home.channel);
+            resolver.set_home(now, ctx, home);
+            reports.set_home(now, ctx, home);
+            if !registrars.is_hopeless() {
+                return;
+            }
+        }
+    }
+
+    /// Answers from the cache, or asks (RFC 5352 §3.3 C1–C4).
+    fn look_up(&mut self, now: Instant, handle: &PoolHandle, waiter: Waiter, anew: bool) {
+        let cached = self.cache.find(handle.as_bytes()).filter(|_| !anew);
+        let Some(pool) = cached else {
+            self.ctx.stats.cache_misses += u64::from(!anew);
+            self.resolver.ask(now, &mut self.ctx, handle, waiter);
+            return;
+        };
+        let Some(found) = self.cache.get_mut(pool) else { return };
+        if now.since(found.fetched()) < self.ctx.config.stale_cache_value {
+            self.ctx.stats.cache_hits += 1;
+            self.answer(now, waiter, pool, false);
+            return;
+        }
+        self.ctx.stats.cache_stale += 1;
+        match self.ctx.config.stale_answers {
+            StaleAnswers::Served => {
+                if !self.resolver.is_asked(handle) {
+                    self.resolver.ask(now, &mut self.ctx, handle, Waiter::Refresh);
+                }
+                self.answer(now, waiter, pool, true);
+            }
+            StaleAnswers::Withheld => self.resolver.ask(now, &mut self.ctx, handle, waiter),
+        }
+    }
+
+    /// A pool was resolved: tells who waited.
+    fn answer(&mut self, now: Instant, waiter: Waiter, pool: PoolId, stale: bool) {
+        match waiter {
+            Waiter::Request(request) => {
+                let authentication =
+                    self.cache.get(pool).map_or(Authentication::None, Pool::authentication);
+                let event = Event::Resolved { request, pool, stale, authentication };
+                self.ctx.events.push(Entry::Ready(event));
+            }
+            Waiter::Session(session) => {
+                self.sessions.resolved(now, &mut self.ctx, &mut self.cache, session, pool);
+            }
+            Waiter::Refresh => {}
+        }
+    }
+
+    /// A pool could not be resolved: tells who waited.
+    fn fail(&mut self, now: Instant, waiter: Waiter, handle: PoolHandle, error: ResolveError) {
+        match waiter {
+            Waiter::Request(request) => {
+                let event = Event::ResolutionFailed { request, handle, error };
+                self.ctx.events.push(Entry::Ready(event));
+            }
+            Waiter::Session(session) => {
+                self.sessions.unresolved(now, &mut self.ctx, &mut self.cache, session, error);
+            }
+            Waiter::Refresh => {}
+        }
+    }
+
+    /// Whether nothing is left to be done before the home registrar is left for good.
+    fn is_quiet(&self) -> bool {
+        let has_said_all = |home: &Home| {
+            !self.reports.is_waiting() && !self.ctx.channels.has_control(home.channel)
+        };
+        self.sessions.live() == 0 && self.registrars.home().is_none_or(has_said_all)
+    }
+}

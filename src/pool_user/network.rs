@@ -1,0 +1,229 @@
+//! What comes from the network: channel events, messages, announces.
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use super::PoolUser;
+use crate::Instant;
+use crate::channel::{Authentication, ChannelUser, CloseReason};
+use crate::context::Context;
+use crate::error::ResolveError;
+use crate::id::{ChannelId, MessageId};
+use crate::wire::{
+    self, BodyRef, Cause, CauseCode, DecodeError, MessageRef, Notes, PolicyType, PoolHandle, Reason,
+};
+
+/// Input from the network. It is always accepted; what does not fit is counted in [`Stats`](crate::Stats).
+impl PoolUser {
+    /// A channel is up.
+    pub fn handle_opened(
+        &mut self,
+        now: Instant,
+        channel: ChannelId,
+        authentication: Authentication,
+    ) {
+        let now = self.advance(now);
+        match self.ctx.channels.opened(channel) {
+            Some(ChannelUser::Registrar) => {
+                self.registrars.opened(now, &mut self.ctx, channel, authentication);
+            }
+            Some(ChannelUser::Session(session)) => {
+                self.sessions.opened(&mut self.ctx, &mut self.cache, session, channel);
+            }
+            None => self.ctx.stats.unknown_channels += 1,
+        }
+        self.route(now);
+    }
+
+    /// A channel is no more, or could not be set up.
+    pub fn handle_closed(&mut self, now: Instant, channel: ChannelId, reason: CloseReason) {
+        let now = self.advance(now);
+        match self.ctx.channels.closed(channel) {
+            Some(ChannelUser::Registrar) => {
+                self.registrars.closed(now, &mut self.ctx, channel, reason);
+            }
+            Some(ChannelUser::Session(session)) => {
+                self.sessions.lost(now, &mut self.ctx, &mut self.cache, session);
+            }
+            // The machine has closed it and the driver did not know yet.
+            None => {}
+        }
+        self.route(now);
+    }
+
+    /// One whole ASAP message came: over SCTP a user message with payload protocol identifier 11
+    /// ([`ASAP_PPID`](wire::ASAP_PPID)), or what the driver's own mapping calls a control message.
+    pub fn handle_control(&mut self, now: Instant, channel: ChannelId, message: &[u8]) {
+        let now = self.advance(now);
+        match self.ctx.channels.user(channel) {
+            Some(ChannelUser::Session(session)) if !self.sessions.has_control(session) => {
+                self.ctx.stats.unexpected_messages += 1;
+            }
+            Some(user) => self.handle_asap(now, channel, user, message),
+            None => self.ctx.stats.unknown_channels += 1,
+        }
+        self.route(now);
+    }
+
+    /// Bytes came from a registrar over a byte stream (TCP, TLS), cut anywhere.
+    pub fn handle_stream(&mut self, now: Instant, channel: ChannelId, mut bytes: &[u8]) {
+        let now = self.advance(now);
+        let max_len = self.ctx.config.max_message_len;
+        while let Some(user) = self.ctx.channels.user(channel) {
+            if user != ChannelUser::Registrar {
+                self.ctx.stats.unexpected_messages += 1;
+                break;
+            }
+            match self.ctx.channels.next_in_stream(channel, max_len, &mut bytes) {
+                Ok(Some(message)) => self.handle_asap(now, channel, user, &message),
+                Ok(None) => break,
+                Err(_) => {
+                    self.ctx.stats.broken_streams += 1;
+                    self.registrars.leave(now, &mut self.ctx);
+                }
+            }
+        }
+        self.route(now);
+    }
+
+    /// Application data came from a pool element: one message, or with a byte stream any piece of it.
+    pub fn handle_data(&mut self, now: Instant, channel: ChannelId, data: &[u8]) {
+        let now = self.advance(now);
+        match self.ctx.channels.user(channel) {
+            Some(ChannelUser::Session(session)) => {
+                self.sessions.received(&mut self.ctx, session, data);
+            }
+            Some(ChannelUser::Registrar) => self.ctx.stats.unexpected_messages += 1,
+            None => self.ctx.stats.unknown_channels += 1,
+        }
+        self.route(now);
+    }
+
+    /// A datagram came on the multicast channel of the registrars, from `source` (RFC 5352 §2.2.10).
+    pub fn handle_announce(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) {
+        let now = self.advance(now);
+        let mut notes = Notes::default();
+        let decoded = MessageRef::decode(datagram, &mut notes);
+        self.count(&notes);
+        match decoded.map(|message| message.body) {
+            Ok(BodyRef::ServerAnnounce { server, transports, .. }) => {
+                self.registrars.announced(now, &mut self.ctx, source, server, transports);
+            }
+            Ok(_) => self.ctx.stats.unexpected_messages += 1,
+            Err(error) => self.count_refused(&error),
+        }
+        self.route(now);
+    }
+
+    /// The transport confirmed that an application message arrived. Drivers of transports that cannot tell leave it
+    /// out; the application can say it instead, with [`confirm`](Self::confirm).
+    pub fn handle_delivered(&mut self, channel: ChannelId, message: MessageId) {
+        let delivered = match self.ctx.channels.user(channel) {
+            Some(ChannelUser::Session(session)) => self.sessions.delivered(session, message),
+            _ => false,
+        };
+        self.ctx.stats.unknown_confirmations += u64::from(!delivered);
+    }
+}
+
+impl PoolUser {
+    /// An ASAP message came on a channel.
+    fn handle_asap(&mut self, now: Instant, channel: ChannelId, user: ChannelUser, message: &[u8]) {
+        let mut notes = Notes::default();
+        let decoded = MessageRef::decode(message, &mut notes);
+        self.count(&notes);
+        match &decoded {
+            Ok(message) => match (user, &message.body) {
+                (_, BodyRef::Error { .. }) => self.ctx.stats.errors_received += 1,
+                (ChannelUser::Registrar, body) => self.handle_registrar(now, channel, body),
+                (ChannelUser::Session(session), body) => {
+                    self.sessions.control(&mut self.ctx, session, body);
+                }
+            },
+            Err(error) => self.count_refused(error),
+        }
+        self.report_errors(now, channel, notes.report);
+    }
+
+    /// A message came from a registrar.
+    fn handle_registrar(&mut self, now: Instant, channel: ChannelId, body: &BodyRef<'_>) {
+        match body {
+            BodyRef::HandleResolutionResponse { handle, policy, elements, causes, .. } => {
+                if !self.resolver.expects(handle, channel) {
+                    self.ctx.stats.answers_unsolicited += 1;
+                    return;
+                }
+                if let Some(causes) = causes {
+                    let codes: Vec<_> = causes.map(|cause| cause.code).collect();
+                    self.handle_refusal(now, handle, codes);
+                    return;
+                }
+                let home = self.registrars.home();
+                let authentication = home.map_or(Authentication::None, |home| home.authentication);
+                let policy = policy.map_or(PolicyType::ROUND_ROBIN, |policy| policy.policy);
+                let list = (policy, *elements);
+                let Self { cache, ctx, .. } = self;
+                match cache.store(now, ctx, handle, list, authentication) {
+                    Some(pool) => {
+                        self.ctx.stats.answers += 1;
+                        self.registrars.answered(&mut self.ctx);
+                        for waiter in self.resolver.finish(handle) {
+                            self.answer(now, waiter, pool, false);
+                        }
+                    }
+                    None => self.ctx.stats.answers_useless += 1,
+                }
+            }
+            BodyRef::EndpointKeepAlive { .. } => self.ctx.stats.keep_alives += 1,
+            _ => self.ctx.stats.unexpected_messages += 1,
+        }
+    }
+
+    /// A registrar answered that it will not or cannot resolve a handle (RES-6).
+    fn handle_refusal(&mut self, now: Instant, handle: &[u8], codes: Vec<CauseCode>) {
+        self.ctx.stats.answers += 1;
+        self.registrars.answered(&mut self.ctx);
+        let unknown = codes.contains(&CauseCode::UNKNOWN_POOL_HANDLE);
+        let error = match unknown {
+            true => ResolveError::UnknownPoolHandle,
+            false => ResolveError::Rejected(codes),
+        };
+        if let Some(pool) = self.cache.find(handle).filter(|_| unknown) {
+            self.cache.purge(pool);
+        }
+        for waiter in self.resolver.finish(handle) {
+            self.fail(now, waiter, PoolHandle::from(handle), error.clone());
+        }
+    }
+
+    /// Answers what was not understood (TLV-5 to TLV-8).
+    fn report_errors(&mut self, now: Instant, channel: ChannelId, causes: Vec<Cause<&[u8]>>) {
+        if causes.is_empty() {
+            return;
+        }
+        let Context { config, stats, channels, .. } = &mut self.ctx;
+        if !channels.may_report_error(now, channel, config.max_error_reports) {
+            stats.errors_suppressed += 1;
+            return;
+        }
+        let mut message = Vec::new();
+        let report = wire::encode_error(&mut message, causes);
+        stats.errors_cut += report.left_out as u64;
+        if report.included > 0 {
+            stats.errors_sent += 1;
+            self.ctx.send_control(channel, message.into());
+        }
+    }
+
+    fn count(&mut self, notes: &Notes<'_>) {
+        self.ctx.stats.unknown_parameters += notes.skipped as u64;
+        self.ctx.stats.unexpected_parameters += notes.unexpected as u64;
+    }
+
+    fn count_refused(&mut self, error: &DecodeError) {
+        match error.reason() {
+            Reason::UnknownMessage(_) => self.ctx.stats.unknown_messages += 1,
+            _ => self.ctx.stats.malformed += 1,
+        }
+    }
+}

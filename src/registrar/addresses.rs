@@ -1,0 +1,212 @@
+//! The list of registrar addresses: configured ones for good, announced ones while they are announced (RFC 5352 §3.6).
+//!
+//! The list also knows in which order addresses are to be tried. A hunt goes in *rounds*, and each address is tried once
+//! in a round: first those whose last try is the longest ago, among those never tried a random one, and last the home
+//! that was just lost. The addresses of one server are tried one after the other in the order in which it announced them.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use crate::config::Registrar;
+use crate::context::Context;
+use crate::timers::Timers;
+use crate::wire::{ServerIdentifier, Transport};
+use crate::{Instant, Rng};
+
+/// How many barred registrars are remembered.
+const MAX_BARRED: usize = 64;
+
+/// All addresses that may lead to a registrar.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    list: BTreeMap<AddressId, Address>,
+    next: AddressId,
+    announced: usize,
+    /// T7-ENRPoutdate of the announced ones.
+    t7: Timers<AddressId>,
+    /// Registrars that are not who they should be, and until when they are left alone.
+    barred: VecDeque<(Transport, Instant)>,
+    round: u64,
+    tries: u64,
+    /// The home that was lost, last in this round.
+    demoted: Option<AddressId>,
+}
+
+/// Names an address in the list, in the order of their arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct AddressId(u64);
+
+/// One address; with SCTP the several addresses of one peer.
+#[derive(Debug)]
+struct Address {
+    registrar: Registrar,
+    server: Option<ServerIdentifier>,
+    announced: bool,
+    outdates: Option<Instant>,
+    /// When it was tried last, as a running number; 0 is never.
+    tried: u64,
+    /// The round in which it was tried last.
+    round: Option<u64>,
+}
+
+impl Addresses {
+    pub(super) fn new(configured: &[Registrar]) -> Self {
+        let mut this = Self {
+            list: BTreeMap::new(),
+            next: AddressId(0),
+            announced: 0,
+            t7: Timers::new(),
+            barred: VecDeque::new(),
+            round: 0,
+            tries: 0,
+            demoted: None,
+        };
+        for registrar in configured {
+            this.insert(registrar.clone(), None);
+        }
+        this
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// When the next announced address outdates.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.t7.next()
+    }
+
+    /// Takes a registrar in for good.
+    pub(super) fn add(&mut self, registrar: Registrar) {
+        let Some(id) = self.find(&registrar.transport) else {
+            self.insert(registrar, None);
+            return;
+        };
+        if let Some(address) = self.list.get_mut(&id) {
+            self.t7.set(&mut address.outdates, None, id);
+            self.announced -= usize::from(core::mem::take(&mut address.announced));
+            address.registrar = registrar;
+        }
+    }
+
+    /// Takes an address in that `server` has announced, if there is room, and restarts its T7 (HUNT-7, HUNT-9).
+    pub(super) fn announce(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        transport: Transport,
+        server: ServerIdentifier,
+    ) {
+        let id = match self.find(&transport) {
+            Some(id) => id,
+            None if self.announced >= ctx.config.max_announced => {
+                ctx.stats.announced_full += 1;
+                return;
+            }
+            None => self.insert(Registrar::new(transport), Some(server)),
+        };
+        let Some(address) = self.list.get_mut(&id) else { return };
+        address.server = Some(server);
+        if address.announced {
+            self.t7.set(&mut address.outdates, Some(now + ctx.config.t7_outdate), id);
+        }
+    }
+
+    /// Forgets the addresses whose T7 has run out.
+    pub(super) fn outdate(&mut self, now: Instant, ctx: &mut Context) {
+        while let Some(id) = self.t7.pop_due(now) {
+            ctx.stats.announced_outdated += 1;
+            self.remove(id);
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: AddressId) {
+        if let Some(mut gone) = self.list.remove(&id) {
+            self.t7.set(&mut gone.outdates, None, id);
+            self.announced -= usize::from(gone.announced);
+        }
+    }
+
+    pub(super) fn find(&self, transport: &Transport) -> Option<AddressId> {
+        let same = |address: &Address| address.registrar.transport == *transport;
+        self.list.iter().find(|(_, address)| same(address)).map(|(id, _)| *id)
+    }
+
+    /// Leaves a registrar alone that is not who it should be; announces do not change that (HUNT-10).
+    pub(super) fn bar(&mut self, now: Instant, ctx: &mut Context, transport: Transport) {
+        ctx.stats.registrars_barred += 1;
+        self.barred.retain(|(other, until)| *until > now && *other != transport);
+        if self.barred.len() >= MAX_BARRED {
+            self.barred.pop_front();
+        }
+        self.barred.push_back((transport, now + ctx.config.bar_time));
+    }
+
+    /// From here on, every address may be tried again.
+    pub(super) fn begin_round(&mut self) {
+        self.round += 1;
+        self.demoted = None;
+    }
+
+    /// Tries this one last in the present round.
+    pub(super) fn demote(&mut self, id: AddressId) {
+        self.demoted = Some(id);
+    }
+
+    /// The address to try next, while channels to `busy` are up or being set up.
+    pub(super) fn choose(
+        &self,
+        now: Instant,
+        rng: &mut Rng,
+        busy: &[AddressId],
+    ) -> Option<AddressId> {
+        let rank = |id: AddressId, address: &Address| (self.demoted == Some(id), address.tried);
+        let untried = || self.list.iter().filter(|(_, a)| a.round != Some(self.round));
+        let open = || untried().filter(|(id, _)| self.is_free(now, **id, busy));
+        let best = open().map(|(id, a)| rank(*id, a)).min()?;
+        let equals: Vec<_> = open().filter(|(id, a)| rank(**id, a) == best).collect();
+        let drawn = usize::try_from(rng.below(equals.len() as u64)).ok()?;
+        let server = equals[drawn].1.server;
+        let first = equals.iter().find(|(_, a)| server.is_some() && a.server == server);
+        Some(*first.unwrap_or(&equals[drawn]).0)
+    }
+
+    /// Whether an address may be tried: it is not barred, and no channel to its server is up or being set up.
+    pub(super) fn is_free(&self, now: Instant, id: AddressId, busy: &[AddressId]) -> bool {
+        let Some(address) = self.list.get(&id) else { return false };
+        let same = |other: &AddressId| {
+            let server = self.list.get(other).and_then(|other| other.server);
+            *other == id || (server.is_some() && server == address.server)
+        };
+        let transport = &address.registrar.transport;
+        !self.barred.iter().any(|(barred, until)| barred == transport && *until > now)
+            && !busy.iter().any(same)
+    }
+
+    /// Notes that an address is tried, and says how.
+    pub(super) fn take_up(&mut self, id: AddressId) -> Option<Registrar> {
+        let address = self.list.get_mut(&id)?;
+        self.tries += 1;
+        address.tried = self.tries;
+        address.round = Some(self.round);
+        Some(address.registrar.clone())
+    }
+
+    /// An attempt was given up through no fault of its address, which may be tried again.
+    pub(super) fn put_back(&mut self, id: AddressId) {
+        if let Some(address) = self.list.get_mut(&id) {
+            address.round = None;
+        }
+    }
+
+    fn insert(&mut self, registrar: Registrar, server: Option<ServerIdentifier>) -> AddressId {
+        let id = self.next;
+        self.next = AddressId(id.0 + 1);
+        let announced = server.is_some();
+        let address =
+            Address { registrar, server, announced, outdates: None, tried: 0, round: None };
+        self.list.insert(id, address);
+        self.announced += usize::from(announced);
+        id
+    }
+}

@@ -1,0 +1,528 @@
+//! Registrars: the list of known ones, the hunt, and the home registrar (RFC 5352 §3.6, §3.7).
+//!
+//! A pool user knows addresses of registrars: configured ones for good, announced ones until T7-ENRPoutdate runs out.
+//! When somebody needs a registrar and there is none, the machine *hunts*. It sets up channels to as many as three
+//! addresses at once (SH1) and starts T5-Serverhunt (SH2). An address that fails is replaced by the next one at once,
+//! but each is tried once in a round only (SH4). When T5 expires, all attempts are given up, T5 doubles up to its cap,
+//! and a new round begins with the addresses whose last try is the longest ago (SH5). The first channel that comes up
+//! leads to the *home registrar*; the others are closed, T5 stops (SH3, SH6).
+//!
+//! A home that does not answer in time is doubted: the hunt goes on beside it, with two channels, until it answers or
+//! an alternate comes up (§3.7.2). A home whose channel is lost while somebody waits is hunted for anew, the lost one
+//! last (§3.7.1). A home that closes a channel which nobody needs has done nothing wrong: the same address is tried
+//! first when the need arises.
+//!
+//! ```text
+//!            needed, none known            announced
+//!    Idle ─────────────────────▶ Listening ─────────▶ Hunting ◀──────┐ T5: next round
+//!     │ ▲      waited in vain ◀──────┘                 │  ▲  └────────┘
+//!     │ └──────────────────────────────┐               │  │ lost while needed
+//!     │ needed, there was a home       │ lost, idle    ▼  │             T1
+//!     └────────▶ Reopening ───────────────────────▶  Home ─────────────────▶ Doubted
+//!                    │        came up                 ▲ ▲                       │
+//!                    └─▶ failed, T5: Hunting          │ └────── answered ◀──────┤
+//!                                                     └─ an alternate came up ◀─┘
+//! ```
+//!
+//! Nothing spins: an address that accepts a channel and closes it again is not tried a second time in its round, and
+//! T5 falls back to its initial value only after a valid answer (HUNT-6). Many pool users that lose one registrar do
+//! not move in step: among addresses that were never tried the generator chooses, and T5 is shortened to 75–100 %
+//! (HUNT-12).
+
+mod addresses;
+
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use self::addresses::{AddressId, Addresses};
+use crate::Instant;
+use crate::channel::{Authentication, ChannelUser, CloseReason};
+use crate::config::Registrar;
+use crate::context::Context;
+use crate::event::{Entry, Event};
+use crate::id::ChannelId;
+use crate::timers::jitter;
+use crate::wire::{ASAP_PORT, ServerIdentifier, Transport, TransportUse, Transports};
+
+/// SH1: "An ASAP Endpoint MUST NOT establish more than three associations or connections."
+const MAX_CHANNELS: usize = 3;
+
+/// The registrar machine.
+#[derive(Debug)]
+pub(crate) struct Registrars {
+    addresses: Addresses,
+    state: State,
+    /// The channels that are being set up.
+    attempts: Vec<Attempt>,
+    /// T5-Serverhunt, or the end of the wait for an announce.
+    deadline: Option<Instant>,
+    /// What T5-Serverhunt is set to next, before jitter.
+    t5: Duration,
+    /// Whether a request or a report waits for a registrar.
+    wanted: bool,
+    /// Whether the application asked for a home and has not got one.
+    started: bool,
+    /// Whether somebody waits although no registrar is known and none has announced itself in time.
+    hopeless: bool,
+    /// The home whose idle channel ended, first when one is needed.
+    preferred: Option<AddressId>,
+    /// What the application has not heard.
+    notice: Option<Event>,
+}
+
+/// Where the search for a home stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum State {
+    /// None is needed.
+    Idle,
+    /// One is needed, none is known; an announce would help.
+    Listening,
+    /// The former home is tried before anyone else.
+    Reopening,
+    /// Up to three addresses are tried.
+    Hunting,
+    /// There is one.
+    Home(Home),
+    /// There is one, it has not answered, and others are tried beside it.
+    Doubted(Home),
+}
+
+/// The home registrar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Home {
+    pub(crate) channel: ChannelId,
+    address: AddressId,
+    pub(crate) transport: Transport,
+    pub(crate) authentication: Authentication,
+    /// Whether it has given a valid answer since it became the home.
+    proven: bool,
+}
+
+/// A channel that is being set up. The transport is kept because its address may outdate meanwhile.
+#[derive(Debug)]
+struct Attempt {
+    channel: ChannelId,
+    address: AddressId,
+    transport: Transport,
+}
+
+impl Registrars {
+    pub(crate) fn new(ctx: &Context) -> Self {
+        Self {
+            addresses: Addresses::new(&ctx.config.registrars),
+            state: State::Idle,
+            attempts: Vec::with_capacity(MAX_CHANNELS),
+            deadline: None,
+            t5: ctx.config.t5_hunt,
+            wanted: false,
+            started: false,
+            hopeless: false,
+            preferred: None,
+            notice: None,
+        }
+    }
+
+    /// The channel to the home registrar.
+    pub(crate) fn home(&self) -> Option<&Home> {
+        match &self.state {
+            State::Home(home) | State::Doubted(home) => Some(home),
+            _ => None,
+        }
+    }
+
+    /// Whether any registrar is known.
+    pub(crate) fn knows_any(&self) -> bool {
+        !self.addresses.is_empty()
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.deadline.into_iter().chain(self.addresses.next_timeout()).min()
+    }
+
+    /// What the application has to hear, if anything.
+    pub(crate) fn take_notice(&mut self) -> Option<Event> {
+        self.notice.take()
+    }
+
+    /// Whether those who wait for a registrar are to be told that none is known.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        self.hopeless
+    }
+
+    /// The same, asked once.
+    pub(crate) fn take_hopeless(&mut self) -> bool {
+        core::mem::take(&mut self.hopeless)
+    }
+
+    /// The application wants a home before anyone needs it (HUNT-2).
+    pub(crate) fn start(&mut self, now: Instant, ctx: &mut Context) {
+        if self.home().is_none() {
+            self.started = true;
+            if self.state == State::Idle {
+                self.seek(now, ctx);
+            }
+        }
+    }
+
+    /// Says whether a request waits for a registrar, or a report, which is worth a hunt but no wait for an announce.
+    pub(crate) fn set_wanted(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        by_request: bool,
+        by_report: bool,
+    ) {
+        let wanted = by_request || by_report;
+        self.wanted = wanted;
+        let worth_a_hunt = (wanted || self.started) && self.knows_any();
+        match core::mem::replace(&mut self.state, State::Idle) {
+            State::Idle if by_request || worth_a_hunt => self.seek(now, ctx),
+            State::Listening if !by_request && !self.started => self.stop(ctx),
+            State::Reopening | State::Hunting if !wanted && !self.started => self.stop(ctx),
+            State::Doubted(home) if !wanted => {
+                self.stop(ctx);
+                self.state = State::Home(home);
+            }
+            state => self.state = state,
+        }
+    }
+
+    /// T1-ENRPrequest of a request to the home expired: hunt beside it (§3.7.2).
+    pub(crate) fn doubt(&mut self, now: Instant, ctx: &mut Context) {
+        match core::mem::replace(&mut self.state, State::Idle) {
+            State::Home(home) => {
+                self.state = State::Doubted(home);
+                self.addresses.begin_round();
+                self.hunt(now, ctx);
+            }
+            state => self.state = state,
+        }
+    }
+
+    /// A valid answer came from the home.
+    pub(crate) fn answered(&mut self, ctx: &mut Context) {
+        match core::mem::replace(&mut self.state, State::Idle) {
+            State::Home(home) | State::Doubted(home) => {
+                self.stop(ctx);
+                self.t5 = ctx.config.t5_hunt;
+                self.state = State::Home(Home { proven: true, ..home });
+            }
+            state => self.state = state,
+        }
+    }
+
+    /// The driver's word that a channel to a registrar is up.
+    pub(crate) fn opened(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        channel: ChannelId,
+        authentication: Authentication,
+    ) {
+        let Some(attempt) = self.take_attempt(channel) else { return };
+        if ctx.config.authenticated_only && authentication != Authentication::Verified {
+            ctx.channels.close(channel);
+            self.addresses.bar(now, ctx, attempt.transport);
+            self.go_on(now, ctx);
+            return;
+        }
+        if let State::Doubted(former) = core::mem::replace(&mut self.state, State::Idle) {
+            ctx.channels.close(former.channel);
+            ctx.stats.homes_lost += 1;
+            self.addresses.demote(former.address);
+        }
+        self.stop(ctx);
+        self.started = false;
+        self.preferred = None;
+        ctx.stats.homes_found += 1;
+        let Attempt { channel, address, transport } = attempt;
+        self.tell(ctx, Event::RegistrarFound { transport: transport.clone(), authentication });
+        self.state =
+            State::Home(Home { channel, address, transport, authentication, proven: false });
+    }
+
+    /// The driver's word that a channel to a registrar is no more or did not come up.
+    pub(crate) fn closed(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        channel: ChannelId,
+        reason: CloseReason,
+    ) {
+        if let Some(attempt) = self.take_attempt(channel) {
+            if reason == CloseReason::Unauthenticated {
+                self.addresses.bar(now, ctx, attempt.transport);
+            }
+            self.go_on(now, ctx);
+        } else if self.home().is_some_and(|home| home.channel == channel) {
+            if let Some(home) = self.lose(now, ctx) {
+                if reason == CloseReason::Unauthenticated {
+                    self.addresses.bar(now, ctx, home.transport);
+                }
+            }
+        }
+    }
+
+    /// The home is no good: it broke its byte stream, or does not know what a resolution is.
+    pub(crate) fn leave(&mut self, now: Instant, ctx: &mut Context) {
+        if let Some(home) = self.lose(now, ctx) {
+            ctx.channels.close(home.channel);
+        }
+    }
+
+    /// An ASAP_SERVER_ANNOUNCE came by multicast (§2.2.10).
+    pub(crate) fn announced(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        source: SocketAddr,
+        server: ServerIdentifier,
+        transports: Transports<'_>,
+    ) {
+        let mut usable = 0_u32;
+        if ctx.config.accept_announces {
+            for transport in announced_transports(source, transports) {
+                if ctx.config.can_reach(&transport) {
+                    usable += 1;
+                    self.addresses.announce(now, ctx, transport, server);
+                }
+            }
+        }
+        if usable == 0 {
+            ctx.stats.announces_ignored += 1;
+            return;
+        }
+        ctx.stats.announces += 1;
+        match self.state {
+            State::Idle if self.started => self.seek(now, ctx),
+            State::Listening if self.knows_any() => {
+                self.state = State::Hunting;
+                self.hunt(now, ctx);
+            }
+            _ => self.fill(now, ctx),
+        }
+    }
+
+    /// Takes a registrar into the list for good, if it is not there (HUNT-16).
+    pub(crate) fn add(&mut self, now: Instant, ctx: &mut Context, registrar: Registrar) {
+        self.addresses.add(registrar);
+        match self.state {
+            State::Listening => {
+                self.state = State::Hunting;
+                self.hunt(now, ctx);
+            }
+            _ => self.fill(now, ctx),
+        }
+    }
+
+    /// Takes a registrar out of the list, and leaves it if it is the home (HUNT-16); says whether it was known.
+    pub(crate) fn remove(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        transport: &Transport,
+    ) -> bool {
+        let Some(id) = self.addresses.find(transport) else { return false };
+        self.addresses.remove(id);
+        if let Some(index) = self.attempts.iter().position(|attempt| attempt.address == id) {
+            ctx.channels.close(self.attempts.swap_remove(index).channel);
+            self.go_on(now, ctx);
+        }
+        if self.home().is_some_and(|home| home.address == id) {
+            self.leave(now, ctx);
+        }
+        true
+    }
+
+    /// Something is due.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, ctx: &mut Context) {
+        self.addresses.outdate(now, ctx);
+        if self.deadline.is_some_and(|at| at <= now) {
+            self.deadline = None;
+            self.handle_deadline(now, ctx);
+        }
+    }
+
+    /// Ends everything: attempts and the home.
+    pub(crate) fn shut_down(&mut self, ctx: &mut Context) {
+        self.stop(ctx);
+        self.started = false;
+        if let Some(home) = self.home() {
+            ctx.channels.close(home.channel);
+        }
+        self.state = State::Idle;
+    }
+
+    fn handle_deadline(&mut self, now: Instant, ctx: &mut Context) {
+        match self.state {
+            State::Listening => {
+                self.state = State::Idle;
+                self.hopeless = true;
+            }
+            State::Reopening | State::Hunting | State::Doubted(_) => {
+                ctx.stats.t5_expired += 1;
+                self.stop(ctx);
+                self.t5 = (self.t5 * 2).min(ctx.config.t5_max);
+                self.addresses.begin_round();
+                if self.state == State::Reopening {
+                    self.state = State::Hunting;
+                }
+                self.hunt(now, ctx);
+            }
+            State::Idle | State::Home(_) => {}
+        }
+    }
+
+    /// Begins to look for a home.
+    fn seek(&mut self, now: Instant, ctx: &mut Context) {
+        let preferred = self.preferred.take().filter(|id| self.addresses.is_free(now, *id, &[]));
+        if let Some(id) = preferred {
+            self.state = State::Reopening;
+            self.arm_t5(now, ctx);
+            self.attempt(ctx, id);
+        } else if self.knows_any() {
+            self.state = State::Hunting;
+            self.hunt(now, ctx);
+        } else {
+            self.listen(now, ctx);
+        }
+    }
+
+    /// No registrar is known: waits for an announce, if any can come.
+    fn listen(&mut self, now: Instant, ctx: &mut Context) {
+        self.stop(ctx);
+        self.tell(ctx, Event::NoRegistrarKnown);
+        if ctx.config.accept_announces && !ctx.config.announce_wait.is_zero() {
+            self.state = State::Listening;
+            self.deadline = Some(now + ctx.config.announce_wait);
+        } else {
+            self.state = State::Idle;
+            self.started = false;
+            self.hopeless = true;
+        }
+    }
+
+    /// Runs a round of the hunt from its start.
+    fn hunt(&mut self, now: Instant, ctx: &mut Context) {
+        if self.state == State::Hunting && !self.knows_any() {
+            self.listen(now, ctx);
+            return;
+        }
+        ctx.stats.hunts += 1;
+        self.arm_t5(now, ctx);
+        self.fill(now, ctx);
+    }
+
+    /// An attempt ended without success: the next address takes its place (SH4).
+    fn go_on(&mut self, now: Instant, ctx: &mut Context) {
+        if self.state == State::Reopening {
+            self.state = State::Hunting;
+        }
+        self.fill(now, ctx);
+    }
+
+    /// The home's channel is gone; hunts if anyone waits.
+    fn lose(&mut self, now: Instant, ctx: &mut Context) -> Option<Home> {
+        let home = match core::mem::replace(&mut self.state, State::Idle) {
+            State::Home(home) => {
+                if home.proven {
+                    self.addresses.begin_round();
+                }
+                if self.wanted {
+                    self.state = State::Hunting;
+                } else {
+                    self.preferred = Some(home.address);
+                }
+                home
+            }
+            State::Doubted(home) => {
+                self.state = State::Hunting;
+                home
+            }
+            state => {
+                self.state = state;
+                return None;
+            }
+        };
+        ctx.stats.homes_lost += 1;
+        if self.state == State::Hunting {
+            self.addresses.demote(home.address);
+            self.tell(ctx, Event::RegistrarLost);
+            if self.deadline.is_some() {
+                self.fill(now, ctx);
+            } else {
+                self.hunt(now, ctx);
+            }
+        }
+        Some(home)
+    }
+
+    /// Gives up all attempts, which is not held against their addresses, and the timer of the state.
+    fn stop(&mut self, ctx: &mut Context) {
+        for attempt in self.attempts.drain(..) {
+            ctx.channels.close(attempt.channel);
+            self.addresses.put_back(attempt.address);
+        }
+        self.deadline = None;
+    }
+
+    fn arm_t5(&mut self, now: Instant, ctx: &mut Context) {
+        self.deadline = Some(now + jitter(&mut ctx.rng, self.t5));
+    }
+
+    /// Sets up as many channels as there may be (SH1).
+    fn fill(&mut self, now: Instant, ctx: &mut Context) {
+        let breadth = match self.state {
+            State::Hunting => MAX_CHANNELS,
+            State::Doubted(_) => MAX_CHANNELS - 1,
+            _ => 0,
+        };
+        while self.attempts.len() < breadth {
+            let busy: Vec<_> = self.busy().collect();
+            let Some(id) = self.addresses.choose(now, &mut ctx.rng, &busy) else { break };
+            self.attempt(ctx, id);
+        }
+    }
+
+    fn attempt(&mut self, ctx: &mut Context, address: AddressId) {
+        let Some(Registrar { transport, security }) = self.addresses.take_up(address) else {
+            return;
+        };
+        let user = ChannelUser::Registrar;
+        let channel = ctx.channels.open(user, transport.clone(), security);
+        ctx.stats.hunt_attempts += 1;
+        self.attempts.push(Attempt { channel, address, transport });
+    }
+
+    /// The addresses to which channels are up or being set up.
+    fn busy(&self) -> impl Iterator<Item = AddressId> {
+        let home = self.home().map(|home| home.address);
+        self.attempts.iter().map(|attempt| attempt.address).chain(home)
+    }
+
+    fn take_attempt(&mut self, channel: ChannelId) -> Option<Attempt> {
+        let index = self.attempts.iter().position(|attempt| attempt.channel == channel)?;
+        Some(self.attempts.swap_remove(index))
+    }
+
+    /// Leaves word for the application; a later word replaces one that was not read.
+    fn tell(&mut self, ctx: &mut Context, event: Event) {
+        if self.notice.replace(event).is_none() {
+            ctx.events.push(Entry::Registrar);
+        }
+    }
+}
+
+/// The addresses in an announce. One without any means SCTP at its source: the customary port by the RFC, the
+/// datagram's own port in practice, which is therefore the first to try (HUNT-8).
+fn announced_transports(source: SocketAddr, transports: Transports<'_>) -> Vec<Transport> {
+    let listed: Vec<_> = transports.map(|transport| transport.to_owned()).collect();
+    if !listed.is_empty() {
+        return listed;
+    }
+    let mut ports = alloc::vec![source.port(), ASAP_PORT];
+    ports.dedup();
+    let at = |port| Transport::sctp(port, TransportUse::DATA_ONLY, [source.ip()]);
+    ports.into_iter().map(at).collect()
+}

@@ -1,0 +1,288 @@
+//! Resolutions under way: one request per pool handle, however many wait for it (RFC 5352 §3.3, §3.7).
+//!
+//! A request is sent to the home registrar as soon as there is one, and T1-ENRPrequest runs from then (NR1–NR4). When T1
+//! expires the request is sent again, and the caller is told to doubt the home (§3.7.2); after the first sending and
+//! MAX-REQUEST-RETRANSMIT repetitions everyone who waits is told that there was no answer. A new home gets every request
+//! that is outstanding: T1 starts anew there, and the repetitions are neither raised nor reset, so that registrars
+//! that come and go cannot keep a request alive. Nor can anything else: each waiter has a deadline of its own, counted
+//! from its asking.
+//!
+//! ```text
+//!              home                    T1, repetitions left
+//!   Waiting ──────────▶ Asked(n) ─────────────────────────▶ Asked(n+1)
+//!      ▲    home lost      │ └── T1, none left, or deadline ──▶ failed
+//!      └───────────────────┘ └── answer ──▶ done
+//! ```
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::mem;
+
+use bytes::Bytes;
+
+use crate::Instant;
+use crate::context::Context;
+use crate::error::ResolveError;
+use crate::id::ChannelId;
+use crate::timers::Timers;
+use crate::wire::{self, PoolHandle};
+
+/// The resolver machine; `W` is what a waiter is known by.
+#[derive(Debug)]
+pub(crate) struct Resolver<W> {
+    queries: BTreeMap<PoolHandle, Query<W>>,
+    home: Option<ChannelId>,
+    /// T1-ENRPrequest of each query that was sent.
+    t1: Timers<PoolHandle>,
+    /// The deadline of each query's longest waiter.
+    deadlines: Timers<PoolHandle>,
+    /// Waiters whose query failed.
+    failed: VecDeque<(W, PoolHandle, ResolveError)>,
+    /// The request last encoded, to be reused.
+    buffer: Vec<u8>,
+}
+
+/// One outstanding resolution.
+#[derive(Debug)]
+struct Query<W> {
+    /// In the order of asking, which is the order of the deadlines too.
+    waiters: VecDeque<(W, Instant)>,
+    state: State,
+    t1: Option<Instant>,
+    deadline: Option<Instant>,
+}
+
+/// How far a query is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// For a home registrar; sent this often to former ones.
+    Waiting { sendings: u32 },
+    /// For an answer on this channel, after so many sendings.
+    Asked { on: ChannelId, sendings: u32 },
+}
+
+impl<W: PartialEq> Resolver<W> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            queries: BTreeMap::new(),
+            home: None,
+            t1: Timers::new(),
+            deadlines: Timers::new(),
+            failed: VecDeque::new(),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Whether anyone waits for an answer, and so for a registrar.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.queries.is_empty()
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.t1.next().into_iter().chain(self.deadlines.next()).min()
+    }
+
+    /// A waiter whose query failed.
+    pub(crate) fn poll_failed(&mut self) -> Option<(W, PoolHandle, ResolveError)> {
+        self.failed.pop_front()
+    }
+
+    /// Whether `handle` is being resolved.
+    pub(crate) fn is_asked(&self, handle: &PoolHandle) -> bool {
+        self.queries.contains_key(handle)
+    }
+
+    /// Adds a waiter; asks the home if nobody has asked yet.
+    pub(crate) fn ask(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle, waiter: W) {
+        let deadline = now + ctx.config.request_deadline;
+        if let Some(query) = self.queries.get_mut(handle) {
+            query.waiters.push_back((waiter, deadline));
+            return;
+        }
+        let mut query = Query {
+            waiters: VecDeque::from([(waiter, deadline)]),
+            state: State::Waiting { sendings: 0 },
+            t1: None,
+            deadline: None,
+        };
+        self.deadlines.set(&mut query.deadline, Some(deadline), handle.clone());
+        self.queries.insert(handle.clone(), query);
+        if let Some(home) = self.home {
+            self.send(now, ctx, handle, home);
+        }
+    }
+
+    /// Removes a waiter; a query without any is dropped, and an answer to it is then nobody's.
+    pub(crate) fn cancel(&mut self, handle: &PoolHandle, waiter: &W) {
+        if let Some(query) = self.queries.get_mut(handle) {
+            query.waiters.retain(|(other, _)| other != waiter);
+            self.rearm(handle);
+        }
+    }
+
+    /// Says which channel leads to the home registrar, if any.
+    pub(crate) fn set_home(&mut self, now: Instant, ctx: &mut Context, home: Option<ChannelId>) {
+        if mem::replace(&mut self.home, home) == home {
+            return;
+        }
+        let handles: Vec<_> = self.queries.keys().cloned().collect();
+        for handle in handles {
+            match home {
+                Some(home) => self.send(now, ctx, &handle, home),
+                None => self.unsend(&handle),
+            }
+        }
+    }
+
+    /// Whether an answer for `handle` on `channel` was asked for (RES-4, RES-10).
+    pub(crate) fn expects(&self, handle: &[u8], channel: ChannelId) -> bool {
+        let state = self.queries.get(handle).map(|query| query.state);
+        matches!(state, Some(State::Asked { on, .. }) if on == channel)
+    }
+
+    /// Ends the query for `handle`: everyone who waited for it.
+    pub(crate) fn finish(&mut self, handle: &[u8]) -> impl Iterator<Item = W> + use<W> {
+        let waiters = self.take(handle).map(|query| query.waiters).unwrap_or_default();
+        waiters.into_iter().map(|(waiter, _)| waiter)
+    }
+
+    /// Tells waiters that there will be no answer, those that `which` picks.
+    pub(crate) fn fail(
+        &mut self,
+        ctx: &mut Context,
+        error: &ResolveError,
+        which: impl Fn(&W) -> bool,
+    ) {
+        let handles: Vec<_> = self.queries.keys().cloned().collect();
+        for handle in handles {
+            self.fail_query(ctx, &handle, error, &which);
+        }
+    }
+
+    /// Something is due. Says whether a request went unanswered, so that the home is to be doubted; a request that
+    /// reached no registrar in time fails with `unreached`.
+    pub(crate) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        unreached: &ResolveError,
+    ) -> bool {
+        let mut doubt = false;
+        while let Some(handle) = self.t1.pop_due(now) {
+            doubt |= self.repeat(now, ctx, &handle);
+        }
+        while let Some(handle) = self.deadlines.pop_due(now) {
+            self.expire(now, ctx, &handle, unreached);
+        }
+        doubt
+    }
+
+    /// T1 expired: sends once more, or gives up.
+    fn repeat(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle) -> bool {
+        let Some(query) = self.queries.get_mut(handle) else { return false };
+        query.t1 = None;
+        let State::Asked { on, sendings } = query.state else { return false };
+        if sendings > ctx.config.max_request_retransmit {
+            self.fail_query(ctx, handle, &ResolveError::NotAnswered, |_| true);
+        } else {
+            query.state = State::Waiting { sendings: sendings.saturating_add(1) };
+            ctx.stats.requests_repeated += 1;
+            self.transmit(now, ctx, handle, on);
+        }
+        true
+    }
+
+    /// Tells the waiters whose time is up.
+    fn expire(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        handle: &PoolHandle,
+        unreached: &ResolveError,
+    ) {
+        let Some(query) = self.queries.get_mut(handle) else { return };
+        query.deadline = None;
+        let error = match query.state {
+            State::Waiting { sendings: 0 } => unreached,
+            _ => &ResolveError::NotAnswered,
+        };
+        while query.waiters.front().is_some_and(|(_, at)| *at <= now) {
+            if let Some((waiter, _)) = query.waiters.pop_front() {
+                self.failed.push_back((waiter, handle.clone(), error.clone()));
+                ctx.stats.requests_failed += 1;
+            }
+        }
+        self.rearm(handle);
+    }
+
+    /// Sends the request to a home that has not got it.
+    fn send(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle, home: ChannelId) {
+        let Some(query) = self.queries.get_mut(handle) else { return };
+        let sendings = match query.state {
+            State::Waiting { sendings } | State::Asked { sendings, .. } => sendings,
+        };
+        query.state = State::Waiting { sendings: sendings.max(1) };
+        match sendings {
+            0 => ctx.stats.requests_sent += 1,
+            _ => ctx.stats.requests_moved += 1,
+        }
+        self.transmit(now, ctx, handle, home);
+    }
+
+    fn transmit(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle, on: ChannelId) {
+        let Some(query) = self.queries.get_mut(handle) else { return };
+        let State::Waiting { sendings } = query.state else { return };
+        query.state = State::Asked { on, sendings };
+        self.t1.set(&mut query.t1, Some(now + ctx.config.t1_request), handle.clone());
+        self.buffer.clear();
+        let wanted = ctx.config.elements_wanted;
+        // A handle that was let in fits into a message: its length is bounded by the configuration, and what is too
+        // long after all is never answered and fails at its deadline.
+        if wire::encode_handle_resolution(&mut self.buffer, handle.as_bytes(), false, wanted)
+            .is_ok()
+        {
+            ctx.send_control(on, Bytes::copy_from_slice(&self.buffer));
+        }
+    }
+
+    /// The home is gone: the query waits for another one.
+    fn unsend(&mut self, handle: &PoolHandle) {
+        let Some(query) = self.queries.get_mut(handle) else { return };
+        if let State::Asked { sendings, .. } = query.state {
+            query.state = State::Waiting { sendings };
+        }
+        self.t1.set(&mut query.t1, None, handle.clone());
+    }
+
+    fn fail_query(
+        &mut self,
+        ctx: &mut Context,
+        handle: &PoolHandle,
+        error: &ResolveError,
+        which: impl Fn(&W) -> bool,
+    ) {
+        let Some(query) = self.queries.get_mut(handle) else { return };
+        let (failed, left) = mem::take(&mut query.waiters).into_iter().partition(|(w, _)| which(w));
+        query.waiters = left;
+        let failed: VecDeque<_> = failed;
+        ctx.stats.requests_failed += failed.len() as u64;
+        self.failed.extend(failed.into_iter().map(|(w, _)| (w, handle.clone(), error.clone())));
+        self.rearm(handle);
+    }
+
+    /// Sets a query's deadline to that of its longest waiter; a query without any is dropped.
+    fn rearm(&mut self, handle: &PoolHandle) {
+        let Some(query) = self.queries.get_mut(handle) else { return };
+        match query.waiters.front().map(|(_, at)| *at) {
+            Some(at) => self.deadlines.set(&mut query.deadline, Some(at), handle.clone()),
+            None => drop(self.take(handle.as_bytes())),
+        }
+    }
+
+    fn take(&mut self, handle: &[u8]) -> Option<Query<W>> {
+        let (handle, mut query) = self.queries.remove_entry(handle)?;
+        self.t1.set(&mut query.t1, None, handle.clone());
+        self.deadlines.set(&mut query.deadline, None, handle);
+        Some(query)
+    }
+}

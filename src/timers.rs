@@ -1,0 +1,87 @@
+//! Deadlines in order of time, and the jitter that keeps many pool users from moving in step.
+
+use alloc::collections::BTreeSet;
+use core::time::Duration;
+
+use crate::{Instant, Rng};
+
+/// What is due when: each key has at most one deadline, which its owner keeps in a slot of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Timers<K>(BTreeSet<(Instant, K)>);
+
+impl<K: Ord + Clone> Timers<K> {
+    pub(crate) const fn new() -> Self {
+        Self(BTreeSet::new())
+    }
+
+    /// Moves the deadline of `key` from what `slot` says to `at`; `None` disarms it.
+    pub(crate) fn set(&mut self, slot: &mut Option<Instant>, at: Option<Instant>, key: K) {
+        if *slot == at {
+            return;
+        }
+        if let Some(old) = core::mem::replace(slot, at) {
+            self.0.remove(&(old, key.clone()));
+        }
+        if let Some(at) = at {
+            self.0.insert((at, key));
+        }
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.0.first().map(|(at, _)| *at)
+    }
+
+    /// Takes out the key whose deadline is the earliest, once that has come.
+    ///
+    /// The owner clears its slot.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<K> {
+        if self.next()? > now {
+            return None;
+        }
+        self.0.pop_first().map(|(_, key)| key)
+    }
+}
+
+/// 75 to 100 % of `nominal`, so that pool users that lost one registrar together come back apart.
+pub(crate) fn jitter(rng: &mut Rng, nominal: Duration) -> Duration {
+    let nanos = u64::try_from(nominal.as_nanos()).unwrap_or(u64::MAX);
+    Duration::from_nanos(nanos - rng.below(nanos / 4 + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> Instant {
+        Instant::EPOCH + Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn keys_come_out_in_order_and_only_when_due() {
+        let mut timers = Timers::new();
+        let mut slots = [None; 3];
+        for (key, secs) in [30, 10, 20].into_iter().enumerate() {
+            timers.set(&mut slots[key], Some(at(secs)), key);
+        }
+        timers.set(&mut slots[2], Some(at(5)), 2);
+        assert_eq!(timers.next(), Some(at(5)));
+        assert_eq!(timers.pop_due(at(4)), None);
+        assert_eq!(timers.pop_due(at(10)), Some(2));
+        assert_eq!(timers.pop_due(at(10)), Some(1));
+        assert_eq!(timers.pop_due(at(10)), None);
+        timers.set(&mut slots[0], None, 0);
+        assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn jitter_shortens_by_a_quarter_at_most() {
+        let mut rng = Rng::new(3);
+        let drawn: alloc::vec::Vec<_> =
+            (0..1_000).map(|_| jitter(&mut rng, Duration::from_secs(10))).collect();
+        assert!(drawn.iter().all(|d| (7_500..=10_000).contains(&d.as_millis())));
+        assert!(drawn.iter().any(|d| d.as_millis() < 7_600));
+        assert!(drawn.iter().any(|d| d.as_millis() > 9_900));
+        assert_eq!(jitter(&mut rng, Duration::ZERO), Duration::ZERO);
+    }
+}

@@ -1,0 +1,203 @@
+//! A pool user with a clock made of numbers, and the messages that its peers would send.
+#![allow(dead_code, reason = "each test uses a part")]
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use asap_pu::wire::{
+    Cause, CauseCode, Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement,
+    Transport,
+};
+use asap_pu::{
+    Action, Authentication, ChannelId, CloseReason, Config, Event, Instant, Payload, PeerKind,
+    PoolUser, Registrar, SessionId, SessionOptions,
+};
+
+/// A pool user, its time, and what it wants of its driver and its application.
+pub(crate) struct Lab {
+    pub(crate) pu: PoolUser,
+    pub(crate) now: Instant,
+}
+
+/// The parts of an `Open` that tests look at.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Opened {
+    pub(crate) channel: ChannelId,
+    pub(crate) peer: PeerKind,
+    pub(crate) to: SocketAddr,
+}
+
+impl Lab {
+    pub(crate) fn new(config: Config) -> Self {
+        Self { pu: PoolUser::new(config, 1).expect("configuration"), now: Instant::EPOCH }
+    }
+
+    /// A pool user that knows the registrars at these addresses.
+    pub(crate) fn knowing(registrars: &[&str]) -> Self {
+        Self::new(config(registrars))
+    }
+
+    /// A pool user with a home, reached on the channel returned.
+    pub(crate) fn at_home() -> (Self, ChannelId) {
+        Self::at_home_with(config(&[REGISTRAR]))
+    }
+
+    pub(crate) fn at_home_with(config: Config) -> (Self, ChannelId) {
+        let mut lab = Self::new(config);
+        lab.pu.start(lab.now);
+        let home = lab.open_one();
+        lab.up(home.channel);
+        assert!(matches!(lab.event(), Event::RegistrarFound { .. }));
+        (lab, home.channel)
+    }
+
+    /// A pool user with a session at one of `elements`, and the channel to that.
+    pub(crate) fn in_session(
+        config: Config,
+        options: SessionOptions,
+        elements: &[PoolElement],
+    ) -> (Self, ChannelId, SessionId, Opened) {
+        let (mut lab, home) = Self::at_home_with(config);
+        let session = lab.pu.open_session(lab.now, POOL, options).unwrap();
+        assert_eq!(lab.requests(), [(home, POOL.into())]);
+        lab.answer(home, POOL, elements);
+        let element = lab.open_one();
+        lab.up(element.channel);
+        assert!(matches!(lab.event(), Event::Connected { .. }));
+        (lab, home, session, element)
+    }
+
+    pub(crate) fn secs(&mut self, secs: u64) {
+        self.now = self.now + Duration::from_secs(secs);
+    }
+
+    /// Lets time pass to the next deadline, and says how long that took.
+    pub(crate) fn wait(&mut self) -> Duration {
+        let at = self.pu.poll_timeout().expect("a deadline");
+        let passed = at.since(self.now);
+        self.now = self.now.max(at);
+        self.pu.handle_timeout(self.now);
+        assert!(self.pu.poll_timeout().is_none_or(|next| next > self.now), "the deadline moved on");
+        passed
+    }
+
+    /// Lets time pass to `at`, which must be a deadline, through all those before it.
+    pub(crate) fn wait_until(&mut self, at: Instant) {
+        while self.now < at {
+            self.wait();
+        }
+        assert_eq!(self.now, at);
+    }
+
+    pub(crate) fn actions(&mut self) -> Vec<Action> {
+        core::iter::from_fn(|| self.pu.poll_action()).collect()
+    }
+
+    /// All that is asked for, which must be channels to open.
+    pub(crate) fn opens(&mut self) -> Vec<Opened> {
+        self.actions().into_iter().map(opened).collect()
+    }
+
+    pub(crate) fn open_one(&mut self) -> Opened {
+        let [one] = <[_; 1]>::try_from(self.opens()).expect("one channel to open");
+        one
+    }
+
+    /// All that is asked for, which must be resolution requests: on which channel, for which handle.
+    pub(crate) fn requests(&mut self) -> Vec<(ChannelId, String)> {
+        let handle = |message: Message| match message.body {
+            asap_pu::wire::Body::HandleResolution { handle, .. } => handle.to_string(),
+            other => panic!("{other:?}"),
+        };
+        self.controls().into_iter().map(|(channel, message)| (channel, handle(message))).collect()
+    }
+
+    /// All that is asked for, which must be control messages to send.
+    pub(crate) fn controls(&mut self) -> Vec<(ChannelId, Message)> {
+        self.actions().into_iter().map(control).collect()
+    }
+
+    /// All that is asked for, which must be data to send.
+    pub(crate) fn data(&mut self) -> Vec<(ChannelId, String)> {
+        self.actions().into_iter().map(data).collect()
+    }
+
+    pub(crate) fn events(&mut self) -> Vec<Event> {
+        core::iter::from_fn(|| self.pu.poll_event()).collect()
+    }
+
+    pub(crate) fn event(&mut self) -> Event {
+        let events = self.events();
+        let [event] = <[_; 1]>::try_from(events).expect("one event");
+        event
+    }
+
+    pub(crate) fn up(&mut self, channel: ChannelId) {
+        self.pu.handle_opened(self.now, channel, Authentication::None);
+    }
+
+    pub(crate) fn fail(&mut self, channel: ChannelId) {
+        self.pu.handle_closed(self.now, channel, CloseReason::Failed);
+    }
+
+    pub(crate) fn receive(&mut self, channel: ChannelId, message: &Message) {
+        self.pu.handle_control(self.now, channel, &message.to_bytes().unwrap());
+    }
+
+    /// The registrar lists `elements` for `handle`.
+    pub(crate) fn answer(&mut self, channel: ChannelId, handle: &str, elements: &[PoolElement]) {
+        self.receive(channel, &response(handle, elements));
+    }
+}
+
+pub(crate) const REGISTRAR: &str = "192.0.2.1:3863";
+pub(crate) const POOL: &str = "EchoPool";
+
+pub(crate) fn config(registrars: &[&str]) -> Config {
+    let mut config = Config::default();
+    config.registrars = registrars.iter().map(|at| Registrar::tcp(at.parse().unwrap())).collect();
+    config
+}
+
+/// An element of a round robin pool at 10.0.0.`id`, port 7, by TCP.
+pub(crate) fn element(id: u32) -> PoolElement {
+    let at = format!("10.0.0.{id}:7").parse().unwrap();
+    PoolElement::new(PeIdentifier::new(id), Transport::tcp(at), Policy::RoundRobin)
+}
+
+/// A round robin response.
+pub(crate) fn response(handle: &str, elements: &[PoolElement]) -> Message {
+    let policy = OverallPolicy::new(PolicyType::ROUND_ROBIN, Default::default());
+    Message::handle_resolution_response(handle, Some(policy), elements.to_vec())
+}
+
+pub(crate) fn refusal(handle: &str, code: CauseCode) -> Message {
+    Message::handle_resolution_failure(handle, vec![Cause::new(code, Default::default())])
+}
+
+pub(crate) fn opened(action: Action) -> Opened {
+    match action {
+        Action::Open { channel, peer, to, .. } => {
+            Opened { channel, peer, to: to.socket_addrs().next().expect("an address") }
+        }
+        other => panic!("not an open: {other:?}"),
+    }
+}
+
+pub(crate) fn control(action: Action) -> (ChannelId, Message) {
+    match action {
+        Action::Send { channel, payload: Payload::Control(bytes), .. } => {
+            (channel, Message::decode(&bytes).unwrap())
+        }
+        other => panic!("not a control message: {other:?}"),
+    }
+}
+
+pub(crate) fn data(action: Action) -> (ChannelId, String) {
+    match action {
+        Action::Send { channel, payload: Payload::Data { data, .. }, .. } => {
+            (channel, String::from_utf8(data.to_vec()).unwrap())
+        }
+        other => panic!("not data: {other:?}"),
+    }
+}
