@@ -4,14 +4,22 @@
 //! it is refreshed. When the cache is full, the pool that was used the longest ago makes room. Pools with live sessions
 //! are pinned and never do; where everything is pinned, one more pool is kept beside the limit until the next one comes,
 //! so that whoever asked for it can still choose from it.
+//!
+//! A pool that a registrar does not know any more, or that the application wants to be forgotten, is *gone*: it is not
+//! found again by its handle. Where sessions hold it they go on with what was listed (CACHE-8), and a new list of
+//! the same handle finds it in its place, with its failure marks. That a handle is unknown may itself be remembered for
+//! a while (CACHE-7).
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use crate::Instant;
 use crate::channel::Authentication;
 use crate::context::Context;
+use crate::event::Entry as Note;
 use crate::id::PoolId;
-use crate::pool::{Pool, Scratch};
+use crate::pool::{Change, Pool, Scratch};
+use crate::recent::Recent;
 use crate::slab::{Key, Slab};
 use crate::wire::{Elements, PolicyType, PoolHandle};
 
@@ -23,12 +31,23 @@ pub(crate) struct Cache {
     /// The ends of the list of unpinned pools, in the order of use.
     newest: Option<Key>,
     oldest: Option<Key>,
+    /// What all pools keep on the heap.
+    bytes: usize,
+    /// Handles that a registrar did not know a moment ago.
+    unknown: Recent<PoolHandle>,
+    /// What the application has not heard of the pools that it subscribes to.
+    changes: BTreeMap<PoolId, Change>,
+    /// Whether a note of that is in the queue of events.
+    noted: bool,
     scratch: Scratch,
 }
 
 #[derive(Debug)]
 struct Entry {
     pool: Pool,
+    bytes: usize,
+    /// Whether it is not to be found again, and goes when the last session lets go of it.
+    gone: bool,
     /// How many sessions hold the pool; it is in the list while there are none.
     pins: u32,
     newer: Option<Key>,
@@ -42,13 +61,35 @@ impl Cache {
             slab: Slab::new(),
             newest: None,
             oldest: None,
+            bytes: 0,
+            unknown: Recent::new(),
+            changes: BTreeMap::new(),
+            noted: false,
             scratch: Scratch::default(),
         }
     }
 
     /// The pool with this handle, fresh or stale.
     pub(crate) fn find(&self, handle: &[u8]) -> Option<PoolId> {
-        self.by_handle.get(handle).copied()
+        let id = *self.by_handle.get(handle)?;
+        self.slab.get(id.0).filter(|entry| !entry.gone).map(|_| id)
+    }
+
+    /// Whether a registrar said a moment ago that there is no such pool.
+    pub(crate) fn is_unknown(&self, now: Instant, handle: &[u8]) -> bool {
+        self.unknown.until(now, handle).is_some()
+    }
+
+    /// What all pools keep on the heap, in bytes.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What changed in a pool that the application subscribes to.
+    pub(crate) fn take_change(&mut self) -> Option<(PoolId, Change)> {
+        let change = self.changes.pop_first();
+        self.noted = change.is_some();
+        change
     }
 
     pub(crate) fn get(&self, id: PoolId) -> Option<&Pool> {
@@ -66,7 +107,8 @@ impl Cache {
         self.slab.iter().map(|(key, entry)| (PoolId(key), &entry.pool))
     }
 
-    /// Takes in a registrar's list; `None` where no element of it can be used.
+    /// Takes in a registrar's list, and notes what changed where somebody is to be `told`; `None` where no element
+    /// of it can be used.
     pub(crate) fn store(
         &mut self,
         now: Instant,
@@ -74,35 +116,63 @@ impl Cache {
         handle: &[u8],
         list: (PolicyType, Elements<'_>),
         authentication: Authentication,
+        told: bool,
     ) -> Option<PoolId> {
-        if let Some(id) = self.find(handle) {
-            self.touch(id.0);
-            let pool = &mut self.slab.get_mut(id.0)?.pool;
-            return pool.refresh(now, ctx, &mut self.scratch, list, authentication).then_some(id);
+        let (id, change) = match self.by_handle.get(handle).copied() {
+            Some(id) => {
+                let entry = self.slab.get_mut(id.0)?;
+                let change =
+                    entry.pool.refresh(now, ctx, &mut self.scratch, list, authentication, told)?;
+                entry.gone = false;
+                self.bytes -= core::mem::replace(&mut entry.bytes, entry.pool.heap_size());
+                self.bytes += entry.bytes;
+                self.touch(id.0);
+                self.make_room(ctx, id.0);
+                (id, change)
+            }
+            None => {
+                let mut pool = Pool::new(PoolHandle::from(handle), now);
+                let change =
+                    pool.refresh(now, ctx, &mut self.scratch, list, authentication, told)?;
+                (self.insert(ctx, pool), change)
+            }
+        };
+        self.unknown.forget(handle);
+        if change != Change::default() {
+            self.changes.entry(id).or_default().add(change);
+            if !core::mem::replace(&mut self.noted, true) {
+                ctx.events.push(Note::Pools);
+            }
         }
-        let handle = PoolHandle::from(handle);
-        let mut pool = Pool::new(handle.clone(), now);
-        if !pool.refresh(now, ctx, &mut self.scratch, list, authentication) {
-            return None;
-        }
-        while self.slab.len() >= ctx.config.max_pools {
-            let Some(oldest) = self.oldest else { break };
-            self.remove(PoolId(oldest));
-            ctx.stats.cache_evicted += 1;
-        }
-        let key = self.slab.insert(Entry { pool, pins: 0, newer: None, older: None });
-        self.link(key);
-        self.by_handle.insert(handle, PoolId(key));
-        Some(PoolId(key))
+        Some(id)
     }
 
-    /// Forgets a pool, unless a session holds it; says whether it is gone.
+    /// A registrar does not know this handle.
+    pub(crate) fn store_unknown(&mut self, now: Instant, ctx: &Context, handle: &[u8]) {
+        if let Some(id) = self.find(handle) {
+            self.purge(id);
+        }
+        let until = now + ctx.config.negative_cache_value;
+        self.unknown.remember(now, until, ctx.config.max_pools, PoolHandle::from(handle));
+    }
+
+    /// Forgets a pool; says whether it was there. Sessions that hold it keep it.
     pub(crate) fn purge(&mut self, id: PoolId) -> bool {
-        let unpinned = self.slab.get(id.0).is_some_and(|entry| entry.pins == 0);
-        if unpinned {
+        let Some(entry) = self.slab.get_mut(id.0).filter(|entry| !entry.gone) else { return false };
+        entry.gone = true;
+        if entry.pins == 0 {
             self.remove(id);
         }
-        unpinned
+        true
+    }
+
+    /// Forgets all pools, and which handles are unknown.
+    pub(crate) fn purge_all(&mut self) {
+        let all: Vec<_> = self.iter().map(|(id, _)| id).collect();
+        for id in all {
+            self.purge(id);
+        }
+        self.unknown = Recent::new();
     }
 
     /// Holds a pool for a session.
@@ -120,14 +190,43 @@ impl Cache {
         if let Some(entry) = self.slab.get_mut(id.0) {
             entry.pins = entry.pins.saturating_sub(1);
             if entry.pins == 0 {
+                let gone = entry.gone;
                 self.link(id.0);
+                if gone {
+                    self.remove(id);
+                }
             }
+        }
+    }
+
+    fn insert(&mut self, ctx: &mut Context, pool: Pool) -> PoolId {
+        let bytes = pool.heap_size();
+        let handle = pool.handle().clone();
+        let entry = Entry { pool, bytes, gone: false, pins: 0, newer: None, older: None };
+        let key = self.slab.insert(entry);
+        self.bytes += bytes;
+        self.link(key);
+        self.by_handle.insert(handle, PoolId(key));
+        self.make_room(ctx, key);
+        PoolId(key)
+    }
+
+    /// Lets the pools go that were used the longest ago until the limits are kept, but not `newest`, which somebody
+    /// is about to use.
+    fn make_room(&mut self, ctx: &mut Context, newest: Key) {
+        let Context { config, stats, .. } = ctx;
+        while self.slab.len() > config.max_pools || self.bytes > config.max_cache_bytes {
+            let Some(oldest) = self.oldest.filter(|oldest| *oldest != newest) else { break };
+            self.remove(PoolId(oldest));
+            stats.cache_evicted += 1;
         }
     }
 
     fn remove(&mut self, id: PoolId) {
         self.unlink(id.0);
+        self.changes.remove(&id);
         if let Some(gone) = self.slab.remove(id.0) {
+            self.bytes -= gone.bytes;
             self.by_handle.remove(gone.pool.handle());
         }
     }

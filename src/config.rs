@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use thiserror::Error;
 
-use crate::wire::{Protocol, Transport, TransportUse};
+use crate::wire::{ASAP_PORT, ASAP_TLS_PORT, Protocol, Transport, TransportUse};
 
 /// How a [`PoolUser`](crate::PoolUser) behaves.
 ///
@@ -32,6 +32,9 @@ pub struct Config {
     pub accept_announces: bool,
     /// How many announced addresses are kept at most; a full list turns newcomers away. Default: 64.
     pub max_announced: usize,
+    /// How channels to announced registrars are secured; their identity cannot come from the announce, which
+    /// is not authenticated. Default: not at all.
+    pub announced_security: Security,
     /// The transports over which the driver can reach a registrar; others are never tried. Default: SCTP and TCP.
     pub registrar_protocols: Protocols,
     /// The transports over which the driver can reach a pool element; elements with others are passed over.
@@ -42,8 +45,10 @@ pub struct Config {
     pub control_mapping: Protocols,
     /// Refuse registrars that the driver did not authenticate (RFC 5352 §9.2). Default: no.
     pub authenticated_only: bool,
-    /// How long a registrar that failed authentication is left alone. Default: 10 minutes.
+    /// How long a registrar that failed authentication is left alone; announces do not shorten it. Default: 10 minutes.
     pub bar_time: Duration,
+    /// How many such registrars are remembered; beyond that the oldest is forgotten. Default: 64.
+    pub max_barred: usize,
 
     /// T1-ENRPrequest: how long a registrar has for an answer. Default: 15 s.
     pub t1_request: Duration,
@@ -61,6 +66,11 @@ pub struct Config {
     pub announce_wait: Duration,
     /// How long a request may take in all, hunting included. Default: 60 s.
     pub request_deadline: Duration,
+    /// How long the same pool handle is not asked for again, whatever came of it the last time: who asks earlier
+    /// waits for the rest of it (RFC 3237 §2.5). Default: 500 ms, less than a session pauses.
+    pub resolution_interval: Duration,
+    /// How many pools may be subscribed to. Default: 1,024.
+    pub max_subscriptions: usize,
     /// How many elements a resolution asks for (parameter 0x803f; `None` leaves it out, and real registrars then
     /// list three). Default: 128.
     pub elements_wanted: Option<u32>,
@@ -70,8 +80,12 @@ pub struct Config {
     pub stale_cache_value: Duration,
     /// What becomes of an asker who meets a stale pool (RFC 5352 §3.3 C3). Default: served at once.
     pub stale_answers: StaleAnswers,
-    /// How many pools are kept. Default: 1,024.
+    /// How long it is remembered that a registrar does not know a pool handle; zero means not at all. Default: 0.
+    pub negative_cache_value: Duration,
+    /// How many pools are kept, and how many unknown handles. Default: 1,024.
     pub max_pools: usize,
+    /// How many bytes the lists of all pools may take; the pools used the longest ago make room. Default: 64 MiB.
+    pub max_cache_bytes: usize,
     /// How many elements of a pool are kept; the first ones of the list count. Default: 1,024.
     pub max_elements: usize,
     /// The longest pool handle in bytes; real registrars end at more than 32. Default: 32.
@@ -83,8 +97,12 @@ pub struct Config {
     pub failure_mark: Duration,
     /// How many unreachable reports are sent in a second at most (RFC 5355 §2.13). Default: 10.
     pub max_reports_per_second: u32,
-    /// How many reports wait for a registrar at most. Default: 64.
+    /// How long the same element is not reported again, also if it was reached in between. Default: 1 s.
+    pub report_interval: Duration,
+    /// How many reports wait for a registrar at most; with zero none is ever sent. Default: 64.
     pub max_pending_reports: usize,
+    /// How long a report waits for a registrar; an older one says nothing about the present. Default: 60 s.
+    pub report_age: Duration,
 
     /// How many sessions may exist. Default: 65,536.
     pub max_sessions: usize,
@@ -147,7 +165,9 @@ pub enum StaleAnswers {
     /// The asker gets what is there, marked as stale, and a refresh is sent beside it.
     #[default]
     Served,
-    /// The asker waits for the refresh.
+    /// The asker waits for the refresh, and gets what is there, marked as stale, if no registrar answers.
+    Fallback,
+    /// The asker waits for the refresh, and gets an error if no registrar answers.
     Withheld,
 }
 
@@ -169,7 +189,13 @@ pub enum ConfigError {
     /// There is no registrar, and none may announce itself.
     #[error("registrars: none is configured and accept_announces is off")]
     NoRegistrar,
-    /// A registrar has a transport that no registrar uses, that the driver does not speak, or without address.
+    /// The driver speaks no transport on which a registrar can be reached.
+    #[error("registrar_protocols: neither SCTP nor TCP is among them")]
+    NoRegistrarProtocol,
+    /// TLS is wanted without saying who the peer must be.
+    #[error("{0}: TLS without a reference identity")]
+    NoIdentity(&'static str),
+    /// A registrar has a transport that no registrar uses, that the driver does not speak, or without address or port.
     #[error("registrars: number {0} has no transport that can be used")]
     UnusableRegistrar(usize),
     /// A limit or time that must not be zero is.
@@ -188,11 +214,13 @@ impl Default for Config {
             registrars: Vec::new(),
             accept_announces: true,
             max_announced: 64,
+            announced_security: Security::None,
             registrar_protocols: reliable,
             element_protocols: reliable,
             control_mapping: Protocols::NONE,
             authenticated_only: false,
             bar_time: secs(600),
+            max_barred: 64,
             t1_request: secs(15),
             max_request_retransmit: 2,
             t5_hunt: secs(10),
@@ -200,16 +228,22 @@ impl Default for Config {
             t7_outdate: secs(5),
             announce_wait: secs(5),
             request_deadline: secs(60),
+            resolution_interval: Duration::from_millis(500),
+            max_subscriptions: 1_024,
             elements_wanted: Some(128),
             stale_cache_value: secs(30),
             stale_answers: StaleAnswers::Served,
+            negative_cache_value: Duration::ZERO,
             max_pools: 1_024,
+            max_cache_bytes: 64 << 20,
             max_elements: 1_024,
             max_handle_len: 32,
             max_requests: 65_536,
             failure_mark: secs(60),
             max_reports_per_second: 10,
+            report_interval: secs(1),
             max_pending_reports: 64,
+            report_age: secs(60),
             max_sessions: 65_536,
             max_queued_messages: 256,
             max_queued_bytes: 1 << 20,
@@ -235,6 +269,15 @@ impl Config {
         if self.registrars.is_empty() && !self.accept_announces {
             return Err(ConfigError::NoRegistrar);
         }
+        if ![Protocol::Sctp, Protocol::Tcp].iter().any(|p| self.registrar_protocols.contains(*p)) {
+            return Err(ConfigError::NoRegistrarProtocol);
+        }
+        if self.registrars.iter().any(|registrar| registrar.security.lacks_identity()) {
+            return Err(ConfigError::NoIdentity("registrars"));
+        }
+        if self.announced_security.lacks_identity() {
+            return Err(ConfigError::NoIdentity("announced_security"));
+        }
         if let Some(n) = self.registrars.iter().position(|r| !self.can_reach(&r.transport)) {
             return Err(ConfigError::UnusableRegistrar(n));
         }
@@ -243,12 +286,17 @@ impl Config {
             (self.t5_hunt, "t5_hunt"),
             (self.t7_outdate, "t7_outdate"),
             (self.request_deadline, "request_deadline"),
+            (self.resolution_interval, "resolution_interval"),
+            (self.report_age, "report_age"),
             (self.connect_timeout, "connect_timeout"),
             (self.session_deadline, "session_deadline"),
             (self.session_backoff, "session_backoff"),
         ];
         let limits = [
+            (self.max_barred, "max_barred"),
+            (self.max_reports_per_second as usize, "max_reports_per_second"),
             (self.max_pools, "max_pools"),
+            (self.max_cache_bytes, "max_cache_bytes"),
             (self.max_elements, "max_elements"),
             (self.max_handle_len, "max_handle_len"),
             (self.max_requests, "max_requests"),
@@ -263,20 +311,48 @@ impl Config {
         if self.max_attempts == 0 {
             return Err(ConfigError::Zero("max_attempts"));
         }
-        if self.t5_hunt > self.t5_max {
-            return Err(ConfigError::Exceeds("t5_hunt", "t5_max"));
+        if self.accept_announces && self.registrars.is_empty() && self.max_announced == 0 {
+            return Err(ConfigError::Zero("max_announced"));
         }
-        Ok(())
+        let bounded = [
+            (self.t5_hunt, self.t5_max, "t5_hunt", "t5_max"),
+            (self.t1_request, self.request_deadline, "t1_request", "request_deadline"),
+            (self.resolution_interval, self.t1_request, "resolution_interval", "t1_request"),
+        ];
+        match bounded.iter().find(|(value, bound, ..)| value > bound) {
+            Some((.., name, bound)) => Err(ConfigError::Exceeds(name, bound)),
+            None => Ok(()),
+        }
     }
 
     /// Whether a registrar at `transport` is worth a try (HUNT-8, HUNT-15).
     pub(crate) fn can_reach(&self, transport: &Transport) -> bool {
-        let addressed = match transport {
-            Transport::Sctp(sctp) => !sctp.addresses.is_empty(),
-            Transport::Tcp(_) => true,
-            _ => false,
-        };
-        addressed && self.registrar_protocols.contains(transport.protocol())
+        let protocol = transport.protocol();
+        matches!(protocol, Protocol::Sctp | Protocol::Tcp)
+            && transport.socket_addrs().any(|at| at.port() != 0)
+            && self.registrar_protocols.contains(protocol)
+    }
+}
+
+impl Security {
+    /// TLS, the peer's certificate checked against `identity`.
+    #[must_use]
+    pub fn tls(identity: &str) -> Self {
+        Self::Tls { identity: identity.into() }
+    }
+
+    /// The port that registrars with this security listen on where nothing else is said: 3863, or with TLS 3864
+    /// (RFC 5352 §8, §9).
+    #[must_use]
+    pub const fn default_port(&self) -> u16 {
+        match self {
+            Self::None => ASAP_PORT,
+            Self::Tls { .. } => ASAP_TLS_PORT,
+        }
+    }
+
+    fn lacks_identity(&self) -> bool {
+        matches!(self, Self::Tls { identity } if identity.is_empty())
     }
 }
 
@@ -285,6 +361,20 @@ impl Registrar {
     #[must_use]
     pub fn tcp(address: SocketAddr) -> Self {
         Self::new(Transport::tcp(address))
+    }
+
+    /// A registrar that listens on TCP at the default port of its security.
+    ///
+    /// ```
+    /// use asap_pu::{Registrar, Security, wire::Transport};
+    ///
+    /// let registrar = Registrar::at("192.0.2.1".parse().unwrap(), Security::tls("pr.example"));
+    /// assert_eq!(registrar.transport, Transport::tcp("192.0.2.1:3864".parse().unwrap()));
+    /// ```
+    #[must_use]
+    pub fn at(address: IpAddr, security: Security) -> Self {
+        let transport = Transport::tcp(SocketAddr::new(address, security.default_port()));
+        Self { transport, security }
     }
 
     /// A registrar that listens on SCTP at one or more addresses, its channel not secured.
@@ -297,10 +387,10 @@ impl Registrar {
     /// [`ASAP_TLS_PORT`](crate::wire::ASAP_TLS_PORT).
     #[must_use]
     pub fn with_tls(self, identity: &str) -> Self {
-        Self { security: Security::Tls { identity: identity.into() }, ..self }
+        Self { security: Security::tls(identity), ..self }
     }
 
-    pub(crate) fn new(transport: Transport) -> Self {
+    fn new(transport: Transport) -> Self {
         Self { transport, security: Security::None }
     }
 }

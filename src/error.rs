@@ -31,6 +31,9 @@ pub enum CommandError {
     /// `max_sessions` sessions exist.
     #[error("too many sessions exist")]
     TooManySessions,
+    /// `max_subscriptions` pools are subscribed to, counting those whose end was not yet read.
+    #[error("too many pools are subscribed to")]
+    TooManySubscriptions,
     /// There is no such request, or it has ended.
     #[error("no such request")]
     UnknownRequest,
@@ -40,6 +43,9 @@ pub enum CommandError {
     /// The pool has no such element.
     #[error("no such element in the pool")]
     UnknownElement,
+    /// Several elements of the pool are reached at that address (RFC 5352 §6.9.2).
+    #[error("several elements of the pool are reached there")]
+    AmbiguousAddress,
     /// No element is left to choose: all are excluded or use transports that the driver does not speak.
     #[error("no element of the pool is left to choose")]
     NoElementLeft,

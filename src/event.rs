@@ -3,7 +3,7 @@
 //! Three kinds of events share one queue. *Answers* (a resolution ended, a session ended, a message came back) belong to
 //! something that the application started, which counts against its limit until the answer has been read. *Received
 //! data* is bounded in bytes; what exceeds the bound is dropped and counted, and the session's next event says so.
-//! *States* (the home registrar, the element of a session) are not queued at all: the queue holds a note that there is
+//! *States* (the home registrar, the element of a session, what changed in a pool) are not queued at all: the queue holds a note that there is
 //! something to tell, and the event is made from the state at the time it is read, so that an application that reads
 //! seldom hears where things stand rather than all that happened.
 
@@ -50,6 +50,29 @@ pub enum Event {
     ResolutionFailed {
         /// The request.
         request: RequestId,
+        /// The pool handle.
+        handle: PoolHandle,
+        /// Why.
+        error: ResolveError,
+    },
+
+    /// A pool that the application subscribes to has changed since it last heard of it; see
+    /// [`PoolUser::pool`](crate::PoolUser::pool) for what it is.
+    #[non_exhaustive]
+    PoolChanged {
+        /// The pool.
+        pool: PoolId,
+        /// How many elements came.
+        joined: u32,
+        /// How many elements left.
+        left: u32,
+        /// How many elements have other values or another transport.
+        altered: u32,
+    },
+    /// A registrar refused to list a pool that the application subscribes to, which ends the subscription
+    /// (RFC 5352 §2.2.5).
+    #[non_exhaustive]
+    SubscriptionEnded {
         /// The pool handle.
         handle: PoolHandle,
         /// Why.
@@ -134,6 +157,8 @@ pub enum Event {
 #[derive(Debug)]
 pub(crate) enum Entry {
     Registrar,
+    Pools,
+    Subscriptions,
     Session(SessionId),
     Ready(Event),
 }

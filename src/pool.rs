@@ -16,10 +16,11 @@ use alloc::vec::Vec;
 
 use crate::channel::Authentication;
 use crate::context::Context;
+use crate::error::CommandError;
 use crate::selection::{self, Member, Selector};
 use crate::wire::{
     Elements, PeIdentifier, Policy, PolicyType, PoolElementRef, PoolHandle, Protocol,
-    ServerIdentifier, TransportRef,
+    ServerIdentifier, Transport, TransportRef,
 };
 use crate::{Instant, Rng};
 
@@ -35,6 +36,8 @@ pub struct Pool {
     transports: Vec<u8>,
     /// The places of the elements, sorted by identifier.
     by_identifier: Vec<(PeIdentifier, u32)>,
+    /// The elements that were handed out and are not listed at present, sorted.
+    absent: Vec<PeIdentifier>,
     /// How many elements the driver cannot speak to.
     unspoken: usize,
     selector: Selector,
@@ -48,6 +51,9 @@ pub struct Pool {
 struct Element {
     identifier: PeIdentifier,
     home: ServerIdentifier,
+    /// What the policy knows of it.
+    value: u32,
+    degradation: u32,
     /// Where its transport begins in `transports`.
     start: u32,
     len: u16,
@@ -63,8 +69,17 @@ struct Element {
 struct Mark {
     since: Instant,
     until: Instant,
-    /// Where the element was when it failed.
-    transport: Box<[u8]>,
+    /// Where the element was when it failed, if it was listed then.
+    transport: Option<Box<[u8]>>,
+}
+
+/// What a new list changed, in elements.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) joined: u32,
+    pub(crate) left: u32,
+    /// Other values, or another transport.
+    pub(crate) altered: u32,
 }
 
 /// One element of a [`Pool`].
@@ -79,6 +94,10 @@ pub struct ElementRef<'a> {
 pub(crate) struct Scratch {
     members: Vec<Member>,
     used: Vec<PeIdentifier>,
+    /// The former list, for comparison.
+    elements: Vec<Element>,
+    transports: Vec<u8>,
+    by_identifier: Vec<(PeIdentifier, u32)>,
 }
 
 impl Pool {
@@ -89,6 +108,7 @@ impl Pool {
             elements: Vec::new(),
             transports: Vec::new(),
             by_identifier: Vec::new(),
+            absent: Vec::new(),
             unspoken: 0,
             selector: Selector::new(),
             marks: BTreeMap::new(),
@@ -145,7 +165,21 @@ impl Pool {
         self.marks.get(&identifier).is_some_and(|mark| mark.until > now)
     }
 
-    /// Takes in a new list; says whether any element of it can be used. If none can, nothing has changed.
+    /// What is kept on the heap, in bytes, failure marks left out.
+    pub(crate) fn heap_size(&self) -> usize {
+        fn heap<T>(buffer: &Vec<T>) -> usize {
+            buffer.capacity() * size_of::<T>()
+        }
+        self.handle.len()
+            + heap(&self.elements)
+            + heap(&self.transports)
+            + heap(&self.by_identifier)
+            + heap(&self.absent)
+            + self.selector.heap_size()
+    }
+
+    /// Takes in a new list and says what changed, if `told` wants to know; `None` if no element of it can be used, and
+    /// then nothing has changed.
     pub(crate) fn refresh(
         &mut self,
         now: Instant,
@@ -153,18 +187,30 @@ impl Pool {
         scratch: &mut Scratch,
         list: (PolicyType, Elements<'_>),
         authentication: Authentication,
-    ) -> bool {
+        told: bool,
+    ) -> Option<Change> {
         let (policy, elements) = list;
-        if !elements.clone().any(|element| is_usable(&element)) {
-            return false;
+        let usable = || elements.into_iter().filter(is_usable);
+        let (count, bytes) = usable()
+            .take(ctx.config.max_elements)
+            .fold((0, 0), |(n, bytes), element| (n + 1, bytes + element.transport.encoded().len()));
+        if count == 0 {
+            return None;
+        }
+        if told {
+            scratch.keep(self);
         }
         scratch.used.clear();
+        scratch.used.append(&mut self.absent);
         scratch.used.extend(self.elements.iter().filter(|e| e.used).map(|e| e.identifier));
         scratch.used.sort_unstable();
         scratch.members.clear();
         self.elements.clear();
         self.transports.clear();
         self.by_identifier.clear();
+        self.elements.reserve_exact(count);
+        self.by_identifier.reserve_exact(count);
+        self.transports.reserve_exact(bytes);
         for element in elements {
             if !is_usable(&element) {
                 ctx.stats.elements_dropped += 1;
@@ -181,7 +227,10 @@ impl Pool {
         self.fetched = now;
         self.authentication = authentication;
         self.end_marks(now);
-        true
+        let listed = |identifier| self.index_of(identifier).is_some();
+        let absent = scratch.used.iter().copied().filter(|identifier| !listed(*identifier));
+        self.absent = absent.take(ctx.config.max_elements).collect();
+        Some(if told { scratch.compare(self) } else { Change::default() })
     }
 
     /// The choice by policy, or the oldest failure where nothing else is left; never one of `avoid`.
@@ -212,7 +261,29 @@ impl Pool {
 
     /// Whether an element was ever handed out.
     pub(crate) fn was_used(&self, identifier: PeIdentifier) -> Option<bool> {
-        self.index_of(identifier).map(|index| self.elements[index].used)
+        match self.index_of(identifier) {
+            Some(index) => Some(self.elements[index].used),
+            None => self.absent.binary_search(&identifier).is_ok().then_some(true),
+        }
+    }
+
+    /// The one element that is reached at `transport`: by the same protocol, port and one of its addresses (§6.9.2).
+    pub(crate) fn element_at(&self, transport: &Transport) -> Result<PeIdentifier, CommandError> {
+        let protocol = transport.protocol();
+        let reached = |element: &ElementRef<'_>| {
+            let other = element.transport();
+            let port = other.port();
+            other.protocol() == protocol
+                && transport.socket_addrs().any(|at| {
+                    port == Some(at.port()) && other.addresses().any(|address| address == at.ip())
+                })
+        };
+        let mut found = self.elements().filter(reached).map(|element| element.identifier());
+        match (found.next(), found.next()) {
+            (Some(one), None) => Ok(one),
+            (Some(_), Some(_)) => Err(CommandError::AmbiguousAddress),
+            (None, _) => Err(CommandError::UnknownElement),
+        }
     }
 
     /// Marks an element as failed; says whether this is an event of its own (REPORT-2).
@@ -233,7 +304,6 @@ impl Pool {
         }
         let transport = self.index_of(identifier).map(|index| self.encoded(index).into());
         let until = now + ctx.config.failure_mark;
-        let transport = transport.unwrap_or_default();
         self.marks.insert(identifier, Mark { since: now, until, transport });
         ctx.stats.failures += 1;
         true
@@ -268,6 +338,8 @@ impl Pool {
         self.elements.push(Element {
             identifier: element.identifier,
             home: element.home,
+            value: member.value,
+            degradation: member.degradation,
             start,
             len,
             protocol,
@@ -302,8 +374,10 @@ impl Pool {
     fn end_marks(&mut self, now: Instant) {
         let mut marks = core::mem::take(&mut self.marks);
         marks.retain(|identifier, mark| {
-            let moved =
-                self.index_of(*identifier).is_some_and(|i| *self.encoded(i) != *mark.transport);
+            let moved = match (self.index_of(*identifier), &mark.transport) {
+                (Some(index), Some(transport)) => *self.encoded(index) != **transport,
+                _ => false,
+            };
             mark.until > now && !moved
         });
         self.marks = marks;
@@ -333,11 +407,61 @@ impl<'a> ElementRef<'a> {
         self.pool.elements[self.index].home
     }
 
+    /// What it counts for under the pool's policy: its weight, priority or load (RFC 5356). Values that belong to
+    /// another policy are replaced by cautious ones: weight 1, priority 0, load 0xffffffff.
+    #[must_use]
+    pub fn member(&self) -> Member {
+        let Element { identifier, value, degradation, .. } = self.pool.elements[self.index];
+        Member::new(identifier.get(), value).with_degradation(degradation)
+    }
+
     /// Where it serves.
     #[must_use]
     pub fn transport(&self) -> TransportRef<'a> {
         let protocol = self.pool.elements[self.index].protocol;
         TransportRef::kept(protocol, self.pool.encoded(self.index))
+    }
+}
+
+impl Change {
+    /// What two changes, one after the other, come to.
+    pub(crate) fn add(&mut self, later: Self) {
+        self.joined = self.joined.saturating_add(later.joined);
+        self.left = self.left.saturating_add(later.left);
+        self.altered = self.altered.saturating_add(later.altered);
+    }
+}
+
+impl Scratch {
+    /// Keeps a copy of a pool's list.
+    fn keep(&mut self, pool: &Pool) {
+        self.elements.clone_from(&pool.elements);
+        self.transports.clone_from(&pool.transports);
+        self.by_identifier.clone_from(&pool.by_identifier);
+    }
+
+    /// What became of the list that was kept.
+    fn compare(&self, pool: &Pool) -> Change {
+        let mut change = Change::default();
+        for (identifier, place) in &pool.by_identifier {
+            let before = self.by_identifier.binary_search_by_key(identifier, |(id, _)| *id);
+            let Ok(before) = before else {
+                change.joined += 1;
+                continue;
+            };
+            let (old, new) = (
+                &self.elements[self.by_identifier[before].1 as usize],
+                &pool.elements[*place as usize],
+            );
+            let values = |e: &Element| (e.value, e.degradation, e.home);
+            let transport = |e: &Element| e.start as usize..e.start as usize + usize::from(e.len);
+            let moved = self.transports[transport(old)] != pool.transports[transport(new)];
+            change.altered += u32::from(moved || values(old) != values(new));
+        }
+        // As many are in both lists as did not join.
+        let stayed = pool.elements.len() - change.joined as usize;
+        change.left = u32::try_from(self.elements.len() - stayed).unwrap_or(u32::MAX);
+        change
     }
 }
 

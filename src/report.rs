@@ -1,8 +1,9 @@
 //! Reports of unreachable pool elements (RFC 5352 §3.5): ASAP_ENDPOINT_UNREACHABLE to the home registrar.
 //!
 //! Whether a failure is an event of its own is decided where the failure marks are kept, in the pool: this machine gets
-//! one call per event. It keeps the report until there is a home registrar, for a minute at most, sends no more than so
-//! many in a second (RFC 5355 §2.13), and drops and counts the rest. Reports are not acknowledged.
+//! one call per event. It keeps the report until there is a home registrar, for `report_age` at most, sends no more than
+//! so many in a second (RFC 5355 §2.13) and no more than one for an element in a `report_interval`, and drops and counts
+//! the rest. Reports are not acknowledged.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -13,10 +14,9 @@ use bytes::Bytes;
 use crate::Instant;
 use crate::context::Context;
 use crate::id::ChannelId;
+use crate::recent::Recent;
+use crate::timers::TimerKind;
 use crate::wire::{self, PeIdentifier, PoolHandle};
-
-/// How long a report waits for a registrar; an older one says nothing about the present.
-const MAX_AGE: Duration = Duration::from_secs(60);
 
 /// The time over which sent reports are counted.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -26,6 +26,8 @@ const WINDOW: Duration = Duration::from_secs(1);
 pub(crate) struct Reports {
     pending: VecDeque<Report>,
     home: Option<ChannelId>,
+    /// What was reported a moment ago.
+    recent: Recent<(PoolHandle, PeIdentifier)>,
     /// The beginning of the current window, and how many were sent in it.
     window: (Instant, u32),
     buffer: Vec<u8>,
@@ -43,6 +45,7 @@ impl Reports {
         Self {
             pending: VecDeque::new(),
             home: None,
+            recent: Recent::new(),
             window: (Instant::EPOCH, 0),
             buffer: Vec::new(),
         }
@@ -54,9 +57,13 @@ impl Reports {
     }
 
     /// When the next report may go, or the oldest one is too old.
-    pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        let oldest = self.pending.front()?.since + MAX_AGE;
-        Some(if self.home.is_some() { oldest.min(self.window.0 + WINDOW) } else { oldest })
+    pub(crate) fn next_timeout(&self, ctx: &Context) -> Option<(Instant, TimerKind)> {
+        let oldest = self.pending.front()?.since + ctx.config.report_age;
+        let next = match self.home {
+            Some(_) => oldest.min(self.window.0 + WINDOW),
+            None => oldest,
+        };
+        Some((next, TimerKind::Report))
     }
 
     /// An element failed: one call per event (REPORT-2).
@@ -67,10 +74,14 @@ impl Reports {
         handle: PoolHandle,
         identifier: PeIdentifier,
     ) {
-        if self.pending.len() >= ctx.config.max_pending_reports {
+        let key = (handle.clone(), identifier);
+        let full = self.pending.len() >= ctx.config.max_pending_reports;
+        if full || self.recent.until(now, &key).is_some() {
             ctx.stats.reports_dropped += 1;
             return;
         }
+        let again = now + ctx.config.report_interval;
+        self.recent.remember(now, again, ctx.config.max_elements, key);
         self.pending.push_back(Report { handle, identifier, since: now });
         self.flush(now, ctx);
     }
@@ -84,7 +95,8 @@ impl Reports {
 
     /// Sends what may be sent and drops what is too old.
     pub(crate) fn flush(&mut self, now: Instant, ctx: &mut Context) {
-        while self.pending.front().is_some_and(|oldest| now.since(oldest.since) >= MAX_AGE) {
+        let age = ctx.config.report_age;
+        while self.pending.front().is_some_and(|oldest| now.since(oldest.since) >= age) {
             self.pending.pop_front();
             ctx.stats.reports_dropped += 1;
         }

@@ -24,7 +24,13 @@ pub struct Stats {
     pub errors_cut: u64,
     /// ASAP_ERROR messages received.
     pub errors_received: u64,
-    /// Keep-alives received; a pool user has no identity to acknowledge one with.
+    /// Channels to registrars on which the parameter for the number of elements wanted was refused.
+    pub wanted_refused: u64,
+    /// Registrars left because they do not know the request.
+    pub requests_unknown: u64,
+    /// Keep-alives from the home that name it the home, which it is.
+    pub homes_named: u64,
+    /// Other keep-alives received; a pool user has no identity to acknowledge one with.
     pub keep_alives: u64,
     /// Control messages dropped because the driver left too many waiting.
     pub control_dropped: u64,
@@ -51,6 +57,8 @@ pub struct Stats {
     pub homes_lost: u64,
     /// Registrars refused because they were not authenticated.
     pub registrars_barred: u64,
+    /// Refused registrars forgotten before their time because there were too many.
+    pub bars_forgotten: u64,
 
     /// Resolution requests sent for the first time.
     pub requests_sent: u64,
@@ -58,8 +66,12 @@ pub struct Stats {
     pub requests_repeated: u64,
     /// Resolution requests sent again because the home changed.
     pub requests_moved: u64,
+    /// Resolution requests that had to wait because the same handle was asked for a moment before.
+    pub requests_paused: u64,
     /// Answers used.
     pub answers: u64,
+    /// Updates of subscribed pools, asked for by nobody in particular.
+    pub updates: u64,
     /// Answers that nobody asked for.
     pub answers_unsolicited: u64,
     /// Answers without any element that could be used.
@@ -71,6 +83,8 @@ pub struct Stats {
     pub cache_hits: u64,
     /// Resolutions that found their pool stale.
     pub cache_stale: u64,
+    /// Resolutions refused at once because a registrar did not know the handle a moment before.
+    pub cache_unknown: u64,
     /// Resolutions that found no pool.
     pub cache_misses: u64,
     /// Pools pushed out by others.

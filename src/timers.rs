@@ -27,6 +27,11 @@ impl<K: Ord + Clone> Timers<K> {
         }
     }
 
+    /// Disarms everything; the owners clear their slots.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.0.first().map(|(at, _)| *at)
@@ -41,6 +46,29 @@ impl<K: Ord + Clone> Timers<K> {
         }
         self.0.pop_first().map(|(_, key)| key)
     }
+}
+
+/// What a deadline is for, see [`PoolUser::next_timer`](crate::PoolUser::next_timer).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum TimerKind {
+    /// T1-ENRPrequest: the home registrar has not answered in time (RFC 5352 §3.7.2); or a request
+    /// that had to pause goes out (`resolution_interval`).
+    Request,
+    /// A request has taken as long as it may (`request_deadline`).
+    RequestDeadline,
+    /// A subscription without updates asks again (RFC 5352 §2.2.5).
+    Subscription,
+    /// T5-Serverhunt: the round of the hunt ends (§3.6 SH5).
+    Hunt,
+    /// No registrar announced itself in time (`announce_wait`).
+    AnnounceWait,
+    /// T7-ENRPoutdate: an announced address is forgotten (§3.6).
+    Outdate,
+    /// An unreachable report may go out, or is too old to (§3.5).
+    Report,
+    /// A session has waited long enough: for a channel, in a pause, or for its end.
+    Session,
 }
 
 /// 75 to 100 % of `nominal`, so that pool users that lost one registrar together come back apart.

@@ -147,6 +147,7 @@ fn refusals_are_told_by_name() {
         lab.actions();
         lab.receive(home, &refusal("nowhere", code));
         assert_eq!(failed(lab.event()), (request, error));
+        lab.secs(1);
     }
 }
 
@@ -251,6 +252,7 @@ fn a_stale_pool_can_be_held_back() {
         assert!(lab.events().is_empty());
         lab.answer(home, POOL, &[element(1)]);
         assert!(matches!(lab.event(), Event::Resolved { stale: false, .. }));
+        lab.secs(1);
     }
 }
 

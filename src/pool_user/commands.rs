@@ -84,9 +84,69 @@ impl PoolUser {
         Ok(())
     }
 
-    /// Forgets a pool; says whether it is gone. One that sessions use stays.
+    /// Fetches a pool ahead of need, unless the cache has it and it is fresh (RFC 5352 §6.3). No event tells of it.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub fn populate(
+        &mut self,
+        now: Instant,
+        handle: impl Into<PoolHandle>,
+    ) -> Result<(), CommandError> {
+        let now = self.advance(now);
+        let handle = self.check(handle.into())?;
+        let cached = self.cache.find(handle.as_bytes());
+        let fresh = cached.is_some_and(|pool| self.is_fresh(now, pool));
+        if fresh || self.resolver.is_asked(&handle) {
+            return Ok(());
+        }
+        if self.resolver.len() >= self.ctx.config.max_requests {
+            return Err(CommandError::TooManyRequests);
+        }
+        self.resolver.ask(now, &mut self.ctx, &handle, Waiter::Refresh);
+        self.route(now);
+        Ok(())
+    }
+
+    /// Forgets a pool and its failure marks; says whether it was there (RFC 5352 §6.4). Sessions that use it go on.
     pub fn purge(&mut self, pool: PoolId) -> bool {
         self.cache.purge(pool)
+    }
+
+    /// Forgets all pools, and which handles are unknown.
+    pub fn purge_all(&mut self) {
+        self.cache.purge_all();
+    }
+
+    /// Keeps a pool up to date from here on, and tells of its changes with
+    /// [`Event::PoolChanged`](crate::Event::PoolChanged) (RFC 5352 §2.2.5): by updates where the home registrar grants
+    /// them, else by asking again whenever the list has become stale. A negative answer ends it with
+    /// [`Event::SubscriptionEnded`](crate::Event::SubscriptionEnded); nothing else does but
+    /// [`unsubscribe`](Self::unsubscribe) and [`shut_down`](Self::shut_down).
+    ///
+    /// Subscribing twice changes nothing. A subscription does not hold its pool in the cache against others.
+    ///
+    /// # Errors
+    /// The handle is empty or too long, too many pools are subscribed to, or the pool user is shutting down.
+    pub fn subscribe(
+        &mut self,
+        now: Instant,
+        handle: impl Into<PoolHandle>,
+    ) -> Result<(), CommandError> {
+        let now = self.advance(now);
+        let handle = self.check(handle.into())?;
+        self.resolver.subscribe(now, &mut self.ctx, &handle, Waiter::Refresh)?;
+        self.route(now);
+        Ok(())
+    }
+
+    /// Lets a pool age again; says whether it was subscribed to. The RFC has no message for this: updates that still
+    /// come change nothing and are counted.
+    pub fn unsubscribe(&mut self, now: Instant, handle: &[u8]) -> bool {
+        let now = self.advance(now);
+        let known = self.resolver.unsubscribe(handle);
+        self.route(now);
+        known
     }
 }
 
@@ -145,6 +205,29 @@ impl PoolUser {
         }
         self.route(now);
         Ok(())
+    }
+
+    /// The same, where the application knows only where it failed (RFC 5352 §6.9.2): at this protocol, port and one of
+    /// these addresses. Says which element that is.
+    ///
+    /// # Errors
+    /// As [`report_unreachable`](Self::report_unreachable), or several elements are reached there.
+    pub fn report_unreachable_at(
+        &mut self,
+        now: Instant,
+        pool: PoolId,
+        transport: &Transport,
+    ) -> Result<PeIdentifier, CommandError> {
+        let found = self.cache.get(pool).ok_or(CommandError::UnknownPool)?;
+        let element = found.element_at(transport)?;
+        self.report_unreachable(now, pool, element)?;
+        Ok(element)
+    }
+
+    /// Ends the failure mark of an element that the application knows to be well. Says whether the pool is in the cache.
+    pub fn trust(&mut self, pool: PoolId, element: PeIdentifier) -> bool {
+        let found = self.cache.get_mut(pool);
+        found.map(|pool| pool.unmark(element)).is_some()
     }
 }
 
@@ -241,6 +324,7 @@ impl PoolUser {
         }
         self.ending = Ending::Begun;
         let of_session = |waiter: &Waiter| matches!(waiter, Waiter::Session(_));
+        self.resolver.unsubscribe_all();
         self.resolver.fail(&mut self.ctx, &ResolveError::ShutDown, |waiter| !of_session(waiter));
         let sessions: Vec<_> = self.sessions.ids().collect();
         for session in sessions {

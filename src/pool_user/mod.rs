@@ -11,17 +11,18 @@ use bytes::Bytes;
 
 use crate::cache::Cache;
 use crate::channel::{Action, Authentication};
-use crate::config::StaleAnswers;
+use crate::config::{Registrar, StaleAnswers};
 use crate::context::Context;
 use crate::error::ResolveError;
 use crate::event::{Entry, Event};
 use crate::id::{PoolId, RequestId, SessionId};
-use crate::pool::Pool;
-use crate::registrar::{Home, Registrars};
+use crate::pool::{Change, Pool};
+use crate::registrar::{Home, HomeSearch, Registrars};
 use crate::report::Reports;
-use crate::resolver::Resolver;
+use crate::resolver::{Resolver, Route};
 use crate::session::{Need, Sessions};
 use crate::slab::Slab;
+use crate::timers::TimerKind;
 use crate::wire::{PeIdentifier, PoolHandle, Transport};
 use crate::{Config, ConfigError, Instant, Stats};
 
@@ -110,6 +111,30 @@ impl PoolUser {
         self.registrars.home().map(|home| &home.transport)
     }
 
+    /// How the search for a home registrar stands.
+    #[must_use]
+    pub fn home_search(&self) -> HomeSearch {
+        self.registrars.search()
+    }
+
+    /// All known registrars, configured and announced ones, in the order in which they became known.
+    pub fn registrars(&self) -> impl Iterator<Item = &Registrar> {
+        self.registrars.known()
+    }
+
+    /// Whether a pool is subscribed to, and if so whether the home registrar tells of its changes; if it does not, the
+    /// pool is asked for again whenever its list has become stale.
+    #[must_use]
+    pub fn subscription(&self, handle: &[u8]) -> Option<bool> {
+        self.resolver.subscription(handle)
+    }
+
+    /// How many bytes the lists of all pools in the cache take.
+    #[must_use]
+    pub fn cache_bytes(&self) -> usize {
+        self.cache.bytes()
+    }
+
     /// A pool in the cache.
     #[must_use]
     pub fn pool(&self, pool: PoolId) -> Option<&Pool> {
@@ -157,14 +182,20 @@ impl PoolUser {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next; `None` where nothing is waited for.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
+        self.next_timer().map(|(at, _)| at)
+    }
+
+    /// The same, and what it is for.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<(Instant, TimerKind)> {
         if self.ending == Ending::Done {
             return None;
         }
         let of_machines = [
             self.registrars.next_timeout(),
             self.resolver.next_timeout(),
-            self.reports.next_timeout(),
-            self.sessions.next_timeout(),
+            self.reports.next_timeout(&self.ctx),
+            self.sessions.next_timeout().map(|at| (at, TimerKind::Session)),
         ];
         of_machines.into_iter().flatten().min()
     }
@@ -208,15 +239,25 @@ impl PoolUser {
     /// What the application is to know next.
     pub fn poll_event(&mut self) -> Option<Event> {
         loop {
-            // The note of a session stays in front until the session has nothing more to say.
-            if let Entry::Session(session) = self.ctx.events.front()? {
-                let session = *session;
-                if let Some(event) = self.sessions.notice(&mut self.ctx, session) {
-                    return Some(event);
+            // These notes stay in front until there is nothing more to say.
+            let told = match *self.ctx.events.front()? {
+                Entry::Session(session) => self.sessions.notice(&mut self.ctx, session),
+                Entry::Pools => self.cache.take_change().map(|(pool, change)| {
+                    let Change { joined, left, altered } = change;
+                    Event::PoolChanged { pool, joined, left, altered }
+                }),
+                Entry::Subscriptions => {
+                    let ended = self.resolver.take_ended();
+                    ended.map(|(handle, error)| Event::SubscriptionEnded { handle, error })
                 }
+                _ => None,
+            };
+            if told.is_some() {
+                return told;
             }
             let event = match self.ctx.events.pop()? {
                 Entry::Registrar => self.registrars.take_notice(),
+                Entry::Pools | Entry::Subscriptions => None,
                 Entry::Session(_) => None,
                 Entry::Ready(event) => Some(event),
             };
@@ -265,10 +306,14 @@ impl PoolUser {
                 resolver.fail(ctx, &ResolveError::NoRegistrarKnown, |_| true);
                 continue;
             }
-            registrars.set_wanted(now, ctx, resolver.is_waiting(), reports.is_waiting());
-            let home = registrars.home().map(|home| home.channel);
-            resolver.set_home(now, ctx, home);
-            reports.set_home(now, ctx, home);
+            let beside = reports.is_waiting() || resolver.is_subscribed();
+            registrars.set_wanted(now, ctx, resolver.is_waiting(), beside);
+            let home = registrars.home();
+            let channel = home.map(|home| home.channel);
+            let wanted = |home: &Home| ctx.config.elements_wanted.filter(|_| home.takes_wanted);
+            let route = home.map(|home| Route { channel: home.channel, wanted: wanted(home) });
+            resolver.set_home(now, ctx, route);
+            reports.set_home(now, ctx, channel);
             if !registrars.is_hopeless() {
                 return;
             }
@@ -279,12 +324,16 @@ impl PoolUser {
     fn look_up(&mut self, now: Instant, handle: &PoolHandle, waiter: Waiter, anew: bool) {
         let cached = self.cache.find(handle.as_bytes()).filter(|_| !anew);
         let Some(pool) = cached else {
+            if !anew && self.cache.is_unknown(now, handle.as_bytes()) {
+                self.ctx.stats.cache_unknown += 1;
+                self.fail(now, waiter, handle.clone(), ResolveError::UnknownPoolHandle);
+                return;
+            }
             self.ctx.stats.cache_misses += u64::from(!anew);
             self.resolver.ask(now, &mut self.ctx, handle, waiter);
             return;
         };
-        let Some(found) = self.cache.get_mut(pool) else { return };
-        if now.since(found.fetched()) < self.ctx.config.stale_cache_value {
+        if self.is_fresh(now, pool) {
             self.ctx.stats.cache_hits += 1;
             self.answer(now, waiter, pool, false);
             return;
@@ -297,8 +346,20 @@ impl PoolUser {
                 }
                 self.answer(now, waiter, pool, true);
             }
-            StaleAnswers::Withheld => self.resolver.ask(now, &mut self.ctx, handle, waiter),
+            StaleAnswers::Fallback | StaleAnswers::Withheld => {
+                self.resolver.ask(now, &mut self.ctx, handle, waiter);
+            }
         }
+    }
+
+    /// Whether a pool, which counts as used, need not be asked for: its list is young enough, or the home registrar
+    /// would have told of a change.
+    fn is_fresh(&mut self, now: Instant, pool: PoolId) -> bool {
+        self.cache.get_mut(pool).is_some_and(|found| {
+            let age = now.since(found.fetched());
+            age < self.ctx.config.stale_cache_value
+                || self.resolver.subscription(found.handle().as_bytes()) == Some(true)
+        })
     }
 
     /// A pool was resolved: tells who waited.
@@ -317,8 +378,16 @@ impl PoolUser {
         }
     }
 
-    /// A pool could not be resolved: tells who waited.
+    /// A pool could not be resolved: tells who waited, or serves what there is (CACHE-8).
     fn fail(&mut self, now: Instant, waiter: Waiter, handle: PoolHandle, error: ResolveError) {
+        if self.ctx.config.stale_answers == StaleAnswers::Fallback
+            && error != ResolveError::ShutDown
+        {
+            if let Some(pool) = self.cache.find(handle.as_bytes()) {
+                self.answer(now, waiter, pool, true);
+                return;
+            }
+        }
         match waiter {
             Waiter::Request(request) => {
                 let event = Event::ResolutionFailed { request, handle, error };

@@ -10,7 +10,8 @@ use crate::context::Context;
 use crate::error::ResolveError;
 use crate::id::{ChannelId, MessageId};
 use crate::wire::{
-    self, BodyRef, Cause, CauseCode, DecodeError, MessageRef, Notes, PolicyType, PoolHandle, Reason,
+    self, BodyRef, Cause, CauseCode, Causes, DecodeError, MessageRef, Notes, PolicyType,
+    PoolHandle, Reason,
 };
 
 /// Input from the network. It is always accepted; what does not fit is counted in [`Stats`](crate::Stats).
@@ -134,7 +135,12 @@ impl PoolUser {
         self.count(&notes);
         match &decoded {
             Ok(message) => match (user, &message.body) {
-                (_, BodyRef::Error { .. }) => self.ctx.stats.errors_received += 1,
+                (user, BodyRef::Error { causes, .. }) => {
+                    self.ctx.stats.errors_received += 1;
+                    if user == ChannelUser::Registrar {
+                        self.handle_error(now, channel, *causes);
+                    }
+                }
                 (ChannelUser::Registrar, body) => self.handle_registrar(now, channel, body),
                 (ChannelUser::Session(session), body) => {
                     self.sessions.control(&mut self.ctx, session, body);
@@ -148,7 +154,9 @@ impl PoolUser {
     /// A message came from a registrar.
     fn handle_registrar(&mut self, now: Instant, channel: ChannelId, body: &BodyRef<'_>) {
         match body {
-            BodyRef::HandleResolutionResponse { handle, policy, elements, causes, .. } => {
+            BodyRef::HandleResolutionResponse {
+                updates, handle, policy, elements, causes, ..
+            } => {
                 if !self.resolver.expects(handle, channel) {
                     self.ctx.stats.answers_unsolicited += 1;
                     return;
@@ -162,18 +170,25 @@ impl PoolUser {
                 let authentication = home.map_or(Authentication::None, |home| home.authentication);
                 let policy = policy.map_or(PolicyType::ROUND_ROBIN, |policy| policy.policy);
                 let list = (policy, *elements);
-                let Self { cache, ctx, .. } = self;
-                match cache.store(now, ctx, handle, list, authentication) {
+                let Self { cache, ctx, resolver, .. } = self;
+                let told = resolver.subscription(handle).is_some();
+                match cache.store(now, ctx, handle, list, authentication, told) {
                     Some(pool) => {
-                        self.ctx.stats.answers += 1;
+                        match resolver.is_unanswered(handle, channel) {
+                            true => self.ctx.stats.answers += 1,
+                            false => self.ctx.stats.updates += 1,
+                        }
                         self.registrars.answered(&mut self.ctx);
-                        for waiter in self.resolver.finish(handle) {
+                        let waiters = self.resolver.finish(now, &mut self.ctx, handle, *updates);
+                        for waiter in waiters {
                             self.answer(now, waiter, pool, false);
                         }
                     }
                     None => self.ctx.stats.answers_useless += 1,
                 }
             }
+            // Only the home's channel is ever up, so the home is whom this names (HUNT-11).
+            BodyRef::EndpointKeepAlive { home: true, .. } => self.ctx.stats.homes_named += 1,
             BodyRef::EndpointKeepAlive { .. } => self.ctx.stats.keep_alives += 1,
             _ => self.ctx.stats.unexpected_messages += 1,
         }
@@ -188,11 +203,44 @@ impl PoolUser {
             true => ResolveError::UnknownPoolHandle,
             false => ResolveError::Rejected(codes),
         };
-        if let Some(pool) = self.cache.find(handle).filter(|_| unknown) {
-            self.cache.purge(pool);
+        if unknown {
+            self.cache.store_unknown(now, &self.ctx, handle);
         }
-        for waiter in self.resolver.finish(handle) {
+        for waiter in self.resolver.refuse(&mut self.ctx, handle, &error) {
             self.fail(now, waiter, PoolHandle::from(handle), error.clone());
+        }
+    }
+
+    /// A registrar did not understand something that was sent to it (RES-14). What matches no request has been
+    /// counted, and T1 covers whatever else it may mean.
+    fn handle_error(&mut self, now: Instant, channel: ChannelId, causes: Causes<'_>) {
+        for cause in causes {
+            match cause.code {
+                CauseCode::UNRECOGNIZED_PARAMETER => {
+                    let refused = self.ctx.config.elements_wanted.is_some_and(|wanted| {
+                        let [a, b, c, d] = wanted.to_be_bytes();
+                        cause.info == [0x80, 0x3f, 0x00, 0x08, a, b, c, d]
+                    });
+                    if refused && self.registrars.refused_wanted() {
+                        self.ctx.stats.wanted_refused += 1;
+                    }
+                }
+                CauseCode::UNRECOGNIZED_MESSAGE => {
+                    let message = MessageRef::decode(cause.info, &mut Notes::default());
+                    let refused = message.is_ok_and(|message| match message.body {
+                        BodyRef::HandleResolution { handle, .. } => {
+                            self.resolver.is_unanswered(handle, channel)
+                        }
+                        _ => false,
+                    });
+                    if refused {
+                        self.ctx.stats.requests_unknown += 1;
+                        self.registrars.leave(now, &mut self.ctx);
+                        return;
+                    }
+                }
+                _ => {}
+            }
         }
     }
 

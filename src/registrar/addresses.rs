@@ -6,15 +6,13 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use crate::config::Registrar;
 use crate::context::Context;
 use crate::timers::Timers;
-use crate::wire::{ServerIdentifier, Transport};
+use crate::wire::{ServerIdentifier, Transport, TransportUse, Transports};
 use crate::{Instant, Rng};
-
-/// How many barred registrars are remembered.
-const MAX_BARRED: usize = 64;
 
 /// All addresses that may lead to a registrar.
 #[derive(Debug)]
@@ -40,8 +38,11 @@ pub(super) struct AddressId(u64);
 #[derive(Debug)]
 struct Address {
     registrar: Registrar,
+    /// Who announced it; what is not authenticated must not change how configured addresses are tried.
     server: Option<ServerIdentifier>,
     announced: bool,
+    /// Whether it understands how many elements are wanted, as far as is known.
+    takes_wanted: bool,
     outdates: Option<Instant>,
     /// When it was tried last, as a running number; 0 is never.
     tried: u64,
@@ -71,6 +72,11 @@ impl Addresses {
         self.list.is_empty()
     }
 
+    /// Everyone, in the order of their arrival.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Registrar> {
+        self.list.values().map(|address| &address.registrar)
+    }
+
     /// When the next announced address outdates.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         self.t7.next()
@@ -85,6 +91,7 @@ impl Addresses {
         if let Some(address) = self.list.get_mut(&id) {
             self.t7.set(&mut address.outdates, None, id);
             self.announced -= usize::from(core::mem::take(&mut address.announced));
+            address.server = None;
             address.registrar = registrar;
         }
     }
@@ -103,21 +110,27 @@ impl Addresses {
                 ctx.stats.announced_full += 1;
                 return;
             }
-            None => self.insert(Registrar::new(transport), Some(server)),
+            None => {
+                let security = ctx.config.announced_security.clone();
+                self.insert(Registrar { transport, security }, Some(server))
+            }
         };
         let Some(address) = self.list.get_mut(&id) else { return };
-        address.server = Some(server);
         if address.announced {
+            address.server = Some(server);
             self.t7.set(&mut address.outdates, Some(now + ctx.config.t7_outdate), id);
         }
     }
 
-    /// Forgets the addresses whose T7 has run out.
-    pub(super) fn outdate(&mut self, now: Instant, ctx: &mut Context) {
+    /// Forgets the addresses whose T7 has run out; says whether there were any.
+    pub(super) fn outdate(&mut self, now: Instant, ctx: &mut Context) -> bool {
+        let mut any = false;
         while let Some(id) = self.t7.pop_due(now) {
             ctx.stats.announced_outdated += 1;
             self.remove(id);
+            any = true;
         }
+        any
     }
 
     pub(super) fn remove(&mut self, id: AddressId) {
@@ -136,10 +149,23 @@ impl Addresses {
     pub(super) fn bar(&mut self, now: Instant, ctx: &mut Context, transport: Transport) {
         ctx.stats.registrars_barred += 1;
         self.barred.retain(|(other, until)| *until > now && *other != transport);
-        if self.barred.len() >= MAX_BARRED {
+        if self.barred.len() >= ctx.config.max_barred {
             self.barred.pop_front();
+            ctx.stats.bars_forgotten += 1;
         }
         self.barred.push_back((transport, now + ctx.config.bar_time));
+    }
+
+    /// Whether a registrar understands how many elements are wanted, as far as is known.
+    pub(super) fn takes_wanted(&self, id: AddressId) -> bool {
+        self.list.get(&id).is_none_or(|address| address.takes_wanted)
+    }
+
+    /// A registrar said that it does not; this lasts as long as its address is in the list.
+    pub(super) fn refused_wanted(&mut self, id: AddressId) {
+        if let Some(address) = self.list.get_mut(&id) {
+            address.takes_wanted = false;
+        }
     }
 
     /// From here on, every address may be tried again.
@@ -203,10 +229,34 @@ impl Addresses {
         let id = self.next;
         self.next = AddressId(id.0 + 1);
         let announced = server.is_some();
-        let address =
-            Address { registrar, server, announced, outdates: None, tried: 0, round: None };
+        let address = Address {
+            registrar,
+            server,
+            announced,
+            takes_wanted: true,
+            outdates: None,
+            tried: 0,
+            round: None,
+        };
         self.list.insert(id, address);
         self.announced += usize::from(announced);
         id
     }
+}
+
+/// The addresses in an announce. One without any means SCTP at its source: the customary `port` by the RFC, the
+/// datagram's own port in practice, which is therefore the first to try (HUNT-8).
+pub(super) fn announced_transports(
+    source: SocketAddr,
+    port: u16,
+    transports: Transports<'_>,
+) -> Vec<Transport> {
+    let listed: Vec<_> = transports.map(|transport| transport.to_owned()).collect();
+    if !listed.is_empty() {
+        return listed;
+    }
+    let mut ports = alloc::vec![source.port(), port];
+    ports.dedup();
+    let at = |port| Transport::sctp(port, TransportUse::DATA_ONLY, [source.ip()]);
+    ports.into_iter().map(at).collect()
 }

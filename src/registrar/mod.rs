@@ -27,23 +27,35 @@
 //! Nothing spins: an address that accepts a channel and closes it again is not tried a second time in its round, and
 //! T5 falls back to its initial value only after a valid answer (HUNT-6). Many pool users that lose one registrar do
 //! not move in step: among addresses that were never tried the generator chooses, and T5 is shortened to 75–100 %
-//! (HUNT-12).
+//! (HUNT-12). A search that ends because nobody waits any longer leaves its round behind: one that begins before
+//! T5 would have run out goes on with it.
+//!
+//! A registrar may say in an ASAP_ENDPOINT_KEEP_ALIVE that it wants to be the home (§2.2.7). Channels to registrars
+//! other than the home are closed as soon as they are up, so that the only one that can be heard to say this is
+//! the home itself: it stays what it is. One in doubt stays in doubt, because a sign of life is not the answer that
+//! is waited for, and a registrar that gives only such signs must not keep its users from finding another one.
+//!
+//! How long it takes until a failure is noticed and repaired stands in `docs/failures.md`.
 
 mod addresses;
+mod search;
+#[cfg(test)]
+mod tests;
 
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use self::addresses::{AddressId, Addresses};
+use self::addresses::{AddressId, Addresses, announced_transports};
+pub use self::search::HomeSearch;
 use crate::Instant;
 use crate::channel::{Authentication, ChannelUser, CloseReason};
 use crate::config::Registrar;
 use crate::context::Context;
 use crate::event::{Entry, Event};
 use crate::id::ChannelId;
-use crate::timers::jitter;
-use crate::wire::{ASAP_PORT, ServerIdentifier, Transport, TransportUse, Transports};
+use crate::timers::{TimerKind, jitter};
+use crate::wire::{ServerIdentifier, Transport, Transports};
 
 /// SH1: "An ASAP Endpoint MUST NOT establish more than three associations or connections."
 const MAX_CHANNELS: usize = 3;
@@ -57,6 +69,8 @@ pub(crate) struct Registrars {
     attempts: Vec<Attempt>,
     /// T5-Serverhunt, or the end of the wait for an announce.
     deadline: Option<Instant>,
+    /// When the present round ends, also if the search is broken off before.
+    round_ends: Instant,
     /// What T5-Serverhunt is set to next, before jitter.
     t5: Duration,
     /// Whether a request or a report waits for a registrar.
@@ -95,6 +109,8 @@ pub(crate) struct Home {
     address: AddressId,
     pub(crate) transport: Transport,
     pub(crate) authentication: Authentication,
+    /// Whether it understands how many elements are wanted (RES-14).
+    pub(crate) takes_wanted: bool,
     /// Whether it has given a valid answer since it became the home.
     proven: bool,
 }
@@ -114,6 +130,7 @@ impl Registrars {
             state: State::Idle,
             attempts: Vec::with_capacity(MAX_CHANNELS),
             deadline: None,
+            round_ends: Instant::EPOCH,
             t5: ctx.config.t5_hunt,
             wanted: false,
             started: false,
@@ -131,13 +148,28 @@ impl Registrars {
         }
     }
 
+    /// How the search for it stands.
+    pub(crate) fn search(&self) -> HomeSearch {
+        HomeSearch::from(&self.state)
+    }
+
+    /// Everyone in the list, in the order of their arrival.
+    pub(crate) fn known(&self) -> impl Iterator<Item = &Registrar> {
+        self.addresses.iter()
+    }
+
     /// Whether any registrar is known.
     pub(crate) fn knows_any(&self) -> bool {
         !self.addresses.is_empty()
     }
 
-    pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.deadline.into_iter().chain(self.addresses.next_timeout()).min()
+    pub(crate) fn next_timeout(&self) -> Option<(Instant, TimerKind)> {
+        let own = match self.state {
+            State::Listening => TimerKind::AnnounceWait,
+            _ => TimerKind::Hunt,
+        };
+        let t7 = self.addresses.next_timeout().map(|at| (at, TimerKind::Outdate));
+        self.deadline.map(|at| (at, own)).into_iter().chain(t7).min()
     }
 
     /// What the application has to hear, if anything.
@@ -193,7 +225,7 @@ impl Registrars {
         match core::mem::replace(&mut self.state, State::Idle) {
             State::Home(home) => {
                 self.state = State::Doubted(home);
-                self.addresses.begin_round();
+                self.begin_round();
                 self.hunt(now, ctx);
             }
             state => self.state = state,
@@ -238,8 +270,15 @@ impl Registrars {
         ctx.stats.homes_found += 1;
         let Attempt { channel, address, transport } = attempt;
         self.tell(ctx, Event::RegistrarFound { transport: transport.clone(), authentication });
-        self.state =
-            State::Home(Home { channel, address, transport, authentication, proven: false });
+        let takes_wanted = self.addresses.takes_wanted(address);
+        self.state = State::Home(Home {
+            channel,
+            address,
+            transport,
+            authentication,
+            takes_wanted,
+            proven: false,
+        });
     }
 
     /// The driver's word that a channel to a registrar is no more or did not come up.
@@ -264,6 +303,13 @@ impl Registrars {
         }
     }
 
+    /// The home does not know the parameter that says how many elements are wanted; says whether that is news.
+    pub(crate) fn refused_wanted(&mut self) -> bool {
+        let (State::Home(home) | State::Doubted(home)) = &mut self.state else { return false };
+        self.addresses.refused_wanted(home.address);
+        core::mem::take(&mut home.takes_wanted)
+    }
+
     /// The home is no good: it broke its byte stream, or does not know what a resolution is.
     pub(crate) fn leave(&mut self, now: Instant, ctx: &mut Context) {
         if let Some(home) = self.lose(now, ctx) {
@@ -282,7 +328,8 @@ impl Registrars {
     ) {
         let mut usable = 0_u32;
         if ctx.config.accept_announces {
-            for transport in announced_transports(source, transports) {
+            let port = ctx.config.announced_security.default_port();
+            for transport in announced_transports(source, port, transports) {
                 if ctx.config.can_reach(&transport) {
                     usable += 1;
                     self.addresses.announce(now, ctx, transport, server);
@@ -337,7 +384,9 @@ impl Registrars {
 
     /// Something is due.
     pub(crate) fn handle_timeout(&mut self, now: Instant, ctx: &mut Context) {
-        self.addresses.outdate(now, ctx);
+        if self.addresses.outdate(now, ctx) {
+            self.fill(now, ctx);
+        }
         if self.deadline.is_some_and(|at| at <= now) {
             self.deadline = None;
             self.handle_deadline(now, ctx);
@@ -364,7 +413,7 @@ impl Registrars {
                 ctx.stats.t5_expired += 1;
                 self.stop(ctx);
                 self.t5 = (self.t5 * 2).min(ctx.config.t5_max);
-                self.addresses.begin_round();
+                self.begin_round();
                 if self.state == State::Reopening {
                     self.state = State::Hunting;
                 }
@@ -376,6 +425,9 @@ impl Registrars {
 
     /// Begins to look for a home.
     fn seek(&mut self, now: Instant, ctx: &mut Context) {
+        if self.round_ends <= now {
+            self.begin_round();
+        }
         let preferred = self.preferred.take().filter(|id| self.addresses.is_free(now, *id, &[]));
         if let Some(id) = preferred {
             self.state = State::Reopening;
@@ -405,10 +457,6 @@ impl Registrars {
 
     /// Runs a round of the hunt from its start.
     fn hunt(&mut self, now: Instant, ctx: &mut Context) {
-        if self.state == State::Hunting && !self.knows_any() {
-            self.listen(now, ctx);
-            return;
-        }
         ctx.stats.hunts += 1;
         self.arm_t5(now, ctx);
         self.fill(now, ctx);
@@ -427,7 +475,7 @@ impl Registrars {
         let home = match core::mem::replace(&mut self.state, State::Idle) {
             State::Home(home) => {
                 if home.proven {
-                    self.addresses.begin_round();
+                    self.begin_round();
                 }
                 if self.wanted {
                     self.state = State::Hunting;
@@ -467,11 +515,20 @@ impl Registrars {
         self.deadline = None;
     }
 
-    fn arm_t5(&mut self, now: Instant, ctx: &mut Context) {
-        self.deadline = Some(now + jitter(&mut ctx.rng, self.t5));
+    /// From here on, every address may be tried again.
+    fn begin_round(&mut self) {
+        self.addresses.begin_round();
+        self.round_ends = Instant::EPOCH;
     }
 
-    /// Sets up as many channels as there may be (SH1).
+    fn arm_t5(&mut self, now: Instant, ctx: &mut Context) {
+        if self.round_ends <= now {
+            self.round_ends = now + jitter(&mut ctx.rng, self.t5);
+        }
+        self.deadline = Some(self.round_ends);
+    }
+
+    /// Sets up as many channels as there may be (SH1). If the last address is gone, an announce has to come.
     fn fill(&mut self, now: Instant, ctx: &mut Context) {
         let breadth = match self.state {
             State::Hunting => MAX_CHANNELS,
@@ -482,6 +539,9 @@ impl Registrars {
             let busy: Vec<_> = self.busy().collect();
             let Some(id) = self.addresses.choose(now, &mut ctx.rng, &busy) else { break };
             self.attempt(ctx, id);
+        }
+        if self.state == State::Hunting && self.attempts.is_empty() && !self.knows_any() {
+            self.listen(now, ctx);
         }
     }
 
@@ -512,17 +572,4 @@ impl Registrars {
             ctx.events.push(Entry::Registrar);
         }
     }
-}
-
-/// The addresses in an announce. One without any means SCTP at its source: the customary port by the RFC, the
-/// datagram's own port in practice, which is therefore the first to try (HUNT-8).
-fn announced_transports(source: SocketAddr, transports: Transports<'_>) -> Vec<Transport> {
-    let listed: Vec<_> = transports.map(|transport| transport.to_owned()).collect();
-    if !listed.is_empty() {
-        return listed;
-    }
-    let mut ports = alloc::vec![source.port(), ASAP_PORT];
-    ports.dedup();
-    let at = |port| Transport::sctp(port, TransportUse::DATA_ONLY, [source.ip()]);
-    ports.into_iter().map(at).collect()
 }

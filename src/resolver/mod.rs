@@ -1,18 +1,30 @@
 //! Resolutions under way: one request per pool handle, however many wait for it (RFC 5352 §3.3, §3.7).
 //!
-//! A request is sent to the home registrar as soon as there is one, and T1-ENRPrequest runs from then (NR1–NR4). When T1
-//! expires the request is sent again, and the caller is told to doubt the home (§3.7.2); after the first sending and
-//! MAX-REQUEST-RETRANSMIT repetitions everyone who waits is told that there was no answer. A new home gets every request
-//! that is outstanding: T1 starts anew there, and the repetitions are neither raised nor reset, so that registrars
-//! that come and go cannot keep a request alive. Nor can anything else: each waiter has a deadline of its own, counted
-//! from its asking.
+//! A request is sent to the home registrar as soon as there is one, and T1-ENRPrequest runs from
+//! then (NR1–NR4). When T1 expires the request is sent again, and the caller is told to doubt the
+//! home (§3.7.2); after the first sending and MAX-REQUEST-RETRANSMIT repetitions everyone who waits
+//! is told that there was no answer. A new home gets every request that is outstanding: T1 starts
+//! anew there, and the repetitions are neither raised nor reset, so that registrars that come and go
+//! cannot keep a request alive. Nor can anything else: each waiter has a deadline of its own,
+//! counted from its asking.
+//!
+//! The same handle is asked for once in a `resolution_interval` at most, whoever wants it how often
+//! and whatever came of it the last time (RFC 3237 §2.5): who asks earlier waits for the rest of it.
 //!
 //! ```text
-//!              home                    T1, repetitions left
-//!   Waiting ──────────▶ Asked(n) ─────────────────────────▶ Asked(n+1)
-//!      ▲    home lost      │ └── T1, none left, or deadline ──▶ failed
-//!      └───────────────────┘ └── answer ──▶ done
+//!               home                  T1, repetitions left
+//!    Waiting ─────────▶ Asked(n) ─────────────────────────▶ Asked(n+1)
+//!    ▲  ▲    home lost    │ └── T1, none left, or deadline ──▶ failed
+//!    │  └─────────────────┘ └── answer ──▶ done
+//!    └── Pausing: the same was asked for a moment ago
 //! ```
+//!
+//! A registrar that does not know the parameter for the number of elements wanted (0x803f) and says so
+//! gets the requests again without it; that is a change of the [`Route`] to it.
+
+mod subscriptions;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -20,22 +32,27 @@ use core::mem;
 
 use bytes::Bytes;
 
+use self::subscriptions::Subscriptions;
 use crate::Instant;
 use crate::context::Context;
 use crate::error::ResolveError;
 use crate::id::ChannelId;
-use crate::timers::Timers;
+use crate::recent::Recent;
+use crate::timers::{TimerKind, Timers};
 use crate::wire::{self, PoolHandle};
 
 /// The resolver machine; `W` is what a waiter is known by.
 #[derive(Debug)]
 pub(crate) struct Resolver<W> {
     queries: BTreeMap<PoolHandle, Query<W>>,
-    home: Option<ChannelId>,
-    /// T1-ENRPrequest of each query that was sent.
+    home: Option<Route>,
+    /// T1-ENRPrequest of each query that was sent, the end of the pause of each that must not be yet.
     t1: Timers<PoolHandle>,
     /// The deadline of each query's longest waiter.
     deadlines: Timers<PoolHandle>,
+    /// What was asked for a moment ago.
+    recent: Recent<PoolHandle>,
+    subscriptions: Subscriptions<W>,
     /// Waiters whose query failed.
     failed: VecDeque<(W, PoolHandle, ResolveError)>,
     /// The request last encoded, to be reused.
@@ -52,22 +69,34 @@ struct Query<W> {
     deadline: Option<Instant>,
 }
 
-/// How far a query is.
+/// How far a query is: what it waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
+    /// For its turn.
+    Pausing,
     /// For a home registrar; sent this often to former ones.
     Waiting { sendings: u32 },
-    /// For an answer on this channel, after so many sendings.
-    Asked { on: ChannelId, sendings: u32 },
+    /// For an answer on this channel, after so many sendings, the last one with or without the S bit.
+    Asked { on: ChannelId, sendings: u32, subscribing: bool },
 }
 
-impl<W: PartialEq> Resolver<W> {
+/// The way to the home registrar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) channel: ChannelId,
+    /// How many elements it is to list, if it understands that.
+    pub(crate) wanted: Option<u32>,
+}
+
+impl<W: Copy + PartialEq> Resolver<W> {
     pub(crate) const fn new() -> Self {
         Self {
             queries: BTreeMap::new(),
             home: None,
             t1: Timers::new(),
             deadlines: Timers::new(),
+            recent: Recent::new(),
+            subscriptions: Subscriptions::new(),
             failed: VecDeque::new(),
             buffer: Vec::new(),
         }
@@ -78,8 +107,18 @@ impl<W: PartialEq> Resolver<W> {
         !self.queries.is_empty()
     }
 
-    pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.t1.next().into_iter().chain(self.deadlines.next()).min()
+    /// How many pools are being resolved.
+    pub(crate) fn len(&self) -> usize {
+        self.queries.len()
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<(Instant, TimerKind)> {
+        let of_each = [
+            self.t1.next().map(|at| (at, TimerKind::Request)),
+            self.deadlines.next().map(|at| (at, TimerKind::RequestDeadline)),
+            self.subscriptions.next_timeout().map(|at| (at, TimerKind::Subscription)),
+        ];
+        of_each.into_iter().flatten().min()
     }
 
     /// A waiter whose query failed.
@@ -105,11 +144,14 @@ impl<W: PartialEq> Resolver<W> {
             t1: None,
             deadline: None,
         };
+        if let Some(turn) = self.recent.until(now, handle) {
+            query.state = State::Pausing;
+            self.t1.set(&mut query.t1, Some(turn), handle.clone());
+            ctx.stats.requests_paused += 1;
+        }
         self.deadlines.set(&mut query.deadline, Some(deadline), handle.clone());
         self.queries.insert(handle.clone(), query);
-        if let Some(home) = self.home {
-            self.send(now, ctx, handle, home);
-        }
+        self.send(now, ctx, handle);
     }
 
     /// Removes a waiter; a query without any is dropped, and an answer to it is then nobody's.
@@ -120,30 +162,62 @@ impl<W: PartialEq> Resolver<W> {
         }
     }
 
-    /// Says which channel leads to the home registrar, if any.
-    pub(crate) fn set_home(&mut self, now: Instant, ctx: &mut Context, home: Option<ChannelId>) {
-        if mem::replace(&mut self.home, home) == home {
+    /// Says which way leads to the home registrar, if any.
+    pub(crate) fn set_home(&mut self, now: Instant, ctx: &mut Context, home: Option<Route>) {
+        let former = mem::replace(&mut self.home, home);
+        if former == home {
             return;
         }
         let handles: Vec<_> = self.queries.keys().cloned().collect();
         for handle in handles {
             match home {
-                Some(home) => self.send(now, ctx, &handle, home),
+                Some(_) => self.send(now, ctx, &handle),
                 None => self.unsend(&handle),
             }
         }
+        if former.map(|route| route.channel) != home.map(|route| route.channel) {
+            self.resubscribe(now, ctx);
+        }
     }
 
-    /// Whether an answer for `handle` on `channel` was asked for (RES-4, RES-10).
-    pub(crate) fn expects(&self, handle: &[u8], channel: ChannelId) -> bool {
+    /// Whether a request for `handle` on `channel` is unanswered.
+    pub(crate) fn is_unanswered(&self, handle: &[u8], channel: ChannelId) -> bool {
         let state = self.queries.get(handle).map(|query| query.state);
         matches!(state, Some(State::Asked { on, .. }) if on == channel)
     }
 
-    /// Ends the query for `handle`: everyone who waited for it.
-    pub(crate) fn finish(&mut self, handle: &[u8]) -> impl Iterator<Item = W> + use<W> {
-        let waiters = self.take(handle).map(|query| query.waiters).unwrap_or_default();
-        waiters.into_iter().map(|(waiter, _)| waiter)
+    /// Whether a list for `handle` on `channel` was asked for: by a request, or by a subscription
+    /// that the home has granted (RES-4, RES-10, RES-11).
+    pub(crate) fn expects(&self, handle: &[u8], channel: ChannelId) -> bool {
+        let is_home = self.home.is_some_and(|home| home.channel == channel);
+        let is_update = || is_home && self.subscriptions.has_updates(handle);
+        self.is_unanswered(handle, channel) || is_update()
+    }
+
+    /// A list came, with the A bit or without: everyone who waited for it.
+    pub(crate) fn finish(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        handle: &[u8],
+        granted: bool,
+    ) -> impl Iterator<Item = W> + use<W> {
+        let query = self.take(handle);
+        if let Some(Query { state: State::Asked { subscribing, .. }, .. }) = query {
+            self.answer_subscription(now, ctx, handle, (subscribing, granted));
+        }
+        waiters(query)
+    }
+
+    /// A refusal came: everyone who waited. It ends a subscription too (§2.2.5).
+    pub(crate) fn refuse(
+        &mut self,
+        ctx: &mut Context,
+        handle: &[u8],
+        error: &ResolveError,
+    ) -> impl Iterator<Item = W> + use<W> {
+        self.subscriptions.end(ctx, handle, error);
+        waiters(self.take(handle))
     }
 
     /// Tells waiters that there will be no answer, those that `which` picks.
@@ -174,20 +248,25 @@ impl<W: PartialEq> Resolver<W> {
         while let Some(handle) = self.deadlines.pop_due(now) {
             self.expire(now, ctx, &handle, unreached);
         }
+        self.renew(now, ctx);
         doubt
     }
 
-    /// T1 expired: sends once more, or gives up.
+    /// The pause is over, or T1 expired: sends once more, or gives up. Says whether it was T1.
     fn repeat(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle) -> bool {
         let Some(query) = self.queries.get_mut(handle) else { return false };
         query.t1 = None;
-        let State::Asked { on, sendings } = query.state else { return false };
+        let State::Asked { sendings, .. } = query.state else {
+            query.state = State::Waiting { sendings: 0 };
+            self.send(now, ctx, handle);
+            return false;
+        };
         if sendings > ctx.config.max_request_retransmit {
             self.fail_query(ctx, handle, &ResolveError::NotAnswered, |_| true);
+            self.subscriptions.renew_later(now, ctx, handle.as_bytes());
         } else {
-            query.state = State::Waiting { sendings: sendings.saturating_add(1) };
             ctx.stats.requests_repeated += 1;
-            self.transmit(now, ctx, handle, on);
+            self.transmit(now, ctx, handle, sendings.saturating_add(1));
         }
         true
     }
@@ -203,7 +282,7 @@ impl<W: PartialEq> Resolver<W> {
         let Some(query) = self.queries.get_mut(handle) else { return };
         query.deadline = None;
         let error = match query.state {
-            State::Waiting { sendings: 0 } => unreached,
+            State::Pausing | State::Waiting { sendings: 0 } => unreached,
             _ => &ResolveError::NotAnswered,
         };
         while query.waiters.front().is_some_and(|(_, at)| *at <= now) {
@@ -213,34 +292,44 @@ impl<W: PartialEq> Resolver<W> {
             }
         }
         self.rearm(handle);
+        if self.home.is_some() && !self.is_asked(handle) {
+            self.subscriptions.renew_later(now, ctx, handle.as_bytes());
+        }
     }
 
-    /// Sends the request to a home that has not got it.
-    fn send(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle, home: ChannelId) {
-        let Some(query) = self.queries.get_mut(handle) else { return };
+    /// Sends the request to the home, if there is one: for the first time, or because it is another one.
+    fn send(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle) {
+        let (Some(_), Some(query)) = (self.home, self.queries.get(handle)) else { return };
         let sendings = match query.state {
+            State::Pausing => return,
             State::Waiting { sendings } | State::Asked { sendings, .. } => sendings,
         };
-        query.state = State::Waiting { sendings: sendings.max(1) };
         match sendings {
             0 => ctx.stats.requests_sent += 1,
             _ => ctx.stats.requests_moved += 1,
         }
-        self.transmit(now, ctx, handle, home);
+        self.transmit(now, ctx, handle, sendings.max(1));
     }
 
-    fn transmit(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle, on: ChannelId) {
-        let Some(query) = self.queries.get_mut(handle) else { return };
-        let State::Waiting { sendings } = query.state else { return };
-        query.state = State::Asked { on, sendings };
+    /// Sends the request for the `sendings`th time.
+    fn transmit(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle, sendings: u32) {
+        let (Some(home), Some(query)) = (self.home, self.queries.get_mut(handle)) else { return };
+        let Route { channel: on, wanted } = home;
+        let subscribing = self.subscriptions.has(handle.as_bytes());
+        query.state = State::Asked { on, sendings, subscribing };
         self.t1.set(&mut query.t1, Some(now + ctx.config.t1_request), handle.clone());
+        let turn = now + ctx.config.resolution_interval;
+        self.recent.remember(now, turn, ctx.config.max_requests, handle.clone());
         self.buffer.clear();
-        let wanted = ctx.config.elements_wanted;
+        let encoded = wire::encode_handle_resolution(
+            &mut self.buffer,
+            handle.as_bytes(),
+            subscribing,
+            wanted,
+        );
         // A handle that was let in fits into a message: its length is bounded by the configuration, and what is too
         // long after all is never answered and fails at its deadline.
-        if wire::encode_handle_resolution(&mut self.buffer, handle.as_bytes(), false, wanted)
-            .is_ok()
-        {
+        if encoded.is_ok() {
             ctx.send_control(on, Bytes::copy_from_slice(&self.buffer));
         }
     }
@@ -250,8 +339,8 @@ impl<W: PartialEq> Resolver<W> {
         let Some(query) = self.queries.get_mut(handle) else { return };
         if let State::Asked { sendings, .. } = query.state {
             query.state = State::Waiting { sendings };
+            self.t1.set(&mut query.t1, None, handle.clone());
         }
-        self.t1.set(&mut query.t1, None, handle.clone());
     }
 
     fn fail_query(
@@ -285,4 +374,9 @@ impl<W: PartialEq> Resolver<W> {
         self.deadlines.set(&mut query.deadline, None, handle);
         Some(query)
     }
+}
+
+fn waiters<W>(query: Option<Query<W>>) -> impl Iterator<Item = W> {
+    let waiters = query.map(|query| query.waiters).unwrap_or_default();
+    waiters.into_iter().map(|(waiter, _)| waiter)
 }
