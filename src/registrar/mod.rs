@@ -313,6 +313,7 @@ impl Registrars {
     /// The home is no good: it broke its byte stream, or does not know what a resolution is.
     pub(crate) fn leave(&mut self, now: Instant, ctx: &mut Context) {
         if let Some(home) = self.lose(now, ctx) {
+            self.preferred = None;
             ctx.channels.close(home.channel);
         }
     }
