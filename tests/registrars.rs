@@ -4,7 +4,6 @@
 mod lab;
 
 use core::net::SocketAddr;
-use core::time::Duration;
 use std::collections::BTreeSet;
 
 use asap_pu::wire::{Message, ServerIdentifier, Transport, TransportUse};
@@ -15,10 +14,6 @@ use lab::*;
 
 const FIVE: [&str; 5] =
     ["192.0.2.1:3863", "192.0.2.2:3863", "192.0.2.3:3863", "192.0.2.4:3863", "192.0.2.5:3863"];
-
-fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
 
 fn announce(lab: &mut Lab, source: &str, server: u32, transports: Vec<Transport>) {
     let message = Message::server_announce(ServerIdentifier::new(server), transports);

@@ -1,33 +1,12 @@
-//! Resolving pool handles: requests, T1, answers, the cache and the choice (RFC 5352 §3.3, §3.5, §3.7.2).
+//! Resolving pool handles: requests, T1, answers and errors (RFC 5352 §3.3, §3.7.2).
 
 mod lab;
 
-use core::time::Duration;
-
 use asap_pu::wire::{
-    Body, CauseCode, Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement,
-    Transport,
+    CauseCode, Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement, Transport,
 };
-use asap_pu::{Action, CommandError, Event, PoolId, RequestId, ResolveError, StaleAnswers};
+use asap_pu::{Action, CloseReason, CommandError, Event, HomeSearch, ResolveError, TimerKind};
 use lab::*;
-
-fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
-fn resolved(event: Event) -> (RequestId, PoolId) {
-    match event {
-        Event::Resolved { request, pool, .. } => (request, pool),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn failed(event: Event) -> (RequestId, ResolveError) {
-    match event {
-        Event::ResolutionFailed { request, error, .. } => (request, error),
-        other => panic!("{other:?}"),
-    }
-}
 
 /// [RES-1] [RES-12] [HUNT-2]: with no home the hunt comes first; then the request goes out, asking for 128 elements.
 #[test]
@@ -216,171 +195,6 @@ fn an_empty_answer_is_no_answer() {
     assert_eq!(lab.requests(), [(home, POOL.into())]);
 }
 
-/// [CACHE-1] [CACHE-2]: a fresh pool is served without a message; a stale one is served and refreshed [CACHE-3].
-#[test]
-fn the_cache_is_asked_first() {
-    let (mut lab, home) = Lab::at_home();
-    lab.pu.resolve(lab.now, POOL).unwrap();
-    lab.actions();
-    lab.answer(home, POOL, &[element(1)]);
-    let (_, pool) = resolved(lab.event());
-    lab.secs(29);
-    lab.pu.resolve(lab.now, POOL).unwrap();
-    assert!(matches!(lab.event(), Event::Resolved { pool: of, stale: false, .. } if of == pool));
-    assert!(lab.actions().is_empty());
-    lab.secs(1);
-    lab.pu.resolve(lab.now, POOL).unwrap();
-    assert!(matches!(lab.event(), Event::Resolved { pool: of, stale: true, .. } if of == pool));
-    assert_eq!(lab.requests(), [(home, POOL.into())]);
-    lab.answer(home, POOL, &[element(1), element(2)]);
-    assert!(lab.events().is_empty(), "nobody waited");
-    assert_eq!(lab.pu.pool(pool).unwrap().elements().len(), 2);
-    let stats = lab.pu.stats();
-    assert_eq!((stats.cache_misses, stats.cache_hits, stats.cache_stale), (1, 1, 1));
-}
-
-/// [CACHE-3]: by configuration a stale pool is held back until it is refreshed.
-#[test]
-fn a_stale_pool_can_be_held_back() {
-    let mut config = config(&[REGISTRAR]);
-    config.stale_answers = StaleAnswers::Withheld;
-    config.stale_cache_value = Duration::ZERO;
-    let (mut lab, home) = Lab::at_home_with(config);
-    for _ in 0..2 {
-        lab.pu.resolve(lab.now, POOL).unwrap();
-        assert_eq!(lab.requests().len(), 1);
-        assert!(lab.events().is_empty());
-        lab.answer(home, POOL, &[element(1)]);
-        assert!(matches!(lab.event(), Event::Resolved { stale: false, .. }));
-        lab.secs(1);
-    }
-}
-
-/// [CACHE-6]: the pool used the longest ago makes room; a pool with a session never does.
-#[test]
-fn the_cache_is_bounded() {
-    let mut config = config(&[REGISTRAR]);
-    config.max_pools = 3;
-    let (mut lab, home) = Lab::at_home_with(config);
-    lab.pu.open_session(lab.now, "pinned", Default::default()).unwrap();
-    let store = |lab: &mut Lab, handle: &str| {
-        if handle != "pinned" {
-            lab.pu.resolve(lab.now, handle).unwrap();
-        }
-        lab.answer(home, handle, &[element(1)]);
-        lab.pu.find_pool(handle.as_bytes()).unwrap()
-    };
-    lab.actions();
-    store(&mut lab, "pinned");
-    let a = store(&mut lab, "a");
-    store(&mut lab, "b");
-    lab.pu.select(lab.now, a, &[]).unwrap();
-    store(&mut lab, "c");
-    let kept =
-        ["pinned", "a", "b", "c"].map(|handle| lab.pu.find_pool(handle.as_bytes()).is_some());
-    assert_eq!(kept, [true, true, false, true]);
-    assert_eq!(lab.pu.stats().cache_evicted, 1);
-}
-
-/// [CACHE-6]: elements beyond the limit are left out, the first ones count; repeated identifiers likewise.
-#[test]
-fn a_pool_is_bounded() {
-    let mut config = config(&[REGISTRAR]);
-    config.max_elements = 4;
-    let (mut lab, home) = Lab::at_home_with(config);
-    lab.pu.resolve(lab.now, POOL).unwrap();
-    let ids = [5, 0, 5, 3, 9, 7, 8];
-    let mut elements = ids.map(element).to_vec();
-    elements[2].transport = Transport::tcp("10.9.9.9:7".parse().unwrap());
-    lab.answer(home, POOL, &elements);
-    let (_, pool) = resolved(lab.event());
-    let found: Vec<_> = (lab.pu.pool(pool).unwrap().elements())
-        .map(|e| (e.identifier().get(), e.transport().addresses().next().unwrap().to_string()))
-        .collect();
-    assert_eq!(found, [(5, "10.0.0.5".into()), (0, "10.0.0.0".into()), (3, "10.0.0.3".into())]);
-    assert_eq!((lab.pu.stats().elements_dropped, lab.pu.stats().elements_cut), (1, 3));
-    let chosen: Vec<_> =
-        (0..4).map(|_| lab.pu.select(lab.now, pool, &[]).unwrap().identifier().get()).collect();
-    assert_eq!(chosen, [5, 0, 3, 5]);
-}
-
-/// [REPORT-1] [REPORT-2] [REPORT-3] [REPORT-5]: an element that was used and failed is reported once, and passed over
-/// until its mark ends.
-#[test]
-fn a_failed_element_is_reported_once_and_passed_over() {
-    let (mut lab, home) = Lab::at_home();
-    lab.pu.resolve(lab.now, POOL).unwrap();
-    lab.actions();
-    lab.answer(home, POOL, &[element(1), element(2), element(3)]);
-    let (_, pool) = resolved(lab.event());
-    let [one, two] = [1, 2].map(PeIdentifier::new);
-    assert_eq!(lab.pu.report_unreachable(lab.now, pool, one), Err(CommandError::NeverUsed));
-    assert_eq!(lab.pu.select(lab.now, pool, &[]).unwrap().identifier(), one);
-    assert_eq!(lab.pu.fail_over(lab.now, pool, one).unwrap().identifier(), two);
-    lab.pu.report_unreachable(lab.now, pool, one).unwrap();
-    let sent = lab.controls();
-    assert_eq!(sent, [(home, Message::endpoint_unreachable(POOL, one))]);
-
-    let chosen = |lab: &mut Lab| lab.pu.select(lab.now, pool, &[]).unwrap().identifier().get();
-    assert_eq!([(); 3].map(|()| chosen(&mut lab)), [3, 2, 3]);
-    lab.secs(60);
-    assert_eq!(chosen(&mut lab), 1, "its mark has ended");
-}
-
-/// [REPORT-5]: when every element has failed, the one that failed the longest ago is tried rather than none; those that
-/// the caller excluded never are.
-#[test]
-fn when_all_have_failed_the_oldest_failure_is_tried() {
-    let (mut lab, home) = Lab::at_home();
-    lab.pu.resolve(lab.now, POOL).unwrap();
-    lab.answer(home, POOL, &[element(1), element(2)]);
-    let (_, pool) = resolved(lab.event());
-    let [one, two] = [1, 2].map(PeIdentifier::new);
-    for _ in 0..2 {
-        lab.pu.select(lab.now, pool, &[]).unwrap();
-    }
-    lab.pu.report_unreachable(lab.now, pool, two).unwrap();
-    lab.secs(1);
-    lab.pu.report_unreachable(lab.now, pool, one).unwrap();
-    assert_eq!(lab.pu.select(lab.now, pool, &[]).unwrap().identifier(), two);
-    assert_eq!(lab.pu.select(lab.now, pool, &[two]).unwrap().identifier(), one);
-    let none = lab.pu.select(lab.now, pool, &[one, two]);
-    assert_eq!(none.map(|e| e.identifier()), Err(CommandError::NoElementLeft));
-}
-
-/// [REPORT-1] [REPORT-4]: reports wait for a home, are sent ten in a second, and are bounded.
-#[test]
-fn reports_wait_and_are_bounded() {
-    let (mut lab, home) = Lab::at_home();
-    lab.pu.resolve(lab.now, POOL).unwrap();
-    let elements: Vec<_> = (1..=100).map(element).collect();
-    lab.answer(home, POOL, &elements);
-    let (_, pool) = resolved(lab.event());
-    lab.actions();
-    lab.pu.handle_closed(lab.now, home, asap_pu::CloseReason::Failed);
-    for id in (1..=100).map(PeIdentifier::new) {
-        lab.pu.select(lab.now, pool, &[]).unwrap();
-        lab.pu.report_unreachable(lab.now, pool, id).unwrap();
-    }
-    assert_eq!(lab.pu.stats().reports_dropped, 36, "64 are kept");
-    let again = lab.open_one();
-    lab.up(again.channel);
-    let mut sent = Vec::new();
-    for _ in 0..7 {
-        let batch = lab.controls();
-        assert!(batch.len() <= 10);
-        sent.extend(batch.into_iter().map(|(_, message)| match message.body {
-            Body::EndpointUnreachable { identifier, .. } => identifier.get(),
-            other => panic!("{other:?}"),
-        }));
-        if sent.len() < 64 {
-            assert!(lab.wait() <= secs(1));
-        }
-    }
-    assert_eq!(sent, (1..=64).collect::<Vec<_>>());
-    assert_eq!(lab.pu.poll_timeout(), None);
-}
-
 /// [TLV-15]: a handle that is empty or too long is refused to the caller; a cancelled request is not told.
 #[test]
 fn handles_are_checked_and_requests_can_be_cancelled() {
@@ -407,4 +221,195 @@ fn many_waiters_cause_one_message() {
     lab.answer(home, POOL, &[element(1)]);
     let told: Vec<_> = lab.events().into_iter().map(|event| resolved(event).0).collect();
     assert_eq!(told, requests);
+}
+
+/// [RES-12] [RES-14]: a registrar that refuses the parameter for the number of elements wanted is asked again at
+/// once without it, and from then on, also when it is the home again; nothing fails.
+#[test]
+fn a_refused_parameter_is_left_out() {
+    let (mut lab, home) = Lab::at_home();
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.pu.resolve(lab.now, "other").unwrap();
+    assert_eq!(lab.requests().len(), 2);
+    let wanted = [0x80, 0x3f, 0x00, 0x08, 0x00, 0x00, 0x00, 0x80];
+    let refused = error(CauseCode::UNRECOGNIZED_PARAMETER, &wanted);
+    lab.receive(home, &refused);
+    lab.receive(home, &refused);
+    let plain = |handle| (home, Message::handle_resolution(false, handle, None));
+    assert_eq!(lab.controls(), [plain(POOL), plain("other")]);
+    assert_eq!((lab.pu.stats().wanted_refused, lab.pu.stats().errors_received), (1, 2));
+    lab.answer(home, POOL, &[element(1)]);
+    resolved(lab.event());
+
+    lab.pu.handle_closed(lab.now, home, CloseReason::Closed);
+    let again = lab.open_one();
+    lab.up(again.channel);
+    let plain = Message::handle_resolution(false, "other", None);
+    assert_eq!(lab.controls(), [(again.channel, plain)], "remembered for this registrar");
+}
+
+/// [RES-14]: a registrar that does not know the request is left for another one.
+#[test]
+fn a_registrar_that_does_not_know_the_request_is_left() {
+    let mut lab = Lab::knowing(&["192.0.2.1:3863", "192.0.2.2:3863"]);
+    let request = lab.pu.resolve(lab.now, POOL).unwrap();
+    let tried = lab.opens();
+    lab.up(tried[0].channel);
+    lab.events();
+    let sent = Message::handle_resolution(false, POOL, Some(128)).to_bytes().unwrap();
+    lab.receive(tried[0].channel, &error(CauseCode::UNRECOGNIZED_MESSAGE, &sent));
+    let actions = lab.actions();
+    let closed = |action: &&Action| matches!(action, Action::Close { .. });
+    assert_eq!(actions.iter().filter(closed).count(), 2, "the alternate, then this home");
+    let next = opened(actions.last().unwrap().clone());
+    assert_eq!(next.to, tried[1].to);
+    lab.up(next.channel);
+    assert_eq!(lab.requests(), [(next.channel, POOL.into())]);
+    lab.answer(next.channel, POOL, &[element(1)]);
+    let events = lab.events();
+    assert_eq!(resolved(events.last().unwrap().clone()).0, request);
+    assert_eq!(lab.pu.stats().requests_unknown, 1);
+}
+
+/// [RES-14]: an ASAP_ERROR that matches nothing that was sent is counted, and that is all.
+#[test]
+fn other_errors_are_counted() {
+    let (mut lab, home) = Lab::at_home();
+    let request = lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.actions();
+    let timer = lab.pu.next_timer();
+    let other = Message::handle_resolution(false, "other", Some(128)).to_bytes().unwrap();
+    let report = Message::endpoint_unreachable(POOL, PeIdentifier::new(1)).to_bytes().unwrap();
+    for (code, info) in [
+        (CauseCode::UNRECOGNIZED_MESSAGE, &other[..]),
+        (CauseCode::UNRECOGNIZED_MESSAGE, &report[..]),
+        (CauseCode::UNRECOGNIZED_MESSAGE, &[0x05]),
+        (CauseCode::UNRECOGNIZED_PARAMETER, &[0x80, 0x3f, 0x00, 0x08, 0x00, 0x00, 0x00, 0x03]),
+        (CauseCode::UNRECOGNIZED_PARAMETER, &[0x80, 0x3f]),
+        (CauseCode::LACK_OF_RESOURCES, &[]),
+    ] {
+        lab.receive(home, &error(code, info));
+    }
+    assert_eq!(lab.pu.stats().errors_received, 6);
+    assert_eq!((lab.actions(), lab.events(), lab.pu.next_timer()), (vec![], vec![], timer));
+    lab.answer(home, POOL, &[element(1)]);
+    assert_eq!(resolved(lab.event()).0, request);
+}
+
+/// [RES-15]: an application that asks in a loop, although nothing stays fresh, causes two requests a second.
+#[test]
+fn the_rate_of_requests_for_a_pool_is_limited() {
+    let mut config = config(&[REGISTRAR]);
+    config.stale_cache_value = core::time::Duration::ZERO;
+    let (mut lab, home) = Lab::at_home_with(config);
+    let mut sent = 0;
+    for _ in 0..1_000 {
+        lab.pu.resolve(lab.now, POOL).unwrap();
+        for (channel, handle) in lab.requests() {
+            sent += 1;
+            lab.answer(channel, &handle, &[element(1)]);
+        }
+        lab.events();
+        lab.now = lab.now + core::time::Duration::from_millis(10);
+        lab.pu.handle_timeout(lab.now);
+    }
+    assert_eq!(sent, 20, "in ten seconds");
+    assert_eq!(lab.pu.stats().requests_paused, 20);
+    let _ = home;
+}
+
+/// [RES-15]: pools that no registrar knows are no exception; who asks too early waits for the rest of the interval.
+#[test]
+fn the_rate_of_requests_for_an_unknown_pool_is_limited() {
+    let (mut lab, home) = Lab::at_home();
+    let began = lab.now;
+    for turn in 0..5 {
+        let request = lab.pu.resolve(lab.now, "nowhere").unwrap();
+        if turn > 0 {
+            assert!(lab.actions().is_empty());
+            assert_eq!(lab.pu.next_timer().unwrap().1, TimerKind::Request);
+            lab.wait();
+        }
+        assert_eq!(lab.requests(), [(home, "nowhere".into())]);
+        lab.receive(home, &refusal("nowhere", CauseCode::UNKNOWN_POOL_HANDLE));
+        assert_eq!(failed(lab.event()), (request, ResolveError::UnknownPoolHandle));
+    }
+    assert_eq!(lab.now - began, secs(2));
+}
+
+/// [RES-13]: each way to end without an answer has its name.
+#[test]
+fn every_request_ends_and_says_why() {
+    // Nobody known, nobody announced.
+    let mut lab = Lab::new(asap_pu::Config::default());
+    let request = lab.pu.resolve(lab.now, POOL).unwrap();
+    assert_eq!(lab.wait(), secs(5));
+    let ends = lab.events();
+    assert_eq!(ends[0], Event::NoRegistrarKnown);
+    assert_eq!(failed(ends[1].clone()), (request, ResolveError::NoRegistrarKnown));
+
+    // A home that goes each time it is asked, until the deadline.
+    let mut lab = Lab::knowing(&[REGISTRAR]);
+    let request = lab.pu.resolve(lab.now, POOL).unwrap();
+    let end = lab.now + secs(60);
+    while lab.now < end {
+        for action in lab.actions() {
+            if let Action::Open { channel, .. } = action {
+                lab.up(channel);
+                lab.fail(channel);
+            }
+        }
+        lab.wait();
+    }
+    let last = lab.events().pop().unwrap();
+    assert_eq!(failed(last), (request, ResolveError::NotAnswered));
+
+    // The user's word; then nothing more is heard of it.
+    let (mut lab, home) = Lab::at_home();
+    let request = lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.pu.cancel(lab.now, request).unwrap();
+    lab.answer(home, POOL, &[element(1)]);
+    assert_eq!(lab.events(), []);
+}
+
+/// [RES-10]: answers on channels that are not the home's change nothing, be they another registrar's or an element's.
+#[test]
+fn an_answer_on_the_wrong_channel_is_none() {
+    let mut config = config(&[REGISTRAR, "192.0.2.2:3863"]);
+    config.control_mapping = asap_pu::Protocols::NONE.with(asap_pu::wire::Protocol::Tcp);
+    let mut lab = Lab::new(config);
+    let session = lab.pu.open_session(lab.now, "session", Default::default()).unwrap();
+    let tried = lab.opens();
+    lab.up(tried[0].channel);
+    lab.actions();
+    lab.answer(tried[0].channel, "session", &[element(7)]);
+    let peer = lab.open_one();
+    lab.up(peer.channel);
+    lab.events();
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.actions();
+    for wrong in [tried[1].channel, peer.channel] {
+        lab.answer(wrong, POOL, &[element(66)]);
+    }
+    assert_eq!((lab.events(), lab.pu.find_pool(POOL.as_bytes())), (vec![], None));
+    assert_eq!(lab.pu.stats().unknown_channels, 1, "the alternate was closed");
+    assert_eq!(lab.pu.stats().unexpected_messages, 1, "an element does not list pools");
+    assert!(lab.pu.session_element(session).is_some());
+}
+
+/// [RES-2] [CORE-10]: what the next timer is for can be asked.
+#[test]
+fn timers_say_what_they_are_for() {
+    let mut lab = Lab::knowing(&[REGISTRAR]);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    assert_eq!(lab.pu.home_search(), HomeSearch::Hunting);
+    assert_eq!(lab.pu.next_timer().unwrap().1, TimerKind::Hunt);
+    let registrar = lab.open_one();
+    lab.up(registrar.channel);
+    assert_eq!(lab.pu.home_search(), HomeSearch::Home);
+    assert_eq!(lab.pu.next_timer(), Some((lab.now + secs(15), TimerKind::Request)));
+    lab.wait();
+    assert_eq!(lab.pu.home_search(), HomeSearch::Doubted);
+    lab.answer(registrar.channel, POOL, &[element(1)]);
+    assert_eq!((lab.pu.home_search(), lab.pu.next_timer()), (HomeSearch::Home, None));
 }

@@ -10,7 +10,7 @@ use asap_pu::wire::{
 };
 use asap_pu::{
     Action, Authentication, ChannelId, CloseReason, Config, Event, Instant, Payload, PeerKind,
-    PoolUser, Registrar, SessionId, SessionOptions,
+    PoolId, PoolUser, Registrar, RequestId, ResolveError, SessionId, SessionOptions,
 };
 
 /// A pool user, its time, and what it wants of its driver and its application.
@@ -144,6 +144,19 @@ impl Lab {
         self.pu.handle_control(self.now, channel, &message.to_bytes().unwrap());
     }
 
+    /// A pool that the home registrar on `home` has listed.
+    pub(crate) fn pool(&mut self, home: ChannelId, elements: &[PoolElement]) -> PoolId {
+        self.pu.resolve(self.now, POOL).unwrap();
+        assert_eq!(self.requests(), [(home, POOL.into())]);
+        self.answer(home, POOL, elements);
+        resolved(self.event()).1
+    }
+
+    /// What the policy chooses, in turn.
+    pub(crate) fn choose<const N: usize>(&mut self, pool: PoolId) -> [u32; N] {
+        [(); N].map(|()| self.pu.select(self.now, pool, &[]).unwrap().identifier().get())
+    }
+
     /// The registrar lists `elements` for `handle`.
     pub(crate) fn answer(&mut self, channel: ChannelId, handle: &str, elements: &[PoolElement]) {
         self.receive(channel, &response(handle, elements));
@@ -175,6 +188,11 @@ pub(crate) fn refusal(handle: &str, code: CauseCode) -> Message {
     Message::handle_resolution_failure(handle, vec![Cause::new(code, Default::default())])
 }
 
+/// An ASAP_ERROR with one cause.
+pub(crate) fn error(code: CauseCode, info: &[u8]) -> Message {
+    Message::error(vec![Cause::new(code, info.to_vec().into())])
+}
+
 pub(crate) fn opened(action: Action) -> Opened {
     match action {
         Action::Open { channel, peer, to, .. } => {
@@ -199,5 +217,23 @@ pub(crate) fn data(action: Action) -> (ChannelId, String) {
             (channel, String::from_utf8(data.to_vec()).unwrap())
         }
         other => panic!("not data: {other:?}"),
+    }
+}
+
+pub(crate) fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub(crate) fn resolved(event: Event) -> (RequestId, PoolId) {
+    match event {
+        Event::Resolved { request, pool, .. } => (request, pool),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) fn failed(event: Event) -> (RequestId, ResolveError) {
+    match event {
+        Event::ResolutionFailed { request, error, .. } => (request, error),
+        other => panic!("{other:?}"),
     }
 }
