@@ -1,11 +1,15 @@
 //! The cache: freshness, staleness, bounds, what a new list keeps (RFC 5352 §3.3 C1–C4, §6.3, §6.4).
+#![allow(clippy::std_instead_of_alloc, reason = "tests have the standard library")]
 
 mod lab;
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 
-use asap_pu::wire::{CauseCode, PeIdentifier, Transport};
-use asap_pu::{Event, StaleAnswers};
+use asap_pu::wire::{
+    CauseCode, Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement, Transport,
+};
+use asap_pu::{Action, CommandError, Event, ResolveError, StaleAnswers};
 use lab::*;
 
 /// [CACHE-1] [CACHE-2]: a fresh pool is served without a message; a stale one is served and refreshed [CACHE-3].
@@ -94,4 +98,223 @@ fn a_pool_is_bounded() {
     let chosen: Vec<_> =
         (0..4).map(|_| lab.pu.select(lab.now, pool, &[]).unwrap().identifier().get()).collect();
     assert_eq!(chosen, [5, 0, 3, 5]);
+}
+
+/// [CACHE-6]: the bytes of all lists are bounded too; a pool that is alone over the limit is kept for who asked for it.
+#[test]
+fn the_bytes_of_the_cache_are_bounded() {
+    let mut config = config(&[REGISTRAR]);
+    config.max_cache_bytes = 20_000;
+    let (mut lab, home) = Lab::at_home_with(config);
+    let elements: Vec<_> = (0..100).map(element).collect();
+    for n in 0..10 {
+        let handle = format!("pool {n}");
+        lab.pu.resolve(lab.now, handle.as_str()).unwrap();
+        lab.answer(home, &handle, &elements);
+        assert!(lab.pu.cache_bytes() <= 20_000);
+    }
+    let kept: Vec<_> = lab.pu.pools().map(|(_, pool)| pool.handle().to_string()).collect();
+    assert_eq!(BTreeSet::from_iter(kept), ["pool 7", "pool 8", "pool 9"].map(String::from).into());
+    assert_eq!(lab.pu.stats().cache_evicted, 7);
+
+    lab.pu.resolve(lab.now, "large").unwrap();
+    let elements: Vec<_> = (0..500).map(element).collect();
+    lab.answer(home, "large", &elements);
+    assert_eq!(lab.pu.pools().count(), 1);
+    assert!(matches!(lab.events().last(), Some(Event::Resolved { .. })));
+}
+
+/// [CACHE-4]: a pool can be fetched before anyone needs it, and is not fetched twice.
+#[test]
+fn a_pool_can_be_fetched_ahead() {
+    let (mut lab, home) = Lab::at_home();
+    lab.pu.populate(lab.now, POOL).unwrap();
+    lab.pu.populate(lab.now, POOL).unwrap();
+    assert_eq!(lab.requests(), [(home, POOL.into())]);
+    lab.answer(home, POOL, &[element(1)]);
+    assert_eq!(lab.events(), []);
+    lab.secs(29);
+    lab.pu.populate(lab.now, POOL).unwrap();
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    assert!(lab.actions().is_empty());
+    assert!(matches!(lab.event(), Event::Resolved { stale: false, .. }));
+    lab.secs(1);
+    lab.pu.populate(lab.now, POOL).unwrap();
+    assert_eq!(lab.requests().len(), 1, "the list was stale");
+}
+
+/// [CACHE-4] [CORE-6]: pools fetched ahead count as requests.
+#[test]
+fn fetching_ahead_is_bounded() {
+    let mut config = config(&[REGISTRAR]);
+    config.max_requests = 2;
+    let mut lab = Lab::new(config);
+    lab.pu.populate(lab.now, "a").unwrap();
+    lab.pu.populate(lab.now, "b").unwrap();
+    assert_eq!(lab.pu.populate(lab.now, "c"), Err(CommandError::TooManyRequests));
+}
+
+/// [CACHE-4]: one pool or all can be forgotten; a session that uses one goes on with it.
+#[test]
+fn pools_can_be_forgotten() {
+    let options = Default::default();
+    let (mut lab, _, session, _) =
+        Lab::in_session(config(&[REGISTRAR]), options, &[element(1), element(2)]);
+    let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
+    assert!(lab.pu.purge(pool));
+    assert!(!lab.pu.purge(pool));
+    assert_eq!(lab.pu.find_pool(POOL.as_bytes()), None);
+    lab.pu.give_up(lab.now, session).unwrap();
+    let actions = lab.actions();
+    let next = actions.into_iter().find(|action| matches!(action, Action::Open { .. }));
+    assert_eq!(opened(next.unwrap()).to, "10.0.0.2:7".parse().unwrap());
+    lab.pu.abort(lab.now, session).unwrap();
+    assert_eq!(lab.pu.pools().count(), 0, "the last one who held it let go");
+
+    let (mut lab, home) = Lab::at_home();
+    for handle in ["a", "b"] {
+        lab.pu.resolve(lab.now, handle).unwrap();
+        lab.answer(home, handle, &[element(1)]);
+    }
+    lab.pu.purge_all();
+    assert_eq!((lab.pu.pools().count(), lab.pu.cache_bytes()), (0, 0));
+}
+
+/// [CACHE-7]: that there is no such pool is forgotten at once, or remembered for as long as the configuration says.
+#[test]
+fn unknown_handles_may_be_remembered() {
+    for (remembered, asked) in [(0, 2), (10, 1)] {
+        let mut config = config(&[REGISTRAR]);
+        config.negative_cache_value = secs(remembered);
+        let (mut lab, home) = Lab::at_home_with(config);
+        let mut sent = 0;
+        for _ in 0..2 {
+            let request = lab.pu.resolve(lab.now, "nowhere").unwrap();
+            let requests = lab.requests().len();
+            sent += requests;
+            if requests > 0 {
+                lab.receive(home, &refusal("nowhere", CauseCode::UNKNOWN_POOL_HANDLE));
+            }
+            assert_eq!(failed(lab.event()), (request, ResolveError::UnknownPoolHandle));
+            lab.secs(9);
+        }
+        assert_eq!((sent, lab.pu.stats().cache_unknown), (asked, 2 - asked as u64));
+        lab.pu.resolve(lab.now, "nowhere").unwrap();
+        assert_eq!(lab.requests().len(), 1, "18 s later");
+    }
+}
+
+/// [CACHE-8]: a stale pool that cannot be refreshed is kept, and served as what it is where the configuration says so;
+/// else who waited gets the error.
+#[test]
+fn a_refresh_may_fail() {
+    for (stale_answers, served) in [(StaleAnswers::Fallback, true), (StaleAnswers::Withheld, false)]
+    {
+        let mut config = config(&[REGISTRAR]);
+        config.stale_answers = stale_answers;
+        let (mut lab, home) = Lab::at_home_with(config);
+        let pool = lab.pool(home, &[element(1)]);
+        lab.secs(30);
+        let request = lab.pu.resolve(lab.now, POOL).unwrap();
+        assert_eq!(lab.events(), []);
+        lab.wait_until(lab.now + secs(45));
+        match lab.event() {
+            Event::Resolved { pool: of, stale: true, .. } if served => assert_eq!(of, pool),
+            event => assert_eq!(failed(event), (request, ResolveError::NotAnswered)),
+        }
+        assert_eq!(lab.pu.find_pool(POOL.as_bytes()), Some(pool), "kept in both cases");
+    }
+}
+
+/// [CACHE-8]: a registrar that knows the pool no longer makes it go; its session goes on, and a new list finds the pool
+/// in its place, with the failure mark that it had [CACHE-5].
+#[test]
+fn a_pool_may_disappear() {
+    let options = Default::default();
+    let elements = [1, 2, 3].map(element);
+    let (mut lab, home, session, _) = Lab::in_session(config(&[REGISTRAR]), options, &elements);
+    let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
+    assert_eq!(lab.choose(pool), [2]);
+    lab.pu.report_unreachable(lab.now, pool, PeIdentifier::new(2)).unwrap();
+    lab.secs(30);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.actions();
+    lab.receive(home, &refusal(POOL, CauseCode::UNKNOWN_POOL_HANDLE));
+    lab.events();
+    assert_eq!(lab.pu.find_pool(POOL.as_bytes()), None);
+    assert_eq!(lab.pu.session_element(session), Some(PeIdentifier::new(1)));
+
+    lab.secs(1);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &elements);
+    assert_eq!(resolved(lab.event()).1, pool);
+    assert_eq!(lab.choose(pool), [3, 1, 3], "2 is marked");
+}
+
+/// [CACHE-5]: a refresh keeps the turn, the marks of elements that stayed and of those that were absent for a while, and
+/// what may be reported; an element that moved is given a new chance; new ones join.
+#[test]
+fn a_refresh_keeps_what_must_survive() {
+    let (mut lab, home) = Lab::at_home();
+    let pool = lab.pool(home, &[1, 2, 3].map(element));
+    let refresh = |lab: &mut Lab, elements: &[PoolElement]| {
+        lab.secs(30);
+        lab.pu.populate(lab.now, POOL).unwrap();
+        lab.actions();
+        lab.answer(home, POOL, elements);
+    };
+    lab.pu.select(lab.now, pool, &[]).unwrap();
+    refresh(&mut lab, &[1, 2, 3, 4].map(element));
+    assert_eq!(lab.choose(pool), [2, 3, 4, 1], "the turn goes on behind 1");
+
+    let two = PeIdentifier::new(2);
+    refresh(&mut lab, &[1, 3].map(element));
+    lab.pu.report_unreachable(lab.now, pool, two).unwrap();
+    assert_eq!(lab.pu.stats().failures, 1, "it was used, although it is not listed at present");
+    refresh(&mut lab, &[1, 2, 3].map(element));
+    assert!(lab.pu.pool(pool).unwrap().is_marked(lab.now, two), "absence ends no mark");
+    assert!(!lab.choose::<6>(pool).contains(&2));
+
+    lab.pu.trust(pool, two);
+    assert!(lab.choose::<3>(pool).contains(&2), "the user's word does");
+    lab.pu.report_unreachable(lab.now, pool, two).unwrap();
+    let mut moved = element(2);
+    moved.transport = element(9).transport;
+    refresh(&mut lab, &[element(1), moved]);
+    assert!(lab.choose::<2>(pool).contains(&2), "so does another address");
+}
+
+/// [CACHE-9]: a pool can be listed: who is in it, where, with what values, and who failed.
+#[test]
+fn a_pool_can_be_listed() {
+    let (mut lab, home) = Lab::at_home();
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    let weighted = |id, weight| {
+        let mut element = element(id);
+        element.policy = Policy::WeightedRandom { weight };
+        element
+    };
+    let policy = OverallPolicy::new(PolicyType::WEIGHTED_RANDOM, Default::default());
+    let elements = vec![weighted(1, 10), weighted(2, 20), element(3)];
+    lab.receive(home, &Message::handle_resolution_response(POOL, Some(policy), elements));
+    let (_, pool) = lab.events().pop().map(resolved).unwrap();
+    while lab.choose(pool) != [2] {}
+    lab.pu.report_unreachable(lab.now, pool, PeIdentifier::new(2)).unwrap();
+    let (_, pool) = lab.pu.pools().next().unwrap();
+    let listed: Vec<_> = pool
+        .elements()
+        .map(|e| {
+            let at = e.transport().to_owned().socket_addrs().next().unwrap().to_string();
+            (e.identifier().get(), at, e.member().value, pool.is_marked(lab.now, e.identifier()))
+        })
+        .collect();
+    assert_eq!(
+        listed,
+        [
+            (1, "10.0.0.1:7".into(), 10, false),
+            (2, "10.0.0.2:7".into(), 20, true),
+            (3, "10.0.0.3:7".into(), 1, false),
+        ]
+    );
 }

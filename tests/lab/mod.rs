@@ -172,9 +172,10 @@ pub(crate) fn config(registrars: &[&str]) -> Config {
     config
 }
 
-/// An element of a round robin pool at 10.0.0.`id`, port 7, by TCP.
+/// An element of a round robin pool at 10.0.0.0 plus `id`, port 7, by TCP.
 pub(crate) fn element(id: u32) -> PoolElement {
-    let at = format!("10.0.0.{id}:7").parse().unwrap();
+    let [_, b, c, d] = id.to_be_bytes();
+    let at = SocketAddr::from(([10, b, c, d], 7));
     PoolElement::new(PeIdentifier::new(id), Transport::tcp(at), Policy::RoundRobin)
 }
 
