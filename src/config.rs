@@ -383,8 +383,8 @@ impl Registrar {
         Self::new(Transport::sctp(port, TransportUse::DATA_ONLY, addresses))
     }
 
-    /// The same registrar with TLS, authenticated as `identity`. The customary port is
-    /// [`ASAP_TLS_PORT`](crate::wire::ASAP_TLS_PORT).
+    /// The same registrar with TLS, authenticated as `identity`. The port stays what it is;
+    /// 3864 is the customary one.
     #[must_use]
     pub fn with_tls(self, identity: &str) -> Self {
         Self { security: Security::tls(identity), ..self }
@@ -423,5 +423,64 @@ impl fmt::Debug for Protocols {
             Protocol::Opaque,
         ];
         f.debug_set().entries(all.into_iter().filter(|p| self.contains(*p))).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut Config)) -> ConfigError {
+        let mut config = Config::default();
+        config.registrars.push(Registrar::tcp(([192, 0, 2, 1], 3863).into()));
+        assert_eq!(config.validate(), Ok(()));
+        change(&mut config);
+        config.validate().expect_err("a contradiction")
+    }
+
+    /// [HUNT-13] [HUNT-15] [CORE-6]: what contradicts itself is refused, and the error names the field.
+    #[test]
+    fn contradictions_are_refused_by_name() {
+        let nobody = |c: &mut Config| (c.accept_announces, c.registrars) = (false, Vec::new());
+        assert_eq!(refused(nobody), ConfigError::NoRegistrar);
+        let no_protocol = |c: &mut Config| c.registrar_protocols = Protocols::NONE;
+        assert_eq!(refused(no_protocol), ConfigError::NoRegistrarProtocol);
+        let no_port =
+            |c: &mut Config| c.registrars.push(Registrar::tcp(([192, 0, 2, 2], 0).into()));
+        assert_eq!(refused(no_port), ConfigError::UnusableRegistrar(1));
+        let no_address = |c: &mut Config| c.registrars = [Registrar::sctp(3863, [])].into();
+        assert_eq!(refused(no_address), ConfigError::UnusableRegistrar(0));
+        let nobody_in_particular = |c: &mut Config| c.announced_security = Security::tls("");
+        assert_eq!(refused(nobody_in_particular), ConfigError::NoIdentity("announced_security"));
+        let backwards = |c: &mut Config| c.t5_hunt = c.t5_max + Duration::from_secs(1);
+        assert_eq!(refused(backwards), ConfigError::Exceeds("t5_hunt", "t5_max"));
+        let hasty = |c: &mut Config| c.request_deadline = Duration::from_secs(14);
+        assert_eq!(refused(hasty), ConfigError::Exceeds("t1_request", "request_deadline"));
+        let slow = |c: &mut Config| c.resolution_interval = Duration::from_secs(16);
+        assert_eq!(refused(slow), ConfigError::Exceeds("resolution_interval", "t1_request"));
+    }
+
+    /// [CORE-6]: times and limits that must not be zero.
+    #[test]
+    fn zeros_are_refused_by_name() {
+        let zero = |change: fn(&mut Config)| match refused(change) {
+            ConfigError::Zero(name) => name,
+            other => panic!("{other}"),
+        };
+        assert_eq!(zero(|c| c.t1_request = Duration::ZERO), "t1_request");
+        assert_eq!(zero(|c| c.t5_hunt = Duration::ZERO), "t5_hunt");
+        assert_eq!(zero(|c| c.t7_outdate = Duration::ZERO), "t7_outdate");
+        assert_eq!(zero(|c| c.request_deadline = Duration::ZERO), "request_deadline");
+        assert_eq!(zero(|c| c.resolution_interval = Duration::ZERO), "resolution_interval");
+        assert_eq!(zero(|c| c.report_age = Duration::ZERO), "report_age");
+        assert_eq!(zero(|c| c.max_barred = 0), "max_barred");
+        assert_eq!(zero(|c| c.max_reports_per_second = 0), "max_reports_per_second");
+        assert_eq!(zero(|c| c.max_pools = 0), "max_pools");
+        assert_eq!(zero(|c| c.max_elements = 0), "max_elements");
+        assert_eq!(zero(|c| c.max_cache_bytes = 0), "max_cache_bytes");
+        assert_eq!(zero(|c| c.max_handle_len = 0), "max_handle_len");
+        assert_eq!(zero(|c| c.max_requests = 0), "max_requests");
+        let deaf = |c: &mut Config| (c.registrars, c.max_announced) = (Vec::new(), 0);
+        assert_eq!(zero(deaf), "max_announced");
     }
 }

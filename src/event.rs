@@ -32,6 +32,9 @@ pub enum Event {
     RegistrarLost,
     /// A registrar is needed and none is known; requests wait for an announce.
     NoRegistrarKnown,
+    /// A registrar is needed and those that are known did not come up when they were tried; they are tried again, and
+    /// requests wait until their deadline. Told once in a hunt.
+    NoRegistrarReachable,
 
     /// A pool handle was resolved.
     #[non_exhaustive]

@@ -9,12 +9,12 @@ mod lab;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
-use asap_pu::wire::{CauseCode, Message, PeIdentifier, Protocol};
+use asap_pu::wire::{Body, CauseCode, Message, PeIdentifier, Protocol};
 use asap_pu::{
     Action, Authentication, ChannelId, CloseReason, Config, Event, Failover, Instant, MessageId,
     Payload, PeerKind, PoolUser, Protocols, RequestId, SendOptions, SessionId, SessionOptions,
 };
-use lab::{config, element, refusal, response};
+use lab::{config, element, error, refusal, response};
 use proptest::prelude::*;
 
 const HANDLES: [&str; 4] = ["", "a", "b", "a handle that is longer than thirty-two bytes"];
@@ -24,6 +24,10 @@ enum Step {
     Start,
     Resolve(usize),
     Cancel(usize),
+    Populate(usize),
+    Subscribe(usize),
+    Unsubscribe(usize),
+    Purge(usize),
     OpenSession(usize, bool),
     Send(usize, Failover),
     Confirm(usize, usize),
@@ -39,7 +43,9 @@ enum Step {
     Control(usize, Vec<u8>),
     Stream(usize, Vec<u8>),
     Answer(usize, usize, u32),
+    Grant(usize, usize, u32),
     Refuse(usize, usize),
+    Misunderstand(usize, usize),
     Cookie(usize, usize),
     Data(usize, usize),
     Delivered(usize, usize),
@@ -61,6 +67,10 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Start),
         6 => n().prop_map(Resolve),
         1 => n().prop_map(Cancel),
+        1 => n().prop_map(Populate),
+        2 => n().prop_map(Subscribe),
+        1 => n().prop_map(Unsubscribe),
+        1 => n().prop_map(Purge),
         4 => (n(), any::<bool>()).prop_map(|(n, hold)| OpenSession(n, hold)),
         8 => (n(), failover).prop_map(|(n, failover)| Send(n, failover)),
         2 => (n(), n()).prop_map(|(n, m)| Confirm(n, m)),
@@ -75,7 +85,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (n(), bytes()).prop_map(|(n, bytes)| Control(n, bytes)),
         2 => (n(), bytes()).prop_map(|(n, bytes)| Stream(n, bytes)),
         12 => (n(), 1..3_usize, 0..5_u32).prop_map(|(n, handle, size)| Answer(n, handle, size)),
+        4 => (n(), 1..3_usize, 1..5_u32).prop_map(|(n, handle, size)| Grant(n, handle, size)),
         2 => (n(), 1..3_usize).prop_map(|(n, handle)| Refuse(n, handle)),
+        1 => (n(), 1..3_usize).prop_map(|(n, handle)| Misunderstand(n, handle)),
         4 => (n(), 0..5_000_usize).prop_map(|(n, len)| Cookie(n, len)),
         4 => (n(), 0..600_usize).prop_map(|(n, len)| Data(n, len)),
         2 => (n(), n()).prop_map(|(n, m)| Delivered(n, m)),
@@ -151,6 +163,14 @@ impl World {
                     assert_eq!(known, self.unread.remove(request));
                 }
             }
+            Step::Populate(n) => drop(self.pu.populate(now, HANDLES[n % 4])),
+            Step::Subscribe(n) => drop(self.pu.subscribe(now, HANDLES[n % 4])),
+            Step::Unsubscribe(n) => {
+                self.pu.unsubscribe(now, HANDLES[n % 4].as_bytes());
+            }
+            Step::Purge(n) => {
+                pool(&self.pu, n).map(|pool| self.pu.purge(pool));
+            }
             Step::OpenSession(n, hold) => {
                 let mut options = SessionOptions::default();
                 options.hold_after_failover = hold;
@@ -224,6 +244,21 @@ impl World {
             }
             Step::Refuse(n, handle) => {
                 self.receive(n, &refusal(HANDLES[handle], CauseCode::UNKNOWN_POOL_HANDLE));
+            }
+            Step::Grant(n, handle, size) => {
+                let mut message =
+                    response(HANDLES[handle], &(0..size).map(element).collect::<Vec<_>>());
+                if let Body::HandleResolutionResponse { updates, .. } = &mut message.body {
+                    *updates = true;
+                }
+                self.receive(n, &message);
+            }
+            Step::Misunderstand(n, handle) => {
+                let request = Message::handle_resolution(false, HANDLES[handle], Some(128));
+                let request = request.to_bytes().unwrap();
+                self.receive(n, &error(CauseCode::UNRECOGNIZED_MESSAGE, &request));
+                let wanted = &request[request.len() - 8..];
+                self.receive(n, &error(CauseCode::UNRECOGNIZED_PARAMETER, wanted));
             }
             Step::Cookie(n, len) => self.receive(n, &Message::cookie(vec![1; len])),
             Step::Data(n, len) => {

@@ -4,21 +4,15 @@
 mod lab;
 
 use core::net::SocketAddr;
+use core::time::Duration;
 use std::collections::BTreeSet;
 
-use asap_pu::wire::{Message, ServerIdentifier, Transport, TransportUse};
+use asap_pu::wire::{Message, ServerIdentifier, Transport};
 use asap_pu::{
-    Action, Authentication, CloseReason, Config, Event, Registrar, ResolveError, Security,
+    Action, Authentication, CloseReason, CommandError, Config, Event, HomeSearch, Registrar,
+    Security, TimerKind,
 };
 use lab::*;
-
-const FIVE: [&str; 5] =
-    ["192.0.2.1:3863", "192.0.2.2:3863", "192.0.2.3:3863", "192.0.2.4:3863", "192.0.2.5:3863"];
-
-fn announce(lab: &mut Lab, source: &str, server: u32, transports: Vec<Transport>) {
-    let message = Message::server_announce(ServerIdentifier::new(server), transports);
-    lab.pu.handle_announce(lab.now, source.parse().unwrap(), &message.to_bytes().unwrap());
-}
 
 /// [HUNT-2] [HUNT-3] [HUNT-6]: three of five addresses are tried at once, the first to come up is the home, the others
 /// are closed.
@@ -177,105 +171,6 @@ fn an_idle_home_may_close() {
     assert!(hunted.iter().all(|open| open.to != home.to));
 }
 
-/// [HUNT-13]: without an address, where none can be announced, the user is told at once.
-#[test]
-fn no_address_and_no_announces_is_told_at_once() {
-    let mut config = config(&[REGISTRAR]);
-    config.accept_announces = false;
-    let mut lab = Lab::new(config);
-    assert!(lab.pu.remove_registrar(lab.now, &Transport::tcp(REGISTRAR.parse().unwrap())));
-    let request = lab.pu.resolve(lab.now, POOL).unwrap();
-    let events = lab.events();
-    let [Event::NoRegistrarKnown, Event::ResolutionFailed { request: of, error, .. }] = &events[..]
-    else {
-        panic!("{events:?}")
-    };
-    assert_eq!((*of, error), (request, &ResolveError::NoRegistrarKnown));
-    assert_eq!((lab.actions(), lab.pu.poll_timeout()), (vec![], None));
-}
-
-/// [HUNT-13]: where announces are accepted, a request waits five seconds for one, and then fails.
-#[test]
-fn a_request_waits_for_an_announce() {
-    let mut lab = Lab::new(Config::default());
-    lab.pu.resolve(lab.now, POOL).unwrap();
-    assert_eq!(lab.events(), [Event::NoRegistrarKnown]);
-    assert_eq!(lab.wait(), secs(5));
-    let event = lab.event();
-    let Event::ResolutionFailed { error, .. } = event else { panic!("{event:?}") };
-    assert_eq!(error, ResolveError::NoRegistrarKnown);
-    assert_eq!(lab.pu.poll_timeout(), None);
-}
-
-/// [HUNT-7] [HUNT-8]: an announce without transports stands for SCTP at its source, the port it came from first.
-#[test]
-fn an_announce_is_heard_and_used() {
-    let mut lab = Lab::new(Config::default());
-    lab.pu.resolve(lab.now, POOL).unwrap();
-    lab.events();
-    announce(&mut lab, "10.0.0.1:40001", 0x1234, vec![]);
-    let practice = lab.open_one();
-    assert_eq!(
-        practice.to,
-        "10.0.0.1:40001".parse().unwrap(),
-        "one attempt for a server at a time"
-    );
-    lab.fail(practice.channel);
-    let rfc = lab.open_one();
-    assert_eq!(rfc.to, "10.0.0.1:3863".parse().unwrap());
-    lab.up(rfc.channel);
-    assert_eq!(lab.requests(), [(rfc.channel, POOL.into())]);
-}
-
-/// [HUNT-7]: T7 removes an address that is not announced again; a home that was found goes on.
-#[test]
-fn announced_addresses_outdate() {
-    let mut lab = Lab::new(Config::default());
-    announce(&mut lab, "10.0.0.1:3863", 1, vec![]);
-    assert!(lab.actions().is_empty(), "nobody needs it");
-    lab.secs(4);
-    announce(&mut lab, "10.0.0.1:3863", 1, vec![]);
-    lab.pu.resolve(lab.now, POOL).unwrap();
-    let home = lab.open_one();
-    lab.up(home.channel);
-    assert_eq!(lab.requests().len(), 1);
-    assert_eq!(lab.wait(), secs(5), "T7, restarted by the second announce");
-    assert_eq!(lab.pu.stats().announced_outdated, 1);
-    lab.answer(home.channel, POOL, &[element(1)]);
-    assert!(lab.events().iter().any(|event| matches!(event, Event::Resolved { .. })));
-}
-
-/// [HUNT-8] [HUNT-15]: only SCTP and TCP that the driver speaks count.
-#[test]
-fn what_cannot_be_a_registrar_is_ignored() {
-    let mut config = config(&[REGISTRAR]);
-    config.registrar_protocols = asap_pu::Protocols::NONE.with(asap_pu::wire::Protocol::Tcp);
-    let mut lab = Lab::new(config);
-    let at = "10.0.0.9:3863".parse::<SocketAddr>().unwrap();
-    let sctp = Transport::sctp(3863, TransportUse::DATA_ONLY, [at.ip()]);
-    announce(&mut lab, "10.0.0.9:3863", 9, vec![sctp]);
-    announce(&mut lab, "10.0.0.9:3863", 9, vec![]);
-    assert_eq!((lab.pu.stats().announces_ignored, lab.pu.stats().announces), (2, 0));
-    lab.pu.start(lab.now);
-    assert_eq!(lab.open_one().to, REGISTRAR.parse().unwrap());
-}
-
-/// [HUNT-9]: ten thousand announced addresses leave a bounded list, in which the configured one survives.
-#[test]
-fn announces_are_bounded() {
-    let mut lab = Lab::knowing(&[REGISTRAR]);
-    for n in 0..10_000_u32 {
-        let source = SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 3863));
-        announce(&mut lab, &source.to_string(), n, vec![]);
-    }
-    assert_eq!(lab.pu.stats().announced_full, 10_000 - 64);
-    lab.secs(6);
-    lab.pu.handle_timeout(lab.now);
-    assert_eq!(lab.pu.stats().announced_outdated, 64);
-    lab.pu.start(lab.now);
-    assert_eq!(lab.open_one().to, REGISTRAR.parse().unwrap());
-}
-
 /// [HUNT-10] [HUNT-14]: a registrar that is not who it should be is left alone, and so is one that nobody checked
 /// where only authenticated ones are wanted.
 #[test]
@@ -333,4 +228,216 @@ fn a_driver_that_never_polls() {
     }
     assert_eq!(lab.pu.channels(), 3);
     assert_eq!(lab.opens().len(), 3, "only what is still wanted");
+}
+
+/// [HUNT-2]: without `start` nothing is hunted before the first need, by configuration of the driver's program; with it
+/// the hunt begins at once, and the first to come up stays the home without anyone asking for it.
+#[test]
+fn the_hunt_begins_at_the_start_or_at_need() {
+    let mut lab = Lab::knowing(&[REGISTRAR]);
+    announce(&mut lab, "10.0.0.1:40001", 1, vec![]);
+    lab.secs(1);
+    lab.pu.handle_timeout(lab.now);
+    assert_eq!((lab.actions(), lab.pu.home_search()), (vec![], HomeSearch::Idle));
+    lab.pu.start(lab.now);
+    assert_eq!((lab.opens().len(), lab.pu.home_search()), (2, HomeSearch::Hunting));
+    assert_eq!(lab.pu.registrars().count(), 2 + 1, "the announced one at two ports");
+}
+
+/// [HUNT-5] [HUNT-6]: a lone registrar that refuses is tried once a round for an hour.
+#[test]
+fn an_hour_with_a_registrar_that_refuses() {
+    let mut config = config(&[REGISTRAR]);
+    config.request_deadline = secs(7_200);
+    let mut lab = Lab::new(config);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    let mut attempts = 0;
+    while lab.now.since(asap_pu::Instant::EPOCH) < secs(3_600) {
+        for open in lab.opens() {
+            attempts += 1;
+            lab.fail(open.channel);
+        }
+        lab.wait();
+    }
+    assert!((60..=85).contains(&attempts), "{attempts} attempts in an hour");
+}
+
+/// [HUNT-6]: asking and giving up in turn does not outrun T5 either: the round goes on where it was left.
+#[test]
+fn impatience_does_not_outrun_the_timer() {
+    let mut lab = Lab::knowing(&FIVE);
+    let mut attempts = 0;
+    for _ in 0..700 {
+        let request = lab.pu.resolve(lab.now, POOL).unwrap();
+        while let [open, ..] = &lab.opens()[..] {
+            attempts += 1;
+            lab.fail(open.channel);
+        }
+        lab.pu.cancel(lab.now, request).unwrap();
+        lab.actions();
+        lab.now = lab.now + Duration::from_millis(10);
+        lab.pu.handle_timeout(lab.now);
+    }
+    assert!(attempts <= 5 * 3, "{attempts} attempts within the first round");
+}
+
+/// [HUNT-6]: T5 keeps what it has grown to over homes that give no answer, and falls back with a valid one.
+#[test]
+fn only_an_answer_resets_the_timer() {
+    let mut lab = Lab::knowing(&[REGISTRAR]);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    let silent = lab.open_one();
+    lab.wait();
+    let registrar = lab.actions().into_iter().find_map(|action| match action {
+        Action::Open { .. } => Some(opened(action)),
+        _ => None,
+    });
+    let registrar = registrar.unwrap();
+    assert_eq!(registrar.to, silent.to);
+    lab.up(registrar.channel);
+    lab.fail(registrar.channel);
+    let round = lab.pu.next_timer().unwrap();
+    assert!(round.0 - lab.now > secs(10) && round.1 == TimerKind::Hunt, "{round:?}");
+    lab.wait();
+    let registrar = lab.open_one();
+    lab.up(registrar.channel);
+    lab.actions();
+    lab.answer(registrar.channel, POOL, &[element(1)]);
+    lab.pu.resolve(lab.now, "other").unwrap();
+    lab.fail(registrar.channel);
+    lab.actions();
+    let round = lab.pu.next_timer().unwrap();
+    assert!(round.0 - lab.now <= secs(10), "{round:?}");
+}
+
+/// [HUNT-10]: an announce does not lift a bar; time does.
+#[test]
+fn a_barred_registrar_stays_barred() {
+    let mut lab = Lab::new(Config::default());
+    lab.pu.start(lab.now);
+    let tcp = || vec![Transport::tcp("10.0.0.1:3863".parse().unwrap())];
+    announce(&mut lab, "10.0.0.1:3863", 1, tcp());
+    let open = lab.open_one();
+    lab.pu.handle_closed(lab.now, open.channel, CloseReason::Unauthenticated);
+    let began = lab.now;
+    let barred = loop {
+        lab.secs(1);
+        lab.pu.handle_timeout(lab.now);
+        announce(&mut lab, "10.0.0.1:3863", 1, tcp());
+        if lab.actions().iter().any(|action| matches!(action, Action::Open { .. })) {
+            break lab.now - began;
+        }
+    };
+    assert!(barred >= secs(600) && barred <= secs(660), "{barred:?}");
+}
+
+/// [HUNT-10] [CORE-6]: the list of barred registrars is bounded.
+#[test]
+fn bars_are_bounded() {
+    let mut config = config(&FIVE);
+    config.max_barred = 2;
+    let mut lab = Lab::new(config);
+    lab.pu.start(lab.now);
+    while let [open, ..] = &lab.opens()[..] {
+        lab.pu.handle_closed(lab.now, open.channel, CloseReason::Unauthenticated);
+    }
+    assert_eq!((lab.pu.stats().registrars_barred, lab.pu.stats().bars_forgotten), (3, 1));
+    lab.wait();
+    let opens = |action: &Action| matches!(action, Action::Open { .. });
+    assert_eq!(lab.actions().into_iter().filter(opens).count(), 3, "of five, two are barred");
+}
+
+/// [HUNT-11]: the home may name itself the home, and stays it; in doubt it stays in doubt, since that is no answer. A
+/// pool user has no identity to acknowledge with.
+#[test]
+fn a_keep_alive_names_the_home() {
+    let mut lab = Lab::knowing(&["192.0.2.1:3863", "192.0.2.2:3863"]);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    let tried = lab.opens();
+    lab.up(tried[0].channel);
+    lab.actions();
+    lab.events();
+    let keep_alive = |home| Message::endpoint_keep_alive(home, ServerIdentifier::new(1), POOL);
+    lab.receive(tried[0].channel, &keep_alive(true));
+    lab.receive(tried[0].channel, &keep_alive(false));
+    assert_eq!((lab.pu.stats().homes_named, lab.pu.stats().keep_alives), (1, 1));
+    assert_eq!((lab.actions(), lab.events()), (vec![], vec![]));
+    assert_eq!(lab.pu.home_search(), HomeSearch::Home);
+    lab.wait();
+    lab.actions();
+    lab.receive(tried[0].channel, &keep_alive(true));
+    assert_eq!((lab.pu.home_search(), lab.actions()), (HomeSearch::Doubted, vec![]));
+    lab.receive(tried[1].channel, &keep_alive(true));
+    assert_eq!(lab.pu.stats().unknown_channels, 1, "an attempt is not up and says nothing");
+    assert_eq!(lab.pu.stats().homes_named, 2);
+}
+
+/// [HUNT-14]: who authenticated the registrar's list reaches whoever resolves the pool, also from the cache.
+#[test]
+fn a_resolution_tells_whether_its_registrar_was_authenticated() {
+    for authentication in [Authentication::None, Authentication::Verified] {
+        let mut lab = Lab::knowing(&[REGISTRAR]);
+        lab.pu.resolve(lab.now, POOL).unwrap();
+        let open = lab.open_one();
+        lab.pu.handle_opened(lab.now, open.channel, authentication);
+        lab.events();
+        lab.answer(open.channel, POOL, &[element(1)]);
+        lab.pu.resolve(lab.now, POOL).unwrap();
+        let told = lab.events().into_iter().map(|event| match event {
+            Event::Resolved { authentication, .. } => authentication,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [authentication; 2]);
+    }
+}
+
+/// [HUNT-16]: a home that is removed while idle is not tried again; the next need hunts among the others.
+#[test]
+fn a_removed_home_is_forgotten() {
+    let mut lab = Lab::knowing(&FIVE[..2]);
+    lab.pu.start(lab.now);
+    let tried = lab.opens();
+    lab.up(tried[0].channel);
+    lab.actions();
+    assert!(lab.pu.remove_registrar(lab.now, &Transport::tcp(tried[0].to)));
+    assert_eq!((lab.actions().len(), lab.pu.home()), (1, None));
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    assert_eq!(lab.open_one().to, tried[1].to);
+}
+
+/// [HUNT-15] [HUNT-16]: a registrar that the driver cannot speak to is refused to the caller.
+#[test]
+fn a_registrar_must_be_reachable() {
+    let mut config = config(&[REGISTRAR]);
+    config.registrar_protocols = asap_pu::Protocols::NONE.with(asap_pu::wire::Protocol::Tcp);
+    let mut lab = Lab::new(config);
+    let at: SocketAddr = "192.0.2.9:3863".parse().unwrap();
+    for refused in
+        [Registrar::sctp(3863, [at.ip()]), Registrar::tcp("192.0.2.9:0".parse().unwrap())]
+    {
+        let added = lab.pu.add_registrar(lab.now, refused);
+        assert_eq!(added, Err(CommandError::UnusableTransport));
+    }
+}
+
+/// [HUNT-1]: configured addresses stay for good, also through a year without use.
+#[test]
+fn configured_addresses_stay() {
+    let mut lab = Lab::knowing(&FIVE);
+    lab.secs(365 * 86_400);
+    lab.pu.handle_timeout(lab.now);
+    assert_eq!((lab.pu.registrars().count(), lab.pu.poll_timeout()), (5, None));
+}
+
+/// [CORE-4]: a jump over many deadlines fires each once, and the next one lies ahead.
+#[test]
+fn a_jump_fires_each_timer_once() {
+    let mut lab = Lab::knowing(&FIVE);
+    lab.pu.start(lab.now);
+    lab.opens();
+    lab.secs(86_400);
+    lab.pu.handle_timeout(lab.now);
+    assert_eq!(lab.pu.stats().t5_expired, 1);
+    let ahead = lab.pu.poll_timeout().unwrap() - lab.now;
+    assert!(ahead >= secs(15) && ahead <= secs(20), "{ahead:?}");
 }

@@ -104,6 +104,9 @@ fn a_request_ends_although_nobody_can_be_reached() {
                 lab.fail(channel);
             }
         }
+        if lab.now == began {
+            assert_eq!(lab.event(), Event::NoRegistrarReachable, "told at once");
+        }
         lab.wait();
         if let Some(event) = lab.pu.poll_event() {
             assert_eq!(failed(event), (request, ResolveError::NoRegistrarReachable));

@@ -81,6 +81,8 @@ pub(crate) struct Registrars {
     hopeless: bool,
     /// The home whose idle channel ended, first when one is needed.
     preferred: Option<AddressId>,
+    /// Whether the application was told that this hunt goes on in vain.
+    in_vain: bool,
     /// What the application has not heard.
     notice: Option<Event>,
 }
@@ -136,6 +138,7 @@ impl Registrars {
             started: false,
             hopeless: false,
             preferred: None,
+            in_vain: false,
             notice: None,
         }
     }
@@ -266,6 +269,7 @@ impl Registrars {
         }
         self.stop(ctx);
         self.started = false;
+        self.in_vain = false;
         self.preferred = None;
         ctx.stats.homes_found += 1;
         let Attempt { channel, address, transport } = attempt;
@@ -412,6 +416,7 @@ impl Registrars {
             }
             State::Reopening | State::Hunting | State::Doubted(_) => {
                 ctx.stats.t5_expired += 1;
+                self.tell_in_vain(ctx);
                 self.stop(ctx);
                 self.t5 = (self.t5 * 2).min(ctx.config.t5_max);
                 self.begin_round();
@@ -429,6 +434,7 @@ impl Registrars {
         if self.round_ends <= now {
             self.begin_round();
         }
+        self.in_vain = false;
         let preferred = self.preferred.take().filter(|id| self.addresses.is_free(now, *id, &[]));
         if let Some(id) = preferred {
             self.state = State::Reopening;
@@ -541,8 +547,11 @@ impl Registrars {
             let Some(id) = self.addresses.choose(now, &mut ctx.rng, &busy) else { break };
             self.attempt(ctx, id);
         }
-        if self.state == State::Hunting && self.attempts.is_empty() && !self.knows_any() {
-            self.listen(now, ctx);
+        if self.attempts.is_empty() {
+            match self.state {
+                State::Hunting if !self.knows_any() => self.listen(now, ctx),
+                _ => self.tell_in_vain(ctx),
+            }
         }
     }
 
@@ -565,6 +574,13 @@ impl Registrars {
     fn take_attempt(&mut self, channel: ChannelId) -> Option<Attempt> {
         let index = self.attempts.iter().position(|attempt| attempt.channel == channel)?;
         Some(self.attempts.swap_remove(index))
+    }
+
+    /// No registrar came up in a whole round.
+    fn tell_in_vain(&mut self, ctx: &mut Context) {
+        if self.state == State::Hunting && !core::mem::replace(&mut self.in_vain, true) {
+            self.tell(ctx, Event::NoRegistrarReachable);
+        }
     }
 
     /// Leaves word for the application; a later word replaces one that was not read.

@@ -54,8 +54,8 @@ struct Bench {
 
 impl Bench {
     fn new(known: u8) -> Self {
-        let mut config = Config::default();
-        config.registrars = (1..=known).map(|n| registrar(n)).collect();
+        let registrars = (1..=known).map(registrar).collect();
+        let config = Config { registrars, ..Config::default() };
         let ctx = Context::new(config, 1);
         let (now, open) = (Instant::EPOCH + Duration::from_secs(100), Vec::new());
         Self { machine: Registrars::new(&ctx), ctx, now, open }

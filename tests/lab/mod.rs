@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use asap_pu::wire::{
     Cause, CauseCode, Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement,
-    Transport,
+    ServerIdentifier, Transport,
 };
 use asap_pu::{
     Action, Authentication, ChannelId, CloseReason, Config, Event, Instant, Payload, PeerKind,
@@ -165,6 +165,8 @@ impl Lab {
 
 pub(crate) const REGISTRAR: &str = "192.0.2.1:3863";
 pub(crate) const POOL: &str = "EchoPool";
+pub(crate) const FIVE: [&str; 5] =
+    ["192.0.2.1:3863", "192.0.2.2:3863", "192.0.2.3:3863", "192.0.2.4:3863", "192.0.2.5:3863"];
 
 pub(crate) fn config(registrars: &[&str]) -> Config {
     let mut config = Config::default();
@@ -237,4 +239,10 @@ pub(crate) fn failed(event: Event) -> (RequestId, ResolveError) {
         Event::ResolutionFailed { request, error, .. } => (request, error),
         other => panic!("{other:?}"),
     }
+}
+
+/// A datagram on the multicast channel of the registrars.
+pub(crate) fn announce(lab: &mut Lab, source: &str, server: u32, transports: Vec<Transport>) {
+    let message = Message::server_announce(ServerIdentifier::new(server), transports);
+    lab.pu.handle_announce(lab.now, source.parse().unwrap(), &message.to_bytes().unwrap());
 }
