@@ -1,5 +1,6 @@
 //! How long it takes until a failure is noticed and repaired, with the default configuration: the table in
 //! `docs/failures.md` is measured here.
+#![allow(clippy::std_instead_of_alloc, reason = "tests have the standard library")]
 
 mod lab;
 
