@@ -13,6 +13,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::channel::Authentication;
 use crate::context::Context;
@@ -89,12 +90,10 @@ pub struct ElementRef<'a> {
     index: usize,
 }
 
-/// Room for the work of taking in a list, reused from one to the next.
+/// A list that is being taken in, as a pool keeps it; the room is reused for the next one.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     members: Vec<Member>,
-    used: Vec<PeIdentifier>,
-    /// The former list, for comparison.
     elements: Vec<Element>,
     transports: Vec<u8>,
     by_identifier: Vec<(PeIdentifier, u32)>,
@@ -190,47 +189,38 @@ impl Pool {
         told: bool,
     ) -> Option<Change> {
         let (policy, elements) = list;
-        let usable = || elements.into_iter().filter(is_usable);
-        let (count, bytes) = usable()
-            .take(ctx.config.max_elements)
-            .fold((0, 0), |(n, bytes), element| (n + 1, bytes + element.transport.encoded().len()));
-        if count == 0 {
-            return None;
-        }
-        if told {
-            scratch.keep(self);
-        }
-        scratch.used.clear();
-        scratch.used.append(&mut self.absent);
-        scratch.used.extend(self.elements.iter().filter(|e| e.used).map(|e| e.identifier));
-        scratch.used.sort_unstable();
-        scratch.members.clear();
-        self.elements.clear();
-        self.transports.clear();
-        self.by_identifier.clear();
-        self.elements.reserve_exact(count);
-        self.by_identifier.reserve_exact(count);
-        self.transports.reserve_exact(bytes);
+        scratch.clear();
         for element in elements {
             if !is_usable(&element) {
                 ctx.stats.elements_dropped += 1;
-            } else if self.elements.len() == ctx.config.max_elements {
+            } else if scratch.elements.len() == ctx.config.max_elements {
                 ctx.stats.elements_cut += 1;
             } else {
-                self.push(ctx, scratch, policy, &element);
+                let used = self.was_used(element.identifier) == Some(true);
+                scratch.push(ctx, policy, &element, used);
             }
         }
-        self.drop_repeated(ctx, scratch);
+        if scratch.elements.is_empty() {
+            return None;
+        }
+        scratch.drop_repeated(ctx);
+        let change = if told { scratch.compare(self) } else { Change::default() };
+        let used = self.elements.iter().filter(|e| e.used).map(|e| e.identifier);
+        let used = used.chain(self.absent.iter().copied());
+        let mut absent: Vec<_> = used.filter(|id| scratch.index_of(*id).is_none()).collect();
+        absent.sort_unstable();
+        absent.truncate(ctx.config.max_elements);
+        self.absent = absent;
+        replace(&mut self.elements, &scratch.elements);
+        replace(&mut self.transports, &scratch.transports);
+        replace(&mut self.by_identifier, &scratch.by_identifier);
         self.unspoken = self.elements.iter().filter(|e| !e.spoken).count();
         self.selector.refresh(selection_policy(policy), &scratch.members);
         self.policy = policy;
         self.fetched = now;
         self.authentication = authentication;
         self.end_marks(now);
-        let listed = |identifier| self.index_of(identifier).is_some();
-        let absent = scratch.used.iter().copied().filter(|identifier| !listed(*identifier));
-        self.absent = absent.take(ctx.config.max_elements).collect();
-        Some(if told { scratch.compare(self) } else { Change::default() })
+        Some(change)
     }
 
     /// The choice by policy, or the oldest failure where nothing else is left; never one of `avoid`.
@@ -314,62 +304,6 @@ impl Pool {
         self.marks.remove(&identifier);
     }
 
-    fn push(
-        &mut self,
-        ctx: &mut Context,
-        scratch: &mut Scratch,
-        policy: PolicyType,
-        element: &PoolElementRef<'_>,
-    ) {
-        let encoded = element.transport.encoded();
-        let protocol = element.transport.protocol();
-        let (Ok(start), Ok(len), Ok(place)) = (
-            u32::try_from(self.transports.len()),
-            u16::try_from(encoded.len()),
-            u32::try_from(self.elements.len()),
-        ) else {
-            return;
-        };
-        let (member, own) = member(policy, element);
-        ctx.stats.elements_revalued += u64::from(!own);
-        scratch.members.push(member);
-        self.transports.extend_from_slice(encoded);
-        self.by_identifier.push((element.identifier, place));
-        self.elements.push(Element {
-            identifier: element.identifier,
-            home: element.home,
-            value: member.value,
-            degradation: member.degradation,
-            start,
-            len,
-            protocol,
-            spoken: ctx.config.element_protocols.contains(protocol),
-            used: scratch.used.binary_search(&element.identifier).is_ok(),
-        });
-    }
-
-    /// Keeps the first of elements with the same identifier (decision 11) and sorts the places.
-    fn drop_repeated(&mut self, ctx: &mut Context, scratch: &mut Scratch) {
-        self.by_identifier.sort_unstable();
-        let listed = self.by_identifier.len();
-        self.by_identifier.dedup_by_key(|(identifier, _)| *identifier);
-        let repeated = listed - self.by_identifier.len();
-        if repeated == 0 {
-            return;
-        }
-        ctx.stats.elements_dropped += repeated as u64;
-        let mut places: Vec<u32> = self.by_identifier.iter().map(|(_, place)| *place).collect();
-        places.sort_unstable();
-        let keep = |place: usize| places.binary_search(&(place as u32)).is_ok();
-        let mut place = 0..;
-        self.elements.retain(|_| place.next().is_some_and(keep));
-        let mut place = 0..;
-        scratch.members.retain(|_| place.next().is_some_and(keep));
-        for (_, place) in &mut self.by_identifier {
-            *place = places.binary_search(place).unwrap_or(0) as u32;
-        }
-    }
-
     /// Ends the marks whose time is over, and those of elements that have moved.
     fn end_marks(&mut self, now: Instant) {
         let mut marks = core::mem::take(&mut self.marks);
@@ -384,13 +318,11 @@ impl Pool {
     }
 
     fn index_of(&self, identifier: PeIdentifier) -> Option<usize> {
-        let found = self.by_identifier.binary_search_by_key(&identifier, |(id, _)| *id).ok()?;
-        Some(self.by_identifier[found].1 as usize)
+        place_of(&self.by_identifier, identifier)
     }
 
     fn encoded(&self, index: usize) -> &[u8] {
-        let Element { start, len, .. } = self.elements[index];
-        &self.transports[start as usize..][..usize::from(len)]
+        &self.transports[self.elements[index].range()]
     }
 }
 
@@ -433,36 +365,114 @@ impl Change {
 }
 
 impl Scratch {
-    /// Keeps a copy of a pool's list.
-    fn keep(&mut self, pool: &Pool) {
-        self.elements.clone_from(&pool.elements);
-        self.transports.clone_from(&pool.transports);
-        self.by_identifier.clone_from(&pool.by_identifier);
+    fn clear(&mut self) {
+        self.members.clear();
+        self.elements.clear();
+        self.transports.clear();
+        self.by_identifier.clear();
     }
 
-    /// What became of the list that was kept.
+    fn push(
+        &mut self,
+        ctx: &mut Context,
+        policy: PolicyType,
+        element: &PoolElementRef<'_>,
+        used: bool,
+    ) {
+        let encoded = element.transport.encoded();
+        let protocol = element.transport.protocol();
+        let (Ok(start), Ok(len), Ok(place)) = (
+            u32::try_from(self.transports.len()),
+            u16::try_from(encoded.len()),
+            u32::try_from(self.elements.len()),
+        ) else {
+            return;
+        };
+        let (member, own) = member(policy, element);
+        ctx.stats.elements_revalued += u64::from(!own);
+        self.members.push(member);
+        self.transports.extend_from_slice(encoded);
+        self.by_identifier.push((element.identifier, place));
+        self.elements.push(Element {
+            identifier: element.identifier,
+            home: element.home,
+            value: member.value,
+            degradation: member.degradation,
+            start,
+            len,
+            protocol,
+            spoken: ctx.config.element_protocols.contains(protocol),
+            used,
+        });
+    }
+
+    /// Keeps the first of elements with the same identifier (decision 11) and sorts the places.
+    fn drop_repeated(&mut self, ctx: &mut Context) {
+        self.by_identifier.sort_unstable();
+        let listed = self.by_identifier.len();
+        self.by_identifier.dedup_by_key(|(identifier, _)| *identifier);
+        let repeated = listed - self.by_identifier.len();
+        if repeated == 0 {
+            return;
+        }
+        ctx.stats.elements_dropped += repeated as u64;
+        let mut places: Vec<u32> = self.by_identifier.iter().map(|(_, place)| *place).collect();
+        places.sort_unstable();
+        let keep = |place: usize| places.binary_search(&(place as u32)).is_ok();
+        let mut place = 0..;
+        self.elements.retain(|_| place.next().is_some_and(keep));
+        let mut place = 0..;
+        self.members.retain(|_| place.next().is_some_and(keep));
+        for (_, place) in &mut self.by_identifier {
+            *place = places.binary_search(place).unwrap_or(0) as u32;
+        }
+    }
+
+    fn index_of(&self, identifier: PeIdentifier) -> Option<usize> {
+        place_of(&self.by_identifier, identifier)
+    }
+
+    /// What this list changes in a pool.
     fn compare(&self, pool: &Pool) -> Change {
         let mut change = Change::default();
-        for (identifier, place) in &pool.by_identifier {
-            let before = self.by_identifier.binary_search_by_key(identifier, |(id, _)| *id);
-            let Ok(before) = before else {
+        for new in &self.elements {
+            let Some(old) = pool.index_of(new.identifier) else {
                 change.joined += 1;
                 continue;
             };
-            let (old, new) = (
-                &self.elements[self.by_identifier[before].1 as usize],
-                &pool.elements[*place as usize],
-            );
             let values = |e: &Element| (e.value, e.degradation, e.home);
-            let transport = |e: &Element| e.start as usize..e.start as usize + usize::from(e.len);
-            let moved = self.transports[transport(old)] != pool.transports[transport(new)];
-            change.altered += u32::from(moved || values(old) != values(new));
+            let same = values(new) == values(&pool.elements[old])
+                && self.transports[new.range()] == *pool.encoded(old);
+            change.altered += u32::from(!same);
         }
         // As many are in both lists as did not join.
-        let stayed = pool.elements.len() - change.joined as usize;
-        change.left = u32::try_from(self.elements.len() - stayed).unwrap_or(u32::MAX);
+        let stayed = self.elements.len() - change.joined as usize;
+        change.left = u32::try_from(pool.elements.len() - stayed).unwrap_or(u32::MAX);
         change
     }
+}
+
+impl Element {
+    /// Where its transport is.
+    fn range(&self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + usize::from(self.len)
+    }
+}
+
+/// Takes over a list with no more room than it needs.
+fn replace<T: Copy>(kept: &mut Vec<T>, new: &[T]) {
+    kept.clear();
+    if kept.capacity() / 2 > new.len() {
+        *kept = Vec::new();
+    }
+    kept.reserve_exact(new.len());
+    kept.extend_from_slice(new);
+}
+
+fn place_of(by_identifier: &[(PeIdentifier, u32)], identifier: PeIdentifier) -> Option<usize> {
+    let found = by_identifier.binary_search_by_key(&identifier, |(id, _)| *id).ok()?;
+    Some(by_identifier[found].1 as usize)
 }
 
 /// Whether an element can be used by anyone: it says where it is (decision 11).
