@@ -5,10 +5,10 @@
 //! are pinned and never do; where everything is pinned, one more pool is kept beside the limit until the next one comes,
 //! so that whoever asked for it can still choose from it.
 //!
-//! A pool that a registrar does not know any more, or that the application wants to be forgotten, is *gone*: it is not
-//! found again by its handle. Where sessions hold it they go on with what was listed (CACHE-8), and a new list of
-//! the same handle finds it in its place, with its failure marks. That a handle is unknown may itself be remembered for
-//! a while (CACHE-7).
+//! A pool that a registrar does not know any more, or that the application wants to be forgotten,
+//! is *gone*: it is not found again by its handle. Where sessions hold it they go on with what was
+//! listed (CACHE-8), and a new list of the same handle finds it in its place, with its failure
+//! marks. That a handle is unknown may itself be remembered for a while (CACHE-7).
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -107,8 +107,8 @@ impl Cache {
         self.slab.iter().map(|(key, entry)| (PoolId(key), &entry.pool))
     }
 
-    /// Takes in a registrar's list, and notes what changed where somebody is to be `told`; `None` where no element
-    /// of it can be used.
+    /// Takes in a registrar's list, and notes what changed where somebody is to be `told`; `None`
+    /// where no element of it can be used.
     pub(crate) fn store(
         &mut self,
         now: Instant,
@@ -211,8 +211,8 @@ impl Cache {
         PoolId(key)
     }
 
-    /// Lets the pools go that were used the longest ago until the limits are kept, but not `newest`, which somebody
-    /// is about to use.
+    /// Lets the pools go that were used the longest ago until the limits are kept, but not
+    /// `newest`, which somebody is about to use.
     fn make_room(&mut self, ctx: &mut Context, newest: Key) {
         let Context { config, stats, .. } = ctx;
         while self.slab.len() > config.max_pools || self.bytes > config.max_cache_bytes {

@@ -32,8 +32,8 @@ pub struct Config {
     pub accept_announces: bool,
     /// How many announced addresses are kept at most; a full list turns newcomers away. Default: 64.
     pub max_announced: usize,
-    /// How channels to announced registrars are secured; their identity cannot come from the announce, which
-    /// is not authenticated. Default: not at all.
+    /// How channels to announced registrars are secured; their identity cannot come from the
+    /// announce, which is not authenticated. Default: not at all.
     pub announced_security: Security,
     /// The transports over which the driver can reach a registrar; others are never tried. Default: SCTP and TCP.
     pub registrar_protocols: Protocols,
@@ -45,7 +45,8 @@ pub struct Config {
     pub control_mapping: Protocols,
     /// Refuse registrars that the driver did not authenticate (RFC 5352 §9.2). Default: no.
     pub authenticated_only: bool,
-    /// How long a registrar that failed authentication is left alone; announces do not shorten it. Default: 10 minutes.
+    /// How long a registrar that failed authentication is left alone; announces do not shorten it.
+    /// Default: 10 minutes.
     pub bar_time: Duration,
     /// How many such registrars are remembered; beyond that the oldest is forgotten. Default: 64.
     pub max_barred: usize,
@@ -66,8 +67,9 @@ pub struct Config {
     pub announce_wait: Duration,
     /// How long a request may take in all, hunting included. Default: 60 s.
     pub request_deadline: Duration,
-    /// How long the same pool handle is not asked for again, whatever came of it the last time: who asks earlier
-    /// waits for the rest of it (RFC 3237 §2.5). Default: 500 ms, less than a session pauses.
+    /// How long the same pool handle is not asked for again, whatever came of it the last time: who
+    /// asks earlier waits for the rest of it (RFC 3237 §2.5). Default: 500 ms, less than a session
+    /// pauses.
     pub resolution_interval: Duration,
     /// How many pools may be subscribed to. Default: 1,024.
     pub max_subscriptions: usize,
@@ -80,11 +82,13 @@ pub struct Config {
     pub stale_cache_value: Duration,
     /// What becomes of an asker who meets a stale pool (RFC 5352 §3.3 C3). Default: served at once.
     pub stale_answers: StaleAnswers,
-    /// How long it is remembered that a registrar does not know a pool handle; zero means not at all. Default: 0.
+    /// How long it is remembered that a registrar does not know a pool handle; zero means not at
+    /// all. Default: 0.
     pub negative_cache_value: Duration,
     /// How many pools are kept, and how many unknown handles. Default: 1,024.
     pub max_pools: usize,
-    /// How many bytes the lists of all pools may take; the pools used the longest ago make room. Default: 64 MiB.
+    /// How many bytes the lists of all pools may take; the pools used the longest ago make room.
+    /// Default: 64 MiB.
     pub max_cache_bytes: usize,
     /// How many elements of a pool are kept; the first ones of the list count. Default: 1,024.
     pub max_elements: usize,
@@ -97,11 +101,13 @@ pub struct Config {
     pub failure_mark: Duration,
     /// How many unreachable reports are sent in a second at most (RFC 5355 §2.13). Default: 10.
     pub max_reports_per_second: u32,
-    /// How long the same element is not reported again, also if it was reached in between. Default: 1 s.
+    /// How long the same element is not reported again, also if it was reached in between. Default:
+    /// 1 s.
     pub report_interval: Duration,
     /// How many reports wait for a registrar at most; with zero none is ever sent. Default: 64.
     pub max_pending_reports: usize,
-    /// How long a report waits for a registrar; an older one says nothing about the present. Default: 60 s.
+    /// How long a report waits for a registrar; an older one says nothing about the present.
+    /// Default: 60 s.
     pub report_age: Duration,
 
     /// How many sessions may exist. Default: 65,536.
@@ -165,7 +171,8 @@ pub enum StaleAnswers {
     /// The asker gets what is there, marked as stale, and a refresh is sent beside it.
     #[default]
     Served,
-    /// The asker waits for the refresh, and gets what is there, marked as stale, if no registrar answers.
+    /// The asker waits for the refresh, and gets what is there, marked as stale, if no registrar
+    /// answers.
     Fallback,
     /// The asker waits for the refresh, and gets an error if no registrar answers.
     Withheld,
@@ -195,7 +202,8 @@ pub enum ConfigError {
     /// TLS is wanted without saying who the peer must be.
     #[error("{0}: TLS without a reference identity")]
     NoIdentity(&'static str),
-    /// A registrar has a transport that no registrar uses, that the driver does not speak, or without address or port.
+    /// A registrar has a transport that no registrar uses, that the driver does not speak, or
+    /// without address or port.
     #[error("registrars: number {0} has no transport that can be used")]
     UnusableRegistrar(usize),
     /// A limit or time that must not be zero is.
@@ -341,8 +349,8 @@ impl Security {
         Self::Tls { identity: identity.into() }
     }
 
-    /// The port that registrars with this security listen on where nothing else is said: 3863, or with TLS 3864
-    /// (RFC 5352 §8, §9).
+    /// The port that registrars with this security listen on where nothing else is said: 3863, or
+    /// with TLS 3864 (RFC 5352 §8, §9).
     #[must_use]
     pub const fn default_port(&self) -> u16 {
         match self {
@@ -438,7 +446,8 @@ mod tests {
         config.validate().expect_err("a contradiction")
     }
 
-    /// [HUNT-13] [HUNT-15] [CORE-6]: what contradicts itself is refused, and the error names the field.
+    /// [HUNT-13] [HUNT-15] [CORE-6]: what contradicts itself is refused, and the error names the
+    /// field.
     #[test]
     fn contradictions_are_refused_by_name() {
         let nobody = |c: &mut Config| (c.accept_announces, c.registrars) = (false, Vec::new());

@@ -1,11 +1,12 @@
 //! What the application is told, and how it stays bounded.
 //!
-//! Three kinds of events share one queue. *Answers* (a resolution ended, a session ended, a message came back) belong to
-//! something that the application started, which counts against its limit until the answer has been read. *Received
-//! data* is bounded in bytes; what exceeds the bound is dropped and counted, and the session's next event says so.
-//! *States* (the home registrar, the element of a session, what changed in a pool) are not queued at all: the queue holds a note that there is
-//! something to tell, and the event is made from the state at the time it is read, so that an application that reads
-//! seldom hears where things stand rather than all that happened.
+//! Three kinds of events share one queue. *Answers* (a resolution ended, a session ended, a message
+//! came back) belong to something that the application started, which counts against its limit
+//! until the answer has been read. *Received data* is bounded in bytes; what exceeds the bound is
+//! dropped and counted, and the session's next event says so. *States* (the home registrar, the
+//! element of a session, what changed in a pool) are not queued at all: the queue holds a note that
+//! there is something to tell, and the event is made from the state at the time it is read, so that
+//! an application that reads seldom hears where things stand rather than all that happened.
 
 use alloc::collections::VecDeque;
 
@@ -32,8 +33,8 @@ pub enum Event {
     RegistrarLost,
     /// A registrar is needed and none is known; requests wait for an announce.
     NoRegistrarKnown,
-    /// A registrar is needed and those that are known did not come up when they were tried; they are tried again, and
-    /// requests wait until their deadline. Told once in a hunt.
+    /// A registrar is needed and those that are known did not come up when they were tried; they
+    /// are tried again, and requests wait until their deadline. Told once in a hunt.
     NoRegistrarReachable,
 
     /// A pool handle was resolved.
@@ -72,8 +73,8 @@ pub enum Event {
         /// How many elements have other values or another transport.
         altered: u32,
     },
-    /// A registrar refused to list a pool that the application subscribes to, which ends the subscription
-    /// (RFC 5352 §2.2.5).
+    /// A registrar refused to list a pool that the application subscribes to, which ends the
+    /// subscription (RFC 5352 §2.2.5).
     #[non_exhaustive]
     SubscriptionEnded {
         /// The pool handle.

@@ -177,8 +177,8 @@ impl Pool {
             + self.selector.heap_size()
     }
 
-    /// Takes in a new list and says what changed, if `told` wants to know; `None` if no element of it can be used, and
-    /// then nothing has changed.
+    /// Takes in a new list and says what changed, if `told` wants to know; `None` if no element of
+    /// it can be used, and then nothing has changed.
     pub(crate) fn refresh(
         &mut self,
         now: Instant,
@@ -257,7 +257,8 @@ impl Pool {
         }
     }
 
-    /// The one element that is reached at `transport`: by the same protocol, port and one of its addresses (§6.9.2).
+    /// The one element that is reached at `transport`: by the same protocol, port and one of its
+    /// addresses (§6.9.2).
     pub(crate) fn element_at(&self, transport: &Transport) -> Result<PeIdentifier, CommandError> {
         let protocol = transport.protocol();
         let reached = |element: &ElementRef<'_>| {
@@ -339,8 +340,9 @@ impl<'a> ElementRef<'a> {
         self.pool.elements[self.index].home
     }
 
-    /// What it counts for under the pool's policy: its weight, priority or load (RFC 5356). Values that belong to
-    /// another policy are replaced by cautious ones: weight 1, priority 0, load 0xffffffff.
+    /// What it counts for under the pool's policy: its weight, priority or load (RFC 5356). Values
+    /// that belong to another policy are replaced by cautious ones: weight 1, priority 0, load
+    /// 0xffffffff.
     #[must_use]
     pub fn member(&self) -> Member {
         let Element { identifier, value, degradation, .. } = self.pool.elements[self.index];

@@ -1,5 +1,5 @@
-//! Keys remembered for a while: which handles were asked for a moment ago, which do not exist, which
-//! elements were reported.
+//! Keys remembered for a while: which handles were asked for a moment ago, which do not exist,
+//! which elements were reported.
 //!
 //! Nothing wakes up to forget. What is over is dropped when the next key comes, and a bound on the
 //! number makes the oldest go first.

@@ -1,9 +1,10 @@
 //! Reports of unreachable pool elements (RFC 5352 §3.5): ASAP_ENDPOINT_UNREACHABLE to the home registrar.
 //!
-//! Whether a failure is an event of its own is decided where the failure marks are kept, in the pool: this machine gets
-//! one call per event. It keeps the report until there is a home registrar, for `report_age` at most, sends no more than
-//! so many in a second (RFC 5355 §2.13) and no more than one for an element in a `report_interval`, and drops and counts
-//! the rest. Reports are not acknowledged.
+//! Whether a failure is an event of its own is decided where the failure marks are kept, in the
+//! pool: this machine gets one call per event. It keeps the report until there is a home registrar,
+//! for `report_age` at most, sends no more than so many in a second (RFC 5355 §2.13) and no more
+//! than one for an element in a `report_interval`, and drops and counts the rest. Reports are not
+//! acknowledged.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -1,5 +1,5 @@
-//! Registrars that announce themselves: T7, what an announce may say and what not (RFC 5352 §2.2.10, §3.6; RFC 5355
-//! §2.12).
+//! Registrars that announce themselves: T7, what an announce may say and what not (RFC 5352
+//! §2.2.10, §3.6; RFC 5355 §2.12).
 
 mod lab;
 
@@ -39,7 +39,8 @@ fn a_request_waits_for_an_announce() {
     assert_eq!(lab.pu.poll_timeout(), None);
 }
 
-/// [HUNT-7] [HUNT-8]: an announce without transports stands for SCTP at its source, the port it came from first.
+/// [HUNT-7] [HUNT-8]: an announce without transports stands for SCTP at its source, the port it
+/// came from first.
 #[test]
 fn an_announce_is_heard_and_used() {
     let mut lab = Lab::new(Config::default());
@@ -92,7 +93,8 @@ fn what_cannot_be_a_registrar_is_ignored() {
     assert_eq!(lab.open_one().to, REGISTRAR.parse().unwrap());
 }
 
-/// [HUNT-9]: ten thousand announced addresses leave a bounded list, in which the configured one survives.
+/// [HUNT-9]: ten thousand announced addresses leave a bounded list, in which the configured one
+/// survives.
 #[test]
 fn announces_are_bounded() {
     let mut lab = Lab::knowing(&[REGISTRAR]);
@@ -108,7 +110,8 @@ fn announces_are_bounded() {
     assert_eq!(lab.open_one().to, REGISTRAR.parse().unwrap());
 }
 
-/// [HUNT-7] [HUNT-13]: when the last announced address has outdated, an announce is waited for at once.
+/// [HUNT-7] [HUNT-13]: when the last announced address has outdated, an announce is waited for at
+/// once.
 #[test]
 fn the_last_address_may_outdate_during_the_hunt() {
     let mut lab = Lab::new(Config::default());
@@ -137,7 +140,8 @@ fn the_home_outlives_its_address() {
     assert_eq!(lab.pu.home_search(), HomeSearch::Listening);
 }
 
-/// [HUNT-8]: transports in an announce are what counts, of those SCTP and TCP, not UDP; its source then does not.
+/// [HUNT-8]: transports in an announce are what counts, of those SCTP and TCP, not UDP; its source
+/// then does not.
 #[test]
 fn announced_transports_count() {
     let mut lab = Lab::new(Config::default());
@@ -157,8 +161,8 @@ fn announced_transports_count() {
     assert_eq!(known, [Transport::tcp(tcp), sctp]);
 }
 
-/// [HUNT-9]: what is announced changes nothing about configured registrars: they do not outdate, and nobody can group
-/// them so that they are tried one after the other.
+/// [HUNT-9]: what is announced changes nothing about configured registrars: they do not outdate,
+/// and nobody can group them so that they are tried one after the other.
 #[test]
 fn announces_do_not_touch_configured_registrars() {
     let mut lab = Lab::knowing(&FIVE[..3]);
@@ -169,7 +173,8 @@ fn announces_do_not_touch_configured_registrars() {
     assert_eq!(lab.opens().len(), 3);
 }
 
-/// [HUNT-14]: announced registrars are called with the security of the configuration, at its port by default.
+/// [HUNT-14]: announced registrars are called with the security of the configuration, at its port
+/// by default.
 #[test]
 fn announced_registrars_have_to_be_secure_too() {
     let mut config = Config::default();

@@ -1,4 +1,5 @@
-//! The cache: freshness, staleness, bounds, what a new list keeps (RFC 5352 §3.3 C1–C4, §6.3, §6.4).
+//! The cache: freshness, staleness, bounds, what a new list keeps (RFC 5352 §3.3 C1–C4, §6.3,
+//! §6.4).
 #![allow(clippy::std_instead_of_alloc, reason = "tests have the standard library")]
 
 mod lab;
@@ -12,7 +13,8 @@ use asap_pu::wire::{
 use asap_pu::{Action, CommandError, Event, ResolveError, StaleAnswers};
 use lab::*;
 
-/// [CACHE-1] [CACHE-2]: a fresh pool is served without a message; a stale one is served and refreshed [CACHE-3].
+/// [CACHE-1] [CACHE-2]: a fresh pool is served without a message; a stale one is served and
+/// refreshed [CACHE-3].
 #[test]
 fn the_cache_is_asked_first() {
     let (mut lab, home) = Lab::at_home();
@@ -78,7 +80,8 @@ fn the_cache_is_bounded() {
     assert_eq!(lab.pu.stats().cache_evicted, 1);
 }
 
-/// [CACHE-6]: elements beyond the limit are left out, the first ones count; repeated identifiers likewise.
+/// [CACHE-6]: elements beyond the limit are left out, the first ones count; repeated identifiers
+/// likewise.
 #[test]
 fn a_pool_is_bounded() {
     let mut config = config(&[REGISTRAR]);
@@ -100,7 +103,8 @@ fn a_pool_is_bounded() {
     assert_eq!(chosen, [5, 0, 3, 5]);
 }
 
-/// [CACHE-6]: the bytes of all lists are bounded too; a pool that is alone over the limit is kept for who asked for it.
+/// [CACHE-6]: the bytes of all lists are bounded too; a pool that is alone over the limit is kept
+/// for who asked for it.
 #[test]
 fn the_bytes_of_the_cache_are_bounded() {
     let mut config = config(&[REGISTRAR]);
@@ -180,7 +184,8 @@ fn pools_can_be_forgotten() {
     assert_eq!((lab.pu.pools().count(), lab.pu.cache_bytes()), (0, 0));
 }
 
-/// [CACHE-7]: that there is no such pool is forgotten at once, or remembered for as long as the configuration says.
+/// [CACHE-7]: that there is no such pool is forgotten at once, or remembered for as long as the
+/// configuration says.
 #[test]
 fn unknown_handles_may_be_remembered() {
     for (remembered, asked) in [(0, 2), (10, 1)] {
@@ -204,8 +209,8 @@ fn unknown_handles_may_be_remembered() {
     }
 }
 
-/// [CACHE-8]: a stale pool that cannot be refreshed is kept, and served as what it is where the configuration says so;
-/// else who waited gets the error.
+/// [CACHE-8]: a stale pool that cannot be refreshed is kept, and served as what it is where the
+/// configuration says so; else who waited gets the error.
 #[test]
 fn a_refresh_may_fail() {
     for (stale_answers, served) in [(StaleAnswers::Fallback, true), (StaleAnswers::Withheld, false)]
@@ -226,8 +231,8 @@ fn a_refresh_may_fail() {
     }
 }
 
-/// [CACHE-8]: a registrar that knows the pool no longer makes it go; its session goes on, and a new list finds the pool
-/// in its place, with the failure mark that it had [CACHE-5].
+/// [CACHE-8]: a registrar that knows the pool no longer makes it go; its session goes on, and a new
+/// list finds the pool in its place, with the failure mark that it had [CACHE-5].
 #[test]
 fn a_pool_may_disappear() {
     let options = Default::default();
@@ -252,8 +257,9 @@ fn a_pool_may_disappear() {
     assert_eq!(lab.choose(pool), [3, 1, 3], "2 is marked");
 }
 
-/// [CACHE-5]: a refresh keeps the turn, the marks of elements that stayed and of those that were absent for a while, and
-/// what may be reported; an element that moved is given a new chance; new ones join.
+/// [CACHE-5]: a refresh keeps the turn, the marks of elements that stayed and of those that were
+/// absent for a while, and what may be reported; an element that moved is given a new chance; new
+/// ones join.
 #[test]
 fn a_refresh_keeps_what_must_survive() {
     let (mut lab, home) = Lab::at_home();

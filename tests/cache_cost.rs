@@ -44,7 +44,8 @@ fn a_hit_allocates_nothing() {
     assert_eq!(measure(hits).count_total, 0);
 }
 
-/// [CACHE-6]: an element with one IPv4 address takes 64 bytes at most, and `cache_bytes` says what all of them take.
+/// [CACHE-6]: an element with one IPv4 address takes 64 bytes at most, and `cache_bytes` says what
+/// all of them take.
 #[test]
 fn an_element_takes_few_bytes() {
     let kept = |pools, elements| {

@@ -1,5 +1,5 @@
-//! How long it takes until a failure is noticed and repaired, with the default configuration: the table in
-//! `docs/failures.md` is measured here.
+//! How long it takes until a failure is noticed and repaired, with the default configuration: the
+//! table in `docs/failures.md` is measured here.
 #![allow(clippy::std_instead_of_alloc, reason = "tests have the standard library")]
 
 mod lab;
@@ -29,7 +29,8 @@ enum Registrar {
 
 use Registrar::*;
 
-/// When the application heard of the trouble, if it did, and when its request was answered or failed.
+/// When the application heard of the trouble, if it did, and when its request was answered or
+/// failed.
 struct Outcome {
     heard: Option<Duration>,
     end: Result<Duration, Duration>,
@@ -42,7 +43,8 @@ enum Arrival {
     Answer,
 }
 
-/// Resolves a pool, once. Registrars that work are a little slower than others, so that the others come first.
+/// Resolves a pool, once. Registrars that work are a little slower than others, so that the others
+/// come first.
 fn resolve(registrars: &[Registrar], config: Config, seed: u64) -> Outcome {
     let mut pu = PoolUser::new(config, seed).unwrap();
     let began = Instant::EPOCH;

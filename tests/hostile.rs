@@ -1,5 +1,5 @@
-//! Registrars that mean harm, or do not know better: memory stays bounded, everything is counted, and what was asked for
-//! is not lost (RFC 5355 §2.7, §2.12).
+//! Registrars that mean harm, or do not know better: memory stays bounded, everything is counted,
+//! and what was asked for is not lost (RFC 5355 §2.7, §2.12).
 
 mod lab;
 
@@ -28,7 +28,8 @@ fn goes_on(mut lab: Lab, home: ChannelId, request: RequestId) {
     assert_eq!(resolved(lab.event()).0, request);
 }
 
-/// [RES-7] [RES-10] [TLV-9]: answers that are cut, for others, or say nothing leave the request as it was.
+/// [RES-7] [RES-10] [TLV-9]: answers that are cut, for others, or say nothing leave the request as
+/// it was.
 #[test]
 fn nonsense_is_no_answer() {
     let (mut lab, home, request) = waiting();
@@ -71,8 +72,9 @@ fn a_flood_of_lists_leaves_nothing() {
     goes_on(lab, home, request);
 }
 
-/// [CACHE-6] [SELECT-7]: identifier 0, repeated identifiers and values of another policy are taken for what they are,
-/// and an answer without a policy is Round Robin; each of them ends the process of the reference pool user.
+/// [CACHE-6] [SELECT-7]: identifier 0, repeated identifiers and values of another policy are taken
+/// for what they are, and an answer without a policy is Round Robin; each of them ends the process
+/// of the reference pool user.
 #[test]
 fn odd_elements_are_elements() {
     let (mut lab, home, _) = waiting();
@@ -85,8 +87,8 @@ fn odd_elements_are_elements() {
     assert_eq!(lab.pu.stats().elements_dropped, 1);
 }
 
-/// [CACHE-6] [SELECT-2]: a list as large as a message can be, of weights as large as numbers can be, stays within the
-/// limits.
+/// [CACHE-6] [SELECT-2]: a list as large as a message can be, of weights as large as numbers can
+/// be, stays within the limits.
 #[test]
 fn the_largest_list_is_bounded() {
     let (mut lab, home, _) = waiting();
@@ -106,7 +108,8 @@ fn the_largest_list_is_bounded() {
     assert_eq!(lab.choose(pool), [0]);
 }
 
-/// [RES-6] [RES-7]: a refusal that lists elements too is a refusal; its causes arrive, whatever they are.
+/// [RES-6] [RES-7]: a refusal that lists elements too is a refusal; its causes arrive, whatever
+/// they are.
 #[test]
 fn a_refusal_with_elements_is_a_refusal() {
     let (mut lab, home, request) = waiting();
@@ -140,8 +143,8 @@ fn a_flood_of_announces_is_bounded() {
     let _ = request;
 }
 
-/// [HUNT-6] [RES-13]: a registrar that answers one request and closes, over and over, is reopened once for each request
-/// and no more.
+/// [HUNT-6] [RES-13]: a registrar that answers one request and closes, over and over, is reopened
+/// once for each request and no more.
 #[test]
 fn a_registrar_that_closes_after_each_answer_serves() {
     let mut lab = Lab::knowing(&[REGISTRAR]);

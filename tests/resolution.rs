@@ -198,7 +198,8 @@ fn an_empty_answer_is_no_answer() {
     assert_eq!(lab.requests(), [(home, POOL.into())]);
 }
 
-/// [TLV-15]: a handle that is empty or too long is refused to the caller; a cancelled request is not told.
+/// [TLV-15]: a handle that is empty or too long is refused to the caller; a cancelled request is
+/// not told.
 #[test]
 fn handles_are_checked_and_requests_can_be_cancelled() {
     let (mut lab, home) = Lab::at_home();
@@ -226,8 +227,8 @@ fn many_waiters_cause_one_message() {
     assert_eq!(told, requests);
 }
 
-/// [RES-12] [RES-14]: a registrar that refuses the parameter for the number of elements wanted is asked again at
-/// once without it, and from then on, also when it is the home again; nothing fails.
+/// [RES-12] [RES-14]: a registrar that refuses the parameter for the number of elements wanted is
+/// asked again at once without it, and from then on, also when it is the home again; nothing fails.
 #[test]
 fn a_refused_parameter_is_left_out() {
     let (mut lab, home) = Lab::at_home();
@@ -299,7 +300,8 @@ fn other_errors_are_counted() {
     assert_eq!(resolved(lab.event()).0, request);
 }
 
-/// [RES-15]: an application that asks in a loop, although nothing stays fresh, causes two requests a second.
+/// [RES-15]: an application that asks in a loop, although nothing stays fresh, causes two requests
+/// a second.
 #[test]
 fn the_rate_of_requests_for_a_pool_is_limited() {
     let mut config = config(&[REGISTRAR]);
@@ -321,7 +323,8 @@ fn the_rate_of_requests_for_a_pool_is_limited() {
     let _ = home;
 }
 
-/// [RES-15]: pools that no registrar knows are no exception; who asks too early waits for the rest of the interval.
+/// [RES-15]: pools that no registrar knows are no exception; who asks too early waits for the rest
+/// of the interval.
 #[test]
 fn the_rate_of_requests_for_an_unknown_pool_is_limited() {
     let (mut lab, home) = Lab::at_home();
@@ -375,7 +378,8 @@ fn every_request_ends_and_says_why() {
     assert_eq!(lab.events(), []);
 }
 
-/// [RES-10]: answers on channels that are not the home's change nothing, be they another registrar's or an element's.
+/// [RES-10]: answers on channels that are not the home's change nothing, be they another
+/// registrar's or an element's.
 #[test]
 fn an_answer_on_the_wrong_channel_is_none() {
     let mut config = config(&[REGISTRAR, "192.0.2.2:3863"]);

@@ -1,4 +1,5 @@
-//! Pools that are kept up to date (RFC 5352 §2.2.5), and what the application hears of their changes.
+//! Pools that are kept up to date (RFC 5352 §2.2.5), and what the application hears of their
+//! changes.
 
 mod lab;
 
@@ -34,8 +35,8 @@ fn changed(event: Event) -> (u32, u32, u32) {
     }
 }
 
-/// [RES-11] [CACHE-9]: updates replace the cached pool; the application hears what came, left and changed; nobody asks
-/// again, however old the list is.
+/// [RES-11] [CACHE-9]: updates replace the cached pool; the application hears what came, left and
+/// changed; nobody asks again, however old the list is.
 #[test]
 fn granted_updates_replace_the_pool() {
     let (mut lab, home) = subscribed(&[element(1), element(2)]);
@@ -53,8 +54,8 @@ fn granted_updates_replace_the_pool() {
     assert!(lab.actions().is_empty());
 }
 
-/// [CACHE-9] [CORE-9]: changes that the application has not read add up to one event; a list that changes nothing causes
-/// none.
+/// [CACHE-9] [CORE-9]: changes that the application has not read add up to one event; a list that
+/// changes nothing causes none.
 #[test]
 fn unread_changes_add_up() {
     let (mut lab, home) = subscribed(&[element(1)]);
@@ -66,7 +67,8 @@ fn unread_changes_add_up() {
     assert_eq!(lab.events(), []);
 }
 
-/// [RES-11]: a registrar that grants nothing, as real ones do, is asked again whenever the list has become stale.
+/// [RES-11]: a registrar that grants nothing, as real ones do, is asked again whenever the list has
+/// become stale.
 #[test]
 fn without_updates_the_pool_is_asked_for_again() {
     let (mut lab, home) = Lab::at_home();
@@ -81,7 +83,8 @@ fn without_updates_the_pool_is_asked_for_again() {
     }
 }
 
-/// [RES-11]: a subscription to a pool that is just being asked for without the S bit asks once more, with it.
+/// [RES-11]: a subscription to a pool that is just being asked for without the S bit asks once
+/// more, with it.
 #[test]
 fn a_request_under_way_is_followed_by_the_subscription() {
     let (mut lab, home) = Lab::at_home();
@@ -97,7 +100,8 @@ fn a_request_under_way_is_followed_by_the_subscription() {
     assert_eq!(lab.pu.subscription(POOL.as_bytes()), Some(true));
 }
 
-/// [RES-11]: a home that is lost is replaced at once, and the new one gets the S request; the pool is served meanwhile.
+/// [RES-11]: a home that is lost is replaced at once, and the new one gets the S request; the pool
+/// is served meanwhile.
 #[test]
 fn a_new_home_is_subscribed_to() {
     let mut lab = Lab::knowing(&["192.0.2.1:3863", "192.0.2.2:3863"]);
@@ -124,8 +128,8 @@ fn a_new_home_is_subscribed_to() {
     assert_eq!(lab.pu.subscription(POOL.as_bytes()), Some(true));
 }
 
-/// [RES-11] [HUNT-6]: a registrar that grants updates, answers and goes, again and again, does not make the pool user
-/// spin.
+/// [RES-11] [HUNT-6]: a registrar that grants updates, answers and goes, again and again, does not
+/// make the pool user spin.
 #[test]
 fn a_registrar_that_answers_and_goes_is_not_run_after() {
     let mut lab = Lab::knowing(&[REGISTRAR]);
@@ -149,8 +153,8 @@ fn a_registrar_that_answers_and_goes_is_not_run_after() {
     assert!(per_second <= 2.5, "{per_second} a second");
 }
 
-/// [RES-11] [CACHE-8]: a negative answer ends the subscription and says so, also when it comes as an update; the pool is
-/// gone.
+/// [RES-11] [CACHE-8]: a negative answer ends the subscription and says so, also when it comes as
+/// an update; the pool is gone.
 #[test]
 fn a_refusal_ends_the_subscription() {
     let (mut lab, home) = subscribed(&[element(1)]);
@@ -215,7 +219,8 @@ fn subscriptions_are_bounded() {
     assert_eq!(lab.pu.subscribe(lab.now, "c"), Ok(()));
 }
 
-/// [RES-11] [HUNT-13]: where no registrar is known a subscription sleeps, and wakes when one is announced.
+/// [RES-11] [HUNT-13]: where no registrar is known a subscription sleeps, and wakes when one is
+/// announced.
 #[test]
 fn a_subscription_sleeps_without_registrar() {
     let mut lab = Lab::new(Config::default());

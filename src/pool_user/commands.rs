@@ -84,7 +84,8 @@ impl PoolUser {
         Ok(())
     }
 
-    /// Fetches a pool ahead of need, unless the cache has it and it is fresh (RFC 5352 §6.3). No event tells of it.
+    /// Fetches a pool ahead of need, unless the cache has it and it is fresh (RFC 5352 §6.3). No
+    /// event tells of it.
     ///
     /// # Errors
     /// As [`resolve`](Self::resolve).
@@ -108,7 +109,8 @@ impl PoolUser {
         Ok(())
     }
 
-    /// Forgets a pool and its failure marks; says whether it was there (RFC 5352 §6.4). Sessions that use it go on.
+    /// Forgets a pool and its failure marks; says whether it was there (RFC 5352 §6.4). Sessions
+    /// that use it go on.
     pub fn purge(&mut self, pool: PoolId) -> bool {
         self.cache.purge(pool)
     }
@@ -119,15 +121,17 @@ impl PoolUser {
     }
 
     /// Keeps a pool up to date from here on, and tells of its changes with
-    /// [`Event::PoolChanged`](crate::Event::PoolChanged) (RFC 5352 §2.2.5): by updates where the home registrar grants
-    /// them, else by asking again whenever the list has become stale. A negative answer ends it with
-    /// [`Event::SubscriptionEnded`](crate::Event::SubscriptionEnded); nothing else does but
-    /// [`unsubscribe`](Self::unsubscribe) and [`shut_down`](Self::shut_down).
+    /// [`Event::PoolChanged`](crate::Event::PoolChanged) (RFC 5352 §2.2.5): by updates where the
+    /// home registrar grants them, else by asking again whenever the list has become stale. A
+    /// negative answer ends it with [`Event::SubscriptionEnded`](crate::Event::SubscriptionEnded);
+    /// nothing else does but [`unsubscribe`](Self::unsubscribe) and [`shut_down`](Self::shut_down).
     ///
-    /// Subscribing twice changes nothing. A subscription does not hold its pool in the cache against others.
+    /// Subscribing twice changes nothing. A subscription does not hold its pool in the cache
+    /// against others.
     ///
     /// # Errors
-    /// The handle is empty or too long, too many pools are subscribed to, or the pool user is shutting down.
+    /// The handle is empty or too long, too many pools are subscribed to, or the pool user is
+    /// shutting down.
     pub fn subscribe(
         &mut self,
         now: Instant,
@@ -140,8 +144,8 @@ impl PoolUser {
         Ok(())
     }
 
-    /// Lets a pool age again; says whether it was subscribed to. The RFC has no message for this: updates that still
-    /// come change nothing and are counted.
+    /// Lets a pool age again; says whether it was subscribed to. The RFC has no message for this:
+    /// updates that still come change nothing and are counted.
     pub fn unsubscribe(&mut self, now: Instant, handle: &[u8]) -> bool {
         let now = self.advance(now);
         let known = self.resolver.unsubscribe(handle);
@@ -207,8 +211,8 @@ impl PoolUser {
         Ok(())
     }
 
-    /// The same, where the application knows only where it failed (RFC 5352 §6.9.2): at this protocol, port and one of
-    /// these addresses. Says which element that is.
+    /// The same, where the application knows only where it failed (RFC 5352 §6.9.2): at this
+    /// protocol, port and one of these addresses. Says which element that is.
     ///
     /// # Errors
     /// As [`report_unreachable`](Self::report_unreachable), or several elements are reached there.
@@ -224,7 +228,8 @@ impl PoolUser {
         Ok(element)
     }
 
-    /// Ends the failure mark of an element that the application knows to be well. Says whether the pool is in the cache.
+    /// Ends the failure mark of an element that the application knows to be well. Says whether the
+    /// pool is in the cache.
     pub fn trust(&mut self, pool: PoolId, element: PeIdentifier) -> bool {
         let found = self.cache.get_mut(pool);
         found.map(|pool| pool.unmark(element)).is_some()

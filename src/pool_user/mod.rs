@@ -117,13 +117,14 @@ impl PoolUser {
         self.registrars.search()
     }
 
-    /// All known registrars, configured and announced ones, in the order in which they became known.
+    /// All known registrars, configured and announced ones, in the order in which they became
+    /// known.
     pub fn registrars(&self) -> impl Iterator<Item = &Registrar> {
         self.registrars.known()
     }
 
-    /// Whether a pool is subscribed to, and if so whether the home registrar tells of its changes; if it does not, the
-    /// pool is asked for again whenever its list has become stale.
+    /// Whether a pool is subscribed to, and if so whether the home registrar tells of its changes;
+    /// if it does not, the pool is asked for again whenever its list has become stale.
     #[must_use]
     pub fn subscription(&self, handle: &[u8]) -> Option<bool> {
         self.resolver.subscription(handle)
@@ -352,8 +353,8 @@ impl PoolUser {
         }
     }
 
-    /// Whether a pool, which counts as used, need not be asked for: its list is young enough, or the home registrar
-    /// would have told of a change.
+    /// Whether a pool, which counts as used, need not be asked for: its list is young enough, or
+    /// the home registrar would have told of a change.
     fn is_fresh(&mut self, now: Instant, pool: PoolId) -> bool {
         self.cache.get_mut(pool).is_some_and(|found| {
             let age = now.since(found.fetched());

@@ -211,8 +211,8 @@ impl PoolUser {
         }
     }
 
-    /// A registrar did not understand something that was sent to it (RES-14). What matches no request has been
-    /// counted, and T1 covers whatever else it may mean.
+    /// A registrar did not understand something that was sent to it (RES-14). What matches no
+    /// request has been counted, and T1 covers whatever else it may mean.
     fn handle_error(&mut self, now: Instant, channel: ChannelId, causes: Causes<'_>) {
         for cause in causes {
             match cause.code {

@@ -38,7 +38,8 @@ pub(super) struct AddressId(u64);
 #[derive(Debug)]
 struct Address {
     registrar: Registrar,
-    /// Who announced it; what is not authenticated must not change how configured addresses are tried.
+    /// Who announced it; what is not authenticated must not change how configured addresses are
+    /// tried.
     server: Option<ServerIdentifier>,
     announced: bool,
     /// Whether it understands how many elements are wanted, as far as is known.
@@ -244,8 +245,8 @@ impl Addresses {
     }
 }
 
-/// The addresses in an announce. One without any means SCTP at its source: the customary `port` by the RFC, the
-/// datagram's own port in practice, which is therefore the first to try (HUNT-8).
+/// The addresses in an announce. One without any means SCTP at its source: the customary `port` by
+/// the RFC, the datagram's own port in practice, which is therefore the first to try (HUNT-8).
 pub(super) fn announced_transports(
     source: SocketAddr,
     port: u16,

@@ -24,16 +24,18 @@
 //!                                                     └─ an alternate came up ◀─┘
 //! ```
 //!
-//! Nothing spins: an address that accepts a channel and closes it again is not tried a second time in its round, and
-//! T5 falls back to its initial value only after a valid answer (HUNT-6). Many pool users that lose one registrar do
-//! not move in step: among addresses that were never tried the generator chooses, and T5 is shortened to 75–100 %
-//! (HUNT-12). A search that ends because nobody waits any longer leaves its round behind: one that begins before
-//! T5 would have run out goes on with it.
+//! Nothing spins: an address that accepts a channel and closes it again is not tried a second time
+//! in its round, and T5 falls back to its initial value only after a valid answer (HUNT-6). Many
+//! pool users that lose one registrar do not move in step: among addresses that were never tried
+//! the generator chooses, and T5 is shortened to 75–100 % (HUNT-12). A search that ends because
+//! nobody waits any longer leaves its round behind: one that begins before T5 would have run out
+//! goes on with it.
 //!
-//! A registrar may say in an ASAP_ENDPOINT_KEEP_ALIVE that it wants to be the home (§2.2.7). Channels to registrars
-//! other than the home are closed as soon as they are up, so that the only one that can be heard to say this is
-//! the home itself: it stays what it is. One in doubt stays in doubt, because a sign of life is not the answer that
-//! is waited for, and a registrar that gives only such signs must not keep its users from finding another one.
+//! A registrar may say in an ASAP_ENDPOINT_KEEP_ALIVE that it wants to be the home (§2.2.7).
+//! Channels to registrars other than the home are closed as soon as they are up, so that the only
+//! one that can be heard to say this is the home itself: it stays what it is. One in doubt stays in
+//! doubt, because a sign of life is not the answer that is waited for, and a registrar that gives
+//! only such signs must not keep its users from finding another one.
 //!
 //! How long it takes until a failure is noticed and repaired stands in `docs/failures.md`.
 
@@ -307,7 +309,8 @@ impl Registrars {
         }
     }
 
-    /// The home does not know the parameter that says how many elements are wanted; says whether that is news.
+    /// The home does not know the parameter that says how many elements are wanted; says whether
+    /// that is news.
     pub(crate) fn refused_wanted(&mut self) -> bool {
         let (State::Home(home) | State::Doubted(home)) = &mut self.state else { return false };
         self.addresses.refused_wanted(home.address);
@@ -535,7 +538,8 @@ impl Registrars {
         self.deadline = Some(self.round_ends);
     }
 
-    /// Sets up as many channels as there may be (SH1). If the last address is gone, an announce has to come.
+    /// Sets up as many channels as there may be (SH1). If the last address is gone, an announce has
+    /// to come.
     fn fill(&mut self, now: Instant, ctx: &mut Context) {
         let breadth = match self.state {
             State::Hunting => MAX_CHANNELS,

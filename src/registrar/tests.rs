@@ -168,7 +168,8 @@ impl Bench {
     }
 }
 
-/// [HUNT-2] [HUNT-3] [HUNT-4] [HUNT-5] [HUNT-6] [HUNT-7] [HUNT-13] [HUNT-16] [RES-3] [RES-4] [RES-5]
+/// [HUNT-2] [HUNT-3] [HUNT-4] [HUNT-5] [HUNT-6] [HUNT-7] [HUNT-13] [HUNT-16] [RES-3] [RES-4]
+/// [RES-5]
 #[test]
 fn every_state_meets_every_event() {
     for (event, cells) in TABLE {

@@ -1,15 +1,17 @@
-//! Resolutions under way: one request per pool handle, however many wait for it (RFC 5352 §3.3, §3.7).
+//! Resolutions under way: one request per pool handle, however many wait for it (RFC 5352 §3.3,
+//! §3.7).
 //!
 //! A request is sent to the home registrar as soon as there is one, and T1-ENRPrequest runs from
 //! then (NR1–NR4). When T1 expires the request is sent again, and the caller is told to doubt the
 //! home (§3.7.2); after the first sending and MAX-REQUEST-RETRANSMIT repetitions everyone who waits
 //! is told that there was no answer. A new home gets every request that is outstanding: T1 starts
-//! anew there, and the repetitions are neither raised nor reset, so that registrars that come and go
-//! cannot keep a request alive. Nor can anything else: each waiter has a deadline of its own,
+//! anew there, and the repetitions are neither raised nor reset, so that registrars that come and
+//! go cannot keep a request alive. Nor can anything else: each waiter has a deadline of its own,
 //! counted from its asking.
 //!
 //! The same handle is asked for once in a `resolution_interval` at most, whoever wants it how often
-//! and whatever came of it the last time (RFC 3237 §2.5): who asks earlier waits for the rest of it.
+//! and whatever came of it the last time (RFC 3237 §2.5): who asks earlier waits for the rest of
+//! it.
 //!
 //! ```text
 //!               home                  T1, repetitions left
@@ -19,8 +21,8 @@
 //!    └── Pausing: the same was asked for a moment ago
 //! ```
 //!
-//! A registrar that does not know the parameter for the number of elements wanted (0x803f) and says so
-//! gets the requests again without it; that is a change of the [`Route`] to it.
+//! A registrar that does not know the parameter for the number of elements wanted (0x803f) and says
+//! so gets the requests again without it; that is a change of the [`Route`] to it.
 
 mod subscriptions;
 #[cfg(test)]
@@ -46,7 +48,8 @@ use crate::wire::{self, PoolHandle};
 pub(crate) struct Resolver<W> {
     queries: BTreeMap<PoolHandle, Query<W>>,
     home: Option<Route>,
-    /// T1-ENRPrequest of each query that was sent, the end of the pause of each that must not be yet.
+    /// T1-ENRPrequest of each query that was sent, the end of the pause of each that must not be
+    /// yet.
     t1: Timers<PoolHandle>,
     /// The deadline of each query's longest waiter.
     deadlines: Timers<PoolHandle>,
@@ -76,7 +79,8 @@ pub(crate) enum State {
     Pausing,
     /// For a home registrar; sent this often to former ones.
     Waiting { sendings: u32 },
-    /// For an answer on this channel, after so many sendings, the last one with or without the S bit.
+    /// For an answer on this channel, after so many sendings, the last one with or without the S
+    /// bit.
     Asked { on: ChannelId, sendings: u32, subscribing: bool },
 }
 
@@ -233,8 +237,8 @@ impl<W: Copy + PartialEq> Resolver<W> {
         }
     }
 
-    /// Something is due. Says whether a request went unanswered, so that the home is to be doubted; a request that
-    /// reached no registrar in time fails with `unreached`.
+    /// Something is due. Says whether a request went unanswered, so that the home is to be doubted;
+    /// a request that reached no registrar in time fails with `unreached`.
     pub(crate) fn handle_timeout(
         &mut self,
         now: Instant,
@@ -297,7 +301,8 @@ impl<W: Copy + PartialEq> Resolver<W> {
         }
     }
 
-    /// Sends the request to the home, if there is one: for the first time, or because it is another one.
+    /// Sends the request to the home, if there is one: for the first time, or because it is another
+    /// one.
     fn send(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle) {
         let (Some(_), Some(query)) = (self.home, self.queries.get(handle)) else { return };
         let sendings = match query.state {
@@ -327,8 +332,8 @@ impl<W: Copy + PartialEq> Resolver<W> {
             subscribing,
             wanted,
         );
-        // A handle that was let in fits into a message: its length is bounded by the configuration, and what is too
-        // long after all is never answered and fails at its deadline.
+        // A handle that was let in fits into a message: its length is bounded by the configuration,
+        // and what is too long after all is never answered and fails at its deadline.
         if encoded.is_ok() {
             ctx.send_control(on, Bytes::copy_from_slice(&self.buffer));
         }

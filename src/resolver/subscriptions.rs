@@ -74,8 +74,8 @@ impl<W: Copy + PartialEq> Resolver<W> {
         Ok(())
     }
 
-    /// Lets a pool age again; says whether it was subscribed to. There is no message for it: updates
-    /// that still come count as unsolicited.
+    /// Lets a pool age again; says whether it was subscribed to. There is no message for it:
+    /// updates that still come count as unsolicited.
     pub(crate) fn unsubscribe(&mut self, handle: &[u8]) -> bool {
         self.subscriptions.remove(handle).is_some()
     }
