@@ -322,6 +322,12 @@ impl Protocols {
     }
 }
 
+impl From<Protocol> for Protocols {
+    fn from(protocol: Protocol) -> Self {
+        Self::NONE.with(protocol)
+    }
+}
+
 impl fmt::Debug for Protocols {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = [
