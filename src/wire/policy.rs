@@ -110,7 +110,7 @@ impl<B> Policy<B> {
 }
 
 impl<'a> Policy<&'a [u8]> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn parse(tlv: Tlv<'a>) -> Result<Self, DecodeError> {
         let mut value = tlv.value();
         let policy = match PolicyType::new(value.u32()?) {

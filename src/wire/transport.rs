@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use super::error::{DecodeError, EncodeError, Reason};
 use super::grammar::{self, Extra, Slot, Walk};
-use super::notes::Notes;
+use super::notes::{Listener, Notes, Silence};
 use super::parameter::RawParameter;
 use super::reader::{Reader, Tlv};
 use super::writer::Writer;
@@ -26,19 +26,20 @@ use super::{ParameterType, TransportUse};
 /// The protocol of a transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
+#[repr(u16)]
 pub enum Protocol {
     /// DCCP (RFC 5354 §3.3).
-    Dccp,
+    Dccp = 0x3,
     /// SCTP (RFC 5354 §3.4), the one that can carry a control channel.
-    Sctp,
+    Sctp = 0x4,
     /// TCP (RFC 5354 §3.5).
-    Tcp,
+    Tcp = 0x5,
     /// UDP (RFC 5354 §3.6).
-    Udp,
+    Udp = 0x6,
     /// UDP-Lite (RFC 5354 §3.7).
-    UdpLite,
+    UdpLite = 0x7,
     /// Something that the application knows (RFC 5354 §3.16).
-    Opaque,
+    Opaque = 0x10,
 }
 
 /// A transport in received bytes.
@@ -162,16 +163,19 @@ impl<'a> TransportRef<'a> {
     /// # Errors
     /// The bytes are not one transport parameter.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        Self::parse(Reader::new(bytes).only()?, &mut Notes::muted())
+        Self::parse(Reader::new(bytes).only()?, &mut Notes::default())
     }
 
-    #[inline]
-    pub(super) fn parse(tlv: Tlv<'a>, notes: &mut Notes<'a>) -> Result<Self, DecodeError> {
+    #[inline(always)]
+    pub(super) fn parse(
+        tlv: Tlv<'a>,
+        listener: &mut impl Listener<'a>,
+    ) -> Result<Self, DecodeError> {
         let Some(protocol) = Protocol::of(tlv.parameter()) else {
             return Err(tlv.error(Reason::MissingTransport));
         };
         if let Some((_, mut walk)) = Fields::read(protocol, tlv.value())? {
-            while let Some((_, tlv)) = walk.next(notes)? {
+            while let Some((_, tlv)) = walk.next(listener)? {
                 address(tlv)?;
             }
         }
@@ -291,7 +295,7 @@ impl Iterator for Addresses<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<IpAddr> {
-        let (_, tlv) = self.0.as_mut()?.next(&mut Notes::muted()).ok()??;
+        let (_, tlv) = self.0.as_mut()?.next(&mut Silence).ok()??;
         address(tlv).ok()
     }
 }
@@ -304,7 +308,7 @@ impl fmt::Debug for Addresses<'_> {
 
 impl Fields {
     /// The fields of every protocol but the opaque one, and the way through what follows them.
-    #[inline]
+    #[inline(always)]
     fn read(
         protocol: Protocol,
         mut value: Reader<'_>,
@@ -443,7 +447,7 @@ fn write(
     })
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn address(tlv: Tlv<'_>) -> Result<IpAddr, DecodeError> {
     let mut value = tlv.value();
     let address = match tlv.parameter() {
