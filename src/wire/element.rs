@@ -110,7 +110,7 @@ impl<'a> PoolElementRef<'a> {
             registration_life: self.registration_life,
             transport: self.transport.to_owned(),
             policy: self.policy.to_owned(),
-            asap_transport: match self.asap_transport.map(TransportRef::to_owned) {
+            asap_transport: match self.asap_transport.map(|transport| transport.to_owned()) {
                 Some(Transport::Sctp(transport)) => Some(transport),
                 _ => None,
             },
@@ -128,7 +128,7 @@ impl<'a> Elements<'a> {
 
     /// The same elements as values of their own.
     #[must_use]
-    pub fn to_owned(self) -> Vec<PoolElement> {
+    pub fn to_owned(&self) -> Vec<PoolElement> {
         self.map(|element| element.to_owned()).collect()
     }
 }

@@ -201,7 +201,7 @@ impl<B> RawParameter<B> {
 impl RawParameter<&[u8]> {
     /// The same parameter as a value of its own.
     #[must_use]
-    pub fn to_owned(self) -> RawParameter {
+    pub fn to_owned(&self) -> RawParameter {
         RawParameter { parameter: self.parameter, value: Bytes::copy_from_slice(self.value) }
     }
 }

@@ -244,7 +244,7 @@ impl<'a> TransportRef<'a> {
 
     /// The same transport as a value of its own.
     #[must_use]
-    pub fn to_owned(self) -> Transport {
+    pub fn to_owned(&self) -> Transport {
         let fields = self.parts().map(|(fields, _)| fields);
         let Some(Fields { port, second, service_code }) = fields else {
             return Transport::Opaque(Bytes::copy_from_slice(self.opaque().unwrap_or_default()));
