@@ -71,7 +71,7 @@ fn messages(stream: &[u8], max: usize, piece: usize) -> Vec<Option<Vec<u8>>> {
     messages
 }
 
-fn round_trip<T: PartialEq + std::fmt::Debug>(
+fn round_trip<T: PartialEq + core::fmt::Debug>(
     value: &T,
     encode: impl Fn() -> Result<Vec<u8>, EncodeError>,
     decode: impl Fn(&[u8]) -> Result<T, DecodeError>,
