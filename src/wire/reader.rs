@@ -28,6 +28,7 @@ pub(super) struct Tlv<'a> {
     pub(super) code: u16,
     /// Header and value, without padding.
     pub(super) encoded: &'a [u8],
+    /// The offset behind the last byte of it.
     pub(super) end: usize,
 }
 

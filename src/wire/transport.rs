@@ -316,8 +316,9 @@ impl Fields {
         if protocol == Protocol::Opaque {
             return Ok(None);
         }
-        let port = value.u16()?;
-        let second = value.u16()?;
+        let [p0, p1, s0, s1] = value.array()?;
+        let port = u16::from_be_bytes([p0, p1]);
+        let second = u16::from_be_bytes([s0, s1]);
         let service_code = match protocol {
             Protocol::Dccp => Some(value.u32()?),
             _ => None,

@@ -34,6 +34,7 @@ pub struct MessageRef<'a> {
     pub body: BodyRef<'a>,
     /// The flag bits that this type of message gives no meaning to, as received.
     pub flags: u8,
+    message_type: MessageType,
     extra: Extra<'a>,
 }
 
@@ -300,13 +301,13 @@ impl<'a> MessageRef<'a> {
             }
         };
         let flags = flags & !message_type.defined_flags();
-        Ok(Self { body, flags, extra: Extra::new(walk) })
+        Ok(Self { body, flags, message_type, extra: Extra::new(walk) })
     }
 
     /// The type of the message.
     #[must_use]
     pub const fn message_type(&self) -> MessageType {
-        self.body.message_type()
+        self.message_type
     }
 
     /// Parameters that are kept but mean nothing here: unknown ones that may be skipped, and known
@@ -314,29 +315,6 @@ impl<'a> MessageRef<'a> {
     #[must_use]
     pub const fn extra(&self) -> Extra<'a> {
         self.extra
-    }
-}
-
-impl BodyRef<'_> {
-    /// The type of a message that says this.
-    #[must_use]
-    pub const fn message_type(&self) -> MessageType {
-        match self {
-            Self::Registration { .. } => MessageType::REGISTRATION,
-            Self::Deregistration { .. } => MessageType::DEREGISTRATION,
-            Self::RegistrationResponse { .. } => MessageType::REGISTRATION_RESPONSE,
-            Self::DeregistrationResponse { .. } => MessageType::DEREGISTRATION_RESPONSE,
-            Self::HandleResolution { .. } => MessageType::HANDLE_RESOLUTION,
-            Self::HandleResolutionResponse { .. } => MessageType::HANDLE_RESOLUTION_RESPONSE,
-            Self::EndpointKeepAlive { .. } => MessageType::ENDPOINT_KEEP_ALIVE,
-            Self::EndpointKeepAliveAck { .. } => MessageType::ENDPOINT_KEEP_ALIVE_ACK,
-            Self::EndpointUnreachable { .. } => MessageType::ENDPOINT_UNREACHABLE,
-            Self::ServerAnnounce { .. } => MessageType::SERVER_ANNOUNCE,
-            Self::Cookie { .. } => MessageType::COOKIE,
-            Self::CookieEcho { .. } => MessageType::COOKIE_ECHO,
-            Self::BusinessCard { .. } => MessageType::BUSINESS_CARD,
-            Self::Error { .. } => MessageType::ERROR,
-        }
     }
 }
 
