@@ -4,8 +4,8 @@
 use asap_pu::wire::{
     Body, BodyRef, Cause, CauseCode, DecodeError, EncodeError, Message, MessageRef, MessageType,
     Notes, OverallPolicy, Parameter, ParameterType, PeIdentifier, Policy, PolicyType, PoolElement,
-    Protocol, RawParameter, Reason, SctpTransport, Transport, TransportRef, TransportUse,
-    UnknownAction, encode_cookie_echo, encode_endpoint_unreachable, encode_error,
+    Protocol, RawParameter, Reason, SctpTransport, ServerIdentifier, Transport, TransportRef,
+    TransportUse, UnknownAction, encode_cookie_echo, encode_endpoint_unreachable, encode_error,
     encode_handle_resolution,
 };
 
@@ -413,7 +413,12 @@ fn what_would_be_misread_is_refused() {
     hidden.policy = Policy::Other { policy: PolicyType::ROUND_ROBIN, values: vec![].into() };
     misread(&Message::registration("x", hidden), Some(ParameterType::POLICY));
     let udp = Transport::udp("10.0.0.1:1".parse().unwrap());
-    misread(&Message::server_announce(asap_pu::wire::ServerIdentifier::new(1), vec![udp]), None);
+    let mut announce = Message::server_announce(ServerIdentifier::new(1), vec![udp]);
+    misread(&announce, None);
+    // One parameter is out of place, as announced, but it is not the one.
+    let tcp = unhex("00010000");
+    announce.extra = vec![RawParameter::new(ParameterType::TCP_TRANSPORT, tcp.into())];
+    misread(&announce, None);
     let mut buf = Vec::new();
     let known = Parameter::Unknown(raw(ParameterType::COOKIE));
     assert_eq!(
