@@ -23,10 +23,11 @@ impl<'a, T> Finder<'a, T> {
         Self { old, id, expected: 0, scans: 0, index: Vec::new() }
     }
 
-    pub(super) fn find(&mut self, id: u32) -> Option<&'a T> {
+    /// The position of the entry in the old list.
+    pub(super) fn find(&mut self, id: u32) -> Option<usize> {
         let at = self.position(id)?;
         self.expected = if at + 1 == self.old.len() { 0 } else { at + 1 };
-        Some(&self.old[at])
+        Some(at)
     }
 
     fn position(&mut self, id: u32) -> Option<usize> {

@@ -58,6 +58,7 @@
 //! - **Several at once** ([`Selector::pick_many`]): the first is the choice, the others are backups, and only the choice
 //!   moves the state on: §5.2.2 would count all that are handed out, but backups are rarely used.
 
+mod calendar;
 mod carry;
 mod custom;
 mod least_used_degradation;
