@@ -142,6 +142,7 @@ pub struct Member {
 
 /// One machine for each family of policies.
 #[derive(Debug)]
+#[repr(u8)]
 enum Chooser {
     RoundRobin(RoundRobin),
     WeightedRoundRobin(Box<WeightedRoundRobin>),
