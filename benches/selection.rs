@@ -1,7 +1,8 @@
-//! What a choice costs: `selection/pick`, with a refresh before every so many choices `selection/refresh_then_k`, and
-//! with failed members `selection/failover`.
+//! What a choice costs: `selection/pick`, with a refresh before every so many choices
+//! `selection/refresh_then_k`, and with failed members `selection/failover`.
 //!
-//! Weights, priorities and loads are from 1 to 100. `peers/` measures the same beside what others offer.
+//! Weights, priorities and loads are from 1 to 100. `peers/` measures the same beside what others
+//! offer.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -44,7 +45,8 @@ fn pick(criterion: &mut Criterion) {
     }
 }
 
-/// What a pool user does: a list from the registrar, then so many choices. Each list has other values.
+/// What a pool user does: a list from the registrar, then so many choices. Each list has other
+/// values.
 fn refresh_then_k(criterion: &mut Criterion) {
     for (name, policy) in POLICIES {
         let mut group = criterion.benchmark_group(format!("selection/refresh_then_k/{name}"));

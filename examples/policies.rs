@@ -1,4 +1,5 @@
-//! Shows what each pool policy does with a small pool: whom it chooses one after the other, and the shares in the end.
+//! Shows what each pool policy does with a small pool: whom it chooses one after the other, and the
+//! shares in the end.
 //!
 //! ```text
 //! cargo run --example policies

@@ -1,4 +1,5 @@
-//! [SELECT-10] Choosing allocates nothing, whatever the policy, the size of the list and the members passed over.
+//! [SELECT-10] Choosing allocates nothing, whatever the policy, the size of the list and the
+//! members passed over.
 
 use allocation_counter::measure;
 use asap_pu::Rng;
@@ -50,7 +51,8 @@ fn picks_allocate_nothing() {
     }
 }
 
-/// A refresh allocates a few times at most, however long the list, and not at all when nothing changed.
+/// A refresh allocates a few times at most, however long the list, and not at all when nothing
+/// changed.
 #[test]
 fn refreshes_allocate_a_constant_number_of_times() {
     for policy in POLICIES {

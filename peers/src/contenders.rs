@@ -23,8 +23,8 @@ pub struct Contender {
     pub run: Box<dyn FnMut(usize) -> usize>,
 }
 
-/// Two lists of weights from 1 to 100 for the same members: refreshes alternate between them, so that nobody gets
-/// away with noticing that nothing changed.
+/// Two lists of weights from 1 to 100 for the same members: refreshes alternate between them, so
+/// that nobody gets away with noticing that nothing changed.
 #[derive(Clone)]
 pub struct Weights([Vec<u32>; 2]);
 

@@ -1,13 +1,13 @@
-//! Measures the selection policies of `asap-pu` beside what a user could take instead, on the same weights and in the
-//! same run, and prints one table: ours, each peer, the ratio.
+//! Measures the selection policies of `asap-pu` beside what a user could take instead, on the same
+//! weights and in the same run, and prints one table: ours, each peer, the ratio.
 //!
 //! ```text
 //! cargo run --release                 # everything
 //! cargo run --release -- pick wrr     # the lines that contain all these words
 //! ```
 //!
-//! Samples of all contenders of a line take turns, and the figure is the median of the samples, so that a noisy
-//! machine disturbs all of them alike. A ratio below 1 means that ours is faster.
+//! Samples of all contenders of a line take turns, and the figure is the median of the samples, so
+//! that a noisy machine disturbs all of them alike. A ratio below 1 means that ours is faster.
 
 mod contenders;
 mod order;

@@ -1,4 +1,5 @@
-//! The weighted round robins of others, written from their published descriptions, and how evenly all of them serve.
+//! The weighted round robins of others, written from their published descriptions, and how evenly
+//! all of them serve.
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
@@ -12,14 +13,16 @@ pub trait Wrr {
     fn pick(&mut self) -> usize;
 }
 
-/// nginx's smooth weighted round robin: each turn all gain their weight, the highest is served and loses the sum.
+/// nginx's smooth weighted round robin: each turn all gain their weight, the highest is served and
+/// loses the sum.
 pub struct SmoothWrr {
     weights: Vec<i64>,
     current: Vec<i64>,
     sum: i64,
 }
 
-/// Envoy's earliest deadline first: a member served at time t has its next deadline at t + 1/weight.
+/// Envoy's earliest deadline first: a member served at time t has its next deadline at t +
+/// 1/weight.
 pub struct Edf {
     queue: BinaryHeap<Deadline>,
     served: u64,
@@ -41,7 +44,8 @@ pub struct Interleaved {
     next: VecDeque<(usize, u32)>,
 }
 
-/// The circular list of RFC 5356 §4.2.2, taken literally: a slot for each turn, spread by their ideal moments.
+/// The circular list of RFC 5356 §4.2.2, taken literally: a slot for each turn, spread by their
+/// ideal moments.
 pub struct SlotExpansion {
     slots: Vec<u32>,
     next: usize,
@@ -173,8 +177,8 @@ impl Wrr for Ours {
     }
 }
 
-/// Prints for each order how far a prefix of a cycle strays from the ideal share, in turns, and the longest run of one
-/// member.
+/// Prints for each order how far a prefix of a cycle strays from the ideal share, in turns, and the
+/// longest run of one member.
 pub fn print() {
     let ones = |large: u32, count| [vec![large], vec![1; count]].concat();
     let mut rng = Rng::new(42);
@@ -185,6 +189,7 @@ pub fn print() {
         ("20, twenty 1s", ones(20, 20)),
         ("100, a hundred 1s", ones(100, 100)),
         ("a hundred of 1 to 100", random),
+        ("1 40 40 1 40 40 1 5 2 5 5 3", vec![1, 40, 40, 1, 40, 40, 1, 5, 2, 5, 5, 3]),
     ];
     println!("\norder: farthest from the ideal share in turns / longest run");
     for (name, weights) in sets {

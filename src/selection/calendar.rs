@@ -1,8 +1,9 @@
 //! A calendar: who has something to do at which moment.
 //!
-//! It has as many days as there are members, or up to twice as many, and is used over and over: a day holds all whose
-//! moment is that day in this round or in a later one. One moment after the other is looked up, so each entry is
-//! met at most once a round, and the cost of a day is constant on average.
+//! It has as many days as there are members, or up to twice as many, and is used over and over: a
+//! day holds all whose moment is that day in this round or in a later one. One moment after the
+//! other is looked up, so each entry is met at most once a round, and the cost of a day is constant
+//! on average.
 
 use alloc::vec::Vec;
 

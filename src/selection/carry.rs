@@ -7,9 +7,9 @@ const SCANS: usize = 4;
 
 /// Finds entries of an old list by identifier, asked in the order of a new list.
 ///
-/// Lists mostly come in the order of the last time, perhaps turned by some places or with a few members gone or new.
-/// So each lookup tries the entry behind the last one found, a few scan for it, and the rest use an index
-/// that costs one allocation.
+/// Lists mostly come in the order of the last time, perhaps turned by some places or with a few
+/// members gone or new. So each lookup tries the entry behind the last one found, a few scan for
+/// it, and the rest use an index that costs one allocation.
 pub(super) struct Finder<'a, T> {
     old: &'a [T],
     id: fn(&T) -> u32,

@@ -1,9 +1,10 @@
 //! Least used with degradation (RFC 5356 §5.2): the lowest load, to which each choice adds.
 //!
-//! The text has a counter in each entry, and the lowest load + counter × degradation is chosen. Here the sum itself is
-//! kept, and a choice adds the degradation to it; a counter is set to 0 by setting the sum to the load. A pick changes
-//! one sum, so the sums play a [`Tournament`], with the time of the last choice behind the sum: among equals goes
-//! the one that was not chosen for longest, which is round robin also where equals come and go.
+//! The text has a counter in each entry, and the lowest load + counter × degradation is chosen.
+//! Here the sum itself is kept, and a choice adds the degradation to it; a counter is set to 0 by
+//! setting the sum to the load. A pick changes one sum, so the sums play a [`Tournament`], with the
+//! time of the last choice behind the sum: among equals goes the one that was not chosen for
+//! longest, which is round robin also where equals come and go.
 
 use alloc::vec::Vec;
 

@@ -1,25 +1,28 @@
 //! The random policies (RFC 5356 §4.3, §4.4, §5.4).
 //!
-//! *Random* draws a position. *Weighted random* lays the weights end to end, draws a point on that line and looks up
-//! the member on whose stretch the point lies. *Randomized least used* is the same with 0xffffffff − load as
-//! the weight.
+//! *Random* draws a position. *Weighted random* lays the weights end to end, draws a point on that
+//! line and looks up the member on whose stretch the point lies. *Randomized least used* is the
+//! same with 0xffffffff − load as the weight.
 //!
-//! Short lists are looked up by counting the ends up to the point, longer ones by bisection; after some picks from the same
-//! list a guide is made, which cuts the line into equal pieces and knows on whose stretch each begins (the
-//! cutpoint method of Chen and Asau, 1974). With it a lookup takes the same few steps at any length of the list, and
-//! other than an alias table it is exact in integers and costs little more to make than the sums.
+//! Short lists are looked up by counting the ends up to the point, longer ones by bisection; after
+//! some picks from the same list a guide is made, which cuts the line into equal pieces and knows
+//! on whose stretch each begins (the cutpoint method of Chen and Asau, 1974). With it a lookup
+//! takes the same few steps at any length of the list, and other than an alias table it is exact in
+//! integers and costs little more to make than the sums.
 //!
-//! A member that is passed over must give its chances to the others in proportion. Drawing again does that, and costs
-//! nothing while few are passed over. With weights a single failed member may own nearly the whole line, so each
-//! rejected member is remembered and the next draw is made on the line without its stretch: as many draws as
-//! members were met that are passed over. Where that is not enough a scan sums up what is left.
+//! A member that is passed over must give its chances to the others in proportion. Drawing again
+//! does that, and costs nothing while few are passed over. With weights a single failed member may
+//! own nearly the whole line, so each rejected member is remembered and the next draw is made on
+//! the line without its stretch: as many draws as members were met that are passed over. Where that
+//! is not enough a scan sums up what is left.
 
 use alloc::vec::Vec;
 
 use super::{Member, heap};
 use crate::Rng;
 
-/// Draws that [`uniform`] makes before it counts; 16 misses in a row are rare unless most are passed over.
+/// Draws that [`uniform`] makes before it counts; 16 misses in a row are rare unless most are
+/// passed over.
 const DRAWS: usize = 16;
 
 /// Rejected members that a weighted draw remembers before it scans.
@@ -28,8 +31,8 @@ const REMEMBERED: usize = 16;
 /// Lists up to this length are looked up by counting.
 const SHORT: usize = 8;
 
-/// Lookups by bisection before the guide is made: this many, or one for so many members. By then it is not known
-/// whether many more will follow, but making it costs no more than what was spent.
+/// Lookups by bisection before the guide is made: this many, or one for so many members. By then it
+/// is not known whether many more will follow, but making it costs no more than what was spent.
 const BISECTIONS: usize = 16;
 const BISECTIONS_PER_MEMBERS: usize = 10;
 
@@ -153,7 +156,8 @@ impl WeightedRandom {
         let Some(&at) = self.guide.get((point >> self.shift) as usize) else {
             return self.bisect(0, point);
         };
-        // Mostly it is this one or one of the two behind it: nothing that a processor could guess wrong.
+        // Mostly it is this one or one of the two behind it: nothing that a processor could guess
+        // wrong.
         let mut at = at as usize;
         at += usize::from(self.ends[at] <= point);
         at += usize::from(self.ends[at] <= point);
@@ -165,7 +169,8 @@ impl WeightedRandom {
         from + self.ends[from..].partition_point(|&end| end <= point)
     }
 
-    /// Cuts the line into pieces, more than half as many as there are members and not more than those.
+    /// Cuts the line into pieces, more than half as many as there are members and not more than
+    /// those.
     #[cold]
     fn make_guide(&mut self) {
         let Some(&total) = self.ends.last() else { return };
@@ -219,7 +224,8 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// [SELECT-3] The guide finds what bisection finds, at both ends of each stretch and anywhere.
+        /// [SELECT-3] The guide finds what bisection finds, at both ends of each stretch and
+        /// anywhere.
         #[test]
         fn the_guide_is_exact(
             weights in proptest::collection::vec(prop_oneof![0..3_u32, 0..200_u32, any::<u32>()], 9..80),

@@ -1,8 +1,8 @@
 //! A tournament: the lowest of many keys, kept up to date as single keys change.
 //!
-//! Keys play in groups of [`FAN`], the winners in groups of `FAN` again, up to one. When a key changes, only the
-//! rounds on its way up are played anew: the cost grows with the logarithm of the number of keys. Of equal keys
-//! the first one wins.
+//! Keys play in groups of [`FAN`], the winners in groups of `FAN` again, up to one. When a key
+//! changes, only the rounds on its way up are played anew: the cost grows with the logarithm of the
+//! number of keys. Of equal keys the first one wins.
 
 use alloc::vec::Vec;
 
@@ -13,10 +13,11 @@ const FAN: usize = 4;
 
 #[derive(Debug, Default)]
 pub(super) struct Tournament<K> {
-    /// The keys, filled up with absent ones to a multiple of `FAN`, and one more absent one as the winner of
-    /// groups without players.
+    /// The keys, filled up with absent ones to a multiple of `FAN`, and one more absent one as the
+    /// winner of groups without players.
     keys: Vec<K>,
-    /// Which key won each group, as a complete tree: the final first, the groups of group `g` from `g * FAN + 1` on.
+    /// Which key won each group, as a complete tree: the final first, the groups of group `g` from
+    /// `g * FAN + 1` on.
     winners: Vec<u32>,
     /// The first group of the first round, where keys themselves play.
     first_round: usize,
@@ -27,8 +28,8 @@ pub(super) trait Key: Copy + Ord {
     /// A key that does not take part; above all others.
     const ABSENT: Self;
 
-    /// The key with its position behind it in the lowest 32 bits. No two are equal, so one comparison of numbers, and
-    /// no branch that a processor could guess wrong, tells the winner.
+    /// The key with its position behind it in the lowest 32 bits. No two are equal, so one
+    /// comparison of numbers, and no branch that a processor could guess wrong, tells the winner.
     fn at(self, position: u32) -> u128;
 }
 
@@ -70,7 +71,8 @@ impl<K: Key> Tournament<K> {
         self.winners[group] = winner as u32;
         while group > 0 {
             group = (group - 1) / FAN;
-            // The former winner of the round below is among the players: one more, with the key that it has.
+            // The former winner of the round below is among the players: one more, with the key
+            // that it has.
             winner = winner.min(self.lowest_of(self.players(group)));
             self.winners[group] = winner as u32;
         }

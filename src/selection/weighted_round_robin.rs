@@ -1,21 +1,22 @@
-//! Weighted round robin (RFC 5356 §4.2): each member as many turns a cycle as its weight says, spread as evenly as
-//! possible.
+//! Weighted round robin (RFC 5356 §4.2): each member as many turns a cycle as its weight says,
+//! spread as evenly as possible.
 //!
-//! A cycle has W turns, the sum of all weights (divided by what they have in common). With ideal spreading a member of
-//! weight w would have had t·w/W turns after t of them, so its turn number k (from 0) is *due* from the moment k·W/w,
-//! and its *deadline* is the moment (k+1)·W/w, when the next one is due. At each moment the earliest deadline among
-//! the turns that are due is served; of equal ones the first listed. A cycle begins with the first listed member
-//! that has weight (§4.1.3: "starting with the first"). No member then ever strays more than one turn from its ideal
-//! share. Without the due rule members of large weight would have all their turns early: with one weight of 100 and a
-//! hundred of 1 that is 25 turns from the ideal.
+//! A cycle has W turns, the sum of all weights (divided by what they have in common). With ideal
+//! spreading a member of weight w would have had t·w/W turns after t of them, so its turn number k
+//! (from 0) is *due* from the moment k·W/w, and its *deadline* is the moment (k+1)·W/w, when the
+//! next one is due. At each moment the earliest deadline among the turns that are due is served; of
+//! equal ones the first listed. A cycle begins with the first listed member that has weight
+//! (§4.1.3: "starting with the first"). No member then ever strays more than one turn from its
+//! ideal share. Without the due rule members of large weight would have all their turns early: with
+//! one weight of 100 and a hundred of 1 that is 25 turns from the ideal.
 //!
-//! All of it is exact integer arithmetic, also for weights of 2³² − 1. The turns that are due play a [`Tournament`] by
-//! deadline, those that are not yet due stand in a [`Calendar`]. Where the cycle is short it is
-//! written down as it is served for the first time, and then read.
+//! All of it is exact integer arithmetic, also for weights of 2³² − 1. The turns that are due play
+//! a [`Tournament`] by deadline, those that are not yet due stand in a [`Calendar`]. Where the
+//! cycle is short it is written down as it is served for the first time, and then read.
 //!
-//! A member that is passed over loses the turns that come to it; the cycle goes on to the next turn. Weights can be
-//! such that very many turns in a row would be lost, so after [`LOST_TURNS`] time leaps to the next moment at which a turn
-//! of a usable member is due.
+//! A member that is passed over loses the turns that come to it; the cycle goes on to the next
+//! turn. Weights can be such that very many turns in a row would be lost, so after [`LOST_TURNS`]
+//! time leaps to the next moment at which a turn of a usable member is due.
 
 use alloc::vec::Vec;
 
@@ -35,9 +36,9 @@ const LOST_TURNS: usize = 32;
 
 /// One cycle on the scale of deadlines.
 ///
-/// Deadlines are compared as fractions (k+1)/w of a cycle. Two different ones of weights below 2³² are at least
-/// 1/((2³² − 1)·(2³² − 2)) apart, which is more than 1 on this scale: rounding down neither swaps nor merges any.
-/// The largest stays below `u64::ABSENT`.
+/// Deadlines are compared as fractions (k+1)/w of a cycle. Two different ones of weights below 2³²
+/// are at least 1/((2³² − 1)·(2³² − 2)) apart, which is more than 1 on this scale: rounding down
+/// neither swaps nor merges any. The largest stays below `u64::ABSENT`.
 const CYCLE: u64 = u64::MAX - 1;
 
 #[derive(Debug, Default)]
@@ -55,7 +56,8 @@ pub(super) struct WeightedRoundRobin {
     due: Tournament<u64>,
     /// The others, by the moment from which they are due.
     waiting: Calendar,
-    /// The members of the turns of this cycle so far, where it is short; of a whole cycle once one is over.
+    /// The members of the turns of this cycle so far, where it is short; of a whole cycle once one
+    /// is over.
     written: Vec<u16>,
 }
 
@@ -80,7 +82,8 @@ impl WeightedRoundRobin {
             .iter()
             .map(|m| {
                 let weight = m.value / divisor;
-                // Where the cycle stands, and for a member that stays, how far it was before or behind that.
+                // Where the cycle stands, and for a member that stays, how far it was before or
+                // behind that.
                 let lead = match old.find(m.id).map(|at| self.entries[at]) {
                     Some(old) if old.weight * self.divisor == m.value => {
                         i64::from(old.served) - i64::from(self.share(old.weight))

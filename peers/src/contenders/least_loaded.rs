@@ -1,18 +1,20 @@
-//! Least loaded, where each choice adds to the load, the two ways one would write it down.
+//! Least loaded, where each choice adds to the load and equals take turns, the two ways one would
+//! write it down.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 const DEGRADATION: u64 = 10;
 
-pub struct ByScan(Vec<u64>);
+/// Load, and the number of the last choice, of each member.
+pub struct ByScan(Vec<(u64, u64)>, u64);
 
-/// Load, number of the choice since when it is so (equals take turns), position.
+/// Load, number of the last choice, position.
 pub struct ByHeap(BinaryHeap<Reverse<(u64, u64, usize)>>, u64);
 
 impl ByScan {
     pub fn new(loads: &[u32]) -> Self {
-        Self(loads.iter().copied().map(u64::from).collect())
+        Self(loads.iter().map(|&load| (load.into(), 0)).collect(), 0)
     }
 
     pub fn pick(&mut self) -> usize {
@@ -22,15 +24,16 @@ impl ByScan {
                 best = at;
             }
         }
-        self.0[best] += DEGRADATION;
+        self.1 += 1;
+        self.0[best] = (self.0[best].0 + DEGRADATION, self.1);
         best
     }
 }
 
 impl ByHeap {
     pub fn new(loads: &[u32]) -> Self {
-        let loads = loads.iter().copied().map(u64::from).enumerate();
-        Self(loads.map(|(at, load)| Reverse((load, at as u64, at))).collect(), 1 << 32)
+        let loads = loads.iter().enumerate();
+        Self(loads.map(|(at, &load)| Reverse((load.into(), 0, at))).collect(), 0)
     }
 
     pub fn pick(&mut self) -> usize {

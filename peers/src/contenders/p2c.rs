@@ -1,4 +1,5 @@
-//! tower's power of two choices: the less loaded of two random endpoints, with the load that the member has.
+//! tower's power of two choices: the less loaded of two random endpoints, with the load that the
+//! member has.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};

@@ -56,7 +56,8 @@ enum Step {
     Refresh(Vec<Member>),
 }
 
-/// A story of lists and picks: few identifiers and few values, so that members stay, change, leave and tie.
+/// A story of lists and picks: few identifiers and few values, so that members stay, change, leave
+/// and tie.
 fn story(value: impl Strategy<Value = u32> + Clone) -> impl Strategy<Value = Vec<Step>> {
     let list = (proptest::sample::subsequence((0..10).collect::<Vec<u32>>(), 0..10), any::<bool>())
         .prop_flat_map(|(ids, shuffle)| {

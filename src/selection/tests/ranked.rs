@@ -43,7 +43,8 @@ fn best_rank(rank: fn(&Member) -> u64) -> BestRank {
     BestRank { rank, list: Vec::new(), turns: BTreeMap::new(), last: None }
 }
 
-/// The lowest load + counter × degradation, and among equals the one that was not chosen for longest.
+/// The lowest load + counter × degradation, and among equals the one that was not chosen for
+/// longest.
 #[derive(Default)]
 struct Counting {
     list: Vec<Member>,

@@ -133,7 +133,8 @@ proptest! {
     }
 }
 
-/// Whole cycles: exactly its weight in turns for each, no prefix more than one turn from the ideal, the first first.
+/// Whole cycles: exactly its weight in turns for each, no prefix more than one turn from the ideal,
+/// the first first.
 fn assert_even(weights: &[u32], cycles: usize) {
     let sum: u64 = weights.iter().copied().map(u64::from).sum();
     let mut selector = selector(Policy::WeightedRoundRobin, &members(weights));
@@ -160,7 +161,8 @@ fn walk(selector: &mut Selector, weights: &[u32], turns: u64) -> Vec<u64> {
         if time == 0 {
             assert_eq!(Some(at), weights.iter().position(|&weight| weight > 0));
         }
-        // Between its turns a member only falls behind: it is farthest off just before and just after one.
+        // Between its turns a member only falls behind: it is farthest off just before and just
+        // after one.
         assert!(-stray(&served, at, time) <= sum, "{at} late at {time}");
         served[at] += 1;
         assert!(stray(&served, at, time + 1) <= sum, "{at} early at {time}");
@@ -235,7 +237,8 @@ fn the_rest_keep_their_turns() {
     }
 }
 
-/// [SELECT-9] [SELECT-2] Also when nearly all the weight has failed, in time that does not grow with it.
+/// [SELECT-9] [SELECT-2] Also when nearly all the weight has failed, in time that does not grow
+/// with it.
 #[test]
 fn the_rest_keep_their_turns_beside_giants() {
     for giant in [1_000_000, u32::MAX] {
