@@ -2,7 +2,7 @@
 //!
 //! `--list` prints the names of the cases; a name and a number run it.
 
-use std::hint::black_box;
+use core::hint::black_box;
 
 use asap_pu::Rng;
 use asap_pu::selection::{Member, Policy, Selector};

@@ -4,8 +4,8 @@
 //! Weights, priorities and loads are from 1 to 100. `peers/` measures the same beside what others
 //! offer.
 
-use std::hint::black_box;
-use std::time::Duration;
+use core::hint::black_box;
+use core::time::Duration;
 
 use asap_pu::Rng;
 use asap_pu::selection::{Member, Policy, Selector};

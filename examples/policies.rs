@@ -6,7 +6,7 @@
 //! cargo run --example policies -- --svg policies.svg
 //! ```
 
-use std::fmt::Write as _;
+use core::fmt::Write as _;
 
 use asap_pu::Rng;
 use asap_pu::selection::{Member, Policy, Selector};

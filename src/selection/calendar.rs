@@ -70,3 +70,27 @@ impl Calendar {
         moment as usize & (self.days.len() - 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn a_day_serves_this_round_and_keeps_the_later_ones() {
+        let mut calendar = Calendar::default();
+        calendar.clear(5);
+        let moments = [3, 11, 3, 3 + (1 << 32), 4];
+        for (member, moment) in moments.into_iter().enumerate() {
+            calendar.enter(member, moment);
+        }
+        for now in [3, 4, 11, 3 + (1 << 32)] {
+            let mut out = Vec::new();
+            calendar.take(now, |member| moments[member] == now, |member| out.push(member));
+            out.sort_unstable();
+            let due: Vec<_> = (0..5).filter(|&member| moments[member] == now).collect();
+            assert_eq!(out, due, "{now}");
+        }
+    }
+}

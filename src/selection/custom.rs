@@ -25,7 +25,7 @@ use crate::Rng;
 /// impl CustomPolicy for RandomizedPriorityLeastUsed {
 ///     fn refresh(&mut self, members: &mut dyn Iterator<Item = (u32, &[u8])>) {
 ///         let load = |(id, raw): (u32, &[u8])| {
-///             // Load and degradation, 32 bits each; a member that sends something else counts as fully loaded.
+///             // Load and degradation; whoever sends something else counts as fully loaded.
 ///             let load = match *raw {
 ///                 [a, b, c, d, e, f, g, h] => u32::from_be_bytes([a, b, c, d])
 ///                     .saturating_add(u32::from_be_bytes([e, f, g, h])),

@@ -9,7 +9,7 @@
 use alloc::vec::Vec;
 
 use super::carry::Finder;
-use super::tournament::Tournament;
+use super::tournament::{Key as _, Tournament};
 use super::{Member, heap};
 
 /// When a member was chosen last that never was.
@@ -71,8 +71,7 @@ impl LeastUsedDegradation {
     #[cold]
     fn forget_times(&mut self) {
         self.choices = NEVER;
-        let sums: Vec<_> = (0..self.members.len()).map(|at| parts(self.sums.key(at)).0).collect();
-        self.sums.fill(sums.into_iter().map(|sum| key(sum, NEVER)));
+        self.sums.change(|sum| if sum == u128::ABSENT { sum } else { key(parts(sum).0, NEVER) });
     }
 }
 
@@ -83,4 +82,22 @@ const fn key(sum: u64, chosen: u32) -> u128 {
 
 const fn parts(key: u128) -> (u64, u32) {
     ((key >> 64) as u64, (key >> 32) as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    /// [SELECT-5] Also after more choices than are counted equals take turns.
+    #[test]
+    fn turns_go_on_when_the_times_are_used_up() {
+        let mut chooser = LeastUsedDegradation::default();
+        chooser.refresh(&[7, 9, 7, 7].map(|load| Member::new(load, load)));
+        chooser.choices = u32::MAX - 1;
+        let picked: Vec<_> = (0..8).filter_map(|_| chooser.pick(|_| false)).collect();
+        assert_eq!(picked, [0, 2, 0, 3, 2, 0, 3, 2], "all but the second choice are forgotten");
+        assert_eq!(chooser.pick(|at| at != 1), Some(1));
+    }
 }

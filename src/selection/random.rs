@@ -219,6 +219,7 @@ pub(super) fn uniform(rng: &mut Rng, len: usize, usable: impl Fn(usize) -> bool)
 mod tests {
     use alloc::vec::Vec;
 
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
@@ -228,19 +229,18 @@ mod tests {
         /// anywhere.
         #[test]
         fn the_guide_is_exact(
-            weights in proptest::collection::vec(prop_oneof![0..3_u32, 0..200_u32, any::<u32>()], 9..80),
-            points in proptest::collection::vec(any::<u64>(), 50),
+            weights in vec(prop_oneof![0..3_u32, 0..200_u32, any::<u32>()], 9..80),
+            points in vec(any::<u64>(), 50),
         ) {
             let mut random = WeightedRandom::default();
             random.refresh(weights.into_iter());
             let total = random.ends[random.ends.len() - 1];
             prop_assume!(total > 0);
-            let edges = random.ends.iter().flat_map(|&end| [end.saturating_sub(1), end]);
-            let points: Vec<u64> =
-                edges.chain([0]).chain(points.into_iter().map(|p| p % total)).filter(|p| *p < total).collect();
+            let ends = random.ends.iter().flat_map(|&end| [end.saturating_sub(1), end]);
+            let points: Vec<u64> = ends.chain(points).map(|point| point % total).collect();
             let capacity = random.guide.capacity();
             random.make_guide();
-            prop_assert_eq!(random.guide.capacity(), capacity, "room for it was made at the refresh");
+            prop_assert_eq!(random.guide.capacity(), capacity, "the refresh made room for it");
             for point in points {
                 prop_assert_eq!(random.member_at(point), random.bisect(0, point), "{}", point);
             }

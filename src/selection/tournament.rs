@@ -51,14 +51,15 @@ impl<K: Key> Tournament<K> {
         }
         self.winners.clear();
         self.winners.resize(self.first_round + round, players as u32);
-        for group in (0..groups).rev() {
-            let first = (group * FAN) as u32;
-            let players = core::array::from_fn(|slot| first + slot as u32);
-            self.winners[self.first_round + group] = self.lowest_of(players) as u32;
-        }
-        for group in (0..self.first_round).rev() {
-            self.winners[group] = self.lowest_of(self.players(group)) as u32;
-        }
+        self.play();
+    }
+
+    /// Changes all keys.
+    pub(super) fn change(&mut self, change: impl Fn(K) -> K) {
+        // The last one is nobody's.
+        let players = self.keys.len() - 1;
+        self.keys[..players].iter_mut().for_each(|key| *key = change(*key));
+        self.play();
     }
 
     /// Changes one key.
@@ -68,14 +69,16 @@ impl<K: Key> Tournament<K> {
         let first = (at - at % FAN) as u32;
         let mut winner = self.lowest_of(core::array::from_fn(|slot| first + slot as u32));
         let mut group = self.first_round + at / FAN;
-        self.winners[group] = winner as u32;
         while group > 0 {
-            group = (group - 1) / FAN;
-            // The former winner of the round below is among the players: one more, with the key
-            // that it has.
-            winner = winner.min(self.lowest_of(self.players(group)));
+            // Taken before the winner is entered, so that nothing waits for it: the former winner of
+            // the group may still be among them, one more with the key that it has.
+            let next = (group - 1) / FAN;
+            let rivals = self.players(next);
             self.winners[group] = winner as u32;
+            winner = winner.min(self.lowest_of(rivals));
+            group = next;
         }
+        self.winners[0] = winner as u32;
     }
 
     /// Changes one key to a lower one, which ends where it does not win.
@@ -133,6 +136,18 @@ impl<K: Key> Tournament<K> {
             Some(group) => (group * FAN..group * FAN + FAN).for_each(|at| _ = consider(at)),
             None => (group * FAN + 1..group * FAN + 1 + FAN)
                 .for_each(|group| self.search(group, best, usable)),
+        }
+    }
+
+    /// Plays all rounds.
+    fn play(&mut self) {
+        for group in 0..self.keys.len() / FAN {
+            let first = (group * FAN) as u32;
+            let players = core::array::from_fn(|slot| first + slot as u32);
+            self.winners[self.first_round + group] = self.lowest_of(players) as u32;
+        }
+        for group in (0..self.first_round).rev() {
+            self.winners[group] = self.lowest_of(self.players(group)) as u32;
         }
     }
 

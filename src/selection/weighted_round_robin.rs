@@ -72,7 +72,7 @@ struct Entry {
 
 impl WeightedRoundRobin {
     pub(super) fn refresh(&mut self, members: &[Member]) {
-        let divisor = members.iter().fold(0, |divisor, m| gcd(divisor, m.value)).max(1);
+        let divisor = members.iter().fold(0, |divisor, m| gcd(m.value, divisor)).max(1);
         if self.is_same(divisor, members) {
             return;
         }

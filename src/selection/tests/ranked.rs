@@ -81,6 +81,10 @@ impl Model for Counting {
     }
 }
 
+fn few_or_any(few: u32) -> impl Strategy<Value = u32> {
+    prop_oneof![0..few, any::<u32>()]
+}
+
 proptest! {
     /// [SELECT-4] [SELECT-9]
     #[test]
@@ -114,11 +118,13 @@ proptest! {
     /// [SELECT-5] The same with pools larger than one group of the tournament, and any values.
     #[test]
     fn degradation_of_large_pools(
-        values in proptest::collection::vec((prop_oneof![0..9_u32, any::<u32>()], prop_oneof![0..3_u32, any::<u32>()]), 1..200),
+        list in proptest::collection::vec((few_or_any(9), few_or_any(3)), 1..200),
         mask in any::<[u64; 4]>(),
     ) {
-        let member = |(id, (value, degradation))| Member::new(id, value).with_degradation(degradation);
-        let list: Vec<_> = (0..).zip(values).map(member).collect();
+        let member = |(id, (value, degradation))| {
+            Member::new(id, value).with_degradation(degradation)
+        };
+        let list: Vec<_> = (0..).zip(list).map(member).collect();
         let mut model = Counting::default();
         let mut selector = selector(Policy::LeastUsedDegradation, &list);
         model.refresh(&list);
