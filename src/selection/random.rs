@@ -33,7 +33,7 @@ const SHORT: usize = 8;
 
 /// Lookups by bisection before the guide is made: this many, or one for so many members. By then it
 /// is not known whether many more will follow, but making it costs no more than what was spent.
-const BISECTIONS: usize = 16;
+const BISECTIONS: usize = 10;
 const BISECTIONS_PER_MEMBERS: usize = 10;
 
 #[derive(Debug, Default)]
