@@ -84,6 +84,7 @@ fn calibrate(contender: &mut Contender) -> usize {
     rounds
 }
 
+#[expect(clippy::disallowed_methods, reason = "measuring is what this is for")]
 fn time(contender: &mut Contender, rounds: usize) -> Duration {
     let start = Instant::now();
     black_box((contender.run)(rounds));

@@ -33,7 +33,7 @@ const SHORT: usize = 8;
 
 /// Lookups by bisection before the guide is made: this many, or one for so many members. By then it
 /// is not known whether many more will follow, but making it costs no more than what was spent.
-const BISECTIONS: usize = 16;
+const BISECTIONS: usize = 10;
 const BISECTIONS_PER_MEMBERS: usize = 10;
 
 #[derive(Debug, Default)]
@@ -73,7 +73,7 @@ impl WeightedRandom {
             end
         }));
         self.guide.clear();
-        self.guide.reserve(self.ends.len() + 2);
+        self.guide.reserve(2 * self.ends.len() + 2);
         self.bisections = 0;
     }
 
@@ -169,13 +169,12 @@ impl WeightedRandom {
         from + self.ends[from..].partition_point(|&end| end <= point)
     }
 
-    /// Cuts the line into pieces, more than half as many as there are members and not more than
-    /// those.
+    /// Cuts the line into pieces, as many as there are members or up to twice as many.
     #[cold]
     fn make_guide(&mut self) {
         let Some(&total) = self.ends.last() else { return };
         let length = total / self.ends.len() as u64;
-        self.shift = length.checked_ilog2().map_or(0, |log| log + 1);
+        self.shift = length.checked_ilog2().unwrap_or(0);
         self.guide.resize((total >> self.shift) as usize + 2, 0);
         // Behind the end of a stretch pieces begin on the next one, and so on up to the next end.
         let round_up = (1 << self.shift) - 1;

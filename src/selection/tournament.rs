@@ -141,10 +141,10 @@ impl<K: Key> Tournament<K> {
 
     /// Plays all rounds.
     fn play(&mut self) {
-        for group in 0..self.keys.len() / FAN {
-            let first = (group * FAN) as u32;
-            let players = core::array::from_fn(|slot| first + slot as u32);
-            self.winners[self.first_round + group] = self.lowest_of(players) as u32;
+        let groups = self.keys.chunks_exact(FAN).zip((0..).step_by(FAN));
+        for (winner, (group, first)) in self.winners[self.first_round..].iter_mut().zip(groups) {
+            let ranked = (first..).zip(group).map(|(at, key)| key.at(at));
+            *winner = ranked.min().unwrap_or_default() as u32;
         }
         for group in (0..self.first_round).rev() {
             self.winners[group] = self.lowest_of(self.players(group)) as u32;

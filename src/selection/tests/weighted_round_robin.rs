@@ -260,6 +260,16 @@ fn the_rest_keep_their_turns_beside_giants() {
     }
 }
 
+/// [SELECT-9] Who comes back joins where the cycle stands: no burst to catch up with the others.
+#[test]
+fn a_giant_that_comes_back_has_its_share() {
+    let weights = [10_007, 101, 99];
+    let mut selector = selector(Policy::WeightedRoundRobin, &members(&weights));
+    picks(&mut selector, 150, |at| at == 0);
+    let rest = picks(&mut selector, 1_000, all).into_iter().filter(|&at| at != 0).count();
+    assert!((17..=22).contains(&rest), "{rest} of a share of 20 in 1000");
+}
+
 /// [CACHE-5] Members that come or change join where the cycle stands.
 #[test]
 fn a_refresh_goes_on_in_the_cycle() {
