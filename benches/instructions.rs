@@ -6,6 +6,10 @@ use core::hint::black_box;
 
 use asap_pu::Rng;
 use asap_pu::selection::{Member, Policy, Selector};
+use asap_pu::wire::{
+    Message, MessageRef, Notes, PeIdentifier, Policy as PoolPolicy, PolicyType, PoolElement,
+    Transport, TransportUse, encode_handle_resolution,
+};
 
 /// A name, and what is counted.
 type Case = (String, Box<dyn FnMut()>);
@@ -25,7 +29,37 @@ fn main() {
 }
 
 fn cases() -> Vec<Case> {
-    selection()
+    let mut cases = codec();
+    cases.append(&mut selection());
+    cases
+}
+
+fn codec() -> Vec<Case> {
+    let decode = |size: u32| {
+        let bytes = response(size).to_bytes().expect("it fits");
+        let run = move || _ = black_box(MessageRef::decode(&bytes, &mut Notes::default()));
+        (format!("codec/decode/{size}"), Box::new(run) as Box<dyn FnMut()>)
+    };
+    let mut buf = Vec::new();
+    let request = move || {
+        buf.clear();
+        _ = black_box(encode_handle_resolution(&mut buf, b"EchoPool", false, Some(128)));
+    };
+    let request =
+        ("codec/encode_handle_resolution/1".to_owned(), Box::new(request) as Box<dyn FnMut()>);
+    [1, 10, 128].map(decode).into_iter().chain([request]).collect()
+}
+
+/// A response as real registrars write it, with one IPv4 address an element.
+fn response(elements: u32) -> Message {
+    let element = |id: u32| {
+        let transport =
+            Transport::sctp(4242, TransportUse::DATA_ONLY, [[10, 0, 0, id as u8].into()]);
+        let policy = PoolPolicy::WeightedRandom { weight: id + 1 };
+        PoolElement::new(PeIdentifier::new(id), transport, policy)
+    };
+    let policy = Some(PolicyType::WEIGHTED_RANDOM.into());
+    Message::handle_resolution_response("bench", policy, (0..elements).map(element).collect())
 }
 
 fn selection() -> Vec<Case> {
