@@ -310,6 +310,11 @@ impl Channels {
         self.slab.get(channel.0).is_some_and(|found| !found.control.is_empty())
     }
 
+    /// Whether there is no channel, nor one that the driver is still to close.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.slab.len() == 0 && self.closing.is_empty()
+    }
+
     /// How many channels are being set up or are up.
     pub(crate) fn len(&self) -> usize {
         self.slab.len()

@@ -277,9 +277,6 @@ impl Config {
         if self.registrars.is_empty() && !self.accept_announces {
             return Err(ConfigError::NoRegistrar);
         }
-        if ![Protocol::Sctp, Protocol::Tcp].iter().any(|p| self.registrar_protocols.contains(*p)) {
-            return Err(ConfigError::NoRegistrarProtocol);
-        }
         if self.registrars.iter().any(|registrar| registrar.security.lacks_identity()) {
             return Err(ConfigError::NoIdentity("registrars"));
         }
@@ -288,6 +285,9 @@ impl Config {
         }
         if let Some(n) = self.registrars.iter().position(|r| !self.can_reach(&r.transport)) {
             return Err(ConfigError::UnusableRegistrar(n));
+        }
+        if ![Protocol::Sctp, Protocol::Tcp].iter().any(|p| self.registrar_protocols.contains(*p)) {
+            return Err(ConfigError::NoRegistrarProtocol);
         }
         let times = [
             (self.t1_request, "t1_request"),
@@ -420,6 +420,12 @@ impl Protocols {
     }
 }
 
+impl From<Protocol> for Protocols {
+    fn from(protocol: Protocol) -> Self {
+        Self::NONE.with(protocol)
+    }
+}
+
 impl fmt::Debug for Protocols {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = [
@@ -452,7 +458,9 @@ mod tests {
     fn contradictions_are_refused_by_name() {
         let nobody = |c: &mut Config| (c.accept_announces, c.registrars) = (false, Vec::new());
         assert_eq!(refused(nobody), ConfigError::NoRegistrar);
-        let no_protocol = |c: &mut Config| c.registrar_protocols = Protocols::NONE;
+        let no_protocol = |c: &mut Config| {
+            (c.registrars, c.registrar_protocols) = (Vec::new(), Protocol::Udp.into());
+        };
         assert_eq!(refused(no_protocol), ConfigError::NoRegistrarProtocol);
         let no_port =
             |c: &mut Config| c.registrars.push(Registrar::tcp(([192, 0, 2, 2], 0).into()));

@@ -1,4 +1,4 @@
-//! The pool user side of ASAP (RFC 5352) as pure state machines.
+#![doc = include_str!("../README.md")]
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -13,6 +13,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::fmt;
 use core::ops::Range;
 
 use crate::channel::Authentication;
@@ -28,7 +29,6 @@ use crate::{Instant, Rng};
 /// A resolved pool.
 ///
 /// Lists and describes its elements; [`PoolUser::select`](crate::PoolUser::select) chooses among them.
-#[derive(Debug)]
 pub struct Pool {
     handle: PoolHandle,
     policy: PolicyType,
@@ -84,7 +84,7 @@ pub(crate) struct Change {
 }
 
 /// One element of a [`Pool`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct ElementRef<'a> {
     pool: &'a Pool,
     index: usize,
@@ -354,6 +354,23 @@ impl<'a> ElementRef<'a> {
     pub fn transport(&self) -> TransportRef<'a> {
         let protocol = self.pool.elements[self.index].protocol;
         TransportRef::kept(protocol, self.pool.encoded(self.index))
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let elements: Vec<_> = self.elements().collect();
+        f.debug_struct("Pool")
+            .field("handle", &self.handle)
+            .field("policy", &self.policy)
+            .field("elements", &elements)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ElementRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {:?}", self.identifier(), self.transport())
     }
 }
 

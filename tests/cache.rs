@@ -223,9 +223,10 @@ fn a_refresh_may_fail() {
         let request = lab.pu.resolve(lab.now, POOL).unwrap();
         assert_eq!(lab.events(), []);
         lab.wait_until(lab.now + secs(45));
-        match lab.event() {
-            Event::Resolved { pool: of, stale: true, .. } if served => assert_eq!(of, pool),
-            event => assert_eq!(failed(event), (request, ResolveError::NotAnswered)),
+        match (served, lab.event()) {
+            (true, Event::Resolved { pool: of, stale: true, .. }) => assert_eq!(of, pool),
+            (true, other) => panic!("{other:?}"),
+            (false, event) => assert_eq!(failed(event), (request, ResolveError::NotAnswered)),
         }
         assert_eq!(lab.pu.find_pool(POOL.as_bytes()), Some(pool), "kept in both cases");
     }

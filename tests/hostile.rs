@@ -181,3 +181,19 @@ fn a_failed_element_does_not_come_straight_back() {
     lab.secs(5);
     assert!(lab.choose::<2>(pool).contains(&1), "a minute later");
 }
+
+/// [TLV-21] [HUNT-6]: a home that breaks its byte stream is left, and has no precedence when one is needed again.
+#[test]
+fn a_broken_stream_is_left() {
+    let mut lab = Lab::knowing(&FIVE);
+    lab.pu.start(lab.now);
+    let home = lab.opens().remove(0);
+    lab.up(home.channel);
+    lab.actions();
+    lab.pu.handle_stream(lab.now, home.channel, &[0x06, 0, 0, 3]);
+    assert_eq!((lab.actions().len(), lab.pu.stats().broken_streams), (1, 1));
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    let next = lab.opens();
+    assert_eq!(next.len(), 3);
+    assert!(next.iter().all(|open| open.to != home.to));
+}

@@ -171,6 +171,12 @@ impl PoolUser {
         self.sessions.cookie(session)
     }
 
+    /// Whether [`shut_down`](Self::shut_down) is done: nothing is left to be polled but events.
+    #[must_use]
+    pub fn is_shut_down(&self) -> bool {
+        self.ending == Ending::Done && self.ctx.channels.is_idle()
+    }
+
     /// How many channels are being set up or are up.
     #[must_use]
     pub fn channels(&self) -> usize {

@@ -421,7 +421,7 @@ impl Registrars {
                 ctx.stats.t5_expired += 1;
                 self.tell_in_vain(ctx);
                 self.stop(ctx);
-                self.t5 = (self.t5 * 2).min(ctx.config.t5_max);
+                self.t5 = self.t5.saturating_mul(2).min(ctx.config.t5_max);
                 self.begin_round();
                 if self.state == State::Reopening {
                     self.state = State::Hunting;

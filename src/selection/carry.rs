@@ -7,9 +7,9 @@ const SCANS: usize = 4;
 
 /// Finds entries of an old list by identifier, asked in the order of a new list.
 ///
-/// Lists mostly come in the order of the last time, perhaps turned by some places or with a few members gone or new.
-/// So each lookup tries the entry behind the last one found, a few scan for it, and the rest use an index
-/// that costs one allocation.
+/// Lists mostly come in the order of the last time, perhaps turned by some places or with a few
+/// members gone or new. So each lookup tries the entry behind the last one found, a few scan for
+/// it, and the rest use an index that costs one allocation.
 pub(super) struct Finder<'a, T> {
     old: &'a [T],
     id: fn(&T) -> u32,
@@ -23,10 +23,11 @@ impl<'a, T> Finder<'a, T> {
         Self { old, id, expected: 0, scans: 0, index: Vec::new() }
     }
 
-    pub(super) fn find(&mut self, id: u32) -> Option<&'a T> {
+    /// The position of the entry in the old list.
+    pub(super) fn find(&mut self, id: u32) -> Option<usize> {
         let at = self.position(id)?;
         self.expected = if at + 1 == self.old.len() { 0 } else { at + 1 };
-        Some(&self.old[at])
+        Some(at)
     }
 
     fn position(&mut self, id: u32) -> Option<usize> {

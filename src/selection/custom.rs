@@ -5,11 +5,13 @@ use core::fmt::Debug;
 
 use crate::Rng;
 
-/// A policy that RFC 5356 does not define: a private type (0x80000000 and above), or a standard one done differently.
+/// A policy that RFC 5356 does not define: a private type (0x80000000 and above), or a standard one
+/// done differently.
 ///
-/// Often it is a known policy over other numbers, and then it can hold a [`Selector`](super::Selector) and translate.
-/// The reference implementation's private type 0xb0001001 is an example: random, with chances in proportion to
-/// what a member has unused *after* one more choice.
+/// Often it is a known policy over other numbers, and then it can hold a
+/// [`Selector`](super::Selector) and translate. The reference implementation's private type
+/// 0xb0001001 is an example: random, with chances in proportion to what a member has unused *after*
+/// one more choice.
 ///
 /// ```
 /// use asap_pu::Rng;
@@ -23,7 +25,7 @@ use crate::Rng;
 /// impl CustomPolicy for RandomizedPriorityLeastUsed {
 ///     fn refresh(&mut self, members: &mut dyn Iterator<Item = (u32, &[u8])>) {
 ///         let load = |(id, raw): (u32, &[u8])| {
-///             // Load and degradation, 32 bits each; a member that sends something else counts as fully loaded.
+///             // Load and degradation; whoever sends something else counts as fully loaded.
 ///             let load = match *raw {
 ///                 [a, b, c, d, e, f, g, h] => u32::from_be_bytes([a, b, c, d])
 ///                     .saturating_add(u32::from_be_bytes([e, f, g, h])),
@@ -50,14 +52,16 @@ use crate::Rng;
 /// assert_eq!(selector.pick(&mut Rng::new(1), |_| false), Some(1));
 /// ```
 pub trait CustomPolicy: Debug + Send + Sync {
-    /// Takes over a whole list: of each member its identifier, and the raw values of its policy parameter as received
-    /// (what follows the policy type; of any length, also none).
+    /// Takes over a whole list: of each member its identifier, and the raw values of its policy
+    /// parameter as received (what follows the policy type; of any length, also none).
     fn refresh(&mut self, members: &mut dyn Iterator<Item = (u32, &[u8])>);
 
-    /// Chooses a member by its position in the list, none for which `skip` is true; `None` where all are skipped.
+    /// Chooses a member by its position in the list, none for which `skip` is true; `None` where
+    /// all are skipped.
     fn pick(&mut self, rng: &mut Rng, skip: &dyn Fn(usize) -> bool) -> Option<usize>;
 
-    /// Chooses a further member of the same call as a backup for the one picked; `skip` is true for those handed out.
+    /// Chooses a further member of the same call as a backup for the one picked; `skip` is true for
+    /// those handed out.
     ///
     /// Does what [`pick`](Self::pick) does unless a policy has state that a backup must not move.
     fn backup(&mut self, rng: &mut Rng, skip: &dyn Fn(usize) -> bool) -> Option<usize> {
@@ -65,7 +69,8 @@ pub trait CustomPolicy: Debug + Send + Sync {
     }
 }
 
-/// A custom policy, held to its contract: a pick that is not in the list or is to be skipped counts as none.
+/// A custom policy, held to its contract: a pick that is not in the list or is to be skipped counts
+/// as none.
 #[derive(Debug)]
 pub(super) struct Custom {
     policy: Box<dyn CustomPolicy>,

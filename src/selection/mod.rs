@@ -1,9 +1,10 @@
 //! The pool policies of RFC 5356: which member of a pool is chosen next.
 //!
-//! A *pool* is a list of servers that offer the same service; a registrar hands the list out together with the
-//! *policy* by which its members are to be used: in turn, at random, the least loaded first. This module makes that
-//! choice. It knows nothing about networks and messages: members are positions in a list, each with the one or two
-//! numbers that its policy weighs, and an identifier by which it is recognised when the list comes again.
+//! A *pool* is a list of servers that offer the same service; a registrar hands the list out
+//! together with the *policy* by which its members are to be used: in turn, at random, the least
+//! loaded first. This module makes that choice. It knows nothing about networks and messages:
+//! members are positions in a list, each with the one or two numbers that its policy weighs, and an
+//! identifier by which it is recognised when the list comes again.
 //!
 //! ```
 //! use asap_pu::Rng;
@@ -35,29 +36,47 @@
 //! | [`PriorityLeastUsed`](Policy::PriorityLeastUsed) | §5.3 | the lowest load after one more choice |
 //! | [`RandomizedLeastUsed`](Policy::RandomizedLeastUsed) | §5.4 | any, with chances in proportion to what is unused |
 //!
-//! A policy that is none of these is followed by [`Listed`](Policy::Listed), the registrar's order in turn, unless the
-//! user supplies it as a [`CustomPolicy`].
+//! A policy that is none of these is followed by [`Listed`](Policy::Listed), the registrar's order
+//! in turn, unless the user supplies it as a [`CustomPolicy`].
 //!
 //! # What the texts leave open
 //!
-//! - **Ties** (§5.1.2 asks for round robin among equals; §4.5 leaves the order free). Among equals of `Priority`,
-//!   `LeastUsed` and `PriorityLeastUsed` goes the first one listed behind the one of them that was chosen last, around
-//!   the end. With `LeastUsedDegradation` equals come and go with each choice, and the turn passes to the first one
-//!   listed behind the member chosen last, whichever that was.
-//! - **Sums** (§5.2.2, §5.3.1) are exact: a load beyond 100 % stays comparable and nothing wraps. The degradation
-//!   counter stops at its maximum.
-//! - **Weight 0** (§3.2: "not capable of providing any service") is chosen only when no member with weight is left, and
-//!   then all that have weight 0 with the same chance. A fully loaded member of `RandomizedLeastUsed` has weight 0.
-//! - **A member passed over** keeps its place. Random policies give its chances to the others in proportion; round robin
-//!   goes on to the next; weighted round robin drops the turns that it would have had. When it is back it joins
-//!   where the policy stands, and there is nothing to catch up.
-//! - **A refresh** keeps what still means something. Round robin and ties go on behind the member chosen last if that
-//!   is still listed, and begin with the first otherwise. Weighted round robin keeps the turns of each member
-//!   whose weight is the same; others join where the cycle stands. A degradation counter restarts when load or degradation changed (§5.2.2: "updated").
-//!   A change of policy starts afresh.
-//! - **Several at once** ([`Selector::pick_many`]): the first is the choice, the others are backups, and only the choice
-//!   moves the state on: §5.2.2 would count all that are handed out, but backups are rarely used.
+//! - **Ties** (§5.1.2 asks for round robin among equals; §4.5 leaves the order free). Among equals
+//!   of `Priority`, `LeastUsed` and `PriorityLeastUsed` goes the first one listed behind the one of
+//!   them that was chosen last, around the end. With `LeastUsedDegradation`, where equals come and
+//!   go, it is the one that was not chosen for longest; of those never chosen, the first listed.
+//! - **Sums** (§5.2.2, §5.3.1) are exact: a load beyond 100 % stays comparable and nothing wraps.
+//!   The sum of load and degradations stops at 2⁶⁴ − 1, after more than four billion choices of one
+//!   member.
+//! - **Weight 0** (§3.2: "not capable of providing any service") is chosen only when no member with
+//!   weight is left, and then all that have weight 0 with the same chance. A fully loaded member of
+//!   `RandomizedLeastUsed` has weight 0.
+//! - **A member passed over** keeps its place. Random policies give its chances to the others in
+//!   proportion; round robin goes on to the next; weighted round robin drops the turns that it
+//!   would have had. When it is back it joins where the policy stands, and there is nothing to
+//!   catch up.
+//! - **A refresh** keeps what still means something. Round robin and ties go on behind the member
+//!   chosen last if that is still listed, and begin with the first otherwise. Weighted round robin
+//!   keeps the turns of each member whose weight is the same; others join where the cycle stands. A
+//!   degradation counter restarts when load or degradation changed (§5.2.2: "updated"). A change of
+//!   policy starts afresh.
+//! - **Several at once** ([`Selector::pick_many`]): the first is the choice, the others are
+//!   backups, and only the choice moves the state on: §5.2.2 would count all that are handed out,
+//!   but backups are rarely used.
+//! - **A cycle of weighted round robin** (§4.2.2: "as evenly distributed as possible") serves the
+//!   earliest deadline among the turns that are due, which keeps every member within one turn of
+//!   its ideal share at any time; the first listed member with weight begins.
+//!
+//! # What it costs
+//!
+//! A pick allocates nothing. Round robin, both random policies, priority and least used cost the
+//! same at any length of the list; weighted round robin and least used with degradation grow with
+//! its logarithm. Passing members over adds a term linear in their number. A refresh is linear in
+//! the length of the list, or sorts once where the list comes in another order. Some policies do a
+//! part of the work at the first pick that needs it: once for a list, in time linear in its length
+//! (or a sort where all members of the best rank are passed over).
 
+mod calendar;
 mod carry;
 mod custom;
 mod least_used_degradation;
@@ -85,8 +104,8 @@ use weighted_round_robin::WeightedRoundRobin;
 
 /// Chooses members of one pool by the pool's policy.
 ///
-/// Feed it the list whenever one arrives ([`refresh`](Self::refresh)), then [`pick`](Self::pick) as often as needed.
-/// Picking allocates nothing.
+/// Feed it the list whenever one arrives ([`refresh`](Self::refresh)), then [`pick`](Self::pick) as
+/// often as needed. Picking allocates nothing.
 #[derive(Debug)]
 pub struct Selector {
     policy: Policy,
@@ -112,15 +131,16 @@ pub enum Policy {
     Priority,
     /// Least Used (0x40000001, §5.1); [`Member::value`] is the load.
     LeastUsed,
-    /// Least Used with Degradation (0x40000002, §5.2); [`Member::value`] is the load, and each choice of a member adds
-    /// its [`Member::degradation`].
+    /// Least Used with Degradation (0x40000002, §5.2); [`Member::value`] is the load, and each
+    /// choice of a member adds its [`Member::degradation`].
     LeastUsedDegradation,
-    /// Priority Least Used (0x40000003, §5.3); [`Member::value`] is the load, to which [`Member::degradation`] is added
-    /// once.
+    /// Priority Least Used (0x40000003, §5.3); [`Member::value`] is the load, to which
+    /// [`Member::degradation`] is added once.
     PriorityLeastUsed,
     /// Randomized Least Used (0x40000004, §5.4); [`Member::value`] is the load.
     RandomizedLeastUsed,
-    /// Not a policy of RFC 5356: the order of the list, in turn. Stands in for policies that are not known.
+    /// Not a policy of RFC 5356: the order of the list, in turn. Stands in for policies that are
+    /// not known.
     Listed,
     /// A policy of the user's own, with its 32-bit type; see [`CustomPolicy`].
     Custom(u32),
@@ -132,15 +152,17 @@ pub enum Policy {
 pub struct Member {
     /// Recognises the member in the next list: its pool element identifier. Unique within a list.
     pub id: u32,
-    /// The weight, priority or load, whichever the policy knows; otherwise ignored. Loads run from 0 (idle) to
-    /// 0xffffffff (100 %, §3.1).
+    /// The weight, priority or load, whichever the policy knows; otherwise ignored. Loads run from
+    /// 0 (idle) to 0xffffffff (100 %, §3.1).
     pub value: u32,
-    /// How much one more choice adds to the load, in units of load; ignored where the policy knows no degradation.
+    /// How much one more choice adds to the load, in units of load; ignored where the policy knows
+    /// no degradation.
     pub degradation: u32,
 }
 
 /// One machine for each family of policies.
 #[derive(Debug)]
+#[repr(u8)]
 enum Chooser {
     RoundRobin(RoundRobin),
     WeightedRoundRobin(Box<WeightedRoundRobin>),
@@ -165,8 +187,9 @@ impl Selector {
 
     /// Takes over a whole list: from here on, picks are positions in `members`.
     ///
-    /// The [module documentation](self) says what state survives. [`Policy::Custom`] needs raw values, which are not
-    /// in this list: it is followed as [`Policy::Listed`]; [`refresh_custom`](Self::refresh_custom) is the way.
+    /// The [module documentation](self) says what state survives. [`Policy::Custom`] needs raw
+    /// values, which are not in this list: it is followed as [`Policy::Listed`];
+    /// [`refresh_custom`](Self::refresh_custom) is the way.
     pub fn refresh(&mut self, policy: Policy, members: &[Member]) {
         let policy = if let Policy::Custom(_) = policy { Policy::Listed } else { policy };
         if policy != self.policy {
@@ -193,11 +216,11 @@ impl Selector {
         self.resize(members.len());
     }
 
-    /// Takes over a whole list under a policy of the user's own: of each member its identifier and the raw bytes
-    /// of its policy parameter behind the policy type.
+    /// Takes over a whole list under a policy of the user's own: of each member its identifier and
+    /// the raw bytes of its policy parameter behind the policy type.
     ///
-    /// `make` is called when the selector did not follow policy `kind` before; otherwise the policy at hand is
-    /// refreshed and keeps what it likes. [`CustomPolicy`] has an example.
+    /// `make` is called when the selector did not follow policy `kind` before; otherwise the policy
+    /// at hand is refreshed and keeps what it likes. [`CustomPolicy`] has an example.
     pub fn refresh_custom(
         &mut self,
         kind: u32,
@@ -214,11 +237,12 @@ impl Selector {
         }
     }
 
-    /// Chooses a member: its position in the list, or `None` where all are passed over or the list is empty.
+    /// Chooses a member: its position in the list, or `None` where all are passed over or the list
+    /// is empty.
     ///
-    /// `skip` says which positions to pass over (failed, excluded, unusable); the proportions among the others stay
-    /// what the policy makes them. It may be asked about any position, any number of times, and must
-    /// give the same answer throughout one call.
+    /// `skip` says which positions to pass over (failed, excluded, unusable); the proportions among
+    /// the others stay what the policy makes them. It may be asked about any position, any number
+    /// of times, and must give the same answer throughout one call.
     #[inline]
     pub fn pick(&mut self, rng: &mut Rng, skip: impl Fn(usize) -> bool) -> Option<usize> {
         match &mut self.chooser {
@@ -232,11 +256,12 @@ impl Selector {
         }
     }
 
-    /// Chooses `wanted` different members, best first, and hands their positions to `out`; fewer where fewer can be
-    /// chosen. Returns how many.
+    /// Chooses `wanted` different members, best first, and hands their positions to `out`; fewer
+    /// where fewer can be chosen. Returns how many.
     ///
-    /// The first is what [`pick`](Self::pick) would have chosen, and the only one that counts as a choice; the others
-    /// are backups by the same policy. Meant for a handful: the cost grows with the square of `wanted`.
+    /// The first is what [`pick`](Self::pick) would have chosen, and the only one that counts as a
+    /// choice; the others are backups by the same policy. Meant for a handful: the cost grows with
+    /// the square of `wanted`.
     pub fn pick_many(
         &mut self,
         rng: &mut Rng,

@@ -1,8 +1,10 @@
-//! Policies that choose by a fixed rank: priority (RFC 5356 §4.5), least used (§5.1), priority least used (§5.3).
+//! Policies that choose by a fixed rank: priority (RFC 5356 §4.5), least used (§5.1), priority
+//! least used (§5.3).
 //!
-//! Nothing that they weigh changes between two refreshes. So a refresh finds the best rank and the members that share
-//! it, and a pick is a step of round robin among those. Only when all of them are passed over the members are
-//! sorted, once, and the next best group has its turn. Each group remembers whose turn it is in it.
+//! Nothing that they weigh changes between two refreshes. So a refresh finds the best rank and the
+//! members that share it, and a pick is a step of round robin among those. Only when all of them
+//! are passed over the members are sorted, once, and the next best group has its turn. Each group
+//! remembers whose turn it is in it.
 
 use alloc::vec::Vec;
 
@@ -17,7 +19,8 @@ pub(super) struct Ranked {
     ids: Vec<u32>,
     /// The rank of each member; the lowest is chosen.
     ranks: Vec<u64>,
-    /// Positions in the list: first those of the best rank, and the others by rank once they were needed.
+    /// Positions in the list: first those of the best rank, and the others by rank once they were
+    /// needed.
     order: Vec<u32>,
     /// How many share the best rank.
     best: usize,

@@ -1,7 +1,7 @@
 //! Round robin (RFC 5356 §4.1.3): through the list, beginning with the first, and around.
 //!
-//! All the state is whose turn it is, and the identifiers, which find that place again when the registrar sends the
-//! list once more (it turns the list by one at each answer, §4.1.2).
+//! All the state is whose turn it is, and the identifiers, which find that place again when the
+//! registrar sends the list once more (it turns the list by one at each answer, §4.1.2).
 
 use alloc::vec::Vec;
 

@@ -1,27 +1,29 @@
-//! Weighted round robin (RFC 5356 §4.2): each member as many turns a cycle as its weight says, spread as evenly as
-//! possible.
+//! Weighted round robin (RFC 5356 §4.2): each member as many turns a cycle as its weight says,
+//! spread as evenly as possible.
 //!
-//! A cycle has W turns, the sum of all weights (divided by what they have in common). With ideal spreading a member of
-//! weight w would have had t·w/W turns after t of them, so its turn number k (from 0) is *due* from the moment k·W/w,
-//! and its *deadline* is the moment (k+1)·W/w, when the next one is due. At each moment the earliest deadline among
-//! the turns that are due is served; of equal ones the first listed. A cycle begins with the first listed member
-//! that has weight (§4.1.3: "starting with the first"). No member then ever strays more than one turn from its ideal
-//! share. Without the due rule members of large weight would have all their turns early: with one weight of 100 and a
-//! hundred of 1 that is 25 turns from the ideal.
+//! A cycle has W turns, the sum of all weights (divided by what they have in common). With ideal
+//! spreading a member of weight w would have had t·w/W turns after t of them, so its turn number k
+//! (from 0) is *due* from the moment k·W/w, and its *deadline* is the moment (k+1)·W/w, when the
+//! next one is due. At each moment the earliest deadline among the turns that are due is served; of
+//! equal ones the first listed. A cycle begins with the first listed member that has weight
+//! (§4.1.3: "starting with the first"). No member then ever strays more than one turn from its
+//! ideal share. Without the due rule members of large weight would have all their turns early: with
+//! one weight of 100 and a hundred of 1 that is 25 turns from the ideal.
 //!
-//! All of it is exact integer arithmetic, also for weights of 2³² − 1. The turns that are due play one [`Tournament`] by
-//! deadline, those that are not yet due another one by the moment from which they are. Where the cycle is short it is
-//! written down as it is served for the first time, and then read.
+//! All of it is exact integer arithmetic, also for weights of 2³² − 1. The turns that are due play
+//! a [`Tournament`] by deadline, those that are not yet due stand in a [`Calendar`]. Where the
+//! cycle is short it is written down as it is served for the first time, and then read.
 //!
-//! A member that is passed over loses the turns that come to it; the cycle goes on to the next turn. Weights can be
-//! such that very many turns in a row would be lost, so after [`LOST_TURNS`] time leaps to the next moment at which a turn
-//! of a usable member is due.
+//! A member that is passed over loses the turns that come to it; the cycle goes on to the next
+//! turn. Weights can be such that very many turns in a row would be lost, so after [`LOST_TURNS`]
+//! time leaps to the next moment at which a turn of a usable member is due.
 
 use alloc::vec::Vec;
 
+use super::calendar::Calendar;
 use super::carry::Finder;
 use super::random::uniform;
-use super::tournament::{ABSENT, Tournament};
+use super::tournament::{Key as _, Tournament};
 use super::{Member, heap};
 use crate::Rng;
 
@@ -34,9 +36,9 @@ const LOST_TURNS: usize = 32;
 
 /// One cycle on the scale of deadlines.
 ///
-/// Deadlines are compared as fractions (k+1)/w of a cycle. Two different ones of weights below 2³² are at least
-/// 1/((2³² − 1)·(2³² − 2)) apart, which is more than 1 on this scale: rounding down neither swaps nor merges any.
-/// The largest stays below [`ABSENT`].
+/// Deadlines are compared as fractions (k+1)/w of a cycle. Two different ones of weights below 2³²
+/// are at least 1/((2³² − 1)·(2³² − 2)) apart, which is more than 1 on this scale: rounding down
+/// neither swaps nor merges any. The largest stays below `u64::ABSENT`.
 const CYCLE: u64 = u64::MAX - 1;
 
 #[derive(Debug, Default)]
@@ -51,10 +53,11 @@ pub(super) struct WeightedRoundRobin {
     /// The turns of this cycle that were served or passed over.
     time: u64,
     /// The turns that are due, by deadline.
-    due: Tournament,
+    due: Tournament<u64>,
     /// The others, by the moment from which they are due.
-    waiting: Tournament,
-    /// The members of the turns of this cycle so far, where it is short; of a whole cycle once one is over.
+    waiting: Calendar,
+    /// The members of the turns of this cycle so far, where it is short; of a whole cycle once one
+    /// is over.
     written: Vec<u16>,
 }
 
@@ -69,7 +72,7 @@ struct Entry {
 
 impl WeightedRoundRobin {
     pub(super) fn refresh(&mut self, members: &[Member]) {
-        let divisor = members.iter().fold(0, |divisor, m| gcd(divisor, m.value)).max(1);
+        let divisor = members.iter().fold(0, |divisor, m| gcd(m.value, divisor)).max(1);
         if self.is_same(divisor, members) {
             return;
         }
@@ -79,8 +82,9 @@ impl WeightedRoundRobin {
             .iter()
             .map(|m| {
                 let weight = m.value / divisor;
-                // Where the cycle stands, and for a member that stays, how far it was before or behind that.
-                let lead = match old.find(m.id) {
+                // Where the cycle stands, and for a member that stays, how far it was before or
+                // behind that.
+                let lead = match old.find(m.id).map(|at| self.entries[at]) {
                     Some(old) if old.weight * self.divisor == m.value => {
                         i64::from(old.served) - i64::from(self.share(old.weight))
                     }
@@ -129,17 +133,14 @@ impl WeightedRoundRobin {
 
     /// The position whose turn it is.
     #[inline]
-    fn turn(&mut self) -> usize {
+    fn turn(&self) -> usize {
         if self.is_written() {
-            return self.written[self.time as usize].into();
+            self.written[self.time as usize].into()
+        } else if self.time == 0 {
+            self.first
+        } else {
+            self.due.winner()
         }
-        let mut next = self.waiting.winner();
-        while self.waiting.key(next) <= self.time {
-            self.waiting.set(next, ABSENT);
-            self.due.set(next, self.entries[next].deadline());
-            next = self.waiting.winner();
-        }
-        if self.time == 0 { self.first } else { self.due.winner() }
     }
 
     /// Goes on behind this turn of the member at `at`.
@@ -152,22 +153,24 @@ impl WeightedRoundRobin {
         if self.is_short() && self.written.len() as u64 == self.time {
             self.written.push(at as u16);
         }
-        let entry = &mut self.entries[at];
-        entry.served += 1;
+        self.entries[at].served += 1;
         self.time += 1;
         if self.time == self.length {
             return self.settle();
         }
-        let entry = *entry;
-        let due = entry.due(self.length);
-        if due <= self.time {
+        let (time, length, entries) = (self.time, self.length, &self.entries);
+        let entry = &entries[at];
+        let due = entry.due(length);
+        if due <= time {
             self.due.set(at, entry.deadline());
         } else {
-            self.due.set(at, ABSENT);
+            self.due.set(at, u64::ABSENT);
             if entry.served < entry.weight {
-                self.waiting.set(at, due);
+                self.waiting.enter(at, due);
             }
         }
+        let is_it = |at: usize| length <= u32::MAX.into() || entries[at].due(length) == time;
+        self.waiting.take(time, is_it, |at| self.due.lower(at, entries[at].deadline()));
     }
 
     /// Goes on when the member whose turn it is has to be passed over.
@@ -236,18 +239,19 @@ impl WeightedRoundRobin {
             return;
         }
         let (time, length) = (self.time, self.length);
-        let is_due = |entry: &Entry| entry.due(length) <= time;
-        let open = |entry: &Entry| entry.served < entry.weight;
-        self.due.fill(
-            self.entries
-                .iter()
-                .map(|entry| if open(entry) && is_due(entry) { entry.deadline() } else { ABSENT }),
-        );
-        self.waiting.fill(
-            self.entries.iter().map(|entry| {
-                if open(entry) && !is_due(entry) { entry.due(length) } else { ABSENT }
-            }),
-        );
+        self.waiting.clear(self.entries.len());
+        let waiting = &mut self.waiting;
+        self.due.fill(self.entries.iter().enumerate().map(|(at, entry)| {
+            if entry.served == entry.weight {
+                return u64::ABSENT;
+            }
+            let due = entry.due(length);
+            if due <= time {
+                return entry.deadline();
+            }
+            waiting.enter(at, due);
+            u64::ABSENT
+        }));
     }
 
     /// Makes up for the turns that were read.
@@ -262,8 +266,11 @@ impl WeightedRoundRobin {
 
     /// The whole turns that a member of this weight would have had with ideal spreading.
     fn share(&self, weight: u32) -> u32 {
-        let share = u128::from(self.time) * u128::from(weight);
-        share.checked_div(self.length.into()).unwrap_or(0) as u32
+        let share = match self.time.checked_mul(weight.into()) {
+            Some(product) => product.checked_div(self.length).unwrap_or(0),
+            None => (u128::from(self.time) * u128::from(weight) / u128::from(self.length)) as u64,
+        };
+        share as u32
     }
 
     fn is_same(&self, divisor: u32, members: &[Member]) -> bool {
@@ -285,13 +292,18 @@ impl WeightedRoundRobin {
 impl Entry {
     /// The moment from which its next turn is due: the first whole one not before k·W/w.
     fn due(&self, length: u64) -> u64 {
-        let product = u128::from(self.served) * u128::from(length);
-        product.div_ceil(self.weight.into()) as u64
+        let weight = u64::from(self.weight);
+        match u64::from(self.served).checked_mul(length) {
+            Some(product) => product.div_ceil(weight),
+            None => (u128::from(self.served) * u128::from(length)).div_ceil(weight.into()) as u64,
+        }
     }
 
     /// The deadline of its next turn, (k+1)/w of a cycle.
     fn deadline(&self) -> u64 {
-        ((u128::from(self.served) + 1) * u128::from(CYCLE) / u128::from(self.weight)) as u64
+        // (k + 1) · CYCLE / w without exceeding 64 bits.
+        let (turns, weight) = (u64::from(self.served) + 1, u64::from(self.weight));
+        turns * (CYCLE / weight) + turns * (CYCLE % weight) / weight
     }
 
     /// Compares deadlines with those of `other`, also beyond the end of the cycle.

@@ -78,7 +78,7 @@ impl<B: AsRef<[u8]>> Cause<B> {
 impl Cause<&[u8]> {
     /// The same cause as a value of its own.
     #[must_use]
-    pub fn to_owned(self) -> Cause {
+    pub fn to_owned(&self) -> Cause {
         Cause { code: self.code, info: Bytes::copy_from_slice(self.info) }
     }
 }
@@ -92,7 +92,7 @@ impl<'a> Causes<'a> {
 
     /// The same causes as values of their own.
     #[must_use]
-    pub fn to_owned(self) -> Vec<Cause> {
+    pub fn to_owned(&self) -> Vec<Cause> {
         self.map(|cause| cause.to_owned()).collect()
     }
 }

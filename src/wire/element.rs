@@ -5,7 +5,7 @@ use core::fmt;
 
 use super::error::{DecodeError, EncodeError, Reason};
 use super::grammar::{self, Extra, Walk};
-use super::notes::Notes;
+use super::notes::{Listener, Silence};
 use super::parameter::RawParameter;
 use super::reader::{Reader, Tlv};
 use super::writer::Writer;
@@ -30,7 +30,7 @@ pub struct PoolElementRef<'a> {
     pub policy: Policy<&'a [u8]>,
     /// Where the element speaks ASAP: an SCTP transport behind the first one.
     pub asap_transport: Option<TransportRef<'a>>,
-    extra: Extra<'a>,
+    encoded: &'a [u8],
 }
 
 /// The pool elements of a message, in the order received.
@@ -59,34 +59,46 @@ pub struct PoolElement {
 }
 
 impl<'a> PoolElementRef<'a> {
-    #[inline]
-    pub(super) fn parse(tlv: Tlv<'a>, notes: &mut Notes<'a>) -> Result<Self, DecodeError> {
+    #[inline(always)]
+    pub(super) fn parse(
+        tlv: Tlv<'a>,
+        listener: &mut impl Listener<'a>,
+    ) -> Result<Self, DecodeError> {
         let mut value = tlv.value();
         let identifier = PeIdentifier::new(value.u32()?);
         let home = ServerIdentifier::new(value.u32()?);
         let registration_life = i32::from_be_bytes(value.array()?);
-        let walk = Walk::new(value, grammar::POOL_ELEMENT);
-        let [transport, policy, asap_transport, _] = walk.fill(notes)?;
-        let transport = transport.ok_or_else(|| tlv.error(Reason::MissingTransport))?;
-        let policy = policy.ok_or_else(|| tlv.error(Reason::Missing(ParameterType::POLICY)))?;
+        let (mut transport, mut policy, mut asap_transport) = (None, None, None);
+        let mut walk = Walk::new(value, grammar::POOL_ELEMENT);
+        while let Some((slot, tlv)) = walk.next(listener)? {
+            match slot {
+                0 => transport = Some(TransportRef::parse(tlv, listener)?),
+                1 => policy = Some(Policy::parse(tlv)?),
+                _ => asap_transport = Some(TransportRef::parse(tlv, listener)?),
+            }
+        }
+        let Some(transport) = transport else {
+            return Err(tlv.error(Reason::MissingTransport));
+        };
+        let Some(policy) = policy else {
+            return Err(tlv.error(Reason::Missing(ParameterType::POLICY)));
+        };
         Ok(Self {
             identifier,
             home,
             registration_life,
-            transport: TransportRef::parse(transport, notes)?,
-            policy: Policy::parse(policy)?,
-            asap_transport: match asap_transport {
-                Some(tlv) => Some(TransportRef::parse(tlv, notes)?),
-                None => None,
-            },
-            extra: Extra::new(walk),
+            transport,
+            policy,
+            asap_transport,
+            encoded: tlv.encoded,
         })
     }
 
     /// Parameters inside that have no meaning there.
     #[must_use]
-    pub const fn extra(&self) -> Extra<'a> {
-        self.extra
+    pub fn extra(&self) -> Extra<'a> {
+        let parameters = self.encoded.get(16..).unwrap_or_default();
+        Extra::new(Walk::new(Reader::new(parameters), grammar::POOL_ELEMENT))
     }
 
     /// The same element as a value of its own.
@@ -98,33 +110,25 @@ impl<'a> PoolElementRef<'a> {
             registration_life: self.registration_life,
             transport: self.transport.to_owned(),
             policy: self.policy.to_owned(),
-            asap_transport: match self.asap_transport.map(TransportRef::to_owned) {
+            asap_transport: match self.asap_transport.map(|transport| transport.to_owned()) {
                 Some(Transport::Sctp(transport)) => Some(transport),
                 _ => None,
             },
-            extra: self.extra.map(|raw| raw.to_owned()).collect(),
+            extra: self.extra().map(|raw| raw.to_owned()).collect(),
         }
     }
 }
 
 impl<'a> Elements<'a> {
-    /// The elements among these parameters, each of which is decoded once for its faults.
+    /// The elements among these parameters, all of which have been decoded before.
     #[inline]
-    pub(super) fn parse(
-        parameters: Reader<'a>,
-        notes: &mut Notes<'a>,
-    ) -> Result<Self, DecodeError> {
-        let elements = Self(Walk::new(parameters, grammar::ELEMENTS));
-        let mut walk = elements.0;
-        while let Some((_, tlv)) = walk.next(&mut Notes::muted())? {
-            PoolElementRef::parse(tlv, notes)?;
-        }
-        Ok(elements)
+    pub(super) const fn new(parameters: Reader<'a>) -> Self {
+        Self(Walk::new(parameters, grammar::ELEMENTS))
     }
 
     /// The same elements as values of their own.
     #[must_use]
-    pub fn to_owned(self) -> Vec<PoolElement> {
+    pub fn to_owned(&self) -> Vec<PoolElement> {
         self.map(|element| element.to_owned()).collect()
     }
 }
@@ -135,8 +139,8 @@ impl<'a> Iterator for Elements<'a> {
     #[inline]
     fn next(&mut self) -> Option<PoolElementRef<'a>> {
         // The bytes have been decoded before, so there is no error to come across.
-        let (_, tlv) = self.0.next(&mut Notes::muted()).ok()??;
-        PoolElementRef::parse(tlv, &mut Notes::muted()).ok()
+        let (_, tlv) = self.0.next(&mut Silence).ok()??;
+        PoolElementRef::parse(tlv, &mut Silence).ok()
     }
 }
 

@@ -10,13 +10,10 @@
 //! Only a second pool handle is an error, since two names leave open which pool is meant.
 
 use super::error::{DecodeError, Reason};
-use super::notes::Notes;
+use super::notes::Listener;
 use super::parameter::RawParameter;
 use super::reader::{Reader, Tlv};
 use super::{MessageType, ParameterType as P};
-
-/// No row has more slots.
-pub(super) const MAX_SLOTS: usize = 4;
 
 // The messages, RFC 5352 §2.2.1 to §2.2.14.
 const REGISTRATION: &[Slot] = &[one(&[P::POOL_HANDLE]), one(&[P::POOL_ELEMENT])];
@@ -111,7 +108,7 @@ const fn many(types: &[P]) -> Slot {
 
 /// Whether the type is one of RFC 5354's, or the extension for the number of elements wanted.
 pub(super) const fn is_known(parameter: P) -> bool {
-    bit(parameter) != 0
+    parameter.name().is_some()
 }
 
 /// A set of known types, one bit each.
@@ -125,7 +122,7 @@ const fn set(types: &[P]) -> u32 {
 #[inline]
 const fn bit(parameter: P) -> u32 {
     match parameter.get() {
-        assigned @ 0x1..=0x10 => 1 << assigned,
+        number @ 0x1..=0x10 => 1 << number,
         0x803f => 1,
         _ => 0,
     }
@@ -138,41 +135,26 @@ impl<'a> Walk<'a> {
     }
 
     /// The next parameter that has a slot, with the slot's place in the row.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(
         &mut self,
-        notes: &mut Notes<'a>,
+        listener: &mut impl Listener<'a>,
     ) -> Result<Option<(usize, Tlv<'a>)>, DecodeError> {
         while let Some(tlv) = self.reader.tlv()? {
             match self.place(tlv.parameter()) {
                 Some(slot) => return Ok(Some((slot, tlv))),
-                None => self.pass_over(tlv, notes)?,
+                None => self.pass_over(tlv.code, tlv.encoded, tlv.end, listener)?,
             }
         }
         Ok(None)
     }
 
-    /// Goes to the end and gives the first parameter of each slot.
-    #[inline]
-    pub(super) fn fill(
-        mut self,
-        notes: &mut Notes<'a>,
-    ) -> Result<[Option<Tlv<'a>>; MAX_SLOTS], DecodeError> {
-        let mut found = [None; MAX_SLOTS];
-        while let Some((slot, tlv)) = self.next(notes)? {
-            if let Some(first @ None) = found.get_mut(slot) {
-                *first = Some(tlv);
-            }
-        }
-        Ok(found)
-    }
-
-    #[inline]
+    #[inline(always)]
     fn place(&mut self, parameter: P) -> Option<usize> {
         let mut mark = 1;
         for (place, slot) in self.slots.iter().enumerate() {
-            let free = slot.repeats || self.taken & mark == 0;
-            if free && slot.types & bit(parameter) != 0 {
+            let admits = slot.types & bit(parameter) != 0;
+            if admits && (slot.repeats || self.taken & mark == 0) {
                 self.taken |= mark;
                 return Some(place);
             }
@@ -181,13 +163,22 @@ impl<'a> Walk<'a> {
         None
     }
 
+    /// A parameter without a slot. It comes in pieces because a reference to the whole would keep
+    /// it out of registers on the way that nearly all take.
     #[cold]
-    fn pass_over(&self, tlv: Tlv<'a>, notes: &mut Notes<'a>) -> Result<(), DecodeError> {
+    fn pass_over(
+        &self,
+        code: u16,
+        encoded: &'a [u8],
+        end: usize,
+        listener: &mut impl Listener<'a>,
+    ) -> Result<(), DecodeError> {
+        let tlv = Tlv { code, encoded, end };
         let names_a_pool = self.slots.iter().any(|slot| slot.types & bit(P::POOL_HANDLE) != 0);
         if tlv.parameter() == P::POOL_HANDLE && names_a_pool {
             return Err(tlv.error(Reason::SecondPoolHandle));
         }
-        notes.pass_over(tlv)
+        listener.pass_over(tlv)
     }
 }
 
@@ -220,13 +211,6 @@ impl core::fmt::Debug for Extra<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_row_fits() {
-        for row in [REGISTRATION_RESPONSE, HANDLE_RESOLUTION_RESPONSE, POOL_ELEMENT] {
-            assert!(row.len() <= MAX_SLOTS);
-        }
-    }
 
     #[test]
     fn a_parameter_takes_the_first_free_slot() {

@@ -14,7 +14,7 @@ use super::view::{BodyRef, MessageRef};
 use super::writer::Writer;
 use super::{
     Cause, MessageType, OverallPolicy, ParameterType, PeIdentifier, PoolElement, PoolHandle,
-    ServerIdentifier, Transport, TransportRef,
+    ServerIdentifier, Transport,
 };
 
 /// A message as a value of its own.
@@ -403,7 +403,7 @@ impl MessageRef<'_> {
                 Body::HandleResolutionResponse {
                     updates,
                     handle: handle.into(),
-                    policy: policy.map(OverallPolicy::<&[u8]>::to_owned),
+                    policy: policy.map(|policy| policy.to_owned()),
                     elements: elements.to_owned(),
                     causes: causes.map(|causes| causes.to_owned()),
                 }
@@ -418,7 +418,7 @@ impl MessageRef<'_> {
                 Body::EndpointUnreachable { handle: handle.into(), identifier }
             }
             BodyRef::ServerAnnounce { server, transports } => {
-                let transports = transports.map(TransportRef::to_owned).collect();
+                let transports = transports.map(|transport| transport.to_owned()).collect();
                 Body::ServerAnnounce { server, transports }
             }
             BodyRef::Cookie { cookie } => Body::Cookie { cookie: Bytes::copy_from_slice(cookie) },

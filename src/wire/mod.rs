@@ -12,20 +12,20 @@
 //! ```
 //!
 //! A message is a type, flags, a length and parameters (RFC 5354 §4); a parameter is a type, a
-//! length and a value, padded to a multiple of four bytes, and some contain parameters in turn (§3).
-//! A response lists pool elements, an element has transports, a transport has addresses; there it
-//! ends, so nothing here recurses.
+//! length and a value, padded to a multiple of four bytes, and some contain parameters in turn
+//! (§3). A response lists pool elements, an element has transports, a transport has addresses;
+//! there it ends, so nothing here recurses.
 //!
 //! # Two families of types
 //!
 //! *Views* borrow: [`MessageRef`], [`BodyRef`], [`PoolElementRef`], [`TransportRef`]. Decoding one
-//! checks everything in it at every depth, copies nothing and allocates nothing; iterating over what
-//! it holds cannot fail afterwards. They are how a machine reads what it receives.
+//! checks everything in it at every depth, copies nothing and allocates nothing; iterating over
+//! what it holds cannot fail afterwards. They are how a machine reads what it receives.
 //!
 //! *Values* own: [`Message`], [`Body`], [`PoolElement`], [`Transport`]. They can be built, kept,
-//! compared and encoded, and they keep all there is in a message, reserved fields included. They are
-//! for tools, tests and simulated peers. What does not fit on the wire, or would not be read back as
-//! what it was, is refused on encoding.
+//! compared and encoded, and they keep all there is in a message, reserved fields included. They
+//! are for tools, tests and simulated peers. What does not fit on the wire, or would not be read
+//! back as what it was, is refused on encoding.
 //!
 //! Small types without parameters inside serve both families, generic over their bytes: [`Policy`],
 //! [`OverallPolicy`], [`Cause`], [`RawParameter`]. What a pool user sends in the course of its work
@@ -64,13 +64,14 @@
 //! # Where the texts leave room
 //!
 //! * A message's length covers the padding of its last parameter in practice and does not by the
-//!   RFC's words; both are read, the former is written. The same last parameter may lack its padding.
+//!   RFC's words; both are read, the former is written. The same last parameter may lack its
+//!   padding.
 //! * In a pool element the first transport is the user's and a later SCTP one is ASAP's, whatever
 //!   the order of the other parameters. A second pool handle makes a message malformed; any other
 //!   parameter that is there once too often is ignored.
 //! * A transport without addresses, an operation error without causes and a business card without
-//!   elements are in order as far as bytes go; they are read as empty. A resolution response without
-//!   elements and without an operation error is malformed (RFC 5352 §2.2.6).
+//!   elements are in order as far as bytes go; they are read as empty. A resolution response
+//!   without elements and without an operation error is malformed (RFC 5352 §2.2.6).
 //! * The policy of a pool element must have the values that its type lays out. Of a response's
 //!   overall policy only the type counts, and anything may follow it.
 #![cfg_attr(

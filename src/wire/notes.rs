@@ -23,19 +23,31 @@ pub struct Notes<'a> {
     pub unexpected: usize,
     /// What to report to the sender; empty for nearly every message, and then nothing is allocated.
     pub report: Vec<Cause<&'a [u8]>>,
+    /// An ASAP_ERROR is being decoded.
     pub(super) muted: bool,
 }
 
-impl<'a> Notes<'a> {
-    /// Notes that will stay without reports.
-    #[inline]
-    pub(super) const fn muted() -> Self {
-        Self { skipped: 0, unexpected: 0, report: Vec::new(), muted: true }
-    }
+/// Who is told of the parameters that are passed over.
+pub(super) trait Listener<'a> {
+    /// Takes note of a parameter that has no place where it stands; an error if it makes the
+    /// message void.
+    fn pass_over(&mut self, tlv: Tlv<'a>) -> Result<(), DecodeError>;
+}
 
-    /// Takes down a parameter that has no place where it stands, and does what its type asks for.
+/// Nobody is told: the bytes are read a second time, and all has been said before.
+pub(super) struct Silence;
+
+impl<'a> Listener<'a> for Silence {
+    #[inline]
+    fn pass_over(&mut self, _: Tlv<'a>) -> Result<(), DecodeError> {
+        Ok(())
+    }
+}
+
+impl<'a> Listener<'a> for Notes<'a> {
+    /// Does what the type of the parameter asks for.
     #[cold]
-    pub(super) fn pass_over(&mut self, tlv: Tlv<'a>) -> Result<(), DecodeError> {
+    fn pass_over(&mut self, tlv: Tlv<'a>) -> Result<(), DecodeError> {
         if grammar::is_known(tlv.parameter()) {
             self.unexpected = self.unexpected.saturating_add(1);
             return Ok(());
@@ -54,7 +66,10 @@ impl<'a> Notes<'a> {
             }
         }
     }
+}
 
+impl<'a> Notes<'a> {
+    /// Puts something on the list of what to report.
     pub(super) fn add(&mut self, code: CauseCode, info: &'a [u8]) {
         if !self.muted {
             self.report.push(Cause { code, info });

@@ -91,7 +91,7 @@ impl Parameter {
     /// alone is no error, whatever its upper bits ask for; inside of a known one it may be.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let tlv = Reader::new(bytes).only()?;
-        let notes = &mut Notes::muted();
+        let notes = &mut Notes::default();
         Ok(match tlv.parameter() {
             ParameterType::IPV4_ADDRESS | ParameterType::IPV6_ADDRESS => match address(tlv)? {
                 IpAddr::V4(v4) => Self::Ipv4Address(v4),
@@ -171,8 +171,10 @@ impl ServerInformation {
         let server = ServerIdentifier::new(value.u32()?);
         let walk = Walk::new(value, grammar::SERVER_INFORMATION);
         let missing = || tlv.error(Reason::Missing(ParameterType::SCTP_TRANSPORT));
-        let [transport, ..] = walk.fill(notes)?;
-        let transport = TransportRef::parse(transport.ok_or_else(missing)?, notes)?;
+        let mut transports = walk;
+        let (_, transport) = transports.next(notes)?.ok_or_else(missing)?;
+        while transports.next(notes)?.is_some() {}
+        let transport = TransportRef::parse(transport, notes)?;
         let Transport::Sctp(transport) = transport.to_owned() else { return Err(missing()) };
         let extra = Extra::new(walk).map(|raw| raw.to_owned()).collect();
         Ok(Self { server, transport, extra })
@@ -199,7 +201,7 @@ impl<B> RawParameter<B> {
 impl RawParameter<&[u8]> {
     /// The same parameter as a value of its own.
     #[must_use]
-    pub fn to_owned(self) -> RawParameter {
+    pub fn to_owned(&self) -> RawParameter {
         RawParameter { parameter: self.parameter, value: Bytes::copy_from_slice(self.value) }
     }
 }

@@ -110,7 +110,7 @@ impl<B> Policy<B> {
 }
 
 impl<'a> Policy<&'a [u8]> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn parse(tlv: Tlv<'a>) -> Result<Self, DecodeError> {
         let mut value = tlv.value();
         let policy = match PolicyType::new(value.u32()?) {
@@ -135,8 +135,8 @@ impl<'a> Policy<&'a [u8]> {
 
     /// The same policy as a value of its own.
     #[must_use]
-    pub fn to_owned(self) -> Policy {
-        match self {
+    pub fn to_owned(&self) -> Policy {
+        match *self {
             Self::RoundRobin => Policy::RoundRobin,
             Self::WeightedRoundRobin { weight } => Policy::WeightedRoundRobin { weight },
             Self::Random => Policy::Random,
@@ -201,7 +201,7 @@ impl<'a> OverallPolicy<&'a [u8]> {
 
     /// The same policy as a value of its own.
     #[must_use]
-    pub fn to_owned(self) -> OverallPolicy {
+    pub fn to_owned(&self) -> OverallPolicy {
         OverallPolicy { policy: self.policy, values: Bytes::copy_from_slice(self.values) }
     }
 }
@@ -216,7 +216,8 @@ impl<B: AsRef<[u8]>> OverallPolicy<B> {
     }
 }
 
-/// The overall policy that a pool with such elements has.
+/// The policy by its type alone, which is all that the RFC asks for. The reference implementation
+/// and Wireshark expect values behind it; [`OverallPolicy::new`] takes some.
 impl From<PolicyType> for OverallPolicy {
     fn from(policy: PolicyType) -> Self {
         Self { policy, values: Bytes::new() }

@@ -85,7 +85,7 @@ impl StreamDecoder {
             return Err(error);
         }
         if self.partial.is_empty() {
-            if let Some(len) = self.message_len(input)? {
+            if let Some(len) = self.message_len(input.first_chunk().copied())? {
                 if let Some((message, rest)) = input.split_at_checked(len) {
                     *input = rest;
                     return Ok(Some(message));
@@ -94,7 +94,7 @@ impl StreamDecoder {
         }
         // The header first, then what it asks for.
         self.take_up_to(4, input);
-        if let Some(len) = self.partial_len()? {
+        if let Some(len) = self.message_len(self.partial.first_chunk().copied())? {
             self.take_up_to(len, input);
             if self.partial.len() == len {
                 self.spent = true;
@@ -111,27 +111,17 @@ impl StreamDecoder {
         if self.spent { 0 } else { self.partial.len() }
     }
 
-    fn partial_len(&mut self) -> Result<Option<usize>, FramingError> {
-        let header = self.partial.first_chunk().copied();
-        header.map(|header| self.checked_len(header)).transpose()
-    }
-
-    #[inline]
-    fn message_len(&mut self, bytes: &[u8]) -> Result<Option<usize>, FramingError> {
-        let header = bytes.first_chunk().copied();
-        header.map(|header| self.checked_len(header)).transpose()
-    }
-
     /// The length of a message with this header, padding included.
     #[inline]
-    fn checked_len(&mut self, [_, _, l0, l1]: [u8; 4]) -> Result<usize, FramingError> {
+    fn message_len(&mut self, header: Option<[u8; 4]>) -> Result<Option<usize>, FramingError> {
+        let Some([_, _, l0, l1]) = header else { return Ok(None) };
         let length = u16::from_be_bytes([l0, l1]);
         let max = self.max_message_len;
         let error = match usize::from(length) {
             ..4 => FramingError::LengthUnderHeader { length },
             len if len > max => FramingError::LengthOverBound { length, max },
             // At most 0x10000, since `length` has 16 bits.
-            len => return Ok(len.wrapping_add(3) & !3),
+            len => return Ok(Some(len.wrapping_add(3) & !3)),
         };
         self.failed = Some(error);
         Err(error)

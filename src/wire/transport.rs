@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use super::error::{DecodeError, EncodeError, Reason};
 use super::grammar::{self, Extra, Slot, Walk};
-use super::notes::Notes;
+use super::notes::{Listener, Notes, Silence};
 use super::parameter::RawParameter;
 use super::reader::{Reader, Tlv};
 use super::writer::Writer;
@@ -26,19 +26,20 @@ use super::{ParameterType, TransportUse};
 /// The protocol of a transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
+#[repr(u16)]
 pub enum Protocol {
     /// DCCP (RFC 5354 §3.3).
-    Dccp,
+    Dccp = 0x3,
     /// SCTP (RFC 5354 §3.4), the one that can carry a control channel.
-    Sctp,
+    Sctp = 0x4,
     /// TCP (RFC 5354 §3.5).
-    Tcp,
+    Tcp = 0x5,
     /// UDP (RFC 5354 §3.6).
-    Udp,
+    Udp = 0x6,
     /// UDP-Lite (RFC 5354 §3.7).
-    UdpLite,
+    UdpLite = 0x7,
     /// Something that the application knows (RFC 5354 §3.16).
-    Opaque,
+    Opaque = 0x10,
 }
 
 /// A transport in received bytes.
@@ -162,22 +163,25 @@ impl<'a> TransportRef<'a> {
     /// # Errors
     /// The bytes are not one transport parameter.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        Self::parse(Reader::new(bytes).only()?, &mut Notes::muted())
+        Self::parse(Reader::new(bytes).only()?, &mut Notes::default())
     }
 
-    /// Takes up a transport again that was kept: `encoded` is what [`encoded`](Self::encoded) gave for one of this
-    /// protocol. Other bytes yield nonsense, but no panic.
+    /// Takes up a transport again that was kept: `encoded` is what [`encoded`](Self::encoded) gave
+    /// for one of this protocol. Other bytes yield nonsense, but no panic.
     pub(crate) const fn kept(protocol: Protocol, encoded: &'a [u8]) -> Self {
         Self { protocol, encoded }
     }
 
-    #[inline]
-    pub(super) fn parse(tlv: Tlv<'a>, notes: &mut Notes<'a>) -> Result<Self, DecodeError> {
+    #[inline(always)]
+    pub(super) fn parse(
+        tlv: Tlv<'a>,
+        listener: &mut impl Listener<'a>,
+    ) -> Result<Self, DecodeError> {
         let Some(protocol) = Protocol::of(tlv.parameter()) else {
             return Err(tlv.error(Reason::MissingTransport));
         };
         if let Some((_, mut walk)) = Fields::read(protocol, tlv.value())? {
-            while let Some((_, tlv)) = walk.next(notes)? {
+            while let Some((_, tlv)) = walk.next(listener)? {
                 address(tlv)?;
             }
         }
@@ -246,7 +250,7 @@ impl<'a> TransportRef<'a> {
 
     /// The same transport as a value of its own.
     #[must_use]
-    pub fn to_owned(self) -> Transport {
+    pub fn to_owned(&self) -> Transport {
         let fields = self.parts().map(|(fields, _)| fields);
         let Some(Fields { port, second, service_code }) = fields else {
             return Transport::Opaque(Bytes::copy_from_slice(self.opaque().unwrap_or_default()));
@@ -297,7 +301,7 @@ impl Iterator for Addresses<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<IpAddr> {
-        let (_, tlv) = self.0.as_mut()?.next(&mut Notes::muted()).ok()??;
+        let (_, tlv) = self.0.as_mut()?.next(&mut Silence).ok()??;
         address(tlv).ok()
     }
 }
@@ -310,7 +314,7 @@ impl fmt::Debug for Addresses<'_> {
 
 impl Fields {
     /// The fields of every protocol but the opaque one, and the way through what follows them.
-    #[inline]
+    #[inline(always)]
     fn read(
         protocol: Protocol,
         mut value: Reader<'_>,
@@ -318,8 +322,9 @@ impl Fields {
         if protocol == Protocol::Opaque {
             return Ok(None);
         }
-        let port = value.u16()?;
-        let second = value.u16()?;
+        let [p0, p1, s0, s1] = value.array()?;
+        let port = u16::from_be_bytes([p0, p1]);
+        let second = u16::from_be_bytes([s0, s1]);
         let service_code = match protocol {
             Protocol::Dccp => Some(value.u32()?),
             _ => None,
@@ -473,7 +478,7 @@ fn write(
     })
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn address(tlv: Tlv<'_>) -> Result<IpAddr, DecodeError> {
     let mut value = tlv.value();
     let address = match tlv.parameter() {

@@ -5,13 +5,16 @@
 
 use super::error::{DecodeError, Reason};
 use super::grammar::{self, Extra, Walk};
-use super::notes::Notes;
+use super::notes::{Notes, Silence};
 use super::reader::{Reader, Tlv};
 use super::transport::TransportRef;
 use super::{
     CauseCode, Causes, Elements, MessageType, OverallPolicy, ParameterType, PeIdentifier,
     PoolElementRef, ServerIdentifier, UnknownAction,
 };
+
+/// No message has more slots for its parameters.
+const MAX_SLOTS: usize = 4;
 
 /// A message in received bytes.
 ///
@@ -31,6 +34,7 @@ pub struct MessageRef<'a> {
     pub body: BodyRef<'a>,
     /// The flag bits that this type of message gives no meaning to, as received.
     pub flags: u8,
+    message_type: MessageType,
     extra: Extra<'a>,
 }
 
@@ -194,7 +198,7 @@ impl<'a> MessageRef<'a> {
         };
         let server = ServerIdentifier::new(server);
         let walk = Walk::new(reader, slots);
-        let found = walk.fill(notes)?;
+        let found = fill(walk, notes)?;
 
         let flag = flags & message_type.defined_flags() != 0;
         let missing = |parameter| reader.error(Reason::Missing(parameter));
@@ -213,7 +217,7 @@ impl<'a> MessageRef<'a> {
             MessageType::REGISTRATION => {
                 let [name, element, ..] = found;
                 let element = element.ok_or_else(|| missing(ParameterType::POOL_ELEMENT))?;
-                let element = PoolElementRef::parse(element, notes)?;
+                let element = PoolElementRef::parse(element, &mut Silence)?;
                 BodyRef::Registration { handle: handle(name)?, element }
             }
             MessageType::DEREGISTRATION => {
@@ -254,7 +258,7 @@ impl<'a> MessageRef<'a> {
                     updates: flag,
                     handle: handle(name)?,
                     policy: policy.map(OverallPolicy::parse).transpose()?,
-                    elements: Elements::parse(reader, notes)?,
+                    elements: Elements::new(reader),
                     causes: causes(error)?,
                 }
             }
@@ -273,8 +277,7 @@ impl<'a> MessageRef<'a> {
                 BodyRef::EndpointUnreachable { handle, identifier }
             }
             MessageType::SERVER_ANNOUNCE => {
-                let transports = Transports::parse(reader, notes)?;
-                BodyRef::ServerAnnounce { server, transports }
+                BodyRef::ServerAnnounce { server, transports: Transports(walk) }
             }
             MessageType::COOKIE => {
                 let [cookie, ..] = found;
@@ -286,7 +289,7 @@ impl<'a> MessageRef<'a> {
             }
             MessageType::BUSINESS_CARD => {
                 let [name, ..] = found;
-                let elements = Elements::parse(reader, notes)?;
+                let elements = Elements::new(reader);
                 BodyRef::BusinessCard { handle: handle(name)?, elements }
             }
             // ASAP_ERROR, the last of those that have slots.
@@ -298,13 +301,13 @@ impl<'a> MessageRef<'a> {
             }
         };
         let flags = flags & !message_type.defined_flags();
-        Ok(Self { body, flags, extra: Extra::new(walk) })
+        Ok(Self { body, flags, message_type, extra: Extra::new(walk) })
     }
 
     /// The type of the message.
     #[must_use]
     pub const fn message_type(&self) -> MessageType {
-        self.body.message_type()
+        self.message_type
     }
 
     /// Parameters that are kept but mean nothing here: unknown ones that may be skipped, and known
@@ -315,47 +318,13 @@ impl<'a> MessageRef<'a> {
     }
 }
 
-impl BodyRef<'_> {
-    /// The type of a message that says this.
-    #[must_use]
-    pub const fn message_type(&self) -> MessageType {
-        match self {
-            Self::Registration { .. } => MessageType::REGISTRATION,
-            Self::Deregistration { .. } => MessageType::DEREGISTRATION,
-            Self::RegistrationResponse { .. } => MessageType::REGISTRATION_RESPONSE,
-            Self::DeregistrationResponse { .. } => MessageType::DEREGISTRATION_RESPONSE,
-            Self::HandleResolution { .. } => MessageType::HANDLE_RESOLUTION,
-            Self::HandleResolutionResponse { .. } => MessageType::HANDLE_RESOLUTION_RESPONSE,
-            Self::EndpointKeepAlive { .. } => MessageType::ENDPOINT_KEEP_ALIVE,
-            Self::EndpointKeepAliveAck { .. } => MessageType::ENDPOINT_KEEP_ALIVE_ACK,
-            Self::EndpointUnreachable { .. } => MessageType::ENDPOINT_UNREACHABLE,
-            Self::ServerAnnounce { .. } => MessageType::SERVER_ANNOUNCE,
-            Self::Cookie { .. } => MessageType::COOKIE,
-            Self::CookieEcho { .. } => MessageType::COOKIE_ECHO,
-            Self::BusinessCard { .. } => MessageType::BUSINESS_CARD,
-            Self::Error { .. } => MessageType::ERROR,
-        }
-    }
-}
-
-impl<'a> Transports<'a> {
-    fn parse(parameters: Reader<'a>, notes: &mut Notes<'a>) -> Result<Self, DecodeError> {
-        let transports = Self(Walk::new(parameters, grammar::SERVER_ANNOUNCE));
-        let mut walk = transports.0;
-        while let Some((_, tlv)) = walk.next(&mut Notes::muted())? {
-            TransportRef::parse(tlv, notes)?;
-        }
-        Ok(transports)
-    }
-}
-
 impl<'a> Iterator for Transports<'a> {
     type Item = TransportRef<'a>;
 
     fn next(&mut self) -> Option<TransportRef<'a>> {
         // The bytes have been decoded before, so there is no error to come across.
-        let (_, tlv) = self.0.next(&mut Notes::muted()).ok()??;
-        TransportRef::parse(tlv, &mut Notes::muted()).ok()
+        let (_, tlv) = self.0.next(&mut Silence).ok()??;
+        TransportRef::parse(tlv, &mut Silence).ok()
     }
 }
 
@@ -363,4 +332,26 @@ impl core::fmt::Debug for Transports<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_list().entries(*self).finish()
     }
+}
+
+/// Goes through the parameters of a message and gives the first one of each slot. Those that may
+/// repeat are decoded on the way.
+fn fill<'a>(
+    mut walk: Walk<'a>,
+    notes: &mut Notes<'a>,
+) -> Result<[Option<Tlv<'a>>; MAX_SLOTS], DecodeError> {
+    let mut found = [None; MAX_SLOTS];
+    while let Some((slot, tlv)) = walk.next(notes)? {
+        match tlv.parameter() {
+            ParameterType::POOL_ELEMENT => drop(PoolElementRef::parse(tlv, notes)?),
+            ParameterType::SCTP_TRANSPORT | ParameterType::TCP_TRANSPORT => {
+                TransportRef::parse(tlv, notes)?;
+            }
+            _ => {}
+        }
+        if let Some(first @ None) = found.get_mut(slot) {
+            *first = Some(tlv);
+        }
+    }
+    Ok(found)
 }

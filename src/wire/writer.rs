@@ -110,15 +110,10 @@ impl<'b> Writer<'b> {
         let written = self.buf.get(start..).unwrap_or_default();
         let mut walk = Walk::new(Reader::new(written), slots);
         let mut notes = Notes::default();
-        let all_placed = loop {
-            match walk.next(&mut notes) {
-                Ok(Some(_)) => {}
-                Ok(None) => break true,
-                Err(_) => break false,
-            }
-        };
+        // An error ends the walk before all extra ones are counted.
+        while let Ok(Some(_)) = walk.next(&mut notes) {}
         let passed_over = notes.skipped.saturating_add(notes.unexpected);
-        if all_placed && passed_over == extra.len() {
+        if passed_over == extra.len() {
             Ok(())
         } else {
             Err(EncodeError::Misread { parameter: within })

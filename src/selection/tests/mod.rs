@@ -56,7 +56,8 @@ enum Step {
     Refresh(Vec<Member>),
 }
 
-/// A story of lists and picks: few identifiers and few values, so that members stay, change, leave and tie.
+/// A story of lists and picks: few identifiers and few values, so that members stay, change, leave
+/// and tie.
 fn story(value: impl Strategy<Value = u32> + Clone) -> impl Strategy<Value = Vec<Step>> {
     let list = (proptest::sample::subsequence((0..10).collect::<Vec<u32>>(), 0..10), any::<bool>())
         .prop_flat_map(|(ids, shuffle)| {
@@ -73,7 +74,8 @@ fn story(value: impl Strategy<Value = u32> + Clone) -> impl Strategy<Value = Vec
             ids.into_iter().zip(values).map(member).collect()
         });
     let step = prop_oneof![
-        4 => (1..12_usize, prop_oneof![Just(0), any::<u64>()]).prop_map(|(n, skip)| Step::Pick(n, skip)),
+        4 => (1..12_usize, prop_oneof![Just(0), any::<u64>()])
+            .prop_map(|(count, skip)| Step::Pick(count, skip)),
         1 => list.clone().prop_map(Step::Refresh),
     ];
     (list, proptest::collection::vec(step, 0..20)).prop_map(|(list, mut steps)| {

@@ -43,12 +43,15 @@ fn best_rank(rank: fn(&Member) -> u64) -> BestRank {
     BestRank { rank, list: Vec::new(), turns: BTreeMap::new(), last: None }
 }
 
-/// The lowest load + counter × degradation, and among equals the first listed behind the one chosen last.
+/// The lowest load + counter × degradation, and among equals the one that was not chosen for
+/// longest.
 #[derive(Default)]
 struct Counting {
     list: Vec<Member>,
     counters: BTreeMap<(u32, u32, u32), u32>,
-    last: Option<u32>,
+    /// The number of the last choice of each identifier.
+    chosen: BTreeMap<u32, u32>,
+    choices: u32,
 }
 
 fn key(m: &Member) -> (u32, u32, u32) {
@@ -58,12 +61,11 @@ fn key(m: &Member) -> (u32, u32, u32) {
 impl Model for Counting {
     fn refresh(&mut self, members: &[Member]) {
         self.counters.retain(|known, _| members.iter().any(|m| key(m) == *known));
+        self.chosen.retain(|known, _| members.iter().any(|m| m.id == *known));
         self.list = members.to_vec();
-        self.last = self.last.filter(|last| members.iter().any(|m| m.id == *last));
     }
 
     fn pick(&mut self, skip: &dyn Fn(usize) -> bool) -> Option<usize> {
-        let begin = self.list.iter().position(|m| Some(m.id) == self.last).map_or(0, |at| at + 1);
         let sum = |at: usize| {
             let m = &self.list[at];
             let counter = self.counters.get(&key(m)).copied().unwrap_or(0);
@@ -71,11 +73,16 @@ impl Model for Counting {
         };
         let at = (0..self.list.len())
             .filter(|&at| !skip(at))
-            .min_by_key(|&at| (sum(at), at < begin, at))?;
+            .min_by_key(|&at| (sum(at), self.chosen.get(&self.list[at].id), at))?;
         *self.counters.entry(key(&self.list[at])).or_default() += 1;
-        self.last = Some(self.list[at].id);
+        self.choices += 1;
+        self.chosen.insert(self.list[at].id, self.choices);
         Some(at)
     }
+}
+
+fn few_or_any(few: u32) -> impl Strategy<Value = u32> {
+    prop_oneof![0..few, any::<u32>()]
 }
 
 proptest! {
@@ -111,11 +118,13 @@ proptest! {
     /// [SELECT-5] The same with pools larger than one group of the tournament, and any values.
     #[test]
     fn degradation_of_large_pools(
-        values in proptest::collection::vec((prop_oneof![0..9_u32, any::<u32>()], prop_oneof![0..3_u32, any::<u32>()]), 1..200),
+        list in proptest::collection::vec((few_or_any(9), few_or_any(3)), 1..200),
         mask in any::<[u64; 4]>(),
     ) {
-        let member = |(id, (value, degradation))| Member::new(id, value).with_degradation(degradation);
-        let list: Vec<_> = (0..).zip(values).map(member).collect();
+        let member = |(id, (value, degradation))| {
+            Member::new(id, value).with_degradation(degradation)
+        };
+        let list: Vec<_> = (0..).zip(list).map(member).collect();
         let mut model = Counting::default();
         let mut selector = selector(Policy::LeastUsedDegradation, &list);
         model.refresh(&list);

@@ -36,8 +36,8 @@ proptest! {
                 prop_assert_eq!(picked.first().copied(), one.pick(&mut Rng::new(5), skip));
                 // The backups moved nothing: both go on alike.
                 for _ in 0..20 {
-                    let (one, many) = (one.pick(&mut Rng::new(1), all), many.pick(&mut Rng::new(1), all));
-                    prop_assert_eq!(one, many, "{:?}", policy);
+                    let one = one.pick(&mut Rng::new(1), all);
+                    prop_assert_eq!(one, many.pick(&mut Rng::new(1), all), "{:?}", policy);
                 }
             }
         }
@@ -60,7 +60,7 @@ fn degradation_counts_only_the_choice() {
     let mut selector = selector(Policy::LeastUsedDegradation, &list);
     assert_eq!(several(&mut selector, 3, all), [0, 1, 2]);
     assert_eq!(several(&mut selector, 3, all), [1, 0, 2], "sums 2, 1, 3");
-    assert_eq!(several(&mut selector, 3, all), [0, 1, 2], "sums 2, 3, 3");
+    assert_eq!(several(&mut selector, 3, all), [0, 2, 1], "sums 2, 3, 3, the last not chosen yet");
 }
 
 /// [SELECT-8] Best first.

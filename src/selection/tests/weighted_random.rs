@@ -31,7 +31,8 @@ fn assert_proportions(
                 cells += 1;
             }
         }
-        // Mean and deviation of chi-square are the degrees of freedom d and √2d: five deviations are far out.
+        // Mean and deviation of chi-square are the degrees of freedom d and √2d: five deviations
+        // are far out.
         let freedom = f64::from(cells - 1);
         let bound = freedom + 5.0 * (2.0 * freedom).sqrt() + 5.0;
         assert!(square < bound, "{policy:?} {square} over {cells} cells, seed {seed}");
@@ -73,7 +74,8 @@ fn weighted_random_is_in_proportion() {
     assert_proportions(Policy::WeightedRandom, &[u32::MAX; 9], &[1; 9], all);
 }
 
-/// [SELECT-3] [SELECT-9] Few passed over, so many that they are no longer remembered, and the heavy ones.
+/// [SELECT-3] [SELECT-9] Few passed over, so many that they are no longer remembered, and the heavy
+/// ones.
 #[test]
 fn weighted_random_keeps_the_proportions_among_the_rest() {
     let weights = weights(60);

@@ -1,0 +1,134 @@
+//! What the whole machine adds to its parts. Names are `machine/<case>/<size>`.
+//!
+//! `select` stands beside the bare pick of the same policy on the same pool, `find` looks a pool up by its handle among
+//! many, and `resolve` is a whole resolution: asked for, sent, answered with so many elements, told.
+#![allow(clippy::std_instead_of_core, reason = "benches have `std`")]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use asap_pu::selection::{Member, Selector};
+use asap_pu::wire::{
+    Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement, Transport,
+};
+use asap_pu::{
+    Action, Authentication, ChannelId, Config, Event, Instant, PoolId, PoolUser, Registrar, Rng,
+    StaleAnswers, selection,
+};
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
+    targets = select, find, resolve
+}
+criterion_main!(benches);
+
+const NOW: Instant = Instant::EPOCH;
+
+/// A pool user with a home registrar, and the channel to that.
+fn at_home() -> (PoolUser, ChannelId) {
+    let mut config = Config::default();
+    config.registrars.push(Registrar::tcp("192.0.2.1:3863".parse().unwrap()));
+    config.stale_cache_value = Duration::ZERO;
+    config.stale_answers = StaleAnswers::Withheld;
+    config.max_pools = 20_000;
+    let mut pool_user = PoolUser::new(config, 1).unwrap();
+    pool_user.start(NOW);
+    let Some(Action::Open { channel, .. }) = pool_user.poll_action() else { panic!() };
+    pool_user.handle_opened(NOW, channel, Authentication::None);
+    while pool_user.poll_event().is_some() {}
+    (pool_user, channel)
+}
+
+fn response(handle: &str, weighted: bool, size: u32) -> Vec<u8> {
+    let element = |id: u32| {
+        let policy = match weighted {
+            true => Policy::WeightedRandom { weight: 1 + id % 100 },
+            false => Policy::RoundRobin,
+        };
+        let at = core::net::SocketAddr::from(([10, 0, (id >> 8) as u8, id as u8], 7));
+        PoolElement::new(PeIdentifier::new(id), Transport::tcp(at), policy)
+    };
+    let policy = if weighted { PolicyType::WEIGHTED_RANDOM } else { PolicyType::ROUND_ROBIN };
+    let policy = Some(OverallPolicy::from(policy));
+    let message =
+        Message::handle_resolution_response(handle, policy, (0..size).map(element).collect());
+    message.to_bytes().unwrap().to_vec()
+}
+
+/// Asks, is answered, and reads which pool it is.
+fn learn(
+    pool_user: &mut PoolUser,
+    now: Instant,
+    home: ChannelId,
+    handle: &str,
+    response: &[u8],
+) -> PoolId {
+    pool_user.resolve(now, handle).unwrap();
+    while pool_user.poll_action().is_some() {}
+    pool_user.handle_control(now, home, response);
+    match pool_user.poll_event() {
+        Some(Event::Resolved { pool, .. }) => pool,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn select(c: &mut Criterion) {
+    let mut group = c.benchmark_group("machine");
+    for (name, policy) in
+        [("rr", selection::Policy::RoundRobin), ("wrand", selection::Policy::WeightedRandom)]
+    {
+        let weighted = name == "wrand";
+        for size in [16, 128, 1_000] {
+            let mut rng = Rng::new(1);
+            let mut selector = Selector::new();
+            let members: Vec<_> = (0..size).map(|id| Member::new(id, 1 + id % 100)).collect();
+            selector.refresh(policy, &members);
+            group.bench_function(BenchmarkId::new(format!("bare_pick_{name}"), size), |b| {
+                b.iter(|| selector.pick(&mut rng, |_| false));
+            });
+            let (mut pool_user, home) = at_home();
+            let pool = learn(&mut pool_user, NOW, home, "pool", &response("pool", weighted, size));
+            group.bench_function(BenchmarkId::new(format!("select_{name}"), size), |b| {
+                b.iter(|| pool_user.select(NOW, black_box(pool), &[]).map(|e| e.identifier()));
+            });
+        }
+    }
+}
+
+fn find(c: &mut Criterion) {
+    let mut group = c.benchmark_group("machine");
+    for size in [10, 10_000_u32] {
+        let (mut pool_user, home) = at_home();
+        let handles: Vec<String> = (0..size).map(|n| format!("pool number {n}")).collect();
+        for handle in &handles {
+            learn(&mut pool_user, NOW, home, handle, &response(handle, false, 1));
+        }
+        let mut next = 0;
+        group.bench_function(BenchmarkId::new("find", size), |b| {
+            b.iter(|| {
+                next = (next + 7_919) % handles.len();
+                pool_user.find_pool(handles[next].as_bytes())
+            });
+        });
+    }
+}
+
+fn resolve(c: &mut Criterion) {
+    let mut group = c.benchmark_group("machine");
+    for size in [1, 10, 128] {
+        let (mut pool_user, home) = at_home();
+        let answer = response("pool", true, size);
+        group.bench_function(BenchmarkId::new("resolve", size), |b| {
+            let mut now = NOW;
+            b.iter(|| {
+                // The same pool is asked for once in a while only.
+                now = now + Duration::from_secs(1);
+                learn(&mut pool_user, now, home, "pool", &answer)
+            });
+        });
+    }
+}

@@ -1,0 +1,224 @@
+//! Who takes part in which line.
+
+use std::hint::black_box;
+
+use asap_pu::Rng;
+use asap_pu::selection::{Member, Policy, Selector};
+use rand::distr::Distribution;
+use rand::distr::weighted::WeightedIndex;
+use rand::rngs::SmallRng;
+use rand::{Rng as _, SeedableRng};
+use rand_distr::weighted::{WeightedAliasIndex, WeightedTreeIndex};
+
+use crate::order::{Edf, Interleaved, SlotExpansion, SmoothWrr, Wrr};
+
+mod least_loaded;
+mod p2c;
+
+use least_loaded::{ByHeap, ByScan};
+
+pub struct Contender {
+    pub name: &'static str,
+    /// Does the thing so many times.
+    pub run: Box<dyn FnMut(usize) -> usize>,
+}
+
+/// Two lists of weights from 1 to 100 for the same members: refreshes alternate between them, so
+/// that nobody gets away with noticing that nothing changed.
+#[derive(Clone)]
+pub struct Weights([Vec<u32>; 2]);
+
+impl Weights {
+    pub fn new(n: usize) -> Self {
+        let mut rng = Rng::new(42);
+        Self([0, 1].map(|_| (0..n).map(|_| 1 + rng.below(100) as u32).collect()))
+    }
+}
+
+pub fn bare(weights: &Weights) -> Vec<(&'static str, Vec<Contender>)> {
+    let w = &weights.0[0];
+    let n = w.len();
+    let ours = |policy| ours(policy, w);
+    vec![
+        ("rr", vec![ours(Policy::RoundRobin), counter(n)]),
+        ("rand", vec![ours(Policy::Random), random_range(n)]),
+        ("prio", vec![ours(Policy::Priority), p2c::contender(w)]),
+        (
+            "wrand",
+            vec![
+                ours(Policy::WeightedRandom),
+                distribution("WeightedIndex", WeightedIndex::new(w).unwrap()),
+                distribution("alias", WeightedAliasIndex::new(w.clone()).unwrap()),
+                distribution("tree", WeightedTreeIndex::new(w).unwrap()),
+                p2c::contender(w),
+            ],
+        ),
+        ("rlu", vec![ours(Policy::RandomizedLeastUsed), p2c::contender(w)]),
+        (
+            "wrr",
+            vec![
+                ours(Policy::WeightedRoundRobin),
+                order::<SmoothWrr>("smooth", w),
+                order::<Edf>("edf", w),
+                order::<Interleaved>("interleaved", w),
+                order::<SlotExpansion>("slots", w),
+            ],
+        ),
+        ("lu", vec![ours(Policy::LeastUsed), p2c::contender(w)]),
+        ("plu", vec![ours(Policy::PriorityLeastUsed), p2c::contender(w)]),
+        (
+            "lud",
+            vec![
+                ours(Policy::LeastUsedDegradation),
+                picks("scan", ByScan::new(w), ByScan::pick),
+                picks("heap", ByHeap::new(w), ByHeap::pick),
+                p2c::contender(w),
+            ],
+        ),
+    ]
+}
+
+pub fn refreshed(weights: &Weights, k: usize) -> Vec<(&'static str, Vec<Contender>)> {
+    let ours = |policy| ours_refreshed(policy, weights, k);
+    let w = weights;
+    vec![
+        ("rr", vec![ours(Policy::RoundRobin)]),
+        ("rand", vec![ours(Policy::Random)]),
+        ("prio", vec![ours(Policy::Priority)]),
+        (
+            "wrand",
+            vec![
+                ours(Policy::WeightedRandom),
+                sampled("WeightedIndex", w, k, |w| WeightedIndex::new(w).unwrap()),
+                sampled("alias", w, k, |w| WeightedAliasIndex::new(w.to_vec()).unwrap()),
+                sampled("tree", w, k, |w| WeightedTreeIndex::new(w).unwrap()),
+            ],
+        ),
+        ("rlu", vec![ours(Policy::RandomizedLeastUsed)]),
+        (
+            "wrr",
+            vec![
+                ours(Policy::WeightedRoundRobin),
+                rebuilt("smooth", w, k, SmoothWrr::new, SmoothWrr::pick),
+                rebuilt("edf", w, k, Edf::new, Edf::pick),
+                rebuilt("interleaved", w, k, Interleaved::new, Interleaved::pick),
+                rebuilt("slots", w, k, SlotExpansion::new, SlotExpansion::pick),
+            ],
+        ),
+        ("lu", vec![ours(Policy::LeastUsed)]),
+        (
+            "lud",
+            vec![
+                ours(Policy::LeastUsedDegradation),
+                rebuilt("scan", w, k, ByScan::new, ByScan::pick),
+                rebuilt("heap", w, k, ByHeap::new, ByHeap::pick),
+            ],
+        ),
+    ]
+}
+
+fn members(weights: &[u32]) -> Vec<Member> {
+    (0..).zip(weights).map(|(id, &weight)| Member::new(id, weight).with_degradation(10)).collect()
+}
+
+fn ours(policy: Policy, weights: &[u32]) -> Contender {
+    let mut selector = Selector::new();
+    selector.refresh(policy, &members(weights));
+    let mut rng = Rng::new(1);
+    picks("ours", selector, move |selector| selector.pick(&mut rng, |_| false).unwrap_or_default())
+}
+
+fn ours_refreshed(policy: Policy, weights: &Weights, k: usize) -> Contender {
+    let lists = weights.0.clone().map(|weights| members(&weights));
+    let mut selector = Selector::new();
+    let mut rng = Rng::new(1);
+    let run = move |rounds| {
+        let mut sum = 0;
+        for round in 0..rounds {
+            selector.refresh(policy, black_box(&lists[round % 2]));
+            for _ in 0..k {
+                sum += black_box(selector.pick(&mut rng, |_| false).unwrap_or_default());
+            }
+        }
+        sum
+    };
+    Contender { name: "ours", run: Box::new(run) }
+}
+
+fn picks<T: 'static>(
+    name: &'static str,
+    mut state: T,
+    mut pick: impl FnMut(&mut T) -> usize + 'static,
+) -> Contender {
+    let run = move |rounds| {
+        let mut sum = 0;
+        for _ in 0..rounds {
+            sum += black_box(pick(&mut state));
+        }
+        sum
+    };
+    Contender { name, run: Box::new(run) }
+}
+
+fn rebuilt<T: 'static>(
+    name: &'static str,
+    weights: &Weights,
+    k: usize,
+    build: fn(&[u32]) -> T,
+    pick: fn(&mut T) -> usize,
+) -> Contender {
+    let weights = weights.0.clone();
+    let run = move |rounds| {
+        let mut sum = 0;
+        for round in 0..rounds {
+            let mut state = build(black_box(&weights[round % 2]));
+            for _ in 0..k {
+                sum += black_box(pick(&mut state));
+            }
+        }
+        sum
+    };
+    Contender { name, run: Box::new(run) }
+}
+
+fn distribution(name: &'static str, distribution: impl Distribution<usize> + 'static) -> Contender {
+    let mut rng = SmallRng::seed_from_u64(1);
+    picks(name, distribution, move |distribution| distribution.sample(&mut rng))
+}
+
+fn sampled<T: Distribution<usize> + 'static>(
+    name: &'static str,
+    weights: &Weights,
+    k: usize,
+    build: fn(&[u32]) -> T,
+) -> Contender {
+    let weights = weights.0.clone();
+    let mut rng = SmallRng::seed_from_u64(1);
+    let run = move |rounds| {
+        let mut sum = 0;
+        for round in 0..rounds {
+            let state = build(black_box(&weights[round % 2]));
+            for _ in 0..k {
+                sum += black_box(state.sample(&mut rng));
+            }
+        }
+        sum
+    };
+    Contender { name, run: Box::new(run) }
+}
+
+fn order<T: Wrr + 'static>(name: &'static str, weights: &[u32]) -> Contender {
+    picks(name, T::new(weights), T::pick)
+}
+
+fn counter(n: usize) -> Contender {
+    picks("counter", 0, move |next| {
+        let at = *next;
+        *next = if at + 1 == n { 0 } else { at + 1 };
+        at
+    })
+}
+
+fn random_range(n: usize) -> Contender {
+    picks("random_range", SmallRng::seed_from_u64(1), move |rng| rng.random_range(0..n))
+}

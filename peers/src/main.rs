@@ -1,0 +1,92 @@
+//! Measures the selection policies of `asap-pu` beside what a user could take instead, on the same
+//! weights and in the same run, and prints one table: ours, each peer, the ratio.
+//!
+//! ```text
+//! cargo run --release                 # everything
+//! cargo run --release -- pick wrr     # the lines that contain all these words
+//! ```
+//!
+//! Samples of all contenders of a line take turns, and the figure is the median of the samples, so
+//! that a noisy machine disturbs all of them alike. A ratio below 1 means that ours is faster.
+
+mod contenders;
+mod order;
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use contenders::{Contender, Weights};
+
+const SIZES: [usize; 6] = [4, 16, 64, 256, 1024, 10_000];
+const KS: [usize; 4] = [1, 10, 100, 1000];
+const SAMPLES: usize = 21;
+const SAMPLE: Duration = Duration::from_millis(2);
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = |name: &str| words.iter().all(|word| name.contains(word.as_str()));
+
+    println!("ns; (ratio ours / peer)\n");
+    for n in SIZES {
+        for (policy, contenders) in contenders::bare(&Weights::new(n)) {
+            line(&format!("pick/{policy}/{n}"), contenders, 1, wanted);
+        }
+    }
+    for n in SIZES {
+        for k in KS {
+            for (policy, contenders) in contenders::refreshed(&Weights::new(n), k) {
+                line(&format!("refresh_then_k/{policy}/{n}/{k}"), contenders, 1, wanted);
+            }
+        }
+    }
+    if wanted("order") {
+        order::print();
+    }
+}
+
+/// Measures the contenders of one line and prints it.
+fn line(name: &str, mut contenders: Vec<Contender>, per: usize, wanted: impl Fn(&str) -> bool) {
+    if !wanted(name) {
+        return;
+    }
+    let rounds: Vec<usize> = contenders.iter_mut().map(calibrate).collect();
+    let mut samples = vec![Vec::with_capacity(SAMPLES); contenders.len()];
+    for _ in 0..SAMPLES {
+        for (at, contender) in contenders.iter_mut().enumerate() {
+            let nanos = time(contender, rounds[at]).as_nanos() as f64;
+            samples[at].push(nanos / (rounds[at] * per) as f64);
+        }
+    }
+    let medians: Vec<f64> = samples
+        .iter_mut()
+        .map(|samples| {
+            samples.sort_by(f64::total_cmp);
+            samples[SAMPLES / 2]
+        })
+        .collect();
+    print!("{name:<34}");
+    for (contender, median) in contenders.iter().zip(&medians) {
+        if contender.name == "ours" {
+            print!(" ours {median:.1}");
+        } else {
+            print!(" | {} {median:.1} ({:.2})", contender.name, medians[0] / median);
+        }
+    }
+    println!();
+}
+
+/// How many runs make a sample.
+fn calibrate(contender: &mut Contender) -> usize {
+    let mut rounds = 1;
+    while time(contender, rounds) < SAMPLE {
+        rounds *= 2;
+    }
+    rounds
+}
+
+#[expect(clippy::disallowed_methods, reason = "measuring is what this is for")]
+fn time(contender: &mut Contender, rounds: usize) -> Duration {
+    let start = Instant::now();
+    black_box((contender.run)(rounds));
+    start.elapsed()
+}

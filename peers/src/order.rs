@@ -1,0 +1,221 @@
+//! The weighted round robins of others, written from their published descriptions, and how evenly
+//! all of them serve.
+
+use std::cmp::Ordering;
+use std::collections::{BinaryHeap, VecDeque};
+
+use asap_pu::Rng;
+use asap_pu::selection::{Member, Policy, Selector};
+
+/// An order of turns in proportion to weights.
+pub trait Wrr {
+    fn new(weights: &[u32]) -> Self;
+    fn pick(&mut self) -> usize;
+}
+
+/// nginx's smooth weighted round robin: each turn all gain their weight, the highest is served and
+/// loses the sum.
+pub struct SmoothWrr {
+    weights: Vec<i64>,
+    current: Vec<i64>,
+    sum: i64,
+}
+
+/// Envoy's earliest deadline first: a member served at time t has its next deadline at t +
+/// 1/weight.
+pub struct Edf {
+    queue: BinaryHeap<Deadline>,
+    served: u64,
+}
+
+struct Deadline {
+    at: f64,
+    /// Equal deadlines in the order of their entry.
+    since: u64,
+    member: usize,
+    weight: f64,
+}
+
+/// Interleaved weighted round robin: in round r those are served whose weight is at least r.
+pub struct Interleaved {
+    weights: Vec<u32>,
+    /// Who is left of this round, with the turns that remain.
+    now: VecDeque<(usize, u32)>,
+    next: VecDeque<(usize, u32)>,
+}
+
+/// The circular list of RFC 5356 §4.2.2, taken literally: a slot for each turn, spread by their
+/// ideal moments.
+pub struct SlotExpansion {
+    slots: Vec<u32>,
+    next: usize,
+}
+
+impl Wrr for SmoothWrr {
+    fn new(weights: &[u32]) -> Self {
+        let weights: Vec<i64> = weights.iter().copied().map(i64::from).collect();
+        Self { current: vec![0; weights.len()], sum: weights.iter().sum(), weights }
+    }
+
+    fn pick(&mut self) -> usize {
+        let mut best = 0;
+        let mut highest = i64::MIN;
+        for (at, (current, weight)) in self.current.iter_mut().zip(&self.weights).enumerate() {
+            *current += weight;
+            if *current > highest {
+                highest = *current;
+                best = at;
+            }
+        }
+        self.current[best] -= self.sum;
+        best
+    }
+}
+
+impl Wrr for Edf {
+    fn new(weights: &[u32]) -> Self {
+        let deadline = |(member, &weight): (usize, &u32)| Deadline {
+            at: 1.0 / f64::from(weight),
+            since: member as u64,
+            member,
+            weight: weight.into(),
+        };
+        Self {
+            queue: weights
+                .iter()
+                .enumerate()
+                .filter(|(_, weight)| **weight > 0)
+                .map(deadline)
+                .collect(),
+            served: weights.len() as u64,
+        }
+    }
+
+    fn pick(&mut self) -> usize {
+        let Some(mut first) = self.queue.peek_mut() else { return 0 };
+        self.served += 1;
+        first.at += 1.0 / first.weight;
+        first.since = self.served;
+        first.member
+    }
+}
+
+impl Wrr for Interleaved {
+    fn new(weights: &[u32]) -> Self {
+        let now = weights.iter().copied().enumerate().filter(|(_, weight)| *weight > 0).collect();
+        Self { weights: weights.to_vec(), now, next: VecDeque::with_capacity(weights.len()) }
+    }
+
+    fn pick(&mut self) -> usize {
+        if self.now.is_empty() {
+            std::mem::swap(&mut self.now, &mut self.next);
+        }
+        if self.now.is_empty() {
+            *self = Self::new(&self.weights);
+        }
+        let Some((at, turns)) = self.now.pop_front() else { return 0 };
+        if turns > 1 {
+            self.next.push_back((at, turns - 1));
+        }
+        at
+    }
+}
+
+impl Wrr for SlotExpansion {
+    fn new(weights: &[u32]) -> Self {
+        let mut slots: Vec<(f64, u32)> = (0..)
+            .zip(weights)
+            .flat_map(|(at, &weight)| {
+                (0..weight).map(move |turn| ((f64::from(turn) + 0.5) / f64::from(weight), at))
+            })
+            .collect();
+        slots.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        Self { slots: slots.into_iter().map(|(_, at)| at).collect(), next: 0 }
+    }
+
+    fn pick(&mut self) -> usize {
+        let at = self.slots[self.next];
+        self.next = if self.next + 1 == self.slots.len() { 0 } else { self.next + 1 };
+        at as usize
+    }
+}
+
+impl Ord for Deadline {
+    /// The earliest is the greatest, as the heap wants it.
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.at.total_cmp(&self.at).then(other.since.cmp(&self.since))
+    }
+}
+
+impl PartialOrd for Deadline {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Deadline {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Deadline {}
+
+struct Ours(Selector);
+
+impl Wrr for Ours {
+    fn new(weights: &[u32]) -> Self {
+        let members: Vec<_> =
+            (0..).zip(weights).map(|(id, &weight)| Member::new(id, weight)).collect();
+        let mut selector = Selector::new();
+        selector.refresh(Policy::WeightedRoundRobin, &members);
+        Self(selector)
+    }
+
+    fn pick(&mut self) -> usize {
+        self.0.pick(&mut Rng::new(0), |_| false).unwrap_or_default()
+    }
+}
+
+/// Prints for each order how far a prefix of a cycle strays from the ideal share, in turns, and the
+/// longest run of one member.
+pub fn print() {
+    let ones = |large: u32, count| [vec![large], vec![1; count]].concat();
+    let mut rng = Rng::new(42);
+    let random: Vec<u32> = (0..100).map(|_| 1 + rng.below(100) as u32).collect();
+    let sets = [
+        ("5, 1, 1", vec![5, 1, 1]),
+        ("10, 9, 8, five 1s", [vec![10, 9, 8], vec![1; 5]].concat()),
+        ("20, twenty 1s", ones(20, 20)),
+        ("100, a hundred 1s", ones(100, 100)),
+        ("a hundred of 1 to 100", random),
+        ("1 40 40 1 40 40 1 5 2 5 5 3", vec![1, 40, 40, 1, 40, 40, 1, 5, 2, 5, 5, 3]),
+    ];
+    println!("\norder: farthest from the ideal share in turns / longest run");
+    for (name, weights) in sets {
+        print!("{name:<34}");
+        print!(" ours {}", quality::<Ours>(&weights));
+        print!(" | smooth {}", quality::<SmoothWrr>(&weights));
+        print!(" | edf {}", quality::<Edf>(&weights));
+        print!(" | interleaved {}", quality::<Interleaved>(&weights));
+        println!(" | slots {}", quality::<SlotExpansion>(&weights));
+    }
+}
+
+fn quality<T: Wrr>(weights: &[u32]) -> String {
+    let sum: f64 = weights.iter().copied().map(f64::from).sum();
+    let mut order = T::new(weights);
+    let mut served = vec![0.0; weights.len()];
+    let (mut farthest, mut longest, mut run, mut last) = (0.0_f64, 0, 0, usize::MAX);
+    for turn in 0..sum as usize {
+        let at = order.pick();
+        served[at] += 1.0;
+        run = if at == last { run + 1 } else { 1 };
+        last = at;
+        longest = longest.max(run);
+        for (served, weight) in served.iter().zip(weights) {
+            farthest = farthest.max((served - (turn + 1) as f64 * f64::from(*weight) / sum).abs());
+        }
+    }
+    format!("{farthest:.2}/{longest}")
+}

@@ -1,0 +1,151 @@
+//! What must hold for any bytes at all. The fuzz targets and the tests on stored inputs share it.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use asap_pu::wire::{
+    Body, BodyRef, DecodeError, EncodeError, Message, MessageRef, Notes, Parameter, PoolElementRef,
+    StreamDecoder, TransportRef, encode_error,
+};
+
+use self::walker::{Found, parameters};
+
+pub(crate) mod walker;
+
+/// Decoding never panics. What it accepts is what an independent walker sees, and encodes to
+/// something that decodes to the same value and encodes to the same bytes.
+pub(crate) fn decode(data: &[u8]) {
+    let mut notes = Notes::default();
+    match MessageRef::decode(data, &mut notes) {
+        Ok(view) => {
+            agrees_with_walker(data, &view);
+            let message = view.to_owned();
+            round_trip(
+                &message,
+                || message.to_bytes().map(|bytes| bytes.to_vec()),
+                Message::decode,
+            );
+        }
+        Err(error) => assert!(error.offset() <= data.len(), "{error}"),
+    }
+    can_be_reported(&notes);
+
+    if let Ok(parameter) = Parameter::decode(data) {
+        let encode = || {
+            let mut bytes = Vec::new();
+            parameter.encode(&mut bytes).map(|()| bytes)
+        };
+        round_trip(&parameter, encode, Parameter::decode);
+    }
+}
+
+/// However a stream is cut into pieces, the same messages come out, and no more is held than was
+/// received. The first two bytes say how to cut it and which length to accept.
+pub(crate) fn stream(data: &[u8]) {
+    let &[cut, bound, ref stream @ ..] = data else { return };
+    let max = usize::from(bound) * 16;
+    let whole = messages(stream, max, stream.len().max(1));
+    assert_eq!(messages(stream, max, usize::from(cut % 13) + 1), whole);
+    assert_eq!(messages(stream, max, 1), whole);
+}
+
+/// The messages in a stream that arrives in pieces of `piece` bytes; `None` in the end stands for
+/// an error.
+fn messages(stream: &[u8], max: usize, piece: usize) -> Vec<Option<Vec<u8>>> {
+    let mut decoder = StreamDecoder::new(max);
+    let mut messages = Vec::new();
+    for mut input in stream.chunks(piece) {
+        loop {
+            match decoder.next(&mut input) {
+                Ok(Some(message)) => messages.push(Some(message.to_vec())),
+                Ok(None) => break,
+                Err(error) => {
+                    assert_eq!(decoder.next(&mut &b"\x0b\0\0\x04"[..]), Err(error));
+                    messages.push(None);
+                    return messages;
+                }
+            }
+        }
+        assert!(input.is_empty());
+        assert!(decoder.pending() < max.next_multiple_of(4).max(4));
+    }
+    messages
+}
+
+fn round_trip<T: PartialEq + core::fmt::Debug>(
+    value: &T,
+    encode: impl Fn() -> Result<Vec<u8>, EncodeError>,
+    decode: impl Fn(&[u8]) -> Result<T, DecodeError>,
+) {
+    match encode() {
+        Ok(bytes) => assert_eq!(decode(&bytes).as_ref(), Ok(value)),
+        // Received without its last padding, it needs a byte more than there can be.
+        Err(error) => assert!(matches!(error, EncodeError::TooLong { .. }), "{error}"),
+    }
+}
+
+fn can_be_reported(notes: &Notes<'_>) {
+    let mut buf = Vec::new();
+    let report = encode_error(&mut buf, notes.report.iter().copied());
+    assert_eq!(report.included + report.left_out, notes.report.len());
+    if report.included == 0 {
+        assert!(buf.is_empty());
+    } else {
+        let Body::Error { causes, .. } = Message::decode(&buf).unwrap().body else { panic!() };
+        assert_eq!(causes.len(), report.included);
+    }
+}
+
+fn agrees_with_walker(data: &[u8], view: &MessageRef<'_>) {
+    let start = match view.body {
+        BodyRef::EndpointKeepAlive { .. } | BodyRef::ServerAnnounce { .. } => 8,
+        _ => 4,
+    };
+    let end = usize::from(u16::from_be_bytes([data[2], data[3]]));
+    let found = parameters(data, start, end).expect("the walker finds a fault");
+    let mut expected: Vec<Found> = found.clone();
+    let mut take = |parameter: u16| {
+        let place = expected.iter().position(|found| found.parameter == parameter);
+        expected.remove(place.unwrap())
+    };
+    match &view.body {
+        BodyRef::Registration { element, .. } => element_agrees(data, element, take(0xa)),
+        BodyRef::HandleResolutionResponse { elements, .. }
+        | BodyRef::BusinessCard { elements, .. } => {
+            elements.for_each(|element| element_agrees(data, &element, take(0xa)));
+            assert!(expected.iter().all(|found| found.parameter != 0xa));
+        }
+        BodyRef::ServerAnnounce { transports, .. } => {
+            let mut found = found.iter().filter(|found| matches!(found.parameter, 4 | 5));
+            transports.for_each(|it| transport_agrees(data, it, *found.next().unwrap()));
+            assert_eq!(found.next(), None);
+        }
+        _ => {}
+    }
+}
+
+fn element_agrees(data: &[u8], element: &PoolElementRef<'_>, found: Found) {
+    let identifier = &data[found.start + 4..found.start + 8];
+    assert_eq!(element.identifier.get().to_be_bytes(), identifier);
+    let inside = parameters(data, found.start + 16, found.end).unwrap();
+    let mut transports = inside.iter().filter(|it| matches!(it.parameter, 3..=7 | 0x10));
+    transport_agrees(data, element.transport, *transports.next().unwrap());
+    let asap = transports.find(|it| it.parameter == 4);
+    assert_eq!(element.asap_transport.is_some(), asap.is_some());
+    if let (Some(transport), Some(found)) = (element.asap_transport, asap) {
+        transport_agrees(data, transport, *found);
+    }
+}
+
+fn transport_agrees(data: &[u8], transport: TransportRef<'_>, found: Found) {
+    assert_eq!(transport.encoded(), &data[found.start..found.end]);
+    assert_eq!(TransportRef::decode(transport.encoded()), Ok(transport));
+    let fields = match found.parameter {
+        3 => 8,
+        0x10 => return assert_eq!(transport.addresses().count(), 0),
+        _ => 4,
+    };
+    let inside = parameters(data, found.start + 4 + fields, found.end).unwrap();
+    let addresses = inside.iter().filter(|it| matches!(it.parameter, 1 | 2));
+    let most = if found.parameter == 4 { usize::MAX } else { 1 };
+    assert_eq!(transport.addresses().count(), addresses.count().min(most));
+}
