@@ -2,50 +2,13 @@
 
 mod lab;
 
-use core::time::Duration;
-
-use asap_pu::wire::{CauseCode, Message, PeIdentifier};
+use asap_pu::wire::{CauseCode, Message};
 use asap_pu::{
-    Action, CloseReason, CommandError, Config, Event, Failover, MessageId, Payload, Protocols,
-    ResolveError, SendErrorReason, SendOptions, SessionError, SessionId, SessionOptions,
+    Action, CloseReason, CommandError, Event, Failover, Payload, ResolveError, SendErrorReason,
+    SendOptions, SessionError, SessionOptions,
 };
 use bytes::Bytes;
 use lab::*;
-
-fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
-/// A driver whose mapping for TCP tells control messages from data.
-fn mapped() -> Config {
-    let mut config = config(&[REGISTRAR]);
-    config.control_mapping = Protocols::NONE.with(asap_pu::wire::Protocol::Tcp);
-    config
-}
-
-fn three() -> [asap_pu::wire::PoolElement; 3] {
-    [1, 2, 3].map(element)
-}
-
-fn id(id: u32) -> PeIdentifier {
-    PeIdentifier::new(id)
-}
-
-fn send(lab: &mut Lab, session: SessionId, data: &'static str, failover: Failover) -> MessageId {
-    let mut options = SendOptions::default();
-    options.failover = failover;
-    lab.pu.send(session, data, options).unwrap()
-}
-
-/// The element on `from` dies; the session goes on at another one. Returns the new channel.
-fn fail_over(lab: &mut Lab, from: &Opened) -> Opened {
-    lab.fail(from.channel);
-    let mut opens: Vec<_> = lab.actions();
-    opens.retain(|action| matches!(action, Action::Open { .. }));
-    let next = opened(opens.pop().expect("another element"));
-    lab.up(next.channel);
-    next
-}
 
 /// [SESSION-1] [SESSION-2]: messages sent while resolving and connecting leave in order when the channel is up.
 #[test]

@@ -12,13 +12,12 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use bytes::Bytes;
-
 use super::outbox::{Load, Message};
 use super::search::Search;
 use super::{Gate, Recipient, Role, Session, SessionOptions, Sessions, State};
 use crate::Instant;
 use crate::cache::Cache;
+use crate::config::Identity;
 use crate::context::Context;
 use crate::event::Event;
 use crate::id::{MessageId, SessionId};
@@ -291,34 +290,34 @@ impl Sessions {
         message: Message,
         element: Option<PeIdentifier>,
     ) {
-        let to_self = message.options.to == Recipient::AllAndSelf;
         let Some(session) = self.slab.get_mut(id.0) else { return };
         let legs = session.make_legs();
         let open = 1 + usize::from(element.is_some());
         legs.copied.push_back(Copied { message: message.id, load: message.load(), open });
         legs.due = Some(now);
-        let (message_id, data) = (message.id, message.data.clone());
+        let of = message.id;
         legs.to_copy.push_back(message);
         session.rearm(&mut self.timers, id);
         if let Some(element) = element {
-            self.copied(ctx, id, message_id, element, true);
-        }
-        if to_self {
-            self.copy_to_self(ctx, id, data);
+            self.copied(ctx, id, of, element, true);
         }
     }
 
-    /// Delivers a message to this node itself, if it is an element of the session's pool.
-    fn copy_to_self(&mut self, ctx: &mut Context, session: SessionId, data: Bytes) {
-        let Some(own) = ctx.config.identity.clone() else { return };
+    /// Delivers a message to this node itself, as the element `own` of the session's pool.
+    fn copy_to_self(
+        &mut self,
+        ctx: &mut Context,
+        session: SessionId,
+        own: Identity,
+        message: &Message,
+    ) {
         let max = ctx.config.max_unread_bytes;
-        let (handle, element) = (own.handle, own.identifier);
-        let event = Event::Received { session, handle, element, data };
-        let len = match &event {
-            Event::Received { data, .. } => data.len(),
-            _ => 0,
-        };
-        let fits = ctx.events.push_received(len, max, || event);
+        let fits = ctx.events.push_received(message.data.len(), max, || Event::Received {
+            session,
+            handle: own.handle,
+            element: own.identifier,
+            data: message.data.clone(),
+        });
         self.count_received(ctx, session, fits);
     }
 
@@ -333,17 +332,14 @@ impl Sessions {
     ) {
         let Some(session) = self.slab.get(id.0) else { return };
         let pool = session.pool.and_then(|pool| cache.get(pool));
-        let own = ctx
-            .config
-            .identity
-            .as_ref()
-            .filter(|own| pool.is_some_and(|pool| *pool.handle() == own.handle));
-        let own = own.map(|own| own.identifier);
+        let own = ctx.config.identity.clone();
+        let own = own.filter(|own| pool.is_some_and(|pool| *pool.handle() == own.handle));
+        let here = own.as_ref().map(|own| own.identifier);
         let served = session.element.filter(|_| session.role == Role::Keeping);
         let elements: Vec<_> = pool
             .into_iter()
             .flat_map(|pool| pool.elements().map(|element| element.identifier()))
-            .filter(|element| Some(*element) != own && Some(*element) != served)
+            .filter(|element| Some(*element) != here && Some(*element) != served)
             .collect();
         if let Some(copied) = self.copied_mut(id, message.id) {
             copied.open += elements.len();
@@ -353,6 +349,9 @@ impl Sessions {
                 Some(leg) => self.put_on_leg(ctx, leg, message.to_copy()),
                 None => self.copied(ctx, id, message.id, element, false),
             }
+        }
+        if let Some(own) = own.filter(|_| message.options.to == Recipient::AllAndSelf) {
+            self.copy_to_self(ctx, id, own, message);
         }
         self.settle_copy(ctx, id, message.id);
     }
