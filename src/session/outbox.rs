@@ -160,23 +160,22 @@ impl Outbox {
         written
     }
 
-    /// A message has arrived; says whether it was waited for.
+    /// A message has arrived, so it was written; says whether either was waited for.
     pub(super) fn delivered(&mut self, id: MessageId) -> bool {
         let Some(lanes) = &mut self.lanes else { return false };
-        lanes.leave_window(id);
+        let written = lanes.leave_window(id);
         let found = lanes.sent.iter().position(|message| message.id == id);
         let gone = found.and_then(|index| lanes.sent.remove(index));
         if let Some(gone) = &gone {
             lanes.load.subtract(gone);
         }
         self.tidy();
-        gone.is_some()
+        written || gone.is_some()
     }
 
     /// The transport gives a message back, which it has not sent; says whether it was kept.
     pub(super) fn unsent(&mut self, id: MessageId) -> bool {
         let Some(lanes) = &mut self.lanes else { return false };
-        lanes.leave_window(id);
         let found = lanes.sent.iter_mut().find(|message| message.id == id);
         found.map(|message| message.came_back = true).is_some()
     }
