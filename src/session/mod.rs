@@ -50,7 +50,8 @@
 //!
 //! A transport that *confirms* tells what it delivered and gives back what it did not send, as SCTP can (RFC 6458
 //! §6.1.11); the driver declares such transports as `confirms_delivery`. One that is *silent*, as TCP is, swallows what
-//! was handed to it when it breaks.
+//! was handed to it when it breaks. What a channel had taken that the machine itself closes, because the element was
+//! given up or the session moved, counts as with a silent one.
 //!
 //! | [`Failover`] | silent transport | transport that confirms |
 //! |---|---|---|
@@ -58,9 +59,10 @@
 //! | `Unsent` | at most once; fails over if it was not handed over, is lost with the element otherwise | at most once; fails over if it was not sent |
 //! | `Always` | at least once while an element is left; again at the next element unless the application confirmed it | at least once while an element is left; again unless it was delivered |
 //!
-//! At each element messages arrive in the order of sending, but for unordered ones; those sent again come first. Delivery to
-//! the transport of a peer is not processing by its application: a session whose requests must not be lost uses `Always`
-//! and [`confirm`](crate::PoolUser::confirm)s them by their answers (§6.5.5 says as much).
+//! At each element messages arrive in the order of sending, but for unordered ones; those sent again come first. Where a
+//! session chooses for each message, one that was meant for a lost element may come to the next one behind later ones.
+//! Delivery to the transport of a peer is not processing by its application: a session whose requests must not be lost
+//! uses `Always` and [`confirm`](crate::PoolUser::confirm)s them by their answers (§6.5.5 says as much).
 #![doc = include_str!("table.md")]
 
 mod card;
@@ -359,7 +361,7 @@ impl Sessions {
         }
         session.state = State::Over(error.map(Box::new));
         self.live -= 1;
-        session.note(ctx, id);
+        session.note_again(ctx, id);
     }
 }
 

@@ -12,8 +12,9 @@ use crate::wire::PeIdentifier;
 /// What the application knows of a session, so that it is told the rest.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    /// Whether a note is in the queue of events.
-    noted: bool,
+    /// How many notes are in the queue of events: one, and another one once the session is over, behind all that was
+    /// received on it.
+    notes: u8,
     /// The element, and how often one had come up by then.
     element: Option<(PeIdentifier, u32)>,
     /// Whether it knows that the element was lost.
@@ -59,8 +60,8 @@ impl Sessions {
         if mem::take(&mut found.heard.room) && !over {
             return Some(Event::Room { session });
         }
-        found.heard.noted = false;
-        if let State::Over(error) = &mut found.state {
+        found.heard.notes -= 1;
+        if let (State::Over(error), 0) = (&mut found.state, found.heard.notes) {
             let error = error.take().map(|error| *error);
             self.slab.remove(session.0);
             return Some(Event::SessionEnded { session, error });
@@ -72,9 +73,15 @@ impl Sessions {
 impl Session {
     /// Leaves word that the application has something to hear.
     pub(super) fn note(&mut self, ctx: &mut Context, id: SessionId) {
-        if !mem::replace(&mut self.heard.noted, true) {
-            ctx.events.push(Entry::Session(id));
+        if self.heard.notes == 0 {
+            self.note_again(ctx, id);
         }
+    }
+
+    /// Leaves word behind everything that is in the queue.
+    pub(super) fn note_again(&mut self, ctx: &mut Context, id: SessionId) {
+        self.heard.notes += 1;
+        ctx.events.push(Entry::Session(id));
     }
 
     /// Has the application told once there is room again after a message was refused.
