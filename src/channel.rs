@@ -117,6 +117,15 @@ pub(crate) enum ChannelUser {
     Session(SessionId),
 }
 
+/// What [`Channels::poll`] comes to.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Something for the driver.
+    Action(Action),
+    /// A session is to be asked for its next message; if it has one, the channel is ready again.
+    Pull { channel: ChannelId, session: SessionId },
+}
+
 /// All channels, and the actions that follow from them.
 #[derive(Debug)]
 pub(crate) struct Channels {
@@ -132,8 +141,14 @@ struct Channel {
     user: ChannelUser,
     phase: Phase,
     in_ready: bool,
+    /// Only where there is any of it: most channels carry data and nothing else.
+    extra: Option<Box<Extra>>,
+}
+
+#[derive(Debug)]
+struct Extra {
     control: VecDeque<Bytes>,
-    stream: Option<Box<StreamDecoder>>,
+    stream: Option<StreamDecoder>,
     error_reports: (Instant, u32),
 }
 
@@ -156,16 +171,17 @@ impl Channels {
         to: Transport,
         security: Security,
     ) -> ChannelId {
-        let channel = ChannelId(self.slab.insert(Channel {
-            user,
-            phase: Phase::Wanted(Box::new((to, security))),
-            in_ready: true,
-            control: VecDeque::new(),
-            stream: None,
-            error_reports: (Instant::EPOCH, 0),
-        }));
+        let phase = Phase::Wanted(Box::new((to, security)));
+        let channel =
+            ChannelId(self.slab.insert(Channel { user, phase, in_ready: true, extra: None }));
         self.ready.push_back(channel);
         channel
+    }
+
+    /// A channel that a peer has opened.
+    pub(crate) fn accept(&mut self, user: ChannelUser) -> ChannelId {
+        let phase = Phase::Open;
+        ChannelId(self.slab.insert(Channel { user, phase, in_ready: false, extra: None }))
     }
 
     /// The machine's word that it is done with a channel.
@@ -219,10 +235,11 @@ impl Channels {
         limit: usize,
     ) -> bool {
         let Some(found) = self.slab.get_mut(channel.0) else { return false };
-        if found.control.len() >= limit {
+        let control = &mut found.extra().control;
+        if control.len() >= limit {
             return false;
         }
-        found.control.push_back(message);
+        control.push_back(message);
         self.touch(channel);
         true
     }
@@ -244,7 +261,7 @@ impl Channels {
         limit: u32,
     ) -> bool {
         let Some(found) = self.slab.get_mut(channel.0) else { return false };
-        let (since, count) = &mut found.error_reports;
+        let (since, count) = &mut found.extra().error_reports;
         if *count == 0 || now.since(*since) >= ERROR_WINDOW {
             (*since, *count) = (now, 0);
         }
@@ -263,17 +280,14 @@ impl Channels {
         input: &mut &[u8],
     ) -> Result<Option<Bytes>, FramingError> {
         let Some(found) = self.slab.get_mut(channel.0) else { return Ok(None) };
-        let stream = found.stream.get_or_insert_with(|| Box::new(StreamDecoder::new(max_len)));
+        let stream = found.extra().stream.get_or_insert_with(|| StreamDecoder::new(max_len));
         Ok(stream.next(input)?.map(Bytes::copy_from_slice))
     }
 
-    /// What the driver is to do next; `pull` takes the next message out of a session.
-    pub(crate) fn poll(
-        &mut self,
-        mut pull: impl FnMut(SessionId) -> Option<Payload>,
-    ) -> Option<Action> {
+    /// What is next.
+    pub(crate) fn poll(&mut self) -> Option<Next> {
         if let Some(channel) = self.closing.pop_front() {
-            return Some(Action::Close { channel });
+            return Some(Next::Action(Action::Close { channel }));
         }
         while let Some(channel) = self.ready.pop_front() {
             let Some(found) = self.slab.get_mut(channel.0) else { continue };
@@ -285,19 +299,19 @@ impl Channels {
                         ChannelUser::Registrar => PeerKind::Registrar,
                         ChannelUser::Session(_) => PeerKind::Element,
                     };
-                    return Some(Action::Open { channel, peer, to, security });
+                    return Some(Next::Action(Action::Open { channel, peer, to, security }));
                 }
                 Phase::Opening => {}
                 Phase::Open => {
                     found.phase = Phase::Open;
-                    let control = found.control.pop_front().map(Payload::Control);
-                    let payload = control.or_else(|| match found.user {
-                        ChannelUser::Registrar => None,
-                        ChannelUser::Session(session) => pull(session),
-                    });
-                    if let Some(payload) = payload {
+                    let control = found.extra.as_mut().and_then(|extra| extra.control.pop_front());
+                    if let Some(message) = control {
+                        let payload = Payload::Control(message);
                         self.touch(channel);
-                        return Some(Action::Send { channel, payload });
+                        return Some(Next::Action(Action::Send { channel, payload }));
+                    }
+                    if let ChannelUser::Session(session) = found.user {
+                        return Some(Next::Pull { channel, session });
                     }
                 }
             }
@@ -307,7 +321,8 @@ impl Channels {
 
     /// Whether control messages still wait on `channel`.
     pub(crate) fn has_control(&self, channel: ChannelId) -> bool {
-        self.slab.get(channel.0).is_some_and(|found| !found.control.is_empty())
+        let extra = self.slab.get(channel.0).and_then(|found| found.extra.as_ref());
+        extra.is_some_and(|extra| !extra.control.is_empty())
     }
 
     /// Whether there is no channel, nor one that the driver is still to close.
@@ -318,5 +333,14 @@ impl Channels {
     /// How many channels are being set up or are up.
     pub(crate) fn len(&self) -> usize {
         self.slab.len()
+    }
+}
+
+impl Channel {
+    fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_with(|| {
+            let error_reports = (Instant::EPOCH, 0);
+            Box::new(Extra { control: VecDeque::new(), stream: None, error_reports })
+        })
     }
 }

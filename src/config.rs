@@ -8,7 +8,9 @@ use core::time::Duration;
 
 use thiserror::Error;
 
-use crate::wire::{ASAP_PORT, ASAP_TLS_PORT, Protocol, Transport, TransportUse};
+use crate::wire::{
+    ASAP_PORT, ASAP_TLS_PORT, PeIdentifier, PoolHandle, Protocol, Transport, TransportUse,
+};
 
 /// How a [`PoolUser`](crate::PoolUser) behaves.
 ///
@@ -127,6 +129,32 @@ pub struct Config {
     /// How long a session pauses when it has tried every element of the pool; the pause doubles with each
     /// further round. Default: 1 s.
     pub session_backoff: Duration,
+    /// How many failovers may begin within `failover_spread` without delay. Default: 64.
+    pub failover_burst: u32,
+    /// The longest that a failover beyond the burst is put off, so that the sessions which one element leaves behind
+    /// do not all come to the next at the same instant; zero puts none off. Default: 1 s.
+    pub failover_spread: Duration,
+
+    /// The transports over which the driver tells what became of each message, by
+    /// [`handle_delivered`](crate::PoolUser::handle_delivered) and [`handle_unsent`](crate::PoolUser::handle_unsent).
+    /// Messages on them are kept until then. SCTP can tell, TCP cannot. Default: none.
+    pub confirms_delivery: Protocols,
+    /// Whether the driver confirms what it has written, by [`handle_written`](crate::PoolUser::handle_written). Without
+    /// that, a message counts as written when the driver polls for the next action, so that a driver which cannot
+    /// write is one that does not poll. Default: no.
+    pub confirms_writes: bool,
+    /// How many messages may be handed over on one channel and not yet be confirmed as written. Default: 64.
+    pub window_messages: usize,
+    /// How many bytes likewise; a longer message goes alone. Default: 256 KiB.
+    pub window_bytes: usize,
+
+    /// The pool element that this node is as well, if it is one (RFC 5352 §3.9).
+    pub identity: Option<Identity>,
+    /// Whether elements that only a business card lists may be used, at the addresses in the card. Whoever sends a card
+    /// can then send this user anywhere. Default: no.
+    pub trust_card_addresses: bool,
+    /// How many elements of a business card are heeded; the first ones count. Default: 32.
+    pub max_card_elements: usize,
 
     /// How many bytes of received data wait for the application; more is dropped, counted and told.
     /// Default: 16 MiB.
@@ -148,6 +176,16 @@ pub struct Registrar {
     pub transport: Transport,
     /// How the channel to it is secured.
     pub security: Security,
+}
+
+/// What a node is called as a pool element, where it is one besides being a pool user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Identity {
+    /// The pool it belongs to.
+    pub handle: PoolHandle,
+    /// Its identifier there.
+    pub identifier: PeIdentifier,
 }
 
 /// How a channel is to be secured (RFC 5352 §9.2).
@@ -260,6 +298,15 @@ impl Default for Config {
             max_attempts: 16,
             session_deadline: secs(60),
             session_backoff: secs(1),
+            failover_burst: 64,
+            failover_spread: secs(1),
+            confirms_delivery: Protocols::NONE,
+            confirms_writes: false,
+            window_messages: 64,
+            window_bytes: 256 << 10,
+            identity: None,
+            trust_card_addresses: false,
+            max_card_elements: 32,
             max_unread_bytes: 16 << 20,
             max_message_len: 65_535,
             max_waiting_control: 65_536,
@@ -310,6 +357,8 @@ impl Config {
             (self.max_requests, "max_requests"),
             (self.max_queued_messages, "max_queued_messages"),
             (self.max_message_len, "max_message_len"),
+            (self.window_messages, "window_messages"),
+            (self.identity.as_ref().map_or(1, |own| own.handle.len()), "identity"),
         ];
         let zero = times.iter().find(|(time, _)| time.is_zero()).map(|(_, name)| *name);
         let zero = zero.or_else(|| limits.iter().find(|(n, _)| *n == 0).map(|(_, name)| *name));
@@ -321,6 +370,9 @@ impl Config {
         }
         if self.accept_announces && self.registrars.is_empty() && self.max_announced == 0 {
             return Err(ConfigError::Zero("max_announced"));
+        }
+        if self.identity.as_ref().is_some_and(|own| own.handle.len() > self.max_handle_len) {
+            return Err(ConfigError::Exceeds("identity", "max_handle_len"));
         }
         let bounded = [
             (self.t5_hunt, self.t5_max, "t5_hunt", "t5_max"),
@@ -339,6 +391,15 @@ impl Config {
         matches!(protocol, Protocol::Sctp | Protocol::Tcp)
             && transport.socket_addrs().any(|at| at.port() != 0)
             && self.registrar_protocols.contains(protocol)
+    }
+
+    /// Whether anything at `transport` can be called as a pool element is.
+    pub(crate) fn can_call(&self, transport: &Transport) -> bool {
+        let addressed = match transport {
+            Transport::Opaque(data) => !data.is_empty(),
+            addressed => addressed.socket_addrs().next().is_some(),
+        };
+        addressed && self.element_protocols.contains(transport.protocol())
     }
 }
 
@@ -400,6 +461,14 @@ impl Registrar {
 
     fn new(transport: Transport) -> Self {
         Self { transport, security: Security::None }
+    }
+}
+
+impl Identity {
+    /// The element `identifier` of the pool `handle`.
+    #[must_use]
+    pub fn new(handle: impl Into<PoolHandle>, identifier: PeIdentifier) -> Self {
+        Self { handle: handle.into(), identifier }
     }
 }
 

@@ -61,9 +61,24 @@ pub enum CommandError {
     /// The session is closing or over.
     #[error("the session is closing")]
     Closing,
-    /// A registrar cannot be reached there: not SCTP or TCP, without address, or not spoken by the driver.
-    #[error("no registrar can be reached on this transport")]
+    /// Nobody can be reached there: it has no address, the driver does not speak it, or it is to be a registrar's and is
+    /// neither SCTP nor TCP.
+    #[error("nobody can be reached on this transport")]
     UnusableTransport,
+    /// The cookie is longer than `max_cookie_len`.
+    #[error("the cookie has {len} bytes and may have {max}")]
+    CookieTooLong {
+        /// Its length.
+        len: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The node is no pool element (`identity` in the configuration), and only those send business cards.
+    #[error("a pool user that is no pool element has no business card")]
+    NoIdentity,
+    /// The elements do not fit into one message.
+    #[error("the business card does not fit into a message")]
+    CardTooLong,
     /// The whole machine is shutting down.
     #[error("the pool user is shutting down")]
     ShuttingDown,
@@ -135,4 +150,8 @@ pub enum SessionError {
     /// No element could be reached within `session_deadline`.
     #[error("no element could be reached in time")]
     DeadlineReached,
+    /// The channel broke or never came up, and there is no pool to fail over in: the session was opened at an
+    /// address (RFC 5352 §6.5.4), or the peer that opened it has not said which pool it belongs to.
+    #[error("the channel is lost and there is no pool to turn to")]
+    ChannelLost,
 }

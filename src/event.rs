@@ -88,10 +88,11 @@ pub enum Event {
     Connected {
         /// The session.
         session: SessionId,
-        /// The element.
+        /// The element; 0 where the session was opened at an address.
         element: PeIdentifier,
     },
-    /// A session lost its element and looks for another one.
+    /// A session lost its element and looks for another one. Where it chooses for each message, this is all that it
+    /// says of a failover, and nothing meant for the lost element has gone elsewhere yet.
     #[non_exhaustive]
     ElementLost {
         /// The session.
@@ -118,7 +119,9 @@ pub enum Event {
     Received {
         /// The session.
         session: SessionId,
-        /// The element that sent it.
+        /// The pool; the empty handle where the session was opened at an address, or by the peer.
+        handle: PoolHandle,
+        /// The element that sent it; 0 where the session was opened at an address, or by the peer.
         element: PeIdentifier,
         /// One message, or with a byte stream what arrived of it.
         data: Bytes,
@@ -134,6 +137,33 @@ pub enum Event {
     /// A cookie was too long to store; the former one is forgotten too, since it is out of date.
     #[non_exhaustive]
     CookieTooLong {
+        /// The session.
+        session: SessionId,
+    },
+    /// One copy of a message to all elements has met its fate. There is one such event for each element.
+    #[non_exhaustive]
+    Copied {
+        /// The session.
+        session: SessionId,
+        /// The message.
+        message: MessageId,
+        /// The element that the copy was for.
+        element: PeIdentifier,
+        /// Whether the copy was handed to the driver; if not, the element could not be reached.
+        sent: bool,
+    },
+    /// A peer that opened the session hands back a cookie that another element gave it (RFC 5352 §3.8): the
+    /// state to go on from.
+    #[non_exhaustive]
+    CookieEchoed {
+        /// The session.
+        session: SessionId,
+        /// The cookie. Whether it can be trusted is for the pool's elements to know; they should have signed it.
+        cookie: Bytes,
+    },
+    /// A session that refused a message because its queue was full has room again: half of it or more.
+    #[non_exhaustive]
+    Room {
         /// The session.
         session: SessionId,
     },
@@ -181,7 +211,10 @@ impl Entry {
     /// Whether it is about a session.
     pub(crate) fn concerns(&self, of: SessionId) -> bool {
         match self {
-            Self::Session(session) | Self::Ready(Event::Received { session, .. }) => *session == of,
+            Self::Session(session)
+            | Self::Ready(Event::Received { session, .. } | Event::CookieEchoed { session, .. }) => {
+                *session == of
+            }
             _ => false,
         }
     }
@@ -203,21 +236,19 @@ impl Events {
         self.queue.push_back(entry);
     }
 
-    /// Queues received data, if it fits beside what is unread.
+    /// Queues what was received, if it fits beside what is unread; makes the event only then.
     pub(crate) fn push_received(
         &mut self,
-        session: SessionId,
-        element: PeIdentifier,
-        data: &[u8],
+        len: usize,
         max_unread_bytes: usize,
+        event: impl FnOnce() -> Event,
     ) -> bool {
-        let cost = Self::cost(data.len());
+        let cost = Self::cost(len);
         if self.unread_bytes.saturating_add(cost) > max_unread_bytes {
             return false;
         }
         self.unread_bytes += cost;
-        let data = Bytes::copy_from_slice(data);
-        self.push(Entry::Ready(Event::Received { session, element, data }));
+        self.push(Entry::Ready(event()));
         true
     }
 
@@ -227,20 +258,24 @@ impl Events {
 
     pub(crate) fn pop(&mut self) -> Option<Entry> {
         let entry = self.queue.pop_front()?;
-        if let Entry::Ready(Event::Received { data, .. }) = &entry {
-            self.unread_bytes -= Self::cost(data.len());
-        }
+        self.unread_bytes -= Self::unread(&entry);
         Some(entry)
     }
 
     /// Drops what is queued about a request or session that the application wants to hear no more of.
     pub(crate) fn forget(&mut self, about: impl Fn(&Entry) -> bool) {
         self.queue.retain(|entry| !about(entry));
-        let received = self.queue.iter().filter_map(|entry| match entry {
-            Entry::Ready(Event::Received { data, .. }) => Some(Self::cost(data.len())),
-            _ => None,
-        });
-        self.unread_bytes = received.sum();
+        self.unread_bytes = self.queue.iter().map(Self::unread).sum();
+    }
+
+    /// What an entry counts for among what is unread.
+    fn unread(entry: &Entry) -> usize {
+        match entry {
+            Entry::Ready(
+                Event::Received { data, .. } | Event::CookieEchoed { cookie: data, .. },
+            ) => Self::cost(data.len()),
+            _ => 0,
+        }
     }
 
     /// Empty messages cost something too.

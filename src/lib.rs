@@ -29,7 +29,7 @@ mod timers;
 pub mod wire;
 
 pub use channel::{Action, Authentication, CloseReason, Payload, PeerKind};
-pub use config::{Config, ConfigError, Protocols, Registrar, Security, StaleAnswers};
+pub use config::{Config, ConfigError, Identity, Protocols, Registrar, Security, StaleAnswers};
 pub use error::{CommandError, ResolveError, SendError, SendErrorReason, SessionError};
 pub use event::Event;
 pub use id::{ChannelId, MessageId, PoolId, RequestId, SessionId};
@@ -37,7 +37,7 @@ pub use pool::{ElementRef, Pool};
 pub use pool_user::PoolUser;
 pub use registrar::HomeSearch;
 pub use rng::Rng;
-pub use session::{Failover, SendOptions, SessionOptions};
+pub use session::{Failover, Recipient, SendOptions, SessionOptions};
 pub use stats::Stats;
 #[cfg(feature = "std")]
 pub use time::Epoch;

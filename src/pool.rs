@@ -249,6 +249,20 @@ impl Pool {
         Some(element.identifier)
     }
 
+    /// Hands out the element asked for instead of choosing; says whether it is listed and can be spoken to.
+    pub(crate) fn hand_out(&mut self, identifier: PeIdentifier) -> bool {
+        let found = self.index_of(identifier).filter(|&index| self.elements[index].spoken);
+        if let Some(index) = found {
+            self.elements[index].used = true;
+        }
+        found.is_some()
+    }
+
+    /// Whether an element is left beside `avoid`, marked or not.
+    pub(crate) fn has_other_than(&self, avoid: PeIdentifier) -> bool {
+        self.elements.iter().any(|e| e.spoken && e.identifier != avoid)
+    }
+
     /// Whether an element was ever handed out.
     pub(crate) fn was_used(&self, identifier: PeIdentifier) -> Option<bool> {
         match self.index_of(identifier) {

@@ -105,6 +105,18 @@ pub struct Stats {
 
     /// Failovers completed.
     pub failovers: u64,
+    /// Failovers put off because many began at once.
+    pub failovers_spread: u64,
+    /// Sessions moved to another element as the application asked.
+    pub moves: u64,
+    /// Business cards for the session's own pool.
+    pub cards: u64,
+    /// Elements of business cards beyond `max_card_elements`.
+    pub card_elements_cut: u64,
+    /// Business cards of other pools that led to no resolution: too many in a second, or an invalid handle.
+    pub cards_ignored: u64,
+    /// Business cards sent.
+    pub cards_sent: u64,
     /// Cookies stored.
     pub cookies: u64,
     /// Cookies that were too long to store.
@@ -119,6 +131,8 @@ pub struct Stats {
     pub messages_resent: u64,
     /// Messages given back to the application.
     pub messages_undelivered: u64,
+    /// Messages that the transport gave back unsent.
+    pub messages_unsent: u64,
     /// Confirmations for messages that are not waited for.
     pub unknown_confirmations: u64,
 }

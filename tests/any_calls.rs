@@ -11,8 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use asap_pu::wire::{Body, CauseCode, Message, PeIdentifier, Protocol};
 use asap_pu::{
-    Action, Authentication, ChannelId, CloseReason, Config, Event, Failover, Instant, MessageId,
-    Payload, PeerKind, PoolUser, Protocols, RequestId, SendOptions, SessionId, SessionOptions,
+    Action, Authentication, ChannelId, CloseReason, Config, Event, Failover, Identity, Instant,
+    MessageId, Payload, PeerKind, PoolUser, Protocols, Recipient, RequestId, SendOptions,
+    SessionId, SessionOptions,
 };
 use lab::{config, element, error, refusal, response};
 use proptest::prelude::*;
@@ -28,8 +29,13 @@ enum Step {
     Subscribe(usize),
     Unsubscribe(usize),
     Purge(usize),
-    OpenSession(usize, bool),
-    Send(usize, Failover),
+    OpenSession(usize, bool, bool, Option<u32>),
+    OpenAt(u32),
+    Accept(bool),
+    Send(usize, Failover, Recipient),
+    Move(usize, Option<u32>),
+    SetCookie(usize, usize),
+    SetCard(usize),
     Confirm(usize, usize),
     GiveUp(usize),
     Resume(usize),
@@ -49,6 +55,10 @@ enum Step {
     Cookie(usize, usize),
     Data(usize, usize),
     Delivered(usize, usize),
+    Written(usize, usize),
+    Unsent(usize, usize),
+    Card(usize, usize, u32),
+    Echo(usize, usize),
     Announce(u8),
     PollAction,
     PollEvent,
@@ -62,6 +72,12 @@ fn step() -> impl Strategy<Value = Step> {
     let n = || 0..6_usize;
     let failover =
         prop_oneof![Just(Failover::Never), Just(Failover::Unsent), Just(Failover::Always)];
+    let recipient = prop_oneof![
+        6 => Just(Recipient::One),
+        2 => Just(Recipient::SameAsLast),
+        1 => Just(Recipient::All),
+        1 => Just(Recipient::AllAndSelf),
+    ];
     let bytes = || prop::collection::vec(any::<u8>(), 0..40);
     prop_oneof![
         2 => Just(Start),
@@ -71,8 +87,14 @@ fn step() -> impl Strategy<Value = Step> {
         2 => n().prop_map(Subscribe),
         1 => n().prop_map(Unsubscribe),
         1 => n().prop_map(Purge),
-        4 => (n(), any::<bool>()).prop_map(|(n, hold)| OpenSession(n, hold)),
-        8 => (n(), failover).prop_map(|(n, failover)| Send(n, failover)),
+        4 => (n(), any::<bool>(), any::<bool>(), prop::option::of(0..5_u32))
+            .prop_map(|(n, hold, choose, on)| OpenSession(n, hold, choose, on)),
+        1 => (0..3_u32).prop_map(OpenAt),
+        1 => any::<bool>().prop_map(Accept),
+        10 => (n(), failover, recipient).prop_map(|(n, failover, to)| Send(n, failover, to)),
+        2 => (n(), prop::option::of(0..4_u32)).prop_map(|(n, to)| Move(n, to)),
+        1 => (n(), 0..5_000_usize).prop_map(|(n, len)| SetCookie(n, len)),
+        1 => (0..3_usize).prop_map(SetCard),
         2 => (n(), n()).prop_map(|(n, m)| Confirm(n, m)),
         2 => n().prop_map(GiveUp),
         2 => n().prop_map(Resume),
@@ -91,6 +113,10 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (n(), 0..5_000_usize).prop_map(|(n, len)| Cookie(n, len)),
         4 => (n(), 0..600_usize).prop_map(|(n, len)| Data(n, len)),
         2 => (n(), n()).prop_map(|(n, m)| Delivered(n, m)),
+        4 => (n(), n()).prop_map(|(n, m)| Written(n, m)),
+        2 => (n(), n()).prop_map(|(n, m)| Unsent(n, m)),
+        3 => (n(), 0..4_usize, 0..5_u32).prop_map(|(n, handle, size)| Card(n, handle, size)),
+        1 => (n(), 0..500_usize).prop_map(|(n, len)| Echo(n, len)),
         2 => any::<u8>().prop_map(Announce),
         1 => Just(ShutDown),
         20 => Just(PollAction),
@@ -126,6 +152,11 @@ fn limits() -> Config {
     config.max_pools = 1;
     config.max_unread_bytes = 2_000;
     config.max_queued_messages = 4;
+    config.confirms_writes = true;
+    (config.window_messages, config.window_bytes) = (2, 250);
+    config.confirms_delivery = Protocols::NONE.with(Protocol::Tcp);
+    config.failover_burst = 1;
+    config.identity = Some(Identity::new("a", PeIdentifier::new(1)));
     config
 }
 
@@ -171,17 +202,47 @@ impl World {
             Step::Purge(n) => {
                 pool(&self.pu, n).map(|pool| self.pu.purge(pool));
             }
-            Step::OpenSession(n, hold) => {
+            Step::OpenSession(n, hold, choose, on) => {
                 let mut options = SessionOptions::default();
                 options.hold_after_failover = hold;
+                options.choose_per_message = choose;
+                options.element = on.map(PeIdentifier::new);
                 if let Ok(session) = self.pu.open_session(now, HANDLES[n % 4], options) {
                     self.sessions.push(session);
                     assert!(self.alive.insert(session));
                 }
             }
-            Step::Send(n, failover) => {
+            Step::OpenAt(n) => {
+                let to = element(n).transport;
+                if let Ok(session) = self.pu.open_session_at(now, to, SessionOptions::default()) {
+                    self.sessions.push(session);
+                    assert!(self.alive.insert(session));
+                }
+            }
+            Step::Accept(control) => {
+                let accepted = self.pu.accept(now, control, SessionOptions::default());
+                if let Ok((session, channel)) = accepted {
+                    self.sessions.push(session);
+                    assert!(self.alive.insert(session));
+                    self.channels.push(channel);
+                    assert!(self.live.insert(channel, (PeerKind::Element, true)).is_none());
+                }
+            }
+            Step::Move(n, to) => {
+                let to = to.map(PeIdentifier::new);
+                let _ = session(n).map(|session| self.pu.move_session(now, session, to));
+            }
+            Step::SetCookie(n, len) => {
+                let cookie = (len > 0).then(|| vec![3; len].into());
+                let _ = session(n).map(|session| self.pu.set_cookie(session, cookie));
+            }
+            Step::SetCard(n) => {
+                let _ = self.pu.set_card((0..n as u32).map(element).collect());
+            }
+            Step::Send(n, failover, to) => {
                 let mut options = SendOptions::default();
                 options.failover = failover;
+                options.to = to;
                 if let Some(session) = session(n) {
                     let sent = self.pu.send(session, vec![0; 100], options);
                     assert!(sent.is_err() || self.alive.contains(&session));
@@ -269,6 +330,21 @@ impl World {
                     self.pu.handle_delivered(channel, message);
                 }
             }
+            Step::Written(n, m) => {
+                if let (Some(channel), Some(message)) = (channel(n), self.message(m)) {
+                    self.pu.handle_written(channel, message);
+                }
+            }
+            Step::Unsent(n, m) => {
+                if let (Some(channel), Some(message)) = (channel(n), self.message(m)) {
+                    self.pu.handle_unsent(channel, message);
+                }
+            }
+            Step::Card(n, handle, size) => {
+                let elements = (0..size).map(element).collect();
+                self.receive(n, &Message::business_card(HANDLES[handle], elements));
+            }
+            Step::Echo(n, len) => self.receive(n, &Message::cookie_echo(vec![4; len])),
             Step::Announce(n) => {
                 let message = Message::server_announce(
                     asap_pu::wire::ServerIdentifier::new(n.into()),
@@ -352,6 +428,9 @@ impl World {
             | Event::ElementLost { session, .. }
             | Event::FailedOver { session, .. }
             | Event::Received { session, .. }
+            | Event::Copied { session, .. }
+            | Event::CookieEchoed { session, .. }
+            | Event::Room { session, .. }
             | Event::Undelivered { session, .. } => {
                 assert!(self.alive.contains(&session), "nothing refers to an ended session");
             }

@@ -8,10 +8,10 @@ use super::{Ending, PoolUser, Waiter};
 use crate::Instant;
 use crate::config::Registrar;
 use crate::error::{CommandError, ResolveError, SendError};
-use crate::id::{MessageId, PoolId, RequestId, SessionId};
+use crate::id::{ChannelId, MessageId, PoolId, RequestId, SessionId};
 use crate::pool::ElementRef;
 use crate::session::{SendOptions, SessionOptions};
-use crate::wire::{PeIdentifier, PoolHandle, Transport};
+use crate::wire::{PeIdentifier, PoolElement, PoolHandle, Transport};
 
 /// Commands: registrars and resolution.
 impl PoolUser {
@@ -250,9 +250,50 @@ impl PoolUser {
     ) -> Result<SessionId, CommandError> {
         let now = self.advance(now);
         let handle = self.check(handle.into())?;
-        let session = self.sessions.open(now, &self.ctx, handle, options)?;
+        let session = self.sessions.open(now, &self.ctx, &self.cache, handle, options)?;
         self.route(now);
         Ok(session)
+    }
+
+    /// Opens a session at an address, past the pools (RFC 5352 §6.5.4): it has no failover, nothing is reported, and of
+    /// `options` only those count that need no pool.
+    ///
+    /// # Errors
+    /// The driver cannot speak to that transport, too many sessions exist, or the pool user is shutting down.
+    pub fn open_session_at(
+        &mut self,
+        now: Instant,
+        to: Transport,
+        options: SessionOptions,
+    ) -> Result<SessionId, CommandError> {
+        let now = self.advance(now);
+        if self.ending != Ending::No {
+            return Err(CommandError::ShuttingDown);
+        }
+        if !self.ctx.config.can_call(&to) {
+            return Err(CommandError::UnusableTransport);
+        }
+        self.sessions.open_at(now, &mut self.ctx, to, options)
+    }
+
+    /// Takes over a channel that a peer has opened, on a node that is a pool element too: gives it a name, by which the
+    /// driver and the machine speak of it, and makes it a session. `control` says whether control messages can be
+    /// told from data on it. Business cards and cookies on it are handled as on any other; when it is lost the
+    /// session goes on with the pool that the peer named in its card (RFC 5351 §4.2), or ends.
+    ///
+    /// # Errors
+    /// Too many sessions exist, or the pool user is shutting down.
+    pub fn accept(
+        &mut self,
+        now: Instant,
+        control: bool,
+        options: SessionOptions,
+    ) -> Result<(SessionId, ChannelId), CommandError> {
+        self.advance(now);
+        if self.ending != Ending::No {
+            return Err(CommandError::ShuttingDown);
+        }
+        self.sessions.accept(&mut self.ctx, control, options)
     }
 
     /// Queues a message for the element of a session, whichever that is when its turn comes.
@@ -265,13 +306,13 @@ impl PoolUser {
         data: impl Into<Bytes>,
         options: SendOptions,
     ) -> Result<MessageId, SendError> {
-        self.sessions.send(&mut self.ctx, session, data.into(), options)
+        self.sessions.send(self.now, &mut self.ctx, session, data.into(), options)
     }
 
     /// The application knows that a message arrived (it got the answer, say); it will not be sent again. Says whether
     /// it would have been.
     pub fn confirm(&mut self, session: SessionId, message: MessageId) -> bool {
-        self.sessions.delivered(session, message)
+        self.sessions.confirm(&mut self.ctx, session, message)
     }
 
     /// The application's word that the element of a session has failed, by a timeout of its own for instance: fails over.
@@ -285,12 +326,54 @@ impl PoolUser {
         Ok(())
     }
 
+    /// Moves a session to another element: `to`, or the one that the policy chooses where that is `None`. Nobody has
+    /// failed, so nothing is marked or reported; the cookie goes ahead, and data flows once
+    /// [`Event::FailedOver`](crate::Event::FailedOver) has been read, as after a failover. What was handed over and may
+    /// be sent again is, so confirm first what needs not be. If `to` cannot be reached the session goes on
+    /// elsewhere, perhaps where it was.
+    ///
+    /// # Errors
+    /// The session is unknown, has no element at the moment or no pool, or there is no such element.
+    pub fn move_session(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        to: Option<PeIdentifier>,
+    ) -> Result<(), CommandError> {
+        let now = self.advance(now);
+        self.sessions.move_to(now, &mut self.ctx, &mut self.cache, session, to)?;
+        self.route(now);
+        Ok(())
+    }
+
+    /// Replaces the cookie of a session, for applications whose elements have no control channel and give it to
+    /// them in their own messages. It is read with [`session_cookie`](Self::session_cookie).
+    ///
+    /// # Errors
+    /// The session is unknown, or the cookie is too long.
+    pub fn set_cookie(
+        &mut self,
+        session: SessionId,
+        cookie: Option<Bytes>,
+    ) -> Result<(), CommandError> {
+        self.sessions.set_cookie(&self.ctx, session, cookie)
+    }
+
+    /// Says whom peers are to turn to if this node fails, best first. That goes into the business card that every
+    /// control channel to an element begins with, and at once to those that are up (RFC 5352 §3.9).
+    ///
+    /// # Errors
+    /// The node is no pool element by its configuration, or the card does not fit into a message.
+    pub fn set_card(&mut self, elements: Vec<PoolElement>) -> Result<(), CommandError> {
+        self.sessions.set_card(&mut self.ctx, elements)
+    }
+
     /// Lets data flow again after a failover, where the session was opened with `hold_after_failover`.
     ///
     /// # Errors
     /// The session is unknown, or has no element at the moment.
     pub fn resume(&mut self, session: SessionId) -> Result<(), CommandError> {
-        self.sessions.resume(&mut self.ctx, session)
+        self.sessions.resume(self.now, &mut self.ctx, session)
     }
 
     /// Closes a session once everything queued was handed to the driver, within `session_deadline`.

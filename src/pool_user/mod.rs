@@ -10,7 +10,7 @@ mod network;
 use bytes::Bytes;
 
 use crate::cache::Cache;
-use crate::channel::{Action, Authentication};
+use crate::channel::{Action, Authentication, Next};
 use crate::config::{Registrar, StaleAnswers};
 use crate::context::Context;
 use crate::error::ResolveError;
@@ -33,7 +33,7 @@ use crate::{Config, ConfigError, Instant, Stats};
 ///
 /// | | in | out |
 /// |---|---|---|
-/// | network | `handle_opened`, `handle_closed`, `handle_control`, `handle_stream`, `handle_data`, `handle_announce`, `handle_delivered` | [`poll_action`](Self::poll_action) |
+/// | network | `handle_opened`, `handle_closed`, `handle_control`, `handle_stream`, `handle_data`, `handle_announce`, `handle_written`, `handle_delivered`, `handle_unsent` | [`poll_action`](Self::poll_action) |
 /// | application | the commands: `start`, `resolve`, `select`, `open_session`, `send`, … | [`poll_event`](Self::poll_event) |
 /// | clock | [`handle_timeout`](Self::handle_timeout) | [`poll_timeout`](Self::poll_timeout) |
 ///
@@ -84,7 +84,7 @@ impl PoolUser {
             registrars: Registrars::new(&ctx),
             resolver: Resolver::new(),
             reports: Reports::new(),
-            sessions: Sessions::new(),
+            sessions: Sessions::new(&ctx),
             cache: Cache::new(),
             requests: Slab::new(),
             now: Instant::EPOCH,
@@ -153,7 +153,13 @@ impl PoolUser {
         self.cache.iter()
     }
 
-    /// The element that a session is connected to.
+    /// The pool of a session; none where it was opened at an address, or by a peer that has not named its pool.
+    #[must_use]
+    pub fn session_handle(&self, session: SessionId) -> Option<&PoolHandle> {
+        self.sessions.handle(&self.cache, session)
+    }
+
+    /// The element that a session is connected to; none where it chooses one for each message.
     #[must_use]
     pub fn session_element(&self, session: SessionId) -> Option<PeIdentifier> {
         self.sessions.element(session)
@@ -222,6 +228,8 @@ impl PoolUser {
             self.registrars.doubt(now, &mut self.ctx);
         }
         self.reports.flush(now, &mut self.ctx);
+        // A session whose deadline comes together with its resolution's hears the reason, not the consequence.
+        self.route(now);
         self.sessions.handle_timeout(now, &mut self.ctx, &mut self.cache);
         self.route(now);
     }
@@ -233,8 +241,7 @@ impl PoolUser {
     pub fn poll_action(&mut self) -> Option<Action> {
         loop {
             self.sessions.end_drained(&mut self.ctx, &mut self.cache);
-            let Context { channels, stats, .. } = &mut self.ctx;
-            let action = channels.poll(|session| self.sessions.pull(stats, session));
+            let action = self.next_action();
             if action.is_some() || self.ending != Ending::Begun || !self.is_quiet() {
                 return action;
             }
@@ -248,7 +255,7 @@ impl PoolUser {
         loop {
             // These notes stay in front until there is nothing more to say.
             let told = match *self.ctx.events.front()? {
-                Entry::Session(session) => self.sessions.notice(&mut self.ctx, session),
+                Entry::Session(session) => self.sessions.notice(self.now, &mut self.ctx, session),
                 Entry::Pools => self.cache.take_change().map(|(pool, change)| {
                     let Change { joined, left, altered } = change;
                     Event::PoolChanged { pool, joined, left, altered }
@@ -281,6 +288,21 @@ impl PoolUser {
 }
 
 impl PoolUser {
+    /// What the channels and, through them, the sessions have for the driver.
+    fn next_action(&mut self) -> Option<Action> {
+        loop {
+            match self.ctx.channels.poll()? {
+                Next::Action(action) => return Some(action),
+                Next::Pull { channel, session } => {
+                    if let Some(payload) = self.sessions.pull(self.now, &mut self.ctx, session) {
+                        self.ctx.channels.touch(channel);
+                        return Some(Action::Send { channel, payload });
+                    }
+                }
+            }
+        }
+    }
+
     /// The time never goes back.
     fn advance(&mut self, now: Instant) -> Instant {
         self.now = self.now.max(now);
@@ -305,6 +327,7 @@ impl PoolUser {
                     Need::Report { handle, identifier } => {
                         self.reports.unreachable(now, &mut self.ctx, handle, identifier);
                     }
+                    Need::LookUp { handle } => self.look_up(now, &handle, Waiter::Refresh, false),
                 }
                 continue;
             }

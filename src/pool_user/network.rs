@@ -8,7 +8,8 @@ use crate::Instant;
 use crate::channel::{Authentication, ChannelUser, CloseReason};
 use crate::context::Context;
 use crate::error::ResolveError;
-use crate::id::{ChannelId, MessageId};
+use crate::id::{ChannelId, MessageId, SessionId};
+use crate::session::Sessions;
 use crate::wire::{
     self, BodyRef, Cause, CauseCode, Causes, DecodeError, MessageRef, Notes, PolicyType,
     PoolHandle, Reason,
@@ -92,7 +93,7 @@ impl PoolUser {
         let now = self.advance(now);
         match self.ctx.channels.user(channel) {
             Some(ChannelUser::Session(session)) => {
-                self.sessions.received(&mut self.ctx, session, data);
+                self.sessions.received(&mut self.ctx, &self.cache, session, data);
             }
             Some(ChannelUser::Registrar) => self.ctx.stats.unexpected_messages += 1,
             None => self.ctx.stats.unknown_channels += 1,
@@ -116,18 +117,48 @@ impl PoolUser {
         self.route(now);
     }
 
+    /// The driver has written an application message: it is with the transport, and there is room for another one in the
+    /// channel's window. For drivers that declare `confirms_writes`.
+    pub fn handle_written(&mut self, channel: ChannelId, message: MessageId) {
+        self.handle_confirmation(channel, |sessions, ctx, session| {
+            sessions.written(ctx, session, channel, message)
+        });
+    }
+
     /// The transport confirmed that an application message arrived. Drivers of transports that cannot tell leave it
     /// out; the application can say it instead, with [`confirm`](Self::confirm).
     pub fn handle_delivered(&mut self, channel: ChannelId, message: MessageId) {
-        let delivered = match self.ctx.channels.user(channel) {
-            Some(ChannelUser::Session(session)) => self.sessions.delivered(session, message),
-            _ => false,
-        };
-        self.ctx.stats.unknown_confirmations += u64::from(!delivered);
+        self.handle_confirmation(channel, |sessions, ctx, session| {
+            sessions.delivered(ctx, session, message)
+        });
+    }
+
+    /// The transport gives back an application message that it has not sent, as SCTP does when an association fails
+    /// (RFC 6458 §6.1.11). To be said before [`handle_closed`](Self::handle_closed), for transports declared as
+    /// `confirms_delivery`; the message then goes to the next element, or back to the application, as its sender wished.
+    pub fn handle_unsent(&mut self, channel: ChannelId, message: MessageId) {
+        self.handle_confirmation(channel, |sessions, ctx, session| {
+            sessions.unsent(ctx, session, message)
+        });
     }
 }
 
 impl PoolUser {
+    /// The driver told what became of a message; counts what nobody waits for.
+    fn handle_confirmation(
+        &mut self,
+        channel: ChannelId,
+        confirm: impl FnOnce(&mut Sessions, &mut Context, SessionId) -> bool,
+    ) {
+        let awaited = match self.ctx.channels.user(channel) {
+            Some(ChannelUser::Session(session)) => {
+                confirm(&mut self.sessions, &mut self.ctx, session)
+            }
+            _ => false,
+        };
+        self.ctx.stats.unknown_confirmations += u64::from(!awaited);
+    }
+
     /// An ASAP message came on a channel.
     fn handle_asap(&mut self, now: Instant, channel: ChannelId, user: ChannelUser, message: &[u8]) {
         let mut notes = Notes::default();
@@ -143,7 +174,7 @@ impl PoolUser {
                 }
                 (ChannelUser::Registrar, body) => self.handle_registrar(now, channel, body),
                 (ChannelUser::Session(session), body) => {
-                    self.sessions.control(&mut self.ctx, session, body);
+                    self.sessions.control(now, &mut self.ctx, &self.cache, session, body);
                 }
             },
             Err(error) => self.count_refused(error),

@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::{HomeSearch, Registrars};
-use crate::channel::{Action, Authentication, CloseReason};
+use crate::channel::{Action, Authentication, CloseReason, Next};
 use crate::config::Registrar;
 use crate::context::Context;
 use crate::id::ChannelId;
@@ -144,7 +144,7 @@ impl Bench {
     /// How many channels were asked for and closed.
     fn effects(&mut self) -> (usize, usize) {
         let (mut opened, mut closed) = (0, 0);
-        while let Some(action) = self.ctx.channels.poll(|_| None) {
+        while let Some(Next::Action(action)) = self.ctx.channels.poll() {
             match action {
                 Action::Open { channel, .. } => {
                     opened += 1;

@@ -5,7 +5,7 @@ use alloc::string::String;
 use core::time::Duration;
 
 use super::{Resolver, Route, State};
-use crate::channel::{Action, ChannelUser, Channels};
+use crate::channel::{Action, ChannelUser, Channels, Next};
 use crate::context::Context;
 use crate::error::ResolveError;
 use crate::id::ChannelId;
@@ -55,7 +55,7 @@ impl Bench {
         let open = |channels: &mut Channels| {
             let to = Transport::tcp(([192, 0, 2, 1], 3863).into());
             let channel = channels.open(ChannelUser::Registrar, to, Security::None);
-            channels.poll(|_| None);
+            channels.poll();
             channels.opened(channel);
             channel
         };
@@ -135,7 +135,7 @@ impl Bench {
     /// What was sent: each request, and whether it had the S bit.
     fn sent(&mut self) -> String {
         let mut sent = String::new();
-        while let Some(action) = self.ctx.channels.poll(|_| None) {
+        while let Some(Next::Action(action)) = self.ctx.channels.poll() {
             if let Action::Send { payload: crate::Payload::Control(message), .. } = action {
                 sent += if message[1] == 1 { " ^S" } else { " ^" };
             }

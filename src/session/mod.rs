@@ -1,4 +1,4 @@
-//! Sessions: a pool used as if it were one server (RFC 5352 §3.8, §6.5; RFC 5351 §4.2).
+//! Sessions: a pool used as if it were one server (RFC 5352 §3.8, §3.9, §6.5 to §6.9; RFC 5351 §4.2).
 //!
 //! A session is opened on a pool handle. It has the pool resolved, selects an element by the pool's policy, asks for a channel
 //! to it, and sends what the application has queued meanwhile (§6.5.1). When the element fails — its channel does not
@@ -8,43 +8,98 @@
 //! ```text
 //!          resolved          came up
 //! Resolving ─────▶ Connecting ─────▶ Up ──┐
-//!   ▲  ▲               │ ▲ └──────┐       │ lost: mark, report,
-//!   │  │ pool pinned   │ │ failed:│       │ select another
-//!   │  └───────────────│─┘ the    │       │
-//!   │ pause over       │   next ◀─┴───────┘
+//!   ▲  ▲             ▲ │ ▲ └──────┐       │ lost: mark, report,
+//!   │  │ pool known  │ │ │ failed:│       │ select another
+//!   │  └─────────────│─│─┘ the    │       │
+//!   │                │ │   next ◀─┴───────┤
+//!   │          turn  │ │                  │ many lost theirs at once
+//!   │ pause over     └─│── Yielding ◀─────┘
 //!   └──────── Pausing ◀┘ every element was tried           any state ──▶ Over: closed, or no element left
 //! ```
-//!
-//! Where a *control channel* exists, that is, where control messages can be told from data, the element may send cookies.
-//! The latest one is kept and is the first thing that the next element hears, as ASAP_COOKIE_ECHO, so that it can restore
-//! the state that the former one had (§3.8). Then the application hears of the failover; data flows once it has (RFC 5355
-//! §2.9).
 //!
 //! The search for an element is bounded: by a number of attempts, by a deadline, and by pauses that grow once every element
 //! was tried; after a pause the pool is resolved anew. When the search fails the session is over, and every message
 //! that was not delivered is given back, in order.
+//!
+//! # Cookies and business cards
+//!
+//! Where a *control channel* exists, that is, where control messages can be told from data, the element may send cookies.
+//! The latest one is kept and is the first thing that the next element hears, as ASAP_COOKIE_ECHO, so that it can restore
+//! the state that the former one had (§3.8). Then the application hears of the failover; data flows once it has (RFC 5355
+//! §2.9). An element may also send a business card: whom to turn to first if it fails (§3.9). The card counts for
+//! elements that the registrar lists too.
+//!
+//! # Other sessions than that
+//!
+//! * One opened *on an element* begins there and is an ordinary session from then on (§6.5.3).
+//! * One opened *at an address* knows no pool, and ends when its channel does (§6.5.4).
+//! * One that a *peer* opened, on a node that is a pool element too, ends likewise, unless the peer has sent its
+//!   business card. Then the session goes on with the peer's pool (RFC 5351 §4.2).
+//! * One that *chooses for each message* (§6.5.2), and a message *to all* elements (§6.5.5), need channels to several
+//!   elements. For each there is a *leg*: a session of the machine's own, which leads to one element, does not fail over, and
+//!   gives back to its session what it could not send.
+//!
+//! # Many at once
+//!
+//! When an element dies, all of its sessions notice at the same instant, and a policy that fits the pool need not fit
+//! the moment. The first `failover_burst` sessions (64) turn to another element at once, which is all of them in the
+//! ordinary case. Those beyond wait for a time that the seeded generator draws, between nothing and `failover_spread`
+//! (1 s). Opening sessions is never put off: the application knows what it asks for.
+//!
+//! # What is guaranteed
+//!
+//! A transport that *confirms* tells what it delivered and gives back what it did not send, as SCTP can (RFC 6458
+//! §6.1.11); the driver declares such transports as `confirms_delivery`. One that is *silent*, as TCP is, swallows what
+//! was handed to it when it breaks. What a channel had taken that the machine itself closes, because the element was
+//! given up or the session moved, counts as with a silent one.
+//!
+//! | [`Failover`] | silent transport | transport that confirms |
+//! |---|---|---|
+//! | `Never` | at most once, at one element; comes back if it was not handed over | at most once, at one element; comes back if it was not sent |
+//! | `Unsent` | at most once; fails over if it was not handed over, is lost with the element otherwise | at most once; fails over if it was not sent |
+//! | `Always` | at least once while an element is left; again at the next element unless the application confirmed it | at least once while an element is left; again unless it was delivered |
+//!
+//! At each element messages arrive in the order of sending, but for unordered ones; those sent again come first. Where a
+//! session chooses for each message, one that was meant for a lost element may come to the next one behind later ones.
+//! Delivery to the transport of a peer is not processing by its application: a session whose requests must not be lost
+//! uses `Always` and [`confirm`](crate::PoolUser::confirm)s them by their answers (§6.5.5 says as much).
+#![doc = include_str!("table.md")]
 
+mod card;
+mod commands;
+mod legs;
+mod network;
 mod notice;
 mod options;
 mod outbox;
+mod search;
+#[cfg(test)]
+mod table;
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
+use self::card::Preferred;
+use self::legs::Legs;
 use self::notice::Heard;
-pub use self::options::{Failover, SendOptions, SessionOptions};
-use self::outbox::Outbox;
+pub use self::options::{Failover, Recipient, SendOptions, SessionOptions};
+use self::outbox::{Handover, Load, Outbox};
+use self::search::Search;
+use crate::Instant;
 use crate::cache::Cache;
-use crate::channel::{ChannelUser, Payload};
 use crate::context::Context;
-use crate::error::{CommandError, ResolveError, SendError, SendErrorReason, SessionError};
-use crate::id::{ChannelId, MessageId, PoolId, SessionId};
+use crate::error::SessionError;
+use crate::id::{ChannelId, PoolId, SessionId};
 use crate::slab::Slab;
-use crate::timers::{Timers, jitter};
-use crate::wire::{self, BodyRef, PeIdentifier, PoolHandle, Protocol, TransportRef, TransportUse};
-use crate::{Instant, Security};
+use crate::timers::Timers;
+use crate::wire::{PeIdentifier, PoolHandle};
+
+/// What a peer is called that is known by its address or its channel only.
+const NOBODY: PeIdentifier = PeIdentifier::new(0);
 
 /// The session machine.
 #[derive(Debug)]
@@ -54,8 +109,15 @@ pub(crate) struct Sessions {
     needs: VecDeque<Need>,
     /// Sessions that have handed over their last message and are to close.
     drained: Vec<SessionId>,
-    /// How many are not over.
+    /// How many are not over, without legs.
     live: usize,
+    /// How many of those in the slab are legs.
+    legs: usize,
+    /// The failovers of late, and the resolutions that cards have caused.
+    failovers: Recent,
+    card_lookups: Recent,
+    /// The business card of this node.
+    card: Option<Bytes>,
     buffer: Vec<u8>,
 }
 
@@ -68,42 +130,66 @@ pub(crate) enum Need {
     Forget { session: SessionId, handle: PoolHandle },
     /// An element failed, as an event of its own.
     Report { handle: PoolHandle, identifier: PeIdentifier },
+    /// The elements of another pool in the cache, if they are not there.
+    LookUp { handle: PoolHandle },
 }
 
+/// One session. There may be very many, so what is rare is boxed.
 #[derive(Debug)]
 struct Session {
-    handle: PoolHandle,
-    options: SessionOptions,
+    role: Role,
     state: State,
+    gate: Gate,
+    /// Whether the channel to the element carries control messages.
+    control: bool,
+    /// Whether the driver tells what becomes of each message on it.
+    confirms: bool,
+    hold_after_failover: bool,
     /// The pool, pinned.
     pool: Option<PoolId>,
     /// The element that is connected to, or used.
     element: Option<PeIdentifier>,
-    /// Whether the channel to it carries control messages.
-    control: bool,
-    gate: Gate,
     outbox: Outbox,
-    cookie: Option<Bytes>,
-    search: Search,
+    cookie: Option<Box<Bytes>>,
     timer: Option<Instant>,
-    /// Set once it is closing: when it is over even if not everything was handed over.
-    draining: Option<Instant>,
     heard: Heard,
+    /// Only while it looks for an element.
+    search: Option<Box<Search>>,
+    extra: Option<Box<Extra>>,
+}
+
+/// What kind of session it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Keeps its element as long as it serves.
+    Keeping,
+    /// Chooses an element for each message.
+    Choosing,
+    /// Leads to one element, for the session named.
+    Leg(SessionId),
+    /// Was opened at an address.
+    AtAddress,
+    /// Was opened by the peer.
+    Accepted,
 }
 
 /// Where a session stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// Waits for the elements of its pool.
     Resolving,
     /// Waits for a channel to come up.
     Connecting(ChannelId),
+    /// Lost its element with many others: waits for its turn.
+    Yielding,
     /// Every element was tried: waits before it begins again.
     Pausing,
     /// Has a channel.
     Up(ChannelId),
+    /// Knows its pool and chooses an element for each message.
+    Choosing,
     /// Has ended; the application has not read that yet.
-    Over(Option<SessionError>),
+    Over(Option<Box<SessionError>>),
 }
 
 /// Whether data may flow to the element.
@@ -116,27 +202,37 @@ enum Gate {
     Held,
 }
 
-/// The search for an element: from the loss of the former one until the next one is up.
+/// What few sessions have.
+#[derive(Debug, Default)]
+struct Extra {
+    /// The handle of the pool, while that is not resolved.
+    handle: Option<PoolHandle>,
+    /// Set once the session is closing: when it is over even if not everything was handed over.
+    draining: Option<Instant>,
+    /// Whom to turn to first (§3.9 BC2).
+    preferred: Vec<Preferred>,
+    legs: Option<Box<Legs>>,
+}
+
+/// How often something happened of late.
 #[derive(Debug)]
-struct Search {
-    /// The elements tried in this round over the pool.
-    tried: Vec<PeIdentifier>,
-    attempts: u32,
-    rounds: u32,
-    /// When it is given up.
-    until: Option<Instant>,
-    /// When the attempt, or the pause, is over.
-    step: Option<Instant>,
+struct Recent {
+    since: Instant,
+    count: u32,
 }
 
 impl Sessions {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new(ctx: &Context) -> Self {
         Self {
             slab: Slab::new(),
             timers: Timers::new(),
             needs: VecDeque::new(),
             drained: Vec::new(),
             live: 0,
+            legs: 0,
+            failovers: Recent::NEVER,
+            card_lookups: Recent::NEVER,
+            card: Self::plain_card(ctx),
             buffer: Vec::new(),
         }
     }
@@ -161,82 +257,55 @@ impl Sessions {
         session.element.filter(|_| matches!(session.state, State::Up(_)))
     }
 
+    /// The pool of a session, if it has one.
+    pub(crate) fn handle<'a>(&'a self, cache: &'a Cache, id: SessionId) -> Option<&'a PoolHandle> {
+        self.slab.get(id.0)?.handle(cache)
+    }
+
     /// How many messages of a session wait to be handed over.
     pub(crate) fn queued(&self, id: SessionId) -> Option<usize> {
-        self.slab.get(id.0).map(|session| session.outbox.len())
+        let session = self.slab.get(id.0)?;
+        let of_legs = session.legs().filter_map(|leg| self.slab.get(leg.0));
+        Some(session.outbox.len() + of_legs.map(|leg| leg.outbox.len()).sum::<usize>())
     }
 
     /// The latest cookie of a session.
     pub(crate) fn cookie(&self, id: SessionId) -> Option<&Bytes> {
-        self.slab.get(id.0)?.cookie.as_ref()
+        self.slab.get(id.0)?.cookie.as_deref()
     }
 
-    pub(crate) fn open(
-        &mut self,
-        now: Instant,
-        ctx: &Context,
-        handle: PoolHandle,
-        options: SessionOptions,
-    ) -> Result<SessionId, CommandError> {
-        if self.slab.len() >= ctx.config.max_sessions {
-            return Err(CommandError::TooManySessions);
+    /// Every session there is, without legs.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = SessionId> {
+        let all = self.slab.iter().filter(|(_, session)| !matches!(session.role, Role::Leg(_)));
+        all.map(|(key, _)| SessionId(key))
+    }
+
+    /// The session that the application knows: the one that a leg belongs to.
+    fn owner(&self, id: SessionId) -> SessionId {
+        match self.slab.get(id.0).map(|session| session.role) {
+            Some(Role::Leg(owner)) => owner,
+            _ => id,
         }
-        let id = SessionId(self.slab.insert(Session {
-            handle,
-            options,
-            state: State::Resolving,
-            pool: None,
-            element: None,
-            control: false,
-            gate: Gate::Open,
-            outbox: Outbox::default(),
-            cookie: None,
-            search: Search::begin(now, ctx),
-            timer: None,
-            draining: None,
-            heard: Heard::default(),
-        }));
-        self.live += 1;
-        self.resolve(id, false);
-        Ok(id)
     }
 
-    /// Queues a message.
-    pub(crate) fn send(
+    /// Does something to an outbox. What a leg gets rid of is off the books of its session.
+    fn with_outbox<R>(
         &mut self,
         ctx: &mut Context,
         id: SessionId,
-        data: Bytes,
-        options: SendOptions,
-    ) -> Result<MessageId, SendError> {
-        let Some(session) = self.slab.get_mut(id.0) else {
-            return Err(SendError { reason: SendErrorReason::UnknownSession, data });
-        };
-        if session.draining.is_some() || matches!(session.state, State::Over(_)) {
-            return Err(SendError { reason: SendErrorReason::Closing, data });
-        }
-        let pushed = session.outbox.push(&ctx.config, data, options);
-        let queued =
-            pushed.map_err(|data| SendError { reason: SendErrorReason::QueueFull, data })?;
-        if let State::Up(channel) = session.state {
-            ctx.channels.touch(channel);
-        }
-        Ok(queued)
-    }
-
-    /// Hands over the next message, at the moment when the driver asks for it.
-    pub(crate) fn pull(&mut self, stats: &mut crate::Stats, id: SessionId) -> Option<Payload> {
+        act: impl FnOnce(&mut Outbox) -> R,
+    ) -> Option<R> {
         let session = self.slab.get_mut(id.0)?;
-        if !matches!(session.state, State::Up(_)) || session.gate != Gate::Open {
-            return None;
+        let before = session.outbox.load();
+        let result = act(&mut session.outbox);
+        let freed = session.outbox.load().freed_since(before);
+        let owner = self.owner(id);
+        let session = self.slab.get_mut(owner.0)?;
+        if owner != id {
+            session.outbox.release(freed);
         }
-        let (payload, again) = session.outbox.pull()?;
-        if session.draining.is_some() && session.outbox.is_empty() {
-            self.drained.push(id);
-        }
-        stats.messages_sent += 1;
-        stats.messages_resent += u64::from(again);
-        Some(payload)
+        session.look_for_room(ctx, owner);
+        Some(result)
     }
 
     /// Closes the sessions that have handed over their last message.
@@ -246,290 +315,18 @@ impl Sessions {
         }
     }
 
-    /// A message was delivered; says whether it was waited for.
-    pub(crate) fn delivered(&mut self, id: SessionId, message: MessageId) -> bool {
-        self.slab.get_mut(id.0).is_some_and(|session| session.outbox.delivered(message))
-    }
-
-    /// Lets data flow that was held back after a failover.
-    pub(crate) fn resume(&mut self, ctx: &mut Context, id: SessionId) -> Result<(), CommandError> {
-        let session = self.slab.get_mut(id.0).ok_or(CommandError::UnknownSession)?;
-        let State::Up(channel) = session.state else { return Err(CommandError::NotConnected) };
-        if session.gate == Gate::Held {
-            session.gate = Gate::Open;
-            ctx.channels.touch(channel);
+    /// Has a session closed that is closing and has nothing left to hand over.
+    fn check_drained(&mut self, id: SessionId) {
+        let Some(session) = self.slab.get(id.0) else { return };
+        let mut legs = session.legs().filter_map(|leg| self.slab.get(leg.0));
+        let copied = session.extra.as_ref().and_then(|extra| extra.legs.as_ref());
+        if session.draining().is_some()
+            && session.outbox.is_empty()
+            && copied.is_none_or(|legs| !legs.has_copies_to_make())
+            && legs.all(|leg| leg.outbox.is_empty())
+        {
+            self.drained.push(id);
         }
-        Ok(())
-    }
-
-    /// The application's word that the element of a session has failed.
-    pub(crate) fn give_up(
-        &mut self,
-        now: Instant,
-        ctx: &mut Context,
-        cache: &mut Cache,
-        id: SessionId,
-    ) -> Result<(), CommandError> {
-        let session = self.slab.get(id.0).ok_or(CommandError::UnknownSession)?;
-        let channel = session.channel().ok_or(CommandError::NotConnected)?;
-        ctx.channels.close(channel);
-        self.lost(now, ctx, cache, id);
-        Ok(())
-    }
-
-    /// Ends a session once everything queued was handed over.
-    pub(crate) fn close(
-        &mut self,
-        now: Instant,
-        ctx: &mut Context,
-        cache: &mut Cache,
-        id: SessionId,
-    ) -> Result<(), CommandError> {
-        let session = self.slab.get_mut(id.0).ok_or(CommandError::UnknownSession)?;
-        if session.draining.is_some() || matches!(session.state, State::Over(_)) {
-            return Err(CommandError::Closing);
-        }
-        session.draining = Some(now + ctx.config.session_deadline);
-        session.rearm(&mut self.timers, id);
-        if session.outbox.is_empty() {
-            self.end(ctx, cache, id, None);
-        }
-        Ok(())
-    }
-
-    /// Ends a session at once; what was not delivered comes back here.
-    pub(crate) fn abort(
-        &mut self,
-        ctx: &mut Context,
-        cache: &mut Cache,
-        id: SessionId,
-    ) -> Result<Vec<(MessageId, Bytes)>, CommandError> {
-        if self.slab.get(id.0).is_none() {
-            return Err(CommandError::UnknownSession);
-        }
-        self.end(ctx, cache, id, None);
-        let mut session = self.slab.remove(id.0).ok_or(CommandError::UnknownSession)?;
-        session.outbox.give_back();
-        let returned: Vec<_> = core::iter::from_fn(|| session.outbox.pop_returned()).collect();
-        ctx.stats.messages_undelivered += returned.len() as u64;
-        Ok(returned)
-    }
-
-    /// Every session there is.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = SessionId> {
-        self.slab.iter().map(|(key, _)| SessionId(key))
-    }
-
-    /// The pool of a session was resolved.
-    pub(crate) fn resolved(
-        &mut self,
-        now: Instant,
-        ctx: &mut Context,
-        cache: &mut Cache,
-        id: SessionId,
-        pool: PoolId,
-    ) {
-        let Some(session) = self.slab.get_mut(id.0) else { return };
-        if session.state != State::Resolving {
-            return;
-        }
-        if session.pool != Some(pool) {
-            cache.pin(pool);
-            if let Some(former) = session.pool.replace(pool) {
-                cache.unpin(former);
-            }
-        }
-        self.connect(now, ctx, cache, id);
-    }
-
-    /// The pool of a session could not be resolved; one that has a list from before goes on with it (CACHE-8).
-    pub(crate) fn unresolved(
-        &mut self,
-        now: Instant,
-        ctx: &mut Context,
-        cache: &mut Cache,
-        id: SessionId,
-        error: ResolveError,
-    ) {
-        match self.slab.get(id.0) {
-            Some(Session { state: State::Resolving, pool: Some(_), .. }) => {
-                self.connect(now, ctx, cache, id);
-            }
-            Some(Session { state: State::Resolving, .. }) => {
-                self.end(ctx, cache, id, Some(SessionError::Unresolved(error)));
-            }
-            _ => {}
-        }
-    }
-
-    /// The driver's word that the channel of a session is up.
-    pub(crate) fn opened(
-        &mut self,
-        ctx: &mut Context,
-        cache: &mut Cache,
-        id: SessionId,
-        channel: ChannelId,
-    ) {
-        let Some(session) = self.slab.get_mut(id.0) else { return };
-        if session.state != State::Connecting(channel) {
-            return;
-        }
-        session.state = State::Up(channel);
-        if let (Some(pool), Some(element)) = (session.pool, session.element) {
-            if let Some(pool) = cache.get_mut(pool) {
-                pool.unmark(element);
-            }
-        }
-        let failover = session.heard.ups > 0;
-        session.heard.ups = session.heard.ups.wrapping_add(1);
-        session.gate = if failover { Gate::Untold } else { Gate::Open };
-        ctx.stats.failovers += u64::from(failover);
-        (session.search.until, session.search.step) = (None, None);
-        session.rearm(&mut self.timers, id);
-        session.heard.cookie_echoed = false;
-        if let Some(cookie) = session.cookie.as_ref().filter(|_| session.control) {
-            self.buffer.clear();
-            // A cookie that was stored came in a message of the same size.
-            if wire::encode_cookie_echo(&mut self.buffer, cookie).is_ok() {
-                ctx.send_control(channel, Bytes::copy_from_slice(&self.buffer));
-                session.heard.cookie_echoed = true;
-            }
-        }
-        session.note(ctx, id);
-    }
-
-    /// The channel of a session is no more, or did not come up in time.
-    pub(crate) fn lost(
-        &mut self,
-        now: Instant,
-        ctx: &mut Context,
-        cache: &mut Cache,
-        id: SessionId,
-    ) {
-        let Some(session) = self.slab.get_mut(id.0) else { return };
-        let Some(element) = session.element else { return };
-        if let Some(pool) = session.pool.and_then(|pool| cache.get_mut(pool)) {
-            if pool.mark(now, ctx, element) {
-                let handle = session.handle.clone();
-                self.needs.push_back(Need::Report { handle, identifier: element });
-            }
-        }
-        session.outbox.element_lost();
-        if session.draining.is_some() && session.outbox.is_empty() {
-            self.end(ctx, cache, id, None);
-            return;
-        }
-        if matches!(session.state, State::Up(_)) {
-            session.search = Search::begin(now, ctx);
-            session.search.tried.push(element);
-        }
-        session.note(ctx, id);
-        self.connect(now, ctx, cache, id);
-    }
-
-    /// Data came from the element of a session.
-    pub(crate) fn received(&mut self, ctx: &mut Context, id: SessionId, data: &[u8]) {
-        let Some(session) = self.slab.get_mut(id.0) else { return };
-        let Some(element) = session.element else { return };
-        if ctx.events.push_received(id, element, data, ctx.config.max_unread_bytes) {
-            ctx.stats.messages_received += 1;
-        } else {
-            ctx.stats.messages_dropped += 1;
-            session.heard.dropped += 1;
-            session.note(ctx, id);
-        }
-    }
-
-    /// A control message came from the element of a session.
-    pub(crate) fn control(&mut self, ctx: &mut Context, id: SessionId, body: &BodyRef<'_>) {
-        let Some(session) = self.slab.get_mut(id.0) else { return };
-        match body {
-            _ if !session.control => ctx.stats.unexpected_messages += 1,
-            BodyRef::Cookie { cookie, .. } if cookie.len() <= ctx.config.max_cookie_len => {
-                ctx.stats.cookies += 1;
-                session.cookie = Some(Bytes::copy_from_slice(cookie));
-            }
-            BodyRef::Cookie { .. } => {
-                ctx.stats.cookies_too_long += 1;
-                session.cookie = None;
-                session.heard.cookie_too_long = true;
-                session.note(ctx, id);
-            }
-            _ => ctx.stats.unexpected_messages += 1,
-        }
-    }
-
-    /// Whether control messages may be exchanged with the element of a session.
-    pub(crate) fn has_control(&self, id: SessionId) -> bool {
-        self.slab.get(id.0).is_some_and(|session| session.control)
-    }
-
-    pub(crate) fn handle_timeout(&mut self, now: Instant, ctx: &mut Context, cache: &mut Cache) {
-        while let Some(id) = self.timers.pop_due(now) {
-            let Some(session) = self.slab.get_mut(id.0) else { continue };
-            session.timer = None;
-            if session.search.until.into_iter().chain(session.draining).any(|at| at <= now) {
-                self.end(ctx, cache, id, Some(SessionError::DeadlineReached));
-                continue;
-            }
-            match session.state {
-                State::Connecting(channel) => {
-                    ctx.channels.close(channel);
-                    self.lost(now, ctx, cache, id);
-                }
-                State::Pausing => {
-                    session.state = State::Resolving;
-                    session.search.step = None;
-                    self.resolve(id, true);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn resolve(&mut self, id: SessionId, anew: bool) {
-        let Some(session) = self.slab.get_mut(id.0) else { return };
-        session.rearm(&mut self.timers, id);
-        let handle = session.handle.clone();
-        self.needs.push_back(Need::Resolve { session: id, handle, anew });
-    }
-
-    /// Goes to the next element.
-    fn connect(&mut self, now: Instant, ctx: &mut Context, cache: &mut Cache, id: SessionId) {
-        let Some(session) = self.slab.get_mut(id.0) else { return };
-        let Some(pool) = session.pool.and_then(|pool| cache.get_mut(pool)) else { return };
-        let search = &mut session.search;
-        if search.attempts >= ctx.config.max_attempts {
-            self.end(ctx, cache, id, Some(SessionError::AllElementsFailed));
-            return;
-        }
-        session.element = pool.select(now, &mut ctx.rng, &search.tried);
-        let transport =
-            session.element.and_then(|id| pool.element(id)).map(|element| element.transport());
-        match (session.element, transport) {
-            (Some(element), Some(transport)) => {
-                search.attempts += 1;
-                search.tried.push(element);
-                search.step = Some(now + ctx.config.connect_timeout);
-                session.control = is_control(ctx, transport);
-                let user = ChannelUser::Session(id);
-                let to = transport.to_owned();
-                session.state = State::Connecting(ctx.channels.open(user, to, Security::None));
-            }
-            _ if search.tried.is_empty() => {
-                self.end(ctx, cache, id, Some(SessionError::NoUsableElement));
-                return;
-            }
-            _ => {
-                search.tried.clear();
-                let pause =
-                    ctx.config.session_backoff * 2_u32.saturating_pow(search.rounds.min(16));
-                search.rounds += 1;
-                search.step = Some(now + jitter(&mut ctx.rng, pause));
-                session.state = State::Pausing;
-            }
-        }
-        session.rearm(&mut self.timers, id);
     }
 
     /// The session is over.
@@ -548,23 +345,46 @@ impl Sessions {
             ctx.channels.close(channel);
         }
         if session.state == State::Resolving {
-            let handle = session.handle.clone();
-            self.needs.push_back(Need::Forget { session: id, handle });
+            if let Some(handle) = session.handle(cache).cloned() {
+                self.needs.push_back(Need::Forget { session: id, handle });
+            }
         }
+        self.end_legs(ctx, id);
+        let Some(session) = self.slab.get_mut(id.0) else { return };
         if let Some(pool) = session.pool.take() {
             cache.unpin(pool);
         }
+        session.search = None;
         self.timers.set(&mut session.timer, None, id);
         if error.is_some() {
             session.outbox.give_back();
         }
-        session.state = State::Over(error);
+        session.state = State::Over(error.map(Box::new));
         self.live -= 1;
-        session.note(ctx, id);
+        session.note_again(ctx, id);
     }
 }
 
 impl Session {
+    fn new(role: Role, options: SessionOptions) -> Self {
+        Self {
+            role,
+            state: State::Resolving,
+            gate: Gate::Open,
+            control: false,
+            confirms: false,
+            hold_after_failover: options.hold_after_failover,
+            pool: None,
+            element: None,
+            outbox: Outbox::default(),
+            cookie: None,
+            timer: None,
+            heard: Heard::default(),
+            search: None,
+            extra: None,
+        }
+    }
+
     /// The channel that is up or being set up.
     fn channel(&self) -> Option<ChannelId> {
         match self.state {
@@ -573,25 +393,56 @@ impl Session {
         }
     }
 
-    /// Sets the timer to what comes first: the end of the step, of the search, or of the closing.
+    fn handle<'a>(&'a self, cache: &'a Cache) -> Option<&'a PoolHandle> {
+        let unresolved = self.extra.as_ref().and_then(|extra| extra.handle.as_ref());
+        unresolved.or_else(|| Some(cache.get(self.pool?)?.handle()))
+    }
+
+    fn draining(&self) -> Option<Instant> {
+        self.extra.as_ref()?.draining
+    }
+
+    fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// The legs to single elements.
+    fn legs(&self) -> impl Iterator<Item = SessionId> {
+        let legs = self.extra.as_ref().and_then(|extra| extra.legs.as_ref());
+        legs.into_iter().flat_map(|legs| legs.ids())
+    }
+
+    fn is_closing(&self) -> bool {
+        self.draining().is_some() || matches!(self.state, State::Over(_))
+    }
+
+    /// Sets the timer to what comes first: the end of the step, of the search, or of the closing, or work at once.
     fn rearm(&mut self, timers: &mut Timers<SessionId>, id: SessionId) {
-        let Search { step, until, .. } = self.search;
-        timers.set(&mut self.timer, [step, until, self.draining].into_iter().flatten().min(), id);
+        let (step, until) = self.search.as_ref().map_or((None, None), |s| (s.step, s.until));
+        let due = self.extra.as_ref().and_then(|extra| extra.legs.as_ref()?.due());
+        let first = [step, until, due, self.draining()].into_iter().flatten().min();
+        timers.set(&mut self.timer, first, id);
+    }
+
+    /// Drops the box of what few sessions have, once this one has none of it.
+    fn tidy(&mut self) {
+        let idle = |extra: &mut Box<Extra>| {
+            let Extra { handle, draining, preferred, legs } = &**extra;
+            handle.is_none() && draining.is_none() && preferred.is_empty() && legs.is_none()
+        };
+        self.extra.take_if(idle);
     }
 }
 
-impl Search {
-    fn begin(now: Instant, ctx: &Context) -> Self {
-        let until = Some(now + ctx.config.session_deadline);
-        Self { tried: Vec::new(), attempts: 0, rounds: 0, until, step: None }
-    }
-}
+impl Recent {
+    const NEVER: Self = Self { since: Instant::EPOCH, count: 0 };
 
-/// Whether control messages can be told from data on a transport (SESSION-6): SCTP where the element says so, others
-/// where the driver does.
-fn is_control(ctx: &Context, transport: TransportRef<'_>) -> bool {
-    match transport.protocol() {
-        Protocol::Sctp => transport.transport_use() == TransportUse::DATA_PLUS_CONTROL,
-        other => ctx.config.control_mapping.contains(other),
+    /// Counts once more; how often that is within `span`.
+    fn count(&mut self, now: Instant, span: Duration) -> u32 {
+        if now.since(self.since) >= span {
+            *self = Self { since: now, count: 0 };
+        }
+        self.count = self.count.saturating_add(1);
+        self.count
     }
 }

@@ -1,5 +1,7 @@
 //! How a session behaves, and how a message is sent.
 
+use crate::wire::PeIdentifier;
+
 /// How a session behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -7,6 +9,11 @@ pub struct SessionOptions {
     /// After a failover, hold data back until [`resume`](crate::PoolUser::resume): the application has
     /// something to restore first, its state or its credentials. Default: no.
     pub hold_after_failover: bool,
+    /// Begin with this element of the pool (RFC 5352 §6.5.3: sending to a pool element handle). One that the registrar
+    /// does not list counts as lost, without a report. Default: none, the pool's policy chooses.
+    pub element: Option<PeIdentifier>,
+    /// Choose an element for each message (RFC 5352 §6.5.2) instead of keeping one as long as it serves. Default: no.
+    pub choose_per_message: bool,
 }
 
 /// How one message is sent (RFC 5352 §6.5.5).
@@ -17,18 +24,46 @@ pub struct SendOptions {
     pub failover: Failover,
     /// It may overtake others, where the transport can do that (ASAP_SCTP_UNORDER). Default: no.
     pub unordered: bool,
+    /// Who gets it. Default: the session's element, or the one chosen for it.
+    pub to: Recipient,
+}
+
+/// Who gets a message (RFC 5352 §6.5.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Recipient {
+    /// The element that the session keeps; where it chooses for each message, the policy's choice.
+    #[default]
+    One,
+    /// The element that got the session's previous message (ASAP_SEND_TO_LAST). The same as `One` where the session
+    /// keeps its element.
+    SameAsLast,
+    /// A copy for every element listed, except this node itself (ASAP_SEND_TO_ALL). No copy fails over; the fate
+    /// of each is told by [`Event::Copied`](crate::Event::Copied).
+    All,
+    /// The same, and a copy for this node itself, as [`Event::Received`](crate::Event::Received), if it is an
+    /// element of the pool (ASAP_SEND_TO_ALL with ASAP_SEND_TO_SELF).
+    AllAndSelf,
 }
 
 /// What becomes of a message when the element it was meant for fails (RFC 5352 §6.5.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Failover {
-    /// It goes to no other element: it is given back if it still waits (ASAP_SEND_NO_FAILOVER).
+    /// It goes to no other element: it is given back if it was not sent (ASAP_SEND_NO_FAILOVER).
     Never,
-    /// It goes to the next element if it was not handed to the driver yet. Delivered at most once.
+    /// It goes to the next element if it was not handed to the driver yet, or came back from the transport unsent.
+    /// Delivered at most once.
     #[default]
     Unsent,
     /// It goes to the next element unless its delivery was confirmed (ASAP_SEND_FAILOVER). Delivered at least once while
     /// any element is left; the element may see it twice.
     Always,
+}
+
+impl Recipient {
+    /// Whether there is one copy for each element.
+    pub(super) const fn is_all(self) -> bool {
+        matches!(self, Self::All | Self::AllAndSelf)
+    }
 }

@@ -6,11 +6,12 @@ use core::time::Duration;
 
 use asap_pu::wire::{
     Cause, CauseCode, Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement,
-    ServerIdentifier, Transport,
+    Protocol, ServerIdentifier, Transport,
 };
 use asap_pu::{
-    Action, Authentication, ChannelId, CloseReason, Config, Event, Instant, Payload, PeerKind,
-    PoolId, PoolUser, Registrar, RequestId, ResolveError, SessionId, SessionOptions,
+    Action, Authentication, ChannelId, CloseReason, Config, Event, Failover, Instant, MessageId,
+    Payload, PeerKind, PoolId, PoolUser, Protocols, Registrar, RequestId, ResolveError,
+    SendOptions, SessionId, SessionOptions,
 };
 
 /// A pool user, its time, and what it wants of its driver and its application.
@@ -245,4 +246,53 @@ pub(crate) fn failed(event: Event) -> (RequestId, ResolveError) {
 pub(crate) fn announce(lab: &mut Lab, source: &str, server: u32, transports: Vec<Transport>) {
     let message = Message::server_announce(ServerIdentifier::new(server), transports);
     lab.pu.handle_announce(lab.now, source.parse().unwrap(), &message.to_bytes().unwrap());
+}
+
+/// A driver whose mapping for TCP tells control messages from data.
+pub(crate) fn mapped() -> Config {
+    let mut config = config(&[REGISTRAR]);
+    config.control_mapping = Protocols::NONE.with(Protocol::Tcp);
+    config
+}
+
+pub(crate) fn three() -> [PoolElement; 3] {
+    [1, 2, 3].map(element)
+}
+
+pub(crate) fn id(id: u32) -> PeIdentifier {
+    PeIdentifier::new(id)
+}
+
+pub(crate) fn send(
+    lab: &mut Lab,
+    session: SessionId,
+    data: &'static str,
+    failover: Failover,
+) -> MessageId {
+    let mut options = SendOptions::default();
+    options.failover = failover;
+    lab.pu.send(session, data, options).unwrap()
+}
+
+/// The element on `from` dies; the session goes on at another one. Returns the new channel.
+pub(crate) fn fail_over(lab: &mut Lab, from: &Opened) -> Opened {
+    lab.fail(from.channel);
+    let mut opens: Vec<_> = lab.actions();
+    opens.retain(|action| matches!(action, Action::Open { .. }));
+    let next = opened(opens.pop().expect("another element"));
+    lab.up(next.channel);
+    next
+}
+
+/// Every channel that is asked for, whatever else is.
+pub(crate) fn opens_among(actions: &[Action]) -> Vec<Opened> {
+    let opens = actions.iter().filter(|action| matches!(action, Action::Open { .. }));
+    opens.cloned().map(opened).collect()
+}
+
+/// What data says that is to be sent, and where, whatever else is asked for.
+pub(crate) fn data_among(actions: &[Action]) -> Vec<(ChannelId, String)> {
+    let is_data =
+        |action: &&Action| matches!(action, Action::Send { payload: Payload::Data { .. }, .. });
+    actions.iter().filter(is_data).cloned().map(data).collect()
 }

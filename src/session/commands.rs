@@ -1,0 +1,230 @@
+//! What the application asks of the session machine.
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::search::Search;
+use super::{Gate, NOBODY, Role, SendOptions, Session, SessionOptions, Sessions, State};
+use crate::Instant;
+use crate::cache::Cache;
+use crate::context::Context;
+use crate::error::{CommandError, SendError, SendErrorReason};
+use crate::id::{MessageId, SessionId};
+use crate::wire::{PeIdentifier, PoolHandle, Transport};
+
+impl Sessions {
+    /// Opens a session with a pool.
+    pub(crate) fn open(
+        &mut self,
+        now: Instant,
+        ctx: &Context,
+        cache: &Cache,
+        handle: PoolHandle,
+        options: SessionOptions,
+    ) -> Result<SessionId, CommandError> {
+        let role = if options.choose_per_message { Role::Choosing } else { Role::Keeping };
+        let mut session = Session::new(role, options);
+        session.extra().handle = Some(handle);
+        let mut search = Search::begin(now, ctx);
+        search.first = options.element;
+        session.search = Some(search.into());
+        let id = self.insert(ctx, session)?;
+        self.resolve(cache, id, false);
+        Ok(id)
+    }
+
+    /// Opens a session at an address, without a pool.
+    pub(crate) fn open_at(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        to: Transport,
+        options: SessionOptions,
+    ) -> Result<SessionId, CommandError> {
+        let id = self.insert(ctx, Session::new(Role::AtAddress, options))?;
+        if let Some(session) = self.slab.get_mut(id.0) {
+            let mut search = Search::begin(now, ctx);
+            search.attempt(now, ctx, NOBODY);
+            session.search = Some(search.into());
+            session.call(ctx, id, NOBODY, to);
+            session.rearm(&mut self.timers, id);
+        }
+        Ok(id)
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        ctx: &Context,
+        session: Session,
+    ) -> Result<SessionId, CommandError> {
+        if self.slab.len() - self.legs >= ctx.config.max_sessions {
+            return Err(CommandError::TooManySessions);
+        }
+        self.live += 1;
+        Ok(SessionId(self.slab.insert(session)))
+    }
+
+    /// Queues a message.
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        id: SessionId,
+        data: Bytes,
+        options: SendOptions,
+    ) -> Result<MessageId, SendError> {
+        let Some(session) = self.slab.get_mut(id.0) else {
+            return Err(SendError { reason: SendErrorReason::UnknownSession, data });
+        };
+        if session.is_closing() {
+            return Err(SendError { reason: SendErrorReason::Closing, data });
+        }
+        let pushed = session.outbox.push(&ctx.config, data, options);
+        let queued =
+            pushed.map_err(|data| SendError { reason: SendErrorReason::QueueFull, data })?;
+        match session.state {
+            State::Up(channel) => ctx.channels.touch(channel),
+            State::Choosing => {
+                session.make_due(now);
+                session.rearm(&mut self.timers, id);
+            }
+            _ => {}
+        }
+        Ok(queued)
+    }
+
+    /// Lets data flow that was held back after a failover.
+    pub(crate) fn resume(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        id: SessionId,
+    ) -> Result<(), CommandError> {
+        let session = self.slab.get_mut(id.0).ok_or(CommandError::UnknownSession)?;
+        let held = session.gate == Gate::Held;
+        match session.state {
+            State::Up(channel) if held => ctx.channels.touch(channel),
+            State::Choosing if held => {
+                session.make_due(now);
+                session.rearm(&mut self.timers, id);
+            }
+            State::Up(_) | State::Choosing => return Ok(()),
+            _ => return Err(CommandError::NotConnected),
+        }
+        session.gate = Gate::Open;
+        Ok(())
+    }
+
+    /// The application's word that the element of a session has failed.
+    pub(crate) fn give_up(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        cache: &mut Cache,
+        id: SessionId,
+    ) -> Result<(), CommandError> {
+        let session = self.slab.get(id.0).ok_or(CommandError::UnknownSession)?;
+        let channel = session.channel().ok_or(CommandError::NotConnected)?;
+        ctx.channels.close(channel);
+        self.lost(now, ctx, cache, id);
+        Ok(())
+    }
+
+    /// Moves a session to another element, the one named or the policy's choice; nobody has failed.
+    pub(crate) fn move_to(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        cache: &mut Cache,
+        id: SessionId,
+        to: Option<PeIdentifier>,
+    ) -> Result<(), CommandError> {
+        let session = self.slab.get_mut(id.0).ok_or(CommandError::UnknownSession)?;
+        let (Some(channel), Some(from)) = (session.channel(), session.element) else {
+            return Err(CommandError::NotConnected);
+        };
+        let pool =
+            session.pool.and_then(|pool| cache.get(pool)).ok_or(CommandError::UnknownPool)?;
+        match to {
+            Some(to) if pool.element(to).is_none() => return Err(CommandError::UnknownElement),
+            Some(to) if to == from => return Ok(()),
+            None if !pool.has_other_than(from) => return Err(CommandError::NoElementLeft),
+            _ => {}
+        }
+        let mut search = Search::begin(now, ctx);
+        search.first = to;
+        search.tried.push(from);
+        session.search = Some(search.into());
+        ctx.channels.close(channel);
+        ctx.stats.moves += 1;
+        session.outbox.element_lost();
+        // The application knows that the session leaves its element.
+        session.heard.lost = true;
+        session.note(ctx, id);
+        session.look_for_room(ctx, id);
+        self.connect(now, ctx, cache, id);
+        self.check_drained(id);
+        Ok(())
+    }
+
+    /// Replaces the cookie of a session.
+    pub(crate) fn set_cookie(
+        &mut self,
+        ctx: &Context,
+        id: SessionId,
+        cookie: Option<Bytes>,
+    ) -> Result<(), CommandError> {
+        let max = ctx.config.max_cookie_len;
+        let session = self.slab.get_mut(id.0).ok_or(CommandError::UnknownSession)?;
+        if let Some(len) = cookie.as_ref().map(Bytes::len).filter(|len| *len > max) {
+            return Err(CommandError::CookieTooLong { len, max });
+        }
+        session.cookie = cookie.map(Into::into);
+        Ok(())
+    }
+
+    /// The application's word that a message has arrived, wherever it went.
+    pub(crate) fn confirm(&mut self, ctx: &mut Context, id: SessionId, message: MessageId) -> bool {
+        let Some(session) = self.slab.get(id.0) else { return false };
+        let all: Vec<_> = core::iter::once(id).chain(session.legs()).collect();
+        all.into_iter().any(|id| self.delivered(ctx, id, message))
+    }
+
+    /// Ends a session once everything queued was handed over.
+    pub(crate) fn close(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        cache: &mut Cache,
+        id: SessionId,
+    ) -> Result<(), CommandError> {
+        let session = self.slab.get_mut(id.0).ok_or(CommandError::UnknownSession)?;
+        if session.is_closing() {
+            return Err(CommandError::Closing);
+        }
+        session.extra().draining = Some(now + ctx.config.session_deadline);
+        session.rearm(&mut self.timers, id);
+        self.check_drained(id);
+        self.end_drained(ctx, cache);
+        Ok(())
+    }
+
+    /// Ends a session at once; what was not delivered comes back here.
+    pub(crate) fn abort(
+        &mut self,
+        ctx: &mut Context,
+        cache: &mut Cache,
+        id: SessionId,
+    ) -> Result<Vec<(MessageId, Bytes)>, CommandError> {
+        if self.slab.get(id.0).is_none() {
+            return Err(CommandError::UnknownSession);
+        }
+        self.end(ctx, cache, id, None);
+        let mut session = self.slab.remove(id.0).ok_or(CommandError::UnknownSession)?;
+        session.outbox.give_back();
+        let returned: Vec<_> = core::iter::from_fn(|| session.outbox.pop_returned()).collect();
+        ctx.stats.messages_undelivered += returned.len() as u64;
+        Ok(returned)
+    }
+}

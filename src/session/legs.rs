@@ -1,0 +1,429 @@
+//! Legs: channels to several elements for one session (RFC 5352 §6.5.2, §6.5.5).
+//!
+//! A leg is a session of the machine's own that leads to one element. A session that chooses for each message hands the
+//! message to the leg that leads to the chosen element; a message to all becomes one copy for each element, each on its
+//! leg. A leg that fails ends. What it could not send goes back to its session, which has the application told before it
+//! sends anything on, and copies are reported as not sent. Legs stay until they fail or their session ends, as
+//! answers may come on them at any time.
+//!
+//! Work that opens channels needs to know the time, and sending a message does not ask for it. So it is left to the
+//! clock: it is *due at once*, at the latest time known, and is done when the driver hands in the next one.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use super::outbox::{Load, Message};
+use super::search::Search;
+use super::{Gate, Recipient, Role, Session, SessionOptions, Sessions, State};
+use crate::Instant;
+use crate::cache::Cache;
+use crate::config::Identity;
+use crate::context::Context;
+use crate::event::Event;
+use crate::id::{MessageId, SessionId};
+use crate::wire::PeIdentifier;
+
+/// The legs of one session, and what is told of them.
+#[derive(Debug, Default)]
+pub(super) struct Legs {
+    by_element: BTreeMap<PeIdentifier, SessionId>,
+    /// The element that got the previous message.
+    last: Option<PeIdentifier>,
+    /// Messages to all whose copies are still to be made.
+    to_copy: VecDeque<Message>,
+    /// Messages to all that the application has not heard the end of.
+    copied: VecDeque<Copied>,
+    results: VecDeque<(MessageId, PeIdentifier, bool)>,
+    /// Elements lost that the application has not heard of.
+    lost: VecDeque<PeIdentifier>,
+    /// Whether messages of an element that was lost wait for another one.
+    fails_over: bool,
+    /// Set while there is work to do at once.
+    due: Option<Instant>,
+}
+
+/// A message to all, on the books of its session until all has been told.
+#[derive(Debug)]
+struct Copied {
+    message: MessageId,
+    load: Load,
+    /// How many results have not been read, and one more while the copies are not made.
+    open: usize,
+}
+
+impl Sessions {
+    /// Hands waiting messages to the legs that they belong on.
+    pub(super) fn dispatch(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        cache: &mut Cache,
+        id: SessionId,
+    ) {
+        while self.dispatch_one(now, ctx, cache, id) {}
+        let Some(session) = self.slab.get_mut(id.0) else { return };
+        let waits = !session.outbox.is_empty();
+        if let Some(legs) = session.legs_mut() {
+            legs.due = None;
+            legs.fails_over &= waits;
+        }
+        session.rearm(&mut self.timers, id);
+        self.check_drained(id);
+    }
+
+    fn dispatch_one(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        cache: &mut Cache,
+        id: SessionId,
+    ) -> bool {
+        let Some(session) = self.slab.get_mut(id.0) else { return false };
+        if let Some(message) = session.legs_mut().and_then(|legs| legs.to_copy.pop_front()) {
+            self.copy_to_all(now, ctx, cache, id, &message);
+            return true;
+        }
+        if session.state != State::Choosing || session.gate != Gate::Open {
+            return false;
+        }
+        let Some(to) = session.outbox.front().map(|message| message.options.to) else {
+            return false;
+        };
+        if to.is_all() {
+            let message = session.outbox.take_front();
+            message.map(|message| self.begin_copies(now, ctx, id, message, None)).is_some()
+        } else {
+            self.send_on_a_leg(now, ctx, cache, id, to)
+        }
+    }
+
+    /// Hands the first message of a session to a leg; says whether there was an element for it.
+    fn send_on_a_leg(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        cache: &mut Cache,
+        id: SessionId,
+        to: Recipient,
+    ) -> bool {
+        let last = self.slab.get_mut(id.0).and_then(|session| {
+            let legs = session.legs_mut()?;
+            let last = legs.last.filter(|_| to == Recipient::SameAsLast)?;
+            legs.by_element.contains_key(&last).then_some(last)
+        });
+        let chosen = last.or_else(|| Some(self.choose(now, ctx, cache, id)?.0));
+        let Some(element) = chosen else { return false };
+        let Some(leg) = self.leg(now, ctx, cache, id, element) else { return false };
+        let Some(session) = self.slab.get_mut(id.0) else { return false };
+        session.make_legs().last = Some(element);
+        if let Some(search) = &mut session.search {
+            search.until.get_or_insert(now + ctx.config.session_deadline);
+        }
+        if let Some(message) = session.outbox.take_front() {
+            self.put_on_leg(ctx, leg, message);
+        }
+        true
+    }
+
+    fn put_on_leg(&mut self, ctx: &mut Context, leg: SessionId, message: Message) {
+        let Some(leg) = self.slab.get_mut(leg.0) else { return };
+        leg.outbox.admit(message);
+        if let State::Up(channel) = leg.state {
+            ctx.channels.touch(channel);
+        }
+    }
+
+    /// The leg of a session to an element, new if there is none; `None` if the element cannot be called.
+    fn leg(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        cache: &Cache,
+        owner: SessionId,
+        element: PeIdentifier,
+    ) -> Option<SessionId> {
+        let session = self.slab.get_mut(owner.0)?;
+        let legs = session.make_legs();
+        if let Some(leg) = legs.by_element.get(&element) {
+            return Some(*leg);
+        }
+        // A cookie that a lost element left behind goes to the next one (§3.8).
+        let cookie = Some(legs.fails_over).and_then(|yes| session.cookie.clone().filter(|_| yes));
+        let listed = cache.get(session.pool?)?.element(element)?;
+        let to = listed.transport().to_owned();
+        if !ctx.config.can_call(&to) {
+            return None;
+        }
+        let mut leg = Session::new(Role::Leg(owner), SessionOptions::default());
+        leg.cookie = cookie;
+        let mut search = Search::begin(now, ctx);
+        search.until = None;
+        search.attempt(now, ctx, element);
+        leg.search = Some(search.into());
+        let id = SessionId(self.slab.insert(leg));
+        self.legs += 1;
+        if let Some(leg) = self.slab.get_mut(id.0) {
+            leg.call(ctx, id, element, to);
+            leg.rearm(&mut self.timers, id);
+        }
+        self.slab.get_mut(owner.0)?.make_legs().by_element.insert(element, id);
+        Some(id)
+    }
+
+    /// The channel of a leg is up.
+    pub(super) fn leg_opened(&mut self, ctx: &mut Context, id: SessionId, owner: SessionId) {
+        let element = self.slab.get(id.0).and_then(|leg| leg.element);
+        let Some(session) = self.slab.get_mut(owner.0) else { return };
+        if session.role == Role::Choosing {
+            session.search = None;
+            session.rearm(&mut self.timers, owner);
+            session.element = session.element.or(element);
+            session.note(ctx, owner);
+        }
+    }
+
+    /// A leg has failed: it ends, and what it could not send is its session's again.
+    pub(super) fn leg_lost(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        cache: &mut Cache,
+        id: SessionId,
+        owner: SessionId,
+    ) {
+        let Some(leg) = self.slab.get(id.0) else { return };
+        let (element, was_up) = (leg.peer(), matches!(leg.state, State::Up(_)));
+        self.failed(now, ctx, cache, owner, element);
+        self.end_leg(ctx, id, owner, element);
+        let has_another = self.has_leg_up(owner);
+        let Some(session) = self.slab.get_mut(owner.0) else { return };
+        if session.role == Role::Choosing {
+            if !has_another {
+                let search = session.search.get_or_insert_with(|| {
+                    let mut search = Search::begin(now, ctx);
+                    search.until = None;
+                    search.into()
+                });
+                search.attempts = search.attempts.saturating_add(1);
+                search.tried.push(element);
+            }
+            let legs = session.make_legs();
+            legs.fails_over = true;
+            if was_up {
+                legs.lost.push_back(element);
+                session.gate = Gate::Untold;
+                ctx.stats.failovers += 1;
+            } else {
+                legs.due = Some(now);
+            }
+        }
+        session.note(ctx, owner);
+        session.look_for_room(ctx, owner);
+        session.rearm(&mut self.timers, owner);
+        self.check_drained(owner);
+    }
+
+    fn has_leg_up(&self, owner: SessionId) -> bool {
+        let Some(session) = self.slab.get(owner.0) else { return false };
+        let mut legs = session.legs().filter_map(|leg| self.slab.get(leg.0));
+        legs.any(|leg| matches!(leg.state, State::Up(_)))
+    }
+
+    /// Takes a leg away; its session takes back what is left of its messages.
+    fn end_leg(
+        &mut self,
+        ctx: &mut Context,
+        id: SessionId,
+        owner: SessionId,
+        element: PeIdentifier,
+    ) {
+        let Some(mut leg) = self.slab.remove(id.0) else { return };
+        self.legs -= 1;
+        self.timers.set(&mut leg.timer, None, id);
+        let before = leg.outbox.load();
+        leg.outbox.element_lost();
+        let freed = leg.outbox.load().freed_since(before);
+        let Some(session) = self.slab.get_mut(owner.0) else { return };
+        session.outbox.release(freed);
+        session.make_legs().by_element.remove(&element);
+        let mut copies = Vec::new();
+        session.outbox.take_back(leg.outbox, |copy| copies.push(copy.id));
+        for copy in copies {
+            self.copied(ctx, owner, copy, element, false);
+        }
+    }
+
+    /// Ends all legs of a session that is over.
+    pub(super) fn end_legs(&mut self, ctx: &mut Context, owner: SessionId) {
+        let Some(session) = self.slab.get(owner.0) else { return };
+        let legs: Vec<_> = session.legs().collect();
+        for id in legs {
+            let Some(leg) = self.slab.get(id.0) else { continue };
+            if let Some(channel) = leg.channel() {
+                ctx.channels.close(channel);
+            }
+            let element = leg.peer();
+            self.end_leg(ctx, id, owner, element);
+        }
+    }
+
+    /// One copy of a message to all has met its fate.
+    pub(super) fn copied(
+        &mut self,
+        ctx: &mut Context,
+        owner: SessionId,
+        message: MessageId,
+        element: PeIdentifier,
+        sent: bool,
+    ) {
+        let Some(session) = self.slab.get_mut(owner.0) else { return };
+        session.make_legs().results.push_back((message, element, sent));
+        session.note(ctx, owner);
+    }
+
+    /// A message to all begins to be copied; the session's own element, if it has one, has got it already.
+    pub(super) fn begin_copies(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        id: SessionId,
+        message: Message,
+        element: Option<PeIdentifier>,
+    ) {
+        let Some(session) = self.slab.get_mut(id.0) else { return };
+        let legs = session.make_legs();
+        let open = 1 + usize::from(element.is_some());
+        legs.copied.push_back(Copied { message: message.id, load: message.load(), open });
+        legs.due = Some(now);
+        let of = message.id;
+        legs.to_copy.push_back(message);
+        session.rearm(&mut self.timers, id);
+        if let Some(element) = element {
+            self.copied(ctx, id, of, element, true);
+        }
+    }
+
+    /// Delivers a message to this node itself, as the element `own` of the session's pool.
+    fn copy_to_self(
+        &mut self,
+        ctx: &mut Context,
+        session: SessionId,
+        own: Identity,
+        message: &Message,
+    ) {
+        let max = ctx.config.max_unread_bytes;
+        let fits = ctx.events.push_received(message.data.len(), max, || Event::Received {
+            session,
+            handle: own.handle,
+            element: own.identifier,
+            data: message.data.clone(),
+        });
+        self.count_received(ctx, session, fits);
+    }
+
+    /// Makes a copy of a message for every element listed, but for this node itself and the session's own element.
+    fn copy_to_all(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        cache: &Cache,
+        id: SessionId,
+        message: &Message,
+    ) {
+        let Some(session) = self.slab.get(id.0) else { return };
+        let pool = session.pool.and_then(|pool| cache.get(pool));
+        let own = ctx.config.identity.clone();
+        let own = own.filter(|own| pool.is_some_and(|pool| *pool.handle() == own.handle));
+        let here = own.as_ref().map(|own| own.identifier);
+        let served = session.element.filter(|_| session.role == Role::Keeping);
+        let elements: Vec<_> = pool
+            .into_iter()
+            .flat_map(|pool| pool.elements().map(|element| element.identifier()))
+            .filter(|element| Some(*element) != here && Some(*element) != served)
+            .collect();
+        if let Some(copied) = self.copied_mut(id, message.id) {
+            copied.open += elements.len();
+        }
+        for element in elements {
+            match self.leg(now, ctx, cache, id, element) {
+                Some(leg) => self.put_on_leg(ctx, leg, message.to_copy()),
+                None => self.copied(ctx, id, message.id, element, false),
+            }
+        }
+        if let Some(own) = own.filter(|_| message.options.to == Recipient::AllAndSelf) {
+            self.copy_to_self(ctx, id, own, message);
+        }
+        self.settle_copy(ctx, id, message.id);
+    }
+
+    /// One thing less is open about a message to all.
+    fn settle_copy(&mut self, ctx: &mut Context, id: SessionId, message: MessageId) {
+        let Some(copied) = self.copied_mut(id, message) else { return };
+        copied.open -= 1;
+        if copied.open > 0 {
+            return;
+        }
+        let load = copied.load;
+        let Some(session) = self.slab.get_mut(id.0) else { return };
+        session.make_legs().copied.retain(|copied| copied.message != message);
+        session.outbox.release(load);
+        session.look_for_room(ctx, id);
+    }
+
+    fn copied_mut(&mut self, id: SessionId, message: MessageId) -> Option<&mut Copied> {
+        let legs = self.slab.get_mut(id.0)?.legs_mut()?;
+        legs.copied.iter_mut().find(|copied| copied.message == message)
+    }
+
+    /// What the application has not heard of the legs of a session.
+    pub(super) fn news_of_legs(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        session: SessionId,
+    ) -> Option<Event> {
+        let found = self.slab.get_mut(session.0)?;
+        let over = matches!(found.state, State::Over(_));
+        let legs = found.legs_mut()?;
+        if let Some(element) = legs.lost.pop_front().filter(|_| !over) {
+            if legs.lost.is_empty() {
+                legs.due = Some(now);
+                found.told();
+                found.rearm(&mut self.timers, session);
+            }
+            return Some(Event::ElementLost { session, element });
+        }
+        let (message, element, sent) = legs.results.pop_front()?;
+        self.settle_copy(ctx, session, message);
+        Some(Event::Copied { session, message, element, sent })
+    }
+}
+
+impl Session {
+    pub(super) fn legs_mut(&mut self) -> Option<&mut Legs> {
+        self.extra.as_mut()?.legs.as_deref_mut()
+    }
+
+    fn make_legs(&mut self) -> &mut Legs {
+        self.extra().legs.get_or_insert_default()
+    }
+
+    /// Has the session look after its legs as soon as the time is known.
+    pub(super) fn make_due(&mut self, now: Instant) {
+        self.make_legs().due = Some(now);
+    }
+}
+
+impl Legs {
+    pub(super) fn ids(&self) -> impl Iterator<Item = SessionId> {
+        self.by_element.values().copied()
+    }
+
+    pub(super) const fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    pub(super) fn has_copies_to_make(&self) -> bool {
+        !self.to_copy.is_empty()
+    }
+}

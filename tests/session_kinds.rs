@@ -1,0 +1,496 @@
+//! Sessions other than the ordinary one: on an element, at an address, with a choice for each message, to all elements,
+//! opened by a peer (RFC 5352 §6.5.2 to §6.5.5; RFC 5351 §4.2).
+
+mod lab;
+
+use asap_pu::wire::{Message, PoolHandle, Transport};
+use asap_pu::{
+    Action, CommandError, Config, Event, Failover, Identity, Recipient, SendOptions, SessionError,
+    SessionId, SessionOptions,
+};
+use lab::*;
+
+fn on(element: u32) -> SessionOptions {
+    let mut options = SessionOptions::default();
+    options.element = Some(id(element));
+    options
+}
+
+fn choosing() -> SessionOptions {
+    let mut options = SessionOptions::default();
+    options.choose_per_message = true;
+    options
+}
+
+fn to(to: Recipient) -> SendOptions {
+    let mut options = SendOptions::default();
+    options.to = to;
+    options
+}
+
+/// A session that chooses for each message, in a pool of three.
+fn choosing_lab(config: Config) -> (Lab, asap_pu::ChannelId, SessionId) {
+    let (mut lab, home) = Lab::at_home_with(config);
+    let session = lab.pu.open_session(lab.now, POOL, choosing()).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &three());
+    assert!(lab.actions().is_empty(), "nothing is sent, so nobody is called");
+    (lab, home, session)
+}
+
+/// Lets work be done that is due at once, and brings up every channel that is asked for.
+fn settle(lab: &mut Lab) -> Vec<Opened> {
+    assert_eq!(lab.wait(), secs(0), "due at once");
+    let opens = opens_among(&lab.actions());
+    for open in &opens {
+        lab.up(open.channel);
+    }
+    opens
+}
+
+/// [SESSION-11]: a session on an element handle begins at that element, whatever the policy says.
+#[test]
+fn an_element_handle_comes_first() {
+    let (mut lab, home) = Lab::at_home_with(mapped());
+    lab.pu.open_session(lab.now, POOL, on(3)).unwrap();
+    assert_eq!(lab.requests(), [(home, POOL.into())], "the cache misses the pool");
+    lab.answer(home, POOL, &three());
+    let element = lab.open_one();
+    assert_eq!(element.to, "10.0.0.3:7".parse().unwrap());
+    lab.up(element.channel);
+    assert!(matches!(lab.event(), Event::Connected { element, .. } if element == id(3)));
+    let next = fail_over(&mut lab, &element);
+    assert_eq!(next.to, "10.0.0.1:7".parse().unwrap(), "then the policy chooses");
+}
+
+/// [SESSION-11]: the element is called at once where a stale list has it; the list is refreshed beside that.
+#[test]
+fn an_element_handle_refreshes_a_stale_cache() {
+    let (mut lab, home) = Lab::at_home_with(mapped());
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &three());
+    lab.events();
+    lab.secs(31);
+    lab.pu.open_session(lab.now, POOL, on(2)).unwrap();
+    let actions = lab.actions();
+    assert_eq!(control(actions[0].clone()).0, home, "a request goes out");
+    assert_eq!(opened(actions[1].clone()).to, "10.0.0.2:7".parse().unwrap());
+    lab.pu.open_session(lab.now, POOL, on(1)).unwrap();
+    assert_eq!(lab.open_one().to, "10.0.0.1:7".parse().unwrap(), "one request is enough");
+}
+
+/// [SESSION-11] [REPORT-3]: an element that is not listed counts as lost, but is not reported: nobody used it.
+#[test]
+fn an_element_that_is_not_listed_is_passed_over() {
+    let (mut lab, home) = Lab::at_home_with(mapped());
+    let session = lab.pu.open_session(lab.now, POOL, on(9)).unwrap();
+    let stays = send(&mut lab, session, "for 9 alone", Failover::Never);
+    send(&mut lab, session, "for anyone", Failover::Unsent);
+    lab.actions();
+    lab.answer(home, POOL, &three());
+    let element = lab.open_one();
+    assert!(matches!(lab.event(), Event::Undelivered { message, .. } if message == stays));
+    lab.up(element.channel);
+    assert_eq!(lab.data(), [(element.channel, "for anyone".into())]);
+    assert_eq!((lab.pu.stats().failures, lab.pu.stats().reports_sent), (0, 0));
+}
+
+/// [SESSION-11] decision 23: at an address the pool is not consulted, nothing fails over, nothing is reported.
+#[test]
+fn an_address_has_no_failover() {
+    let (mut lab, _) = Lab::at_home_with(mapped());
+    let to = Transport::tcp("10.9.9.9:7".parse().unwrap());
+    let session = lab.pu.open_session_at(lab.now, to, SessionOptions::default()).unwrap();
+    send(&mut lab, session, "one", Failover::Always);
+    let peer = lab.open_one();
+    assert_eq!(peer.to, "10.9.9.9:7".parse().unwrap());
+    lab.up(peer.channel);
+    assert!(matches!(lab.event(), Event::Connected { element, .. } if element == id(0)));
+    assert_eq!(lab.data(), [(peer.channel, "one".into())]);
+    lab.pu.handle_data(lab.now, peer.channel, b"answer");
+    let event = lab.event();
+    assert!(matches!(event, Event::Received { handle, .. } if handle.is_empty()));
+    assert_eq!(lab.pu.session_handle(session), None);
+    let refused = lab.pu.move_session(lab.now, session, None);
+    assert_eq!(refused, Err(CommandError::UnknownPool));
+    lab.fail(peer.channel);
+    assert!(lab.actions().is_empty(), "no request, no report, no other element");
+    let events = lab.events();
+    let [Event::Undelivered { .. }, Event::SessionEnded { error, .. }] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(*error, Some(SessionError::ChannelLost));
+    assert_eq!((lab.pu.stats().failures, lab.pu.poll_timeout()), (0, None));
+}
+
+/// [SESSION-4] [SESSION-11]: an address that does not answer ends the session when an element would be left.
+#[test]
+fn an_address_that_does_not_answer_ends_the_session() {
+    let (mut lab, _) = Lab::at_home_with(mapped());
+    let to = Transport::tcp("10.9.9.9:7".parse().unwrap());
+    lab.pu.open_session_at(lab.now, to, SessionOptions::default()).unwrap();
+    lab.open_one();
+    assert_eq!(lab.wait(), secs(5));
+    assert!(matches!(lab.actions()[..], [Action::Close { .. }]));
+    let event = lab.event();
+    assert!(matches!(event, Event::SessionEnded { error: Some(SessionError::ChannelLost), .. }));
+    let nowhere = Transport::opaque("");
+    let refused = lab.pu.open_session_at(lab.now, nowhere, SessionOptions::default());
+    assert_eq!(refused, Err(CommandError::UnusableTransport));
+}
+
+/// [SESSION-5] decision 20: a session that chooses for each message spreads them by policy, over one channel for each
+/// element; "same as last" stays where the previous message went.
+#[test]
+fn each_message_has_an_element_of_its_own() {
+    let (mut lab, _, session) = choosing_lab(mapped());
+    let say = |lab: &mut Lab, data: &'static str, whom| {
+        lab.pu.send(session, data, to(whom)).unwrap();
+    };
+    for data in ["a", "b", "c", "d"] {
+        say(&mut lab, data, Recipient::One);
+    }
+    say(&mut lab, "like d", Recipient::SameAsLast);
+    say(&mut lab, "e", Recipient::One);
+    let legs = settle(&mut lab);
+    let [one, two, three] = &legs[..] else { panic!("{legs:?}") };
+    assert!(matches!(lab.event(), Event::Connected { element, .. } if element == id(1)));
+    let mut sent = lab.data();
+    sent.sort();
+    let expected = [(one, "a"), (one, "d"), (one, "like d"), (two, "b"), (two, "e"), (three, "c")];
+    assert_eq!(sent, expected.map(|(leg, data)| (leg.channel, data.into())));
+    lab.pu.handle_data(lab.now, two.channel, b"answer");
+    let event = lab.event();
+    let Event::Received { session: of, element, .. } = event else { panic!("{event:?}") };
+    assert_eq!((of, element, lab.pu.poll_timeout()), (session, id(2), None));
+}
+
+/// [SESSION-3] [SESSION-5] [SESSION-7] [SESSION-10]: when one of its elements dies, the application of a choosing session
+/// hears of it first; then what may go on goes on, the rest comes back, and the latest cookie goes ahead to elements
+/// that are new.
+#[test]
+fn what_was_meant_for_a_lost_element_is_chosen_for_anew() {
+    let (mut lab, home, session) = choosing_lab(mapped());
+    send(&mut lab, session, "again", Failover::Always);
+    let [one] = settle(&mut lab).try_into().unwrap();
+    lab.events();
+    assert_eq!(lab.data(), [(one.channel, "again".into())]);
+    lab.receive(one.channel, &Message::cookie("state"));
+    assert_eq!(lab.pu.session_cookie(session).map(|cookie| &cookie[..]), Some(&b"state"[..]));
+    lab.fail(one.channel);
+    let actions = lab.actions();
+    assert_eq!(control(actions[0].clone()), (home, Message::endpoint_unreachable(POOL, id(1))));
+    assert_eq!((actions.len(), lab.pu.session_queued(session)), (1, Some(1)));
+    assert!(matches!(lab.event(), Event::ElementLost { element, .. } if element == id(1)));
+    let [two] = settle(&mut lab).try_into().unwrap();
+    let actions = lab.actions();
+    assert_eq!(control(actions[0].clone()), (two.channel, Message::cookie_echo("state")));
+    assert_eq!(data(actions[1].clone()), (two.channel, "again".into()));
+    send(&mut lab, session, "to a third", Failover::Unsent);
+    let [third] = settle(&mut lab).try_into().unwrap();
+    assert_eq!(lab.data(), [(third.channel, "to a third".into())], "no failover, no cookie");
+}
+
+/// [SESSION-10]: a choosing session holds data back after a failover too, if it was opened so.
+#[test]
+fn a_choosing_session_can_hold_back() {
+    let (mut lab, home) = Lab::at_home_with(mapped());
+    let mut options = choosing();
+    options.hold_after_failover = true;
+    let session = lab.pu.open_session(lab.now, POOL, options).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &three());
+    send(&mut lab, session, "again", Failover::Always);
+    let [one] = settle(&mut lab).try_into().unwrap();
+    lab.actions();
+    lab.fail(one.channel);
+    lab.events();
+    lab.wait();
+    assert!(opens_among(&lab.actions()).is_empty());
+    lab.pu.resume(session).unwrap();
+    let [two] = settle(&mut lab).try_into().unwrap();
+    assert_eq!(lab.data(), [(two.channel, "again".into())]);
+}
+
+/// [SESSION-4]: where every element fails, a choosing session pauses, resolves anew, and ends in bounded time with every
+/// message back.
+#[test]
+fn a_choosing_session_that_finds_nobody_ends() {
+    let (mut lab, home, session) = choosing_lab(mapped());
+    let began = lab.now;
+    let ids = ["a", "b", "c"].map(|data| send(&mut lab, session, data, Failover::Unsent));
+    let mut resolved = 0;
+    while lab.pu.poll_timeout().is_some() {
+        lab.wait();
+        for action in lab.actions() {
+            match action {
+                Action::Open { channel, .. } => lab.fail(channel),
+                action if matches!(action, Action::Send { .. }) => {
+                    let (_, message) = control(action);
+                    if message == Message::handle_resolution(false, POOL, Some(128)) {
+                        resolved += 1;
+                        lab.answer(home, POOL, &three());
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(resolved > 1, "resolved anew");
+    assert!(lab.now - began <= secs(60));
+    let events = lab.events();
+    let back: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Undelivered { message, .. } => Some(*message),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(back, ids);
+    let Some(Event::SessionEnded { error, .. }) = events.last() else { panic!("{events:?}") };
+    assert_eq!(*error, Some(SessionError::AllElementsFailed));
+    assert_eq!(lab.pu.channels(), 1, "the home");
+}
+
+/// [SESSION-5] decision 22: a message to all goes to every element, one result each, without failover, the session's own
+/// element included, in order with what the session sends there.
+#[test]
+fn to_all_has_one_result_for_each() {
+    let (mut lab, _, session, own) = Lab::in_session(mapped(), Default::default(), &three());
+    send(&mut lab, session, "before", Failover::Unsent);
+    let all = lab.pu.send(session, "all", to(Recipient::All)).unwrap();
+    send(&mut lab, session, "after", Failover::Unsent);
+    assert_eq!(lab.data(), ["before", "all", "after"].map(|data| (own.channel, data.into())));
+    assert_eq!(lab.wait(), secs(0));
+    let [two, three] = lab.opens().try_into().unwrap();
+    lab.up(two.channel);
+    lab.fail(three.channel);
+    assert_eq!(data_among(&lab.actions()), [(two.channel, "all".into())]);
+    let results: Vec<_> = lab
+        .events()
+        .into_iter()
+        .map(|event| match event {
+            Event::Copied { message, element, sent, .. } => (message == all, element.get(), sent),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(results, [(true, 1, true), (true, 3, false), (true, 2, true)]);
+    lab.pu.handle_data(lab.now, two.channel, b"answer");
+    assert!(matches!(lab.event(), Event::Received { element, .. } if element == id(2)));
+    lab.fail(two.channel);
+    assert_eq!(lab.events(), [], "the session is where it was");
+    assert_eq!(lab.pu.session_element(session), Some(id(1)));
+}
+
+/// [SESSION-5] decision 22: to self is a local event, for an element of the pool; the node does not call itself.
+#[test]
+fn to_self_is_a_local_event() {
+    let mut config = mapped();
+    config.identity = Some(Identity::new(POOL, id(2)));
+    let (mut lab, _, session) = choosing_lab(config);
+    let all = lab.pu.send(session, "all", to(Recipient::AllAndSelf)).unwrap();
+    let legs = settle(&mut lab);
+    assert_eq!(legs.len(), 2);
+    lab.actions();
+    let events = lab.events();
+    let mut local = 0;
+    let mut results = 0;
+    for event in &events {
+        match event {
+            Event::Received { element, data, .. } => {
+                assert_eq!((*element, &data[..]), (id(2), &b"all"[..]));
+                local += 1;
+            }
+            Event::Copied { message, sent: true, .. } if *message == all => results += 1,
+            Event::Connected { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((local, results), (1, 2));
+
+    let mut config = mapped();
+    config.identity = Some(Identity::new("AnotherPool", id(2)));
+    let (mut lab, _, session) = choosing_lab(config);
+    lab.pu.send(session, "all", to(Recipient::AllAndSelf)).unwrap();
+    assert_eq!(settle(&mut lab).len(), 3, "no element of this pool");
+    lab.actions();
+    assert!(!lab.events().iter().any(|event| matches!(event, Event::Received { .. })));
+}
+
+/// [SESSION-2] [SESSION-5]: a message to all is on the books until the application has read its last result.
+#[test]
+fn to_all_is_bounded() {
+    let mut config = mapped();
+    config.max_queued_messages = 1;
+    let (mut lab, _, session) = choosing_lab(config);
+    lab.pu.send(session, "all", to(Recipient::All)).unwrap();
+    lab.wait();
+    for open in lab.opens() {
+        lab.fail(open.channel);
+    }
+    assert!(lab.pu.send(session, "more", to(Recipient::All)).is_err());
+    let copies = lab.events().len();
+    assert_eq!(copies, 4, "three results, and room again");
+    lab.pu.send(session, "more", to(Recipient::All)).unwrap();
+}
+
+/// [SESSION-13]: closing waits for the copies and the messages on legs; afterwards nothing refers to the session.
+#[test]
+fn closing_drains_the_legs() {
+    let (mut lab, home, session) = choosing_lab(mapped());
+    send(&mut lab, session, "one", Failover::Unsent);
+    lab.pu.send(session, "all", to(Recipient::All)).unwrap();
+    lab.pu.close(lab.now, session).unwrap();
+    settle(&mut lab);
+    let actions = lab.actions();
+    assert_eq!(data_among(&actions).len(), 4);
+    let closed = actions.iter().filter(|action| matches!(action, Action::Close { .. })).count();
+    assert_eq!(closed, 3);
+    let events = lab.events();
+    assert!(matches!(events.last(), Some(Event::SessionEnded { error: None, .. })), "{events:?}");
+    assert_eq!((lab.pu.channels(), lab.pu.poll_timeout()), (1, None));
+    assert_eq!(lab.pu.stats().unknown_channels, 0);
+    lab.pu.handle_data(lab.now, home, b"");
+}
+
+/// [SESSION-13]: aborting gives back in order what waited on legs and in the queue.
+#[test]
+fn aborting_collects_from_the_legs() {
+    let (mut lab, _, session) = choosing_lab(mapped());
+    let ids = ["a", "b", "c", "d"].map(|data| send(&mut lab, session, data, Failover::Unsent));
+    lab.wait();
+    lab.opens();
+    let back = lab.pu.abort(lab.now, session).unwrap();
+    assert_eq!(back.iter().map(|(id, _)| *id).collect::<Vec<_>>(), ids);
+    assert_eq!((lab.events(), lab.pu.poll_timeout(), lab.pu.channels()), (vec![], None, 1));
+}
+
+/// [SESSION-14]: an element that is gone from the pool keeps its session until it fails.
+#[test]
+fn an_element_that_left_the_pool_keeps_its_sessions() {
+    let (mut lab, home, session, first) = Lab::in_session(mapped(), Default::default(), &three());
+    lab.secs(31);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &[element(2), element(3)]);
+    lab.events();
+    send(&mut lab, session, "still here", Failover::Unsent);
+    assert_eq!(lab.data(), [(first.channel, "still here".into())]);
+    let second = fail_over(&mut lab, &first);
+    assert_eq!(second.to, "10.0.0.2:7".parse().unwrap());
+}
+
+/// [SESSION-14] [SESSION-7] decision 23: moving on request closes the old channel, sends the cookie ahead on the new one,
+/// tells the application before data goes there, and reports nobody.
+#[test]
+fn a_session_moves_on_request() {
+    let (mut lab, _, session, first) = Lab::in_session(mapped(), Default::default(), &three());
+    lab.receive(first.channel, &Message::cookie("state"));
+    lab.pu.move_session(lab.now, session, Some(id(3))).unwrap();
+    send(&mut lab, session, "there", Failover::Unsent);
+    let actions = lab.actions();
+    assert!(matches!(actions[0], Action::Close { channel, .. } if channel == first.channel));
+    let third = opened(actions[1].clone());
+    assert_eq!((actions.len(), third.to), (2, "10.0.0.3:7".parse().unwrap()), "no report");
+    lab.up(third.channel);
+    assert_eq!(lab.controls(), [(third.channel, Message::cookie_echo("state"))]);
+    let event = lab.event();
+    let Event::FailedOver { from, to, cookie_echoed: true, .. } = event else {
+        panic!("{event:?}")
+    };
+    assert_eq!((from, to), (id(1), id(3)));
+    assert_eq!(lab.data(), [(third.channel, "there".into())]);
+    assert_eq!((lab.pu.stats().moves, lab.pu.stats().failures), (1, 0));
+
+    lab.pu.move_session(lab.now, session, None).unwrap();
+    let next = opens_among(&lab.actions())[0].clone();
+    assert_ne!(next.to, third.to, "the policy chooses among the others");
+    lab.up(next.channel);
+    assert!(matches!(lab.event(), Event::FailedOver { .. }));
+}
+
+/// [SESSION-14]: a move that makes no sense is refused and changes nothing.
+#[test]
+fn a_move_to_nowhere_is_refused() {
+    let (mut lab, _, session, _) = Lab::in_session(mapped(), Default::default(), &[element(1)]);
+    let mut to = |to| lab.pu.move_session(lab.now, session, to);
+    assert_eq!(to(None), Err(CommandError::NoElementLeft));
+    assert_eq!(to(Some(id(7))), Err(CommandError::UnknownElement));
+    assert_eq!(to(Some(id(1))), Ok(()), "it is there");
+    assert_eq!((lab.actions(), lab.events()), (vec![], vec![]));
+}
+
+/// [SESSION-14] [REPORT-2]: an element that has just failed can be asked for; it gets one attempt, no second report,
+/// and the session goes on elsewhere.
+#[test]
+fn a_move_to_an_element_that_just_failed() {
+    let (mut lab, home, session, first) = Lab::in_session(mapped(), Default::default(), &three());
+    let second = fail_over(&mut lab, &first);
+    lab.events();
+    lab.pu.move_session(lab.now, session, Some(id(1))).unwrap();
+    let back = opens_among(&lab.actions())[0].clone();
+    assert_eq!(back.to, first.to);
+    lab.fail(back.channel);
+    let actions = lab.actions();
+    assert!(
+        !actions
+            .iter()
+            .any(|action| matches!(action, Action::Send { channel, .. } if *channel == home))
+    );
+    let third = opens_among(&actions)[0].clone();
+    assert!(third.to != first.to && third.to != second.to);
+    lab.up(third.channel);
+    let event = lab.event();
+    let Event::FailedOver { from, to, .. } = event else { panic!("{event:?}") };
+    assert_eq!((from, to, lab.pu.stats().reports_sent), (id(2), id(3), 1));
+}
+
+/// [SESSION-16]: a channel that a peer opened carries data, cookies and cards like any other; a cookie echo is for the
+/// application. When the peer is lost the session goes on in the pool that its card named.
+#[test]
+fn a_peer_that_called_is_failed_over_by_its_card() {
+    let mut config = mapped();
+    config.identity = Some(Identity::new("MyPool", id(77)));
+    let (mut lab, home) = Lab::at_home_with(config);
+    let (session, channel) = lab.pu.accept(lab.now, true, SessionOptions::default()).unwrap();
+    assert_eq!(lab.controls(), [(channel, Message::business_card("MyPool", vec![]))]);
+    assert_eq!(lab.events(), [], "the application knows");
+    lab.receive(channel, &Message::cookie_echo("from another of us"));
+    let event = lab.event();
+    assert!(matches!(event, Event::CookieEchoed { cookie, .. } if cookie == "from another of us"));
+    lab.pu.handle_data(lab.now, channel, b"hello");
+    assert!(matches!(lab.event(), Event::Received { element, .. } if element == id(0)));
+    lab.receive(channel, &Message::cookie("peer's state"));
+    lab.receive(channel, &Message::business_card(POOL, vec![element(3), element(2)]));
+    assert_eq!(lab.requests(), [(home, POOL.into())], "the card's pool is looked up");
+    lab.answer(home, POOL, &three());
+    assert_eq!(lab.pu.session_handle(session), Some(&PoolHandle::from(POOL)));
+    send(&mut lab, session, "reply", Failover::Always);
+    assert_eq!(lab.data(), [(channel, "reply".into())]);
+
+    lab.fail(channel);
+    let third = lab.open_one();
+    assert_eq!(third.to, "10.0.0.3:7".parse().unwrap(), "as the card prefers");
+    assert!(matches!(lab.event(), Event::ElementLost { element, .. } if element == id(0)));
+    lab.up(third.channel);
+    let card = Message::business_card("MyPool", vec![]);
+    let echo = Message::cookie_echo("peer's state");
+    assert_eq!(lab.controls(), [(third.channel, echo), (third.channel, card)]);
+    assert!(matches!(lab.event(), Event::FailedOver { to, .. } if to == id(3)));
+    assert_eq!(lab.data(), [(third.channel, "reply".into())]);
+    assert_eq!(lab.pu.stats().reports_sent, 0, "nobody knows who the peer was");
+}
+
+/// [SESSION-16]: a peer that never said who it is cannot be failed over from.
+#[test]
+fn a_peer_without_a_card_ends_its_session() {
+    let (mut lab, _) = Lab::at_home_with(mapped());
+    let (session, channel) = lab.pu.accept(lab.now, false, SessionOptions::default()).unwrap();
+    lab.receive(channel, &Message::business_card(POOL, vec![element(1)]));
+    assert_eq!(lab.pu.stats().unexpected_messages, 1, "no control channel");
+    lab.fail(channel);
+    let event = lab.event();
+    let Event::SessionEnded { session: of, error, .. } = event else { panic!("{event:?}") };
+    assert_eq!((of, error), (session, Some(SessionError::ChannelLost)));
+}

@@ -1,0 +1,116 @@
+//! Very many sessions: what an idle one costs, and what the death of an element costs the others.
+
+mod lab;
+
+use allocation_counter::measure;
+use asap_pu::wire::{PeIdentifier, Policy, PoolElement, Transport};
+use asap_pu::{ChannelId, Config, SendOptions, SessionOptions};
+use lab::*;
+
+const SESSIONS: usize = 100_000;
+const ELEMENTS: u32 = 1_000;
+
+fn large() -> Config {
+    let mut config = mapped();
+    config.max_sessions = SESSIONS;
+    config.stale_cache_value = secs(3_600);
+    config
+}
+
+fn many_elements() -> Vec<PoolElement> {
+    let element = |id: u32| {
+        let [_, _, high, low] = id.to_be_bytes();
+        let at = core::net::SocketAddr::from(([10, 0, high, low], 7));
+        PoolElement::new(PeIdentifier::new(id), Transport::tcp(at), Policy::RoundRobin)
+    };
+    (1..=ELEMENTS).map(element).collect()
+}
+
+/// A pool user that knows a pool of very many elements.
+fn at_pool() -> Lab {
+    let (mut lab, home) = Lab::at_home_with(large());
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &many_elements());
+    lab.events();
+    lab
+}
+
+/// Opens sessions, each of which sends a message; the channels they are on.
+fn open(lab: &mut Lab, sessions: usize, options: SessionOptions) -> Vec<ChannelId> {
+    let mut open = || {
+        let session = lab.pu.open_session(lab.now, POOL, options).unwrap();
+        let element = lab.open_one();
+        lab.up(element.channel);
+        lab.pu.send(session, "hello", SendOptions::default()).unwrap();
+        assert_eq!((lab.actions().len(), lab.events().len()), (1, 1));
+        element.channel
+    };
+    (0..sessions).map(|_| open()).collect()
+}
+
+/// [CORE-8]: a hundred thousand idle sessions on a thousand elements cost at most 256 bytes each, their channels included,
+/// and a step with nothing to do allocates nothing.
+#[test]
+fn an_idle_session_is_small() {
+    let mut lab = at_pool();
+    let used = measure(|| drop(open(&mut lab, SESSIONS, SessionOptions::default())));
+    let each = usize::try_from(used.bytes_current).unwrap() / SESSIONS;
+    println!("{each} bytes an idle session");
+    assert!(each <= 256, "{each} bytes");
+
+    let idle = measure(|| {
+        assert!(lab.pu.poll_action().is_none() && lab.pu.poll_event().is_none());
+        lab.pu.handle_timeout(lab.now + secs(1));
+        assert_eq!(lab.pu.poll_timeout(), None);
+    });
+    assert_eq!(idle.count_total, 0);
+}
+
+/// [SESSION-1]: who uses the resolver level alone pays nothing for sessions.
+#[test]
+fn without_sessions_nothing_is_paid_for_them() {
+    let mut lab = at_pool();
+    let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
+    let first = lab.pu.select(lab.now, pool, &[]).unwrap().identifier();
+    let used = measure(|| {
+        for _ in 0..1_000 {
+            lab.pu.select(lab.now, pool, &[]).unwrap();
+        }
+    });
+    assert_eq!(used.count_total, 0);
+    let next = lab.pu.fail_over(lab.now, pool, first).unwrap().identifier();
+    assert_ne!(next, first);
+    assert_eq!((lab.pu.channels(), lab.controls().len()), (1, 1), "the home, and one report");
+}
+
+/// [SESSION-3]: the death of an element costs in proportion to the sessions on it, whatever others there are.
+#[test]
+fn a_death_costs_those_who_notice() {
+    let cost = |others: usize| {
+        let mut lab = at_pool();
+        let mut on_the_first = SessionOptions::default();
+        on_the_first.element = Some(id(1));
+        let dying = open(&mut lab, 1_000, on_the_first);
+        open(&mut lab, others, SessionOptions::default());
+        let used = measure(|| {
+            for channel in dying {
+                lab.fail(channel);
+            }
+            loop {
+                for open in opens_among(&lab.actions()) {
+                    lab.up(open.channel);
+                }
+                lab.events();
+                if lab.pu.poll_timeout().is_none() {
+                    break;
+                }
+                lab.wait();
+            }
+        });
+        assert_eq!(lab.pu.stats().reports_sent, 1);
+        used.count_total
+    };
+    let (alone, among_many) = (cost(0), cost(20_000));
+    assert!(among_many <= alone + alone / 10, "{alone} allocations alone, {among_many} among many");
+}

@@ -1,0 +1,442 @@
+//! Stories of sessions that meet trouble, in virtual time (RFC 5352 §3.7, §3.8, §6.9).
+
+mod lab;
+
+use core::time::Duration;
+
+use asap_pu::wire::{CauseCode, Message, Policy, PoolElement, Protocol, Transport};
+use asap_pu::{
+    Action, CommandError, Event, Failover, Protocols, ResolveError, SendErrorReason, SendOptions,
+    SessionError, SessionId, SessionOptions,
+};
+use lab::*;
+
+/// How a session ended, and how long that took; channels fail or stay silent as `answers` says, requests are answered by
+/// `registrar`.
+fn end_of(
+    lab: &mut Lab,
+    fail_at_once: bool,
+    mut registrar: impl FnMut(&mut Lab, asap_pu::ChannelId),
+) -> (Option<SessionError>, Duration) {
+    let began = lab.now;
+    loop {
+        let actions = lab.actions();
+        let idle = actions.is_empty();
+        for action in actions {
+            match action {
+                Action::Open { channel, .. } if fail_at_once => lab.fail(channel),
+                Action::Send { channel, .. } => registrar(lab, channel),
+                _ => {}
+            }
+        }
+        for event in lab.events() {
+            if let Event::SessionEnded { error, .. } = event {
+                return (error, lab.now - began);
+            }
+        }
+        if idle {
+            lab.wait();
+        }
+    }
+}
+
+/// [SESSION-4]: no registrar is known, and none announces itself: the session ends with that after the wait for one.
+#[test]
+fn no_registrar_is_known() {
+    let mut lab = Lab::knowing(&[]);
+    lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+    let (error, after) = end_of(&mut lab, true, |_, _| {});
+    let expected = SessionError::Unresolved(ResolveError::NoRegistrarKnown);
+    assert_eq!((error, after), (Some(expected), secs(5)));
+}
+
+/// [SESSION-4]: registrars are known and none can be reached: the session says so, not that its time is up.
+#[test]
+fn no_registrar_can_be_reached() {
+    let mut lab = Lab::knowing(&[REGISTRAR]);
+    lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+    let (error, after) = end_of(&mut lab, true, |_, _| {});
+    let expected = SessionError::Unresolved(ResolveError::NoRegistrarReachable);
+    assert_eq!((error, after), (Some(expected), secs(60)));
+}
+
+/// [SESSION-4]: a registrar that stays silent fails the session after three requests.
+#[test]
+fn the_registrar_is_silent() {
+    let (mut lab, _) = Lab::at_home();
+    lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+    let (error, after) = end_of(&mut lab, false, |_, _| {});
+    let expected = SessionError::Unresolved(ResolveError::NotAnswered);
+    assert_eq!((error, after), (Some(expected), secs(45)));
+}
+
+/// [SESSION-4]: a pool whose elements the driver cannot speak to ends the session at once.
+#[test]
+fn no_element_can_be_used() {
+    let (mut lab, home) = Lab::at_home();
+    lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+    let udp = Transport::udp("10.0.0.1:7".parse().unwrap());
+    let element = PoolElement::new(id(1), udp, Policy::RoundRobin);
+    let (error, after) =
+        end_of(&mut lab, true, |lab, _| lab.answer(home, POOL, &[element.clone()]));
+    assert_eq!((error, after), (Some(SessionError::NoUsableElement), secs(0)));
+}
+
+/// [SESSION-4]: all elements refuse: attempts end it. All elements stay silent: so does the deadline, in the middle of an
+/// attempt.
+#[test]
+fn all_elements_fail() {
+    for (fail_at_once, expected) in
+        [(true, SessionError::AllElementsFailed), (false, SessionError::DeadlineReached)]
+    {
+        let (mut lab, home) = Lab::at_home();
+        lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+        let (error, after) = end_of(&mut lab, fail_at_once, |lab, to| {
+            if to == home {
+                lab.answer(home, POOL, &three());
+            }
+        });
+        assert_eq!(error, Some(expected));
+        assert!(after <= secs(60), "{after:?}");
+    }
+}
+
+/// [SESSION-4]: the deadline passes while a channel is being set up; the attempt is given up.
+#[test]
+fn the_deadline_passes_while_connecting() {
+    let mut config = mapped();
+    config.connect_timeout = secs(100);
+    let (mut lab, home) = Lab::at_home_with(config);
+    let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+    send(&mut lab, session, "hello", Failover::Always);
+    lab.actions();
+    lab.answer(home, POOL, &three());
+    let open = lab.open_one();
+    assert_eq!(lab.wait(), secs(60));
+    assert!(
+        matches!(lab.actions()[..], [Action::Close { channel, .. }] if channel == open.channel)
+    );
+    let events = lab.events();
+    let [Event::Undelivered { .. }, Event::SessionEnded { error, .. }] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(*error, Some(SessionError::DeadlineReached));
+    lab.up(open.channel);
+    assert_eq!((lab.actions(), lab.events(), lab.pu.poll_timeout()), (vec![], vec![], None));
+}
+
+/// [SESSION-2] [SESSION-3] [REPORT-1]: the element dies before its channel is up: the queue goes to the next one whole.
+#[test]
+fn the_element_dies_before_it_is_up() {
+    let (mut lab, home) = Lab::at_home_with(mapped());
+    let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+    for data in ["one", "two"] {
+        send(&mut lab, session, data, Failover::Unsent);
+    }
+    lab.actions();
+    lab.answer(home, POOL, &three());
+    let first = lab.open_one();
+    lab.fail(first.channel);
+    let actions = lab.actions();
+    let second = opens_among(&actions)[0].clone();
+    assert_eq!(control(actions[1].clone()), (home, Message::endpoint_unreachable(POOL, id(1))));
+    lab.up(second.channel);
+    assert_eq!(lab.data(), ["one", "two"].map(|data| (second.channel, data.into())));
+    let event = lab.event();
+    assert!(matches!(event, Event::Connected { element, .. } if element == id(2)), "{event:?}");
+}
+
+/// [SESSION-3] [SESSION-7]: two elements die in a row, the second before it has been heard of; what may arrive twice goes
+/// to the third, with the first one's cookie ahead, and the application hears of one failover.
+#[test]
+fn two_die_in_a_row() {
+    let (mut lab, _, session, first) = Lab::in_session(mapped(), Default::default(), &three());
+    lab.receive(first.channel, &Message::cookie("of the first"));
+    send(&mut lab, session, "one", Failover::Always);
+    assert_eq!(lab.data().len(), 1);
+    let second = fail_over(&mut lab, &first);
+    assert_eq!(lab.controls().len(), 1, "the echo, and no data before the application knows");
+    let third = fail_over(&mut lab, &second);
+    assert_eq!(lab.controls(), [(third.channel, Message::cookie_echo("of the first"))]);
+    let event = lab.event();
+    let Event::FailedOver { from, to, .. } = event else { panic!("{event:?}") };
+    assert_eq!((from, to), (id(1), id(3)));
+    assert_eq!(lab.data(), [(third.channel, "one".into())]);
+}
+
+/// [SESSION-7]: a cookie that arrives between the failover and the echo's sending comes too late for it; the next failover
+/// echoes it. The latest one received counts, from whichever element.
+#[test]
+fn a_cookie_is_replaced_in_flight() {
+    let (mut lab, _, _, first) = Lab::in_session(mapped(), Default::default(), &three());
+    lab.receive(first.channel, &Message::cookie("old"));
+    lab.fail(first.channel);
+    let second = opens_among(&lab.actions())[0].clone();
+    lab.receive(first.channel, &Message::cookie("from the grave"));
+    lab.receive(second.channel, &Message::cookie("before it is up"));
+    assert_eq!(lab.pu.stats().unknown_channels, 2);
+    lab.up(second.channel);
+    lab.receive(second.channel, &Message::cookie("new"));
+    assert_eq!(lab.controls(), [(second.channel, Message::cookie_echo("old"))]);
+    let third = fail_over(&mut lab, &second);
+    assert_eq!(lab.controls(), [(third.channel, Message::cookie_echo("new"))]);
+}
+
+/// [SESSION-3]: all elements die at once, and one comes back: the session goes on there.
+#[test]
+fn all_die_at_once_and_one_returns() {
+    let (mut lab, home, session, first) = Lab::in_session(mapped(), Default::default(), &three());
+    let message = send(&mut lab, session, "one", Failover::Always);
+    lab.actions();
+    lab.fail(first.channel);
+    for _ in 0..2 {
+        let open = opens_among(&lab.actions())[0].clone();
+        lab.fail(open.channel);
+    }
+    lab.events();
+    assert!(lab.wait() <= secs(1), "a pause");
+    lab.actions();
+    lab.answer(home, POOL, &three());
+    let back = opens_among(&lab.actions())[0].clone();
+    lab.up(back.channel);
+    assert!(matches!(lab.event(), Event::FailedOver { .. }));
+    assert_eq!(data_among(&lab.actions()), [(back.channel, "one".into())]);
+    assert!(lab.pu.confirm(session, message));
+}
+
+/// [SESSION-3] [SESSION-14]: the pool is refreshed in the middle of a failover: the next choice is made from the new list,
+/// and the element that is being called may be gone from it.
+#[test]
+fn the_pool_is_refreshed_during_a_failover() {
+    let (mut lab, home, _, first) = Lab::in_session(mapped(), Default::default(), &three());
+    lab.fail(first.channel);
+    let second = opens_among(&lab.actions())[0].clone();
+    lab.secs(31);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &[element(4), element(5)]);
+    lab.fail(second.channel);
+    let next = opens_among(&lab.actions())[0].clone();
+    assert_eq!(next.to, "10.0.0.4:7".parse().unwrap());
+    lab.up(next.channel);
+    assert!(
+        lab.events()
+            .iter()
+            .any(|event| matches!(event, Event::FailedOver { to, .. } if *to == id(4)))
+    );
+    assert_eq!(lab.pu.stats().failures, 2);
+}
+
+const STATES: [&str; 7] =
+    ["resolving", "connecting", "up", "yielding", "pausing", "choosing", "over"];
+
+/// A session in the state named, with one message that was not confirmed, in a pool of two.
+fn in_state(state: &str) -> (Lab, SessionId) {
+    let mut config = mapped();
+    config.failover_burst = if state == "yielding" { 1 } else { 64 };
+    let (mut lab, home) = Lab::at_home_with(config);
+    let mut options = SessionOptions::default();
+    options.choose_per_message = state == "choosing";
+    let session = lab.pu.open_session(lab.now, POOL, options).unwrap();
+    send(&mut lab, session, "hello", Failover::Always);
+    lab.actions();
+    match state {
+        "resolving" => return (lab, session),
+        "over" => lab.receive(home, &refusal(POOL, CauseCode::UNKNOWN_POOL_HANDLE)),
+        _ => lab.answer(home, POOL, &[element(1), element(2)]),
+    }
+    if ["up", "yielding", "pausing"].contains(&state) {
+        let first = lab.open_one();
+        lab.up(first.channel);
+        if state != "up" {
+            lab.fail(first.channel);
+            let second = opens_among(&lab.actions())[0].clone();
+            lab.fail(second.channel);
+        }
+    }
+    lab.actions();
+    let calls = ["connecting", "up", "choosing"].contains(&state);
+    assert_eq!(lab.pu.channels(), 1 + usize::from(calls), "{state}: the home, and the element");
+    assert_eq!(lab.pu.stats().failovers_spread, u64::from(state == "yielding"));
+    (lab, session)
+}
+
+/// [SESSION-13] [CORE-5]: closed in each state, a session ends within the deadline, its message is handed over or given
+/// back, and nothing refers to it afterwards.
+#[test]
+fn closed_in_each_state() {
+    for state in STATES {
+        let (mut lab, session) = in_state(state);
+        let closed = lab.pu.close(lab.now, session);
+        assert_eq!(closed.is_err(), state == "over", "{state}");
+        let late = lab.pu.send(session, "late", SendOptions::default()).unwrap_err();
+        assert!(late.reason != SendErrorReason::QueueFull, "{state}");
+        let began = lab.now;
+        let mut events = Vec::new();
+        loop {
+            lab.actions();
+            events.extend(lab.events());
+            if lab.pu.poll_timeout().is_none() {
+                break;
+            }
+            lab.wait();
+        }
+        assert!(lab.now - began <= secs(60), "{state}");
+        let ends = events.iter().filter(|event| matches!(event, Event::SessionEnded { .. }));
+        assert_eq!(ends.count(), 1, "{state}: {events:?}");
+        assert_eq!(lab.pu.close(lab.now, session), Err(CommandError::UnknownSession));
+        assert_eq!(lab.pu.channels(), 1, "{state}: the home");
+    }
+}
+
+/// [SESSION-13] [CORE-5]: aborted in each state, a session gives back its message and is gone: no action, event or timer
+/// is left.
+#[test]
+fn aborted_in_each_state() {
+    for state in STATES {
+        let (mut lab, session) = in_state(state);
+        let back = lab.pu.abort(lab.now, session).unwrap();
+        assert_eq!(back.len(), 1, "{state}");
+        assert!(lab.actions().iter().all(|a| matches!(a, Action::Close { .. })), "{state}");
+        assert_eq!((lab.events(), lab.pu.poll_timeout()), (vec![], None), "{state}");
+        assert_eq!(lab.pu.channels(), 1, "{state}: the home");
+    }
+}
+
+/// [SESSION-12] [SESSION-13]: data for sessions that have ended is dropped and counted.
+#[test]
+fn data_on_ended_sessions_is_dropped() {
+    let (mut lab, _, session, first) = Lab::in_session(mapped(), Default::default(), &three());
+    lab.pu.close(lab.now, session).unwrap();
+    lab.pu.handle_data(lab.now, first.channel, b"late");
+    lab.receive(first.channel, &Message::cookie("late"));
+    assert_eq!((lab.events().len(), lab.pu.stats().unknown_channels), (1, 2));
+    assert_eq!(lab.pu.set_cookie(session, None), Err(CommandError::UnknownSession));
+}
+
+/// [SESSION-12] [SESSION-13]: what was received before the end is read before the end, also by an application that reads late.
+#[test]
+fn what_was_received_comes_before_the_end() {
+    let (mut lab, home) = Lab::at_home_with(mapped());
+    let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &three());
+    let first = lab.open_one();
+    lab.up(first.channel);
+    lab.pu.handle_data(lab.now, first.channel, b"last words");
+    lab.pu.close(lab.now, session).unwrap();
+    let events = lab.events();
+    assert!(
+        matches!(events[..], [Event::Received { .. }, Event::SessionEnded { .. }]),
+        "{events:?}"
+    );
+}
+
+/// [SESSION-12]: received data names its session, its pool and its element.
+#[test]
+fn received_data_names_pool_and_element() {
+    let (mut lab, _, session, first) = Lab::in_session(mapped(), Default::default(), &three());
+    lab.pu.handle_data(lab.now, first.channel, b"answer");
+    let event = lab.event();
+    let Event::Received { session: of, handle, element, .. } = event else { panic!("{event:?}") };
+    assert_eq!((of, handle, element), (session, POOL.into(), id(1)));
+    assert_eq!(lab.pu.session_handle(session), Some(&POOL.into()));
+}
+
+/// [SESSION-6]: over SCTP the control channel exists where the element says data plus control, and nowhere else.
+#[test]
+fn sctp_says_whether_there_is_a_control_channel() {
+    use asap_pu::wire::TransportUse;
+    for (transport_use, control) in
+        [(TransportUse::DATA_ONLY, false), (TransportUse::DATA_PLUS_CONTROL, true)]
+    {
+        let at = "10.0.0.1".parse().unwrap();
+        let transport = Transport::sctp(7, transport_use, [at]);
+        let element = PoolElement::new(id(1), transport, Policy::RoundRobin);
+        let mut config = config(&[REGISTRAR]);
+        config.control_mapping = Protocols::NONE.with(Protocol::Tcp);
+        let (mut lab, _, session, channel) =
+            Lab::in_session(config, Default::default(), &[element]);
+        lab.receive(channel.channel, &Message::cookie("x"));
+        assert_eq!(lab.pu.session_cookie(session).is_some(), control);
+    }
+}
+
+/// [SESSION-10] [CORE-5]: an application that reacts to every event by calling back, in the most awkward way there is,
+/// meets no panic, and its sessions still end in order.
+#[test]
+fn user_code_calls_back_in_every_event() {
+    for reaction in 0..6 {
+        let (mut lab, home) = Lab::at_home_with(mapped());
+        let mut open: Vec<SessionId> = (0..20)
+            .map(|_| lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap())
+            .collect();
+        for session in &open {
+            send(&mut lab, *session, "hello", Failover::Always);
+        }
+        for round in 0..40_u32 {
+            for action in lab.actions() {
+                match action {
+                    Action::Open { channel, .. } if (round + reaction) % 3 == 0 => {
+                        lab.fail(channel)
+                    }
+                    Action::Open { channel, .. } => lab.up(channel),
+                    Action::Send { channel, .. } if channel == home => {
+                        lab.answer(home, POOL, &three());
+                    }
+                    Action::Send { channel, .. } => {
+                        lab.pu.handle_data(lab.now, channel, b"answer");
+                        if round % 4 == 1 {
+                            lab.fail(channel);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            while let Some(event) = lab.pu.poll_event() {
+                let session = match event {
+                    Event::Connected { session, .. }
+                    | Event::ElementLost { session, .. }
+                    | Event::FailedOver { session, .. }
+                    | Event::Received { session, .. }
+                    | Event::Undelivered { session, .. } => session,
+                    Event::SessionEnded { session, .. } => {
+                        assert!(open.contains(&session), "told once");
+                        open.retain(|other| *other != session);
+                        session
+                    }
+                    _ => continue,
+                };
+                let now = lab.now;
+                match reaction {
+                    0 => drop(lab.pu.give_up(now, session)),
+                    1 => drop(lab.pu.move_session(now, session, None)),
+                    2 => drop(lab.pu.send(session, "more", SendOptions::default())),
+                    3 => drop(lab.pu.close(now, session)),
+                    4 => {
+                        if lab.pu.abort(now, session).is_ok() {
+                            open.retain(|other| *other != session);
+                        }
+                    }
+                    _ => drop(lab.pu.resume(session)),
+                }
+            }
+            if lab.pu.poll_timeout().is_some() {
+                lab.wait();
+            }
+        }
+        lab.pu.shut_down(lab.now);
+        for _ in 0..100 {
+            lab.actions();
+            for event in lab.events() {
+                if let Event::SessionEnded { session, .. } = event {
+                    open.retain(|other| *other != session);
+                }
+            }
+            if lab.pu.poll_timeout().is_some() {
+                lab.wait();
+            }
+        }
+        assert_eq!((open.len(), lab.pu.channels()), (0, 0), "reaction {reaction}");
+    }
+}
