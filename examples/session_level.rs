@@ -1,0 +1,80 @@
+//! The session level (RFC 5351 §4.2): a pool is used as if it were one server that does not die.
+//!
+//! `cargo run --example session_level -- 192.0.2.1:3863 EchoPool one two three` sends three lines to a pool whose elements
+//! answer each line with a line, and prints the answers. Kill the element that serves it: the session goes on at
+//! another one, and the lines that were not answered are sent again. To copy it, take `tcp` along.
+
+mod tcp;
+
+use core::error::Error;
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::{env, str::FromStr};
+
+use asap_pu::{Config, Event, Failover, MessageId, Registrar, SendOptions, SessionId};
+use tcp::Driver;
+
+/// How long an element has for an answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<_> = env::args().skip(1).collect();
+    let [registrar, pool, lines @ ..] = &args[..] else {
+        return Err("usage: session_level REGISTRAR-ADDRESS POOL-HANDLE LINE...".into());
+    };
+    let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+    run(registrar, pool, &lines, |answer| println!("{answer}"))
+}
+
+/// Sends `lines` to the pool, and hands each answer on.
+pub(crate) fn run(
+    registrar: &str,
+    handle: &str,
+    lines: &[&str],
+    mut answered: impl FnMut(&str),
+) -> Result<(), Box<dyn Error>> {
+    let mut config = Config::default();
+    config.registrars.push(Registrar::tcp(FromStr::from_str(registrar)?));
+    let mut driver = Driver::new(config)?;
+    let session = driver.user.open_session(driver.now(), handle, Default::default())?;
+    let mut waiting = VecDeque::new();
+    for line in lines {
+        waiting.push_back(send(&mut driver, session, line)?);
+    }
+    let mut received = Vec::new();
+    while !waiting.is_empty() {
+        match driver.event(PATIENCE) {
+            Some(Event::Received { data, .. }) => {
+                received.extend_from_slice(&data);
+                while let Some(end) = received.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<_> = received.drain(..=end).collect();
+                    answered(String::from_utf8_lossy(&line).trim_end());
+                    if let Some(message) = waiting.pop_front() {
+                        // It has been dealt with: no other element needs to see it.
+                        driver.user.confirm(session, message);
+                    }
+                }
+            }
+            // A line that was half received will be received again whole.
+            Some(Event::FailedOver { .. }) => received.clear(),
+            Some(Event::SessionEnded { error, .. }) => {
+                return Err(error.map_or("the session was closed".into(), Into::into));
+            }
+            Some(_) => {}
+            // Nothing came: the element is as good as dead. In a pause there is none to be given up.
+            None => drop(driver.user.give_up(driver.now(), session).ok()),
+        }
+    }
+    driver.user.shut_down(driver.now());
+    while !driver.user.is_shut_down() {
+        driver.event(PATIENCE);
+    }
+    Ok(())
+}
+
+/// A line that is sent until it is answered: an element may see it twice, but it is never lost while one is left.
+fn send(driver: &mut Driver, session: SessionId, line: &str) -> Result<MessageId, Box<dyn Error>> {
+    let mut options = SendOptions::default();
+    options.failover = Failover::Always;
+    Ok(driver.user.send(session, format!("{line}\n"), options)?)
+}
