@@ -8,8 +8,10 @@ use core::time::Duration;
 
 use thiserror::Error;
 
+use crate::selection::CustomPolicy;
 use crate::wire::{
-    ASAP_PORT, ASAP_TLS_PORT, PeIdentifier, PoolHandle, Protocol, Transport, TransportUse,
+    ASAP_PORT, ASAP_TLS_PORT, PeIdentifier, PolicyType, PoolHandle, Protocol, Transport,
+    TransportUse,
 };
 
 /// How a [`PoolUser`](crate::PoolUser) behaves.
@@ -99,6 +101,9 @@ pub struct Config {
     /// How many resolutions may be asked for and not yet told to the application. Default: 65,536.
     pub max_requests: usize,
 
+    /// Policies of the user's own, for types that this crate does not know (RFC 5356 §7.1), each with what makes one
+    /// for a pool. Pools with other unknown policies are served in the registrar's order. Default: none.
+    pub custom_policies: Vec<(PolicyType, MakePolicy)>,
     /// How long an element found unreachable is passed over. Default: 60 s.
     pub failure_mark: Duration,
     /// How many unreachable reports are sent in a second at most (RFC 5355 §2.13). Default: 10.
@@ -167,6 +172,9 @@ pub struct Config {
     /// How many ASAP_ERROR messages answer one channel in ten seconds at most. Default: 4.
     pub max_error_reports: u32,
 }
+
+/// Makes a policy of the user's own for one pool.
+pub type MakePolicy = fn() -> Box<dyn CustomPolicy>;
 
 /// One registrar's address, and what it takes to trust it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -247,6 +255,9 @@ pub enum ConfigError {
     /// A limit or time that must not be zero is.
     #[error("{0}: must not be zero")]
     Zero(&'static str),
+    /// A policy of the user's own has the type of one that this crate knows.
+    #[error("custom_policies: {0} is a standard policy")]
+    StandardPolicy(PolicyType),
     /// One field is over what another one allows.
     #[error("{0}: must not be greater than {1}")]
     Exceeds(&'static str, &'static str),
@@ -285,6 +296,7 @@ impl Default for Config {
             max_elements: 1_024,
             max_handle_len: 32,
             max_requests: 65_536,
+            custom_policies: Vec::new(),
             failure_mark: secs(60),
             max_reports_per_second: 10,
             report_interval: secs(1),
@@ -374,6 +386,11 @@ impl Config {
         if self.identity.as_ref().is_some_and(|own| own.handle.len() > self.max_handle_len) {
             return Err(ConfigError::Exceeds("identity", "max_handle_len"));
         }
+        if let Some((policy, _)) =
+            self.custom_policies.iter().find(|(policy, _)| policy.name().is_some())
+        {
+            return Err(ConfigError::StandardPolicy(*policy));
+        }
         let bounded = [
             (self.t5_hunt, self.t5_max, "t5_hunt", "t5_max"),
             (self.t1_request, self.request_deadline, "t1_request", "request_deadline"),
@@ -391,6 +408,11 @@ impl Config {
         matches!(protocol, Protocol::Sctp | Protocol::Tcp)
             && transport.socket_addrs().any(|at| at.port() != 0)
             && self.registrar_protocols.contains(protocol)
+    }
+
+    /// What makes the user's own policy of this type, if there is one.
+    pub(crate) fn custom_policy(&self, policy: PolicyType) -> Option<MakePolicy> {
+        self.custom_policies.iter().find(|(of, _)| *of == policy).map(|(_, make)| *make)
     }
 
     /// Whether anything at `transport` can be called as a pool element is.

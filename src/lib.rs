@@ -29,7 +29,9 @@ mod timers;
 pub mod wire;
 
 pub use channel::{Action, Authentication, CloseReason, Payload, PeerKind};
-pub use config::{Config, ConfigError, Identity, Protocols, Registrar, Security, StaleAnswers};
+pub use config::{
+    Config, ConfigError, Identity, MakePolicy, Protocols, Registrar, Security, StaleAnswers,
+};
 pub use error::{CommandError, ResolveError, SendError, SendErrorReason, SessionError};
 pub use event::Event;
 pub use id::{ChannelId, MessageId, PoolId, RequestId, SessionId};

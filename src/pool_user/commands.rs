@@ -169,8 +169,25 @@ impl PoolUser {
     ) -> Result<ElementRef<'_>, CommandError> {
         let now = self.advance(now);
         let found = self.cache.get_mut(pool).ok_or(CommandError::UnknownPool)?;
-        let chosen = found.select(now, &mut self.ctx.rng, avoid);
-        chosen.and_then(|chosen| found.element(chosen)).ok_or(CommandError::NoElementLeft)
+        found.select(now, &mut self.ctx.rng, avoid).ok_or(CommandError::NoElementLeft)
+    }
+
+    /// Chooses as many as `wanted` different elements, best first, none of `avoid`; fewer where there are fewer. Only
+    /// the first counts as a choice of the policy, the others are its backups (RFC 5356 §5.1.3). Elements found
+    /// unreachable come last.
+    ///
+    /// # Errors
+    /// The pool is not in the cache.
+    pub fn select_several(
+        &mut self,
+        now: Instant,
+        pool: PoolId,
+        wanted: usize,
+        avoid: &[PeIdentifier],
+    ) -> Result<Vec<ElementRef<'_>>, CommandError> {
+        let now = self.advance(now);
+        let found = self.cache.get_mut(pool).ok_or(CommandError::UnknownPool)?;
+        Ok(found.select_several(now, &mut self.ctx.rng, wanted, avoid))
     }
 
     /// Reports that an element could not be reached, and chooses the next one in the same step.

@@ -5,10 +5,9 @@ use core::fmt::Debug;
 
 use crate::Rng;
 
-/// A policy that RFC 5356 does not define: a private type (0x80000000 and above), or a standard one
-/// done differently.
+/// A policy that RFC 5356 does not define, of a private type (0x80000000 and above) for instance.
 ///
-/// Often it is a known policy over other numbers, and then it can hold a
+/// A pool user follows it once it stands in [`Config::custom_policies`](crate::Config). Often it is a known policy over other numbers, and then it can hold a
 /// [`Selector`](super::Selector) and translate. The reference implementation's private type
 /// 0xb0001001 is an example: random, with chances in proportion to what a member has unused *after*
 /// one more choice.

@@ -66,7 +66,7 @@ impl Search {
             let trusted = transport.as_deref().filter(|_| pool.element(*identifier).is_none())?;
             Some((*identifier, Some(trusted.clone())))
         });
-        advised.or_else(|| Some((pool.select(now, &mut ctx.rng, &self.tried)?, None)))
+        advised.or_else(|| Some((pool.select(now, &mut ctx.rng, &self.tried)?.identifier(), None)))
     }
 }
 
@@ -183,7 +183,7 @@ impl Sessions {
         };
         if session.search.is_none() {
             if let Some(chosen) = pool.select(now, &mut ctx.rng, &[]) {
-                return Some((chosen, None));
+                return Some((chosen.identifier(), None));
             }
         }
         let search = session.search.get_or_insert_with(|| Search::begin(now, ctx).into());

@@ -10,19 +10,22 @@
 //! Choosing has three steps: by policy among the elements that are neither marked nor excluded; where there are none, the
 //! one whose mark is the oldest; never one that the caller excluded.
 
+mod list;
+
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
+pub(crate) use self::list::{Scratch, selection_policy};
 use crate::channel::Authentication;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::selection::{self, Member, Selector};
 use crate::wire::{
-    Elements, PeIdentifier, Policy, PolicyType, PoolElementRef, PoolHandle, Protocol,
-    ServerIdentifier, Transport, TransportRef,
+    Elements, PeIdentifier, PolicyType, PoolHandle, Protocol, ServerIdentifier, Transport,
+    TransportRef,
 };
 use crate::{Instant, Rng};
 
@@ -88,15 +91,6 @@ pub(crate) struct Change {
 pub struct ElementRef<'a> {
     pool: &'a Pool,
     index: usize,
-}
-
-/// A list that is being taken in, as a pool keeps it; the room is reused for the next one.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    members: Vec<Member>,
-    elements: Vec<Element>,
-    transports: Vec<u8>,
-    by_identifier: Vec<(PeIdentifier, u32)>,
 }
 
 impl Pool {
@@ -189,21 +183,9 @@ impl Pool {
         told: bool,
     ) -> Option<Change> {
         let (policy, elements) = list;
-        scratch.clear();
-        for element in elements {
-            if !is_usable(&element) {
-                ctx.stats.elements_dropped += 1;
-            } else if scratch.elements.len() == ctx.config.max_elements {
-                ctx.stats.elements_cut += 1;
-            } else {
-                let used = self.was_used(element.identifier) == Some(true);
-                scratch.push(ctx, policy, &element, used);
-            }
-        }
-        if scratch.elements.is_empty() {
+        if !scratch.take_in(ctx, self, policy, elements) {
             return None;
         }
-        scratch.drop_repeated(ctx);
         let change = if told { scratch.compare(self) } else { Change::default() };
         let used = self.elements.iter().filter(|e| e.used).map(|e| e.identifier);
         let used = used.chain(self.absent.iter().copied());
@@ -215,7 +197,13 @@ impl Pool {
         replace(&mut self.transports, &scratch.transports);
         replace(&mut self.by_identifier, &scratch.by_identifier);
         self.unspoken = self.elements.iter().filter(|e| !e.spoken).count();
-        self.selector.refresh(selection_policy(policy), &scratch.members);
+        match ctx.config.custom_policy(policy) {
+            Some(make) => {
+                let mut members = scratch.raw_values(policy, elements);
+                self.selector.refresh_custom(policy.get(), make, &mut members);
+            }
+            None => self.selector.refresh(selection_policy(policy), &scratch.members),
+        }
         self.policy = policy;
         self.fetched = now;
         self.authentication = authentication;
@@ -229,24 +217,48 @@ impl Pool {
         now: Instant,
         rng: &mut Rng,
         avoid: &[PeIdentifier],
-    ) -> Option<PeIdentifier> {
+    ) -> Option<ElementRef<'_>> {
         let Self { elements, marks, selector, .. } = self;
         let index = if marks.is_empty() && avoid.is_empty() && self.unspoken == 0 {
             selector.pick(rng, |_| false)
         } else {
             let out = |e: &Element| !e.spoken || avoid.contains(&e.identifier);
             let marked = |e: &Element| marks.get(&e.identifier).filter(|mark| mark.until > now);
-            selector.pick(rng, |i| out(&elements[i]) || marked(&elements[i]).is_some()).or_else(
-                || {
-                    let left = elements.iter().enumerate().filter(|(_, e)| !out(e));
-                    left.min_by_key(|(_, e)| marked(e).map(|mark| mark.since))
-                        .map(|(index, _)| index)
-                },
-            )
+            let skip = |i: usize| out(&elements[i]) || marked(&elements[i]).is_some();
+            selector.pick(rng, skip).or_else(|| {
+                let left = elements.iter().enumerate().filter(|(_, e)| !out(e));
+                left.min_by_key(|(_, e)| marked(e).map(|mark| mark.since)).map(|(index, _)| index)
+            })
         }?;
-        let element = &mut self.elements[index];
-        element.used = true;
-        Some(element.identifier)
+        self.elements[index].used = true;
+        Some(ElementRef { pool: self, index })
+    }
+
+    /// As many as `wanted` different elements: the choice and its backups by policy, then those that have failed, the
+    /// oldest failure first; none of `avoid`.
+    pub(crate) fn select_several(
+        &mut self,
+        now: Instant,
+        rng: &mut Rng,
+        wanted: usize,
+        avoid: &[PeIdentifier],
+    ) -> Vec<ElementRef<'_>> {
+        let Self { elements, marks, selector, .. } = self;
+        let out = |e: &Element| !e.spoken || avoid.contains(&e.identifier);
+        let marked = |e: &Element| marks.get(&e.identifier).filter(|mark| mark.until > now);
+        let skip = |i: usize| out(&elements[i]) || marked(&elements[i]).is_some();
+        let mut chosen = Vec::new();
+        selector.pick_many(rng, wanted, skip, |index| chosen.push(index));
+        let failed = elements.iter().enumerate().filter(|(_, e)| !out(e));
+        let failed = failed.filter_map(|(index, e)| marked(e).map(|mark| (mark.since, index)));
+        let mut failed: Vec<_> = failed.collect();
+        failed.sort_unstable();
+        chosen.extend(failed.into_iter().map(|(_, index)| index));
+        chosen.truncate(wanted);
+        for &index in &chosen {
+            self.elements[index].used = true;
+        }
+        chosen.into_iter().map(|index| ElementRef { pool: self, index }).collect()
     }
 
     /// Hands out the element asked for instead of choosing; says whether it is listed and can be spoken to.
@@ -397,94 +409,6 @@ impl Change {
     }
 }
 
-impl Scratch {
-    fn clear(&mut self) {
-        self.members.clear();
-        self.elements.clear();
-        self.transports.clear();
-        self.by_identifier.clear();
-    }
-
-    fn push(
-        &mut self,
-        ctx: &mut Context,
-        policy: PolicyType,
-        element: &PoolElementRef<'_>,
-        used: bool,
-    ) {
-        let encoded = element.transport.encoded();
-        let protocol = element.transport.protocol();
-        let (Ok(start), Ok(len), Ok(place)) = (
-            u32::try_from(self.transports.len()),
-            u16::try_from(encoded.len()),
-            u32::try_from(self.elements.len()),
-        ) else {
-            return;
-        };
-        let (member, own) = member(policy, element);
-        ctx.stats.elements_revalued += u64::from(!own);
-        self.members.push(member);
-        self.transports.extend_from_slice(encoded);
-        self.by_identifier.push((element.identifier, place));
-        self.elements.push(Element {
-            identifier: element.identifier,
-            home: element.home,
-            value: member.value,
-            degradation: member.degradation,
-            start,
-            len,
-            protocol,
-            spoken: ctx.config.element_protocols.contains(protocol),
-            used,
-        });
-    }
-
-    /// Keeps the first of elements with the same identifier (decision 11) and sorts the places.
-    fn drop_repeated(&mut self, ctx: &mut Context) {
-        self.by_identifier.sort_unstable();
-        let listed = self.by_identifier.len();
-        self.by_identifier.dedup_by_key(|(identifier, _)| *identifier);
-        let repeated = listed - self.by_identifier.len();
-        if repeated == 0 {
-            return;
-        }
-        ctx.stats.elements_dropped += repeated as u64;
-        let mut places: Vec<u32> = self.by_identifier.iter().map(|(_, place)| *place).collect();
-        places.sort_unstable();
-        let keep = |place: usize| places.binary_search(&(place as u32)).is_ok();
-        let mut place = 0..;
-        self.elements.retain(|_| place.next().is_some_and(keep));
-        let mut place = 0..;
-        self.members.retain(|_| place.next().is_some_and(keep));
-        for (_, place) in &mut self.by_identifier {
-            *place = places.binary_search(place).unwrap_or(0) as u32;
-        }
-    }
-
-    fn index_of(&self, identifier: PeIdentifier) -> Option<usize> {
-        place_of(&self.by_identifier, identifier)
-    }
-
-    /// What this list changes in a pool.
-    fn compare(&self, pool: &Pool) -> Change {
-        let mut change = Change::default();
-        for new in &self.elements {
-            let Some(old) = pool.index_of(new.identifier) else {
-                change.joined += 1;
-                continue;
-            };
-            let values = |e: &Element| (e.value, e.degradation, e.home);
-            let same = values(new) == values(&pool.elements[old])
-                && self.transports[new.range()] == *pool.encoded(old);
-            change.altered += u32::from(!same);
-        }
-        // As many are in both lists as did not join.
-        let stayed = self.elements.len() - change.joined as usize;
-        change.left = u32::try_from(pool.elements.len() - stayed).unwrap_or(u32::MAX);
-        change
-    }
-}
-
 impl Element {
     /// Where its transport is.
     fn range(&self) -> Range<usize> {
@@ -506,52 +430,4 @@ fn replace<T: Copy>(kept: &mut Vec<T>, new: &[T]) {
 fn place_of(by_identifier: &[(PeIdentifier, u32)], identifier: PeIdentifier) -> Option<usize> {
     let found = by_identifier.binary_search_by_key(&identifier, |(id, _)| *id).ok()?;
     Some(by_identifier[found].1 as usize)
-}
-
-/// Whether an element can be used by anyone: it says where it is (decision 11).
-fn is_usable(element: &PoolElementRef<'_>) -> bool {
-    let transport = element.transport;
-    transport.addresses().next().is_some()
-        || transport.opaque().is_some_and(|data| !data.is_empty())
-}
-
-/// The selection's name for a policy; unknown ones are served in the registrar's order.
-fn selection_policy(policy: PolicyType) -> selection::Policy {
-    match policy {
-        PolicyType::ROUND_ROBIN => selection::Policy::RoundRobin,
-        PolicyType::WEIGHTED_ROUND_ROBIN => selection::Policy::WeightedRoundRobin,
-        PolicyType::RANDOM => selection::Policy::Random,
-        PolicyType::WEIGHTED_RANDOM => selection::Policy::WeightedRandom,
-        PolicyType::PRIORITY => selection::Policy::Priority,
-        PolicyType::LEAST_USED => selection::Policy::LeastUsed,
-        PolicyType::LEAST_USED_DEGRADATION => selection::Policy::LeastUsedDegradation,
-        PolicyType::PRIORITY_LEAST_USED => selection::Policy::PriorityLeastUsed,
-        PolicyType::RANDOMIZED_LEAST_USED => selection::Policy::RandomizedLeastUsed,
-        _ => selection::Policy::Listed,
-    }
-}
-
-/// What an element counts for under the pool's policy, and whether its values are of that policy: others are
-/// replaced by cautious ones (decision 12).
-fn member(policy: PolicyType, element: &PoolElementRef<'_>) -> (Member, bool) {
-    let own = element.policy.policy_type() == policy;
-    let (value, degradation) = match element.policy {
-        Policy::WeightedRoundRobin { weight } | Policy::WeightedRandom { weight } if own => {
-            (weight, 0)
-        }
-        Policy::Priority { priority } if own => (priority, 0),
-        Policy::LeastUsed { load } | Policy::RandomizedLeastUsed { load } if own => (load, 0),
-        Policy::LeastUsedDegradation { load, degradation }
-        | Policy::PriorityLeastUsed { load, degradation }
-            if own =>
-        {
-            (load, degradation)
-        }
-        _ => match policy {
-            PolicyType::WEIGHTED_ROUND_ROBIN | PolicyType::WEIGHTED_RANDOM => (1, 0),
-            PolicyType::PRIORITY => (0, 0),
-            _ => (0xffff_ffff, 0),
-        },
-    };
-    (Member::new(element.identifier.get(), value).with_degradation(degradation), own)
 }

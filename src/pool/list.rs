@@ -1,0 +1,196 @@
+//! A registrar's list on its way into a pool: what can be used of it, in the form in which the pool keeps it.
+//!
+//! Elements that nobody can use are dropped, of elements with the same identifier the first one
+//! counts, and what exceeds the bound is cut. Policy values that belong to another policy than the
+//! pool's are replaced by cautious ones (decision 12).
+
+use alloc::vec::Vec;
+
+use super::{Change, Element, Pool, place_of};
+use crate::context::Context;
+use crate::selection::{self, Member};
+use crate::wire::{Elements, PeIdentifier, Policy, PolicyType, PoolElementRef};
+
+/// A list that is being taken in, as a pool keeps it; the room is reused for the next one.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    pub(super) members: Vec<Member>,
+    pub(super) elements: Vec<Element>,
+    pub(super) transports: Vec<u8>,
+    pub(super) by_identifier: Vec<(PeIdentifier, u32)>,
+}
+
+impl Scratch {
+    /// Takes in a new list for `pool`; says whether any element of it can be used.
+    pub(super) fn take_in(
+        &mut self,
+        ctx: &mut Context,
+        pool: &Pool,
+        policy: PolicyType,
+        elements: Elements<'_>,
+    ) -> bool {
+        self.members.clear();
+        self.elements.clear();
+        self.transports.clear();
+        self.by_identifier.clear();
+        for element in elements {
+            if !is_usable(&element) {
+                ctx.stats.elements_dropped += 1;
+            } else if self.elements.len() == ctx.config.max_elements {
+                ctx.stats.elements_cut += 1;
+            } else {
+                let used = pool.was_used(element.identifier) == Some(true);
+                self.push(ctx, policy, &element, used);
+            }
+        }
+        self.drop_repeated(ctx);
+        !self.elements.is_empty()
+    }
+
+    /// Of each element that was taken in from `list`, its identifier and its raw values for the
+    /// pool's policy; none where its values belong to another one.
+    pub(super) fn raw_values<'a>(
+        &self,
+        policy: PolicyType,
+        list: Elements<'a>,
+    ) -> impl Iterator<Item = (u32, &'a [u8])> {
+        // What was taken in stands in the order of the list.
+        let mut kept = self.elements.iter().map(|element| element.identifier).peekable();
+        let usable = list.filter(is_usable);
+        usable.filter_map(move |element| {
+            let identifier = kept.next_if_eq(&element.identifier)?;
+            let values = match element.policy {
+                Policy::Other { policy: of, values } if of == policy => values,
+                _ => &[],
+            };
+            Some((identifier.get(), values))
+        })
+    }
+
+    fn push(
+        &mut self,
+        ctx: &mut Context,
+        policy: PolicyType,
+        element: &PoolElementRef<'_>,
+        used: bool,
+    ) {
+        let encoded = element.transport.encoded();
+        let protocol = element.transport.protocol();
+        let (Ok(start), Ok(len), Ok(place)) = (
+            u32::try_from(self.transports.len()),
+            u16::try_from(encoded.len()),
+            u32::try_from(self.elements.len()),
+        ) else {
+            return;
+        };
+        let (member, own) = member(policy, element);
+        ctx.stats.elements_revalued += u64::from(!own);
+        self.members.push(member);
+        self.transports.extend_from_slice(encoded);
+        self.by_identifier.push((element.identifier, place));
+        self.elements.push(Element {
+            identifier: element.identifier,
+            home: element.home,
+            value: member.value,
+            degradation: member.degradation,
+            start,
+            len,
+            protocol,
+            spoken: ctx.config.element_protocols.contains(protocol),
+            used,
+        });
+    }
+
+    /// Keeps the first of elements with the same identifier (decision 11) and sorts the places.
+    fn drop_repeated(&mut self, ctx: &mut Context) {
+        self.by_identifier.sort_unstable();
+        let listed = self.by_identifier.len();
+        self.by_identifier.dedup_by_key(|(identifier, _)| *identifier);
+        let repeated = listed - self.by_identifier.len();
+        if repeated == 0 {
+            return;
+        }
+        ctx.stats.elements_dropped += repeated as u64;
+        let mut places: Vec<u32> = self.by_identifier.iter().map(|(_, place)| *place).collect();
+        places.sort_unstable();
+        let keep = |place: usize| places.binary_search(&(place as u32)).is_ok();
+        let mut place = 0..;
+        self.elements.retain(|_| place.next().is_some_and(keep));
+        let mut place = 0..;
+        self.members.retain(|_| place.next().is_some_and(keep));
+        for (_, place) in &mut self.by_identifier {
+            *place = places.binary_search(place).unwrap_or(0) as u32;
+        }
+    }
+
+    pub(super) fn index_of(&self, identifier: PeIdentifier) -> Option<usize> {
+        place_of(&self.by_identifier, identifier)
+    }
+
+    /// What this list changes in a pool.
+    pub(super) fn compare(&self, pool: &Pool) -> Change {
+        let mut change = Change::default();
+        for new in &self.elements {
+            let Some(old) = pool.index_of(new.identifier) else {
+                change.joined += 1;
+                continue;
+            };
+            let values = |e: &Element| (e.value, e.degradation, e.home);
+            let same = values(new) == values(&pool.elements[old])
+                && self.transports[new.range()] == *pool.encoded(old);
+            change.altered += u32::from(!same);
+        }
+        // As many are in both lists as did not join.
+        let stayed = self.elements.len() - change.joined as usize;
+        change.left = u32::try_from(pool.elements.len() - stayed).unwrap_or(u32::MAX);
+        change
+    }
+}
+
+/// Whether an element can be used by anyone: it says where it is (decision 11).
+fn is_usable(element: &PoolElementRef<'_>) -> bool {
+    let transport = element.transport;
+    transport.addresses().next().is_some()
+        || transport.opaque().is_some_and(|data| !data.is_empty())
+}
+
+/// The selection's name for a policy; unknown ones are served in the registrar's order.
+pub(crate) fn selection_policy(policy: PolicyType) -> selection::Policy {
+    match policy {
+        PolicyType::ROUND_ROBIN => selection::Policy::RoundRobin,
+        PolicyType::WEIGHTED_ROUND_ROBIN => selection::Policy::WeightedRoundRobin,
+        PolicyType::RANDOM => selection::Policy::Random,
+        PolicyType::WEIGHTED_RANDOM => selection::Policy::WeightedRandom,
+        PolicyType::PRIORITY => selection::Policy::Priority,
+        PolicyType::LEAST_USED => selection::Policy::LeastUsed,
+        PolicyType::LEAST_USED_DEGRADATION => selection::Policy::LeastUsedDegradation,
+        PolicyType::PRIORITY_LEAST_USED => selection::Policy::PriorityLeastUsed,
+        PolicyType::RANDOMIZED_LEAST_USED => selection::Policy::RandomizedLeastUsed,
+        _ => selection::Policy::Listed,
+    }
+}
+
+/// What an element counts for under the pool's policy, and whether its values are of that policy: others are
+/// replaced by cautious ones (decision 12).
+fn member(policy: PolicyType, element: &PoolElementRef<'_>) -> (Member, bool) {
+    let own = element.policy.policy_type() == policy;
+    let (value, degradation) = match element.policy {
+        Policy::WeightedRoundRobin { weight } | Policy::WeightedRandom { weight } if own => {
+            (weight, 0)
+        }
+        Policy::Priority { priority } if own => (priority, 0),
+        Policy::LeastUsed { load } | Policy::RandomizedLeastUsed { load } if own => (load, 0),
+        Policy::LeastUsedDegradation { load, degradation }
+        | Policy::PriorityLeastUsed { load, degradation }
+            if own =>
+        {
+            (load, degradation)
+        }
+        _ => match policy {
+            PolicyType::WEIGHTED_ROUND_ROBIN | PolicyType::WEIGHTED_RANDOM => (1, 0),
+            PolicyType::PRIORITY => (0, 0),
+            _ => (0xffff_ffff, 0),
+        },
+    };
+    (Member::new(element.identifier.get(), value).with_degradation(degradation), own)
+}

@@ -1,0 +1,132 @@
+//! Choosing elements through the whole machine: policies of the user's own, several at once, and what a list costs.
+
+mod lab;
+
+use allocation_counter::measure;
+use asap_pu::selection::{CustomPolicy, Member, Policy as Chosen, Selector};
+use asap_pu::wire::{Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement};
+use asap_pu::{CommandError, ConfigError, Rng, StaleAnswers};
+use bytes::Bytes;
+use lab::*;
+
+/// The reference implementation's private policy: by what would be left unused after one more choice.
+const RANDOMIZED_PRIORITY_LEAST_USED: PolicyType = PolicyType::new(0xb000_1001);
+
+#[derive(Debug, Default)]
+struct RandomizedPriorityLeastUsed(Selector);
+
+impl CustomPolicy for RandomizedPriorityLeastUsed {
+    fn refresh(&mut self, members: &mut dyn Iterator<Item = (u32, &[u8])>) {
+        let load = |raw: &[u8]| match *raw {
+            [a, b, c, d, e, f, g, h] => {
+                u32::from_be_bytes([a, b, c, d]).saturating_add(u32::from_be_bytes([e, f, g, h]))
+            }
+            _ => u32::MAX,
+        };
+        let members: Vec<_> = members.map(|(id, raw)| Member::new(id, load(raw))).collect();
+        self.0.refresh(Chosen::RandomizedLeastUsed, &members);
+    }
+
+    fn pick(&mut self, rng: &mut Rng, skip: &dyn Fn(usize) -> bool) -> Option<usize> {
+        self.0.pick(rng, skip)
+    }
+}
+
+/// An element with the private policy's load and degradation.
+fn loaded(id: u32, load: u32, degradation: u32) -> PoolElement {
+    let values = [load.to_be_bytes(), degradation.to_be_bytes()].concat();
+    let policy = RANDOMIZED_PRIORITY_LEAST_USED;
+    let mut element = element(id);
+    element.policy = Policy::Other { policy, values: values.into() };
+    element
+}
+
+fn list(elements: Vec<PoolElement>) -> Message {
+    let policy = OverallPolicy::new(RANDOMIZED_PRIORITY_LEAST_USED, Bytes::from(vec![0; 8]));
+    Message::handle_resolution_response(POOL, Some(policy), elements)
+}
+
+/// [SELECT-7]: a policy that is not known is served in the registrar's order, and the user can see that; one of the
+/// user's own is followed, with the raw values of the elements that are kept.
+#[test]
+fn policies_of_the_users_own() {
+    let mut config = config(&[REGISTRAR]);
+    let elements = || {
+        let mut elements = vec![loaded(1, 0xffff_0000, 0xffff), loaded(2, 0x8000_0000, 0)];
+        // A repeated identifier and an element of another policy: neither may shift the values.
+        elements.insert(1, loaded(1, 0, 0));
+        elements.push(element(3));
+        list(elements)
+    };
+    for known in [false, true] {
+        if known {
+            let make = || Box::<RandomizedPriorityLeastUsed>::default() as Box<dyn CustomPolicy>;
+            config.custom_policies.push((RANDOMIZED_PRIORITY_LEAST_USED, make));
+        }
+        let (mut lab, home) = Lab::at_home_with(config.clone());
+        lab.pu.resolve(lab.now, POOL).unwrap();
+        lab.receive(home, &elements());
+        let (_, pool) = resolved(lab.event());
+        assert_eq!(lab.pu.pool(pool).unwrap().policy(), RANDOMIZED_PRIORITY_LEAST_USED);
+        assert_eq!(lab.pu.pool(pool).unwrap().follows_policy(), known);
+        let mut chosen = [0; 4];
+        for _ in 0..99 {
+            chosen[lab.pu.select(lab.now, pool, &[]).unwrap().identifier().get() as usize] += 1;
+        }
+        let expected = if known { [0, 0, 99, 0] } else { [0, 33, 33, 33] };
+        assert_eq!(chosen, expected);
+    }
+    config.custom_policies[0].0 = PolicyType::LEAST_USED;
+    assert_eq!(config.validate(), Err(ConfigError::StandardPolicy(PolicyType::LEAST_USED)));
+}
+
+/// [SELECT-8] [REPORT-5]: several different elements at once, best first, those that failed last, excluded ones never;
+/// only the first one counts as a choice.
+#[test]
+fn several_at_once() {
+    let (mut lab, home) = Lab::at_home();
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.answer(home, POOL, &[1, 2, 3, 4].map(element));
+    let (_, pool) = resolved(lab.event());
+    let several = |lab: &mut Lab, wanted, avoid: &[u32]| {
+        let avoid: Vec<_> = avoid.iter().map(|id| PeIdentifier::new(*id)).collect();
+        let chosen = lab.pu.select_several(lab.now, pool, wanted, &avoid).unwrap();
+        chosen.iter().map(|element| element.identifier().get()).collect::<Vec<_>>()
+    };
+    assert_eq!(several(&mut lab, 3, &[]), [1, 2, 3]);
+    assert_eq!(several(&mut lab, 9, &[]), [2, 3, 4, 1]);
+    for failed in [3, 4] {
+        lab.pu.report_unreachable(lab.now, pool, PeIdentifier::new(failed)).unwrap();
+        lab.secs(1);
+    }
+    assert_eq!(several(&mut lab, 9, &[2]), [1, 3, 4]);
+    assert_eq!(several(&mut lab, 0, &[]), []);
+    lab.pu.purge(pool);
+    let gone = lab.pu.select_several(lab.now, pool, 1, &[]).map(|chosen| chosen.len());
+    assert_eq!(gone, Err(CommandError::UnknownPool));
+}
+
+/// A refresh allocates nothing, of whatever size; the first list of a pool makes room, by doubling.
+#[test]
+fn a_refresh_allocates_nothing() {
+    let allocations = |size: u32| {
+        let mut config = config(&[REGISTRAR]);
+        config.stale_cache_value = core::time::Duration::ZERO;
+        config.stale_answers = StaleAnswers::Withheld;
+        let (mut lab, home) = Lab::at_home_with(config);
+        let elements: Vec<_> = (0..size).map(element).collect();
+        let answer = response(POOL, &elements).to_bytes().unwrap();
+        let mut counts = [0; 3];
+        for count in &mut counts {
+            lab.secs(1);
+            lab.pu.resolve(lab.now, POOL).unwrap();
+            lab.actions();
+            *count = measure(|| lab.pu.handle_control(lab.now, home, &answer)).count_total;
+            resolved(lab.event());
+        }
+        counts
+    };
+    let (small, large) = (allocations(16), allocations(128));
+    assert_eq!((&small[1..], &large[1..]), (&[0, 0][..], &[0, 0][..]));
+    assert!(large[0] < small[0] + 20, "{small:?} {large:?}");
+}
