@@ -9,7 +9,7 @@ mod tcp;
 use core::error::Error;
 use core::time::Duration;
 use std::collections::VecDeque;
-use std::{env, str::FromStr};
+use std::env;
 
 use asap_pu::{Config, Event, Failover, MessageId, Registrar, SendOptions, SessionId};
 use tcp::Driver;
@@ -34,7 +34,7 @@ pub(crate) fn run(
     mut answered: impl FnMut(&str),
 ) -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
-    config.registrars.push(Registrar::tcp(FromStr::from_str(registrar)?));
+    config.registrars.push(Registrar::tcp(registrar.parse()?));
     let mut driver = Driver::new(config)?;
     let session = driver.user.open_session(driver.now(), handle, Default::default())?;
     let mut waiting = VecDeque::new();
