@@ -2,6 +2,7 @@
 //!
 //! `cargo run --example resolver_level -- 192.0.2.1:3863 EchoPool` exchanges a line with an element of the pool. One that
 //! fails is reported, and the next one is taken in the same step. To copy it, take `tcp` along and replace `talk`.
+#![allow(clippy::std_instead_of_alloc, reason = "programs have `std`")]
 
 mod tcp;
 

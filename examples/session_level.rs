@@ -3,6 +3,7 @@
 //! `cargo run --example session_level -- 192.0.2.1:3863 EchoPool one two three` sends three lines to a pool whose elements
 //! answer each line with a line, and prints the answers. Kill the element that serves it: the session goes on at
 //! another one, and the lines that were not answered are sent again. To copy it, take `tcp` along.
+#![allow(clippy::std_instead_of_alloc, reason = "programs have `std`")]
 
 mod tcp;
 
