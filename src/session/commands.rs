@@ -188,9 +188,12 @@ impl Sessions {
 
     /// The application's word that a message has arrived, wherever it went.
     pub(crate) fn confirm(&mut self, ctx: &mut Context, id: SessionId, message: MessageId) -> bool {
+        if self.delivered(ctx, id, message) {
+            return true;
+        }
         let Some(session) = self.slab.get(id.0) else { return false };
-        let all: Vec<_> = core::iter::once(id).chain(session.legs()).collect();
-        all.into_iter().any(|id| self.delivered(ctx, id, message))
+        let legs: Vec<_> = session.legs().collect();
+        legs.into_iter().any(|leg| self.delivered(ctx, leg, message))
     }
 
     /// Ends a session once everything queued was handed over.
