@@ -2,13 +2,14 @@
 //!
 //! `cargo run --example resolver_level -- 192.0.2.1:3863 EchoPool` exchanges a line with an element of the pool. One that
 //! fails is reported, and the next one is taken in the same step. To copy it, take `tcp` along and replace `talk`.
+#![allow(clippy::std_instead_of_alloc, reason = "programs have `std`")]
 
 mod tcp;
 
 use core::error::Error;
 use core::time::Duration;
+use std::env;
 use std::io::{self, BufRead, BufReader, Write};
-use std::{env, str::FromStr};
 
 use asap_pu::{Config, Event, Registrar, wire::Transport};
 use tcp::Driver;
@@ -21,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 pub(crate) fn run(registrar: &str, handle: &str) -> Result<String, Box<dyn Error>> {
     let mut config = Config::default();
-    config.registrars.push(Registrar::tcp(FromStr::from_str(registrar)?));
+    config.registrars.push(Registrar::tcp(registrar.parse()?));
     let mut driver = Driver::new(config)?;
     driver.user.resolve(driver.now(), handle)?;
     let pool = loop {

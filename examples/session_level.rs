@@ -3,13 +3,14 @@
 //! `cargo run --example session_level -- 192.0.2.1:3863 EchoPool one two three` sends three lines to a pool whose elements
 //! answer each line with a line, and prints the answers. Kill the element that serves it: the session goes on at
 //! another one, and the lines that were not answered are sent again. To copy it, take `tcp` along.
+#![allow(clippy::std_instead_of_alloc, reason = "programs have `std`")]
 
 mod tcp;
 
 use core::error::Error;
 use core::time::Duration;
 use std::collections::VecDeque;
-use std::{env, str::FromStr};
+use std::env;
 
 use asap_pu::{Config, Event, Failover, MessageId, Registrar, SendOptions, SessionId};
 use tcp::Driver;
@@ -34,7 +35,7 @@ pub(crate) fn run(
     mut answered: impl FnMut(&str),
 ) -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
-    config.registrars.push(Registrar::tcp(FromStr::from_str(registrar)?));
+    config.registrars.push(Registrar::tcp(registrar.parse()?));
     let mut driver = Driver::new(config)?;
     let session = driver.user.open_session(driver.now(), handle, Default::default())?;
     let mut waiting = VecDeque::new();

@@ -1,5 +1,6 @@
 //! The examples of the two levels of use, over real sockets, with a registrar and elements of the test's own.
 #![allow(clippy::std_instead_of_alloc, reason = "tests have `std`")]
+#![allow(clippy::duplicate_mod, reason = "both examples bring their driver")]
 #![cfg(not(miri))]
 
 #[path = "../examples/resolver_level.rs"]

@@ -78,7 +78,7 @@ fn no_element_can_be_used() {
     let udp = Transport::udp("10.0.0.1:7".parse().unwrap());
     let element = PoolElement::new(id(1), udp, Policy::RoundRobin);
     let (error, after) =
-        end_of(&mut lab, true, |lab, _| lab.answer(home, POOL, &[element.clone()]));
+        end_of(&mut lab, true, |lab, _| lab.answer(home, POOL, core::slice::from_ref(&element)));
     assert_eq!((error, after), (Some(SessionError::NoUsableElement), secs(0)));
 }
 

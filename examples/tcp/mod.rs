@@ -4,6 +4,7 @@
 //! that happens comes through one queue, where the owner waits for it or for the next deadline, whichever is first.
 //! Elements speak plain TCP: data only, in pieces of any size.
 #![allow(clippy::disallowed_methods, reason = "a driver reads the clock")]
+#![allow(clippy::std_instead_of_alloc, reason = "programs have `std`")]
 #![allow(dead_code, reason = "each example uses a part")]
 
 use core::time::Duration;

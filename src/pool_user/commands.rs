@@ -255,7 +255,8 @@ impl PoolUser {
 
 /// Commands: sessions (RFC 5351 §4.2).
 impl PoolUser {
-    /// Opens a session with a pool. It ends in [`Event::SessionEnded`](crate::Event::SessionEnded), unless it is aborted.
+    /// Opens a session with a pool, or with an element of a pool if `options` name one. It ends in
+    /// [`Event::SessionEnded`](crate::Event::SessionEnded), unless it is aborted.
     ///
     /// # Errors
     /// The handle is empty or too long, too many sessions exist, or the pool user is shutting down.
@@ -316,7 +317,8 @@ impl PoolUser {
     /// Queues a message for the element of a session, whichever that is when its turn comes.
     ///
     /// # Errors
-    /// The session is unknown, closing, or its queue is full; the message is given back.
+    /// The session is unknown, closing, or its queue is full; the message is given back. After a full queue
+    /// [`Event::Room`](crate::Event::Room) tells when to try again.
     pub fn send(
         &mut self,
         session: SessionId,

@@ -83,14 +83,7 @@ impl Sessions {
         let pushed = session.outbox.push(&ctx.config, data, options);
         let queued =
             pushed.map_err(|data| SendError { reason: SendErrorReason::QueueFull, data })?;
-        match session.state {
-            State::Up(channel) => ctx.channels.touch(channel),
-            State::Choosing => {
-                session.make_due(now);
-                session.rearm(&mut self.timers, id);
-            }
-            _ => {}
-        }
+        self.stir(now, ctx, id);
         Ok(queued)
     }
 
@@ -102,18 +95,27 @@ impl Sessions {
         id: SessionId,
     ) -> Result<(), CommandError> {
         let session = self.slab.get_mut(id.0).ok_or(CommandError::UnknownSession)?;
-        let held = session.gate == Gate::Held;
+        if !matches!(session.state, State::Up(_) | State::Choosing) {
+            return Err(CommandError::NotConnected);
+        }
+        if session.gate == Gate::Held {
+            session.gate = Gate::Open;
+            self.stir(now, ctx, id);
+        }
+        Ok(())
+    }
+
+    /// Has the session looked after: it may have something to hand over.
+    fn stir(&mut self, now: Instant, ctx: &mut Context, id: SessionId) {
+        let Some(session) = self.slab.get_mut(id.0) else { return };
         match session.state {
-            State::Up(channel) if held => ctx.channels.touch(channel),
-            State::Choosing if held => {
+            State::Up(channel) => ctx.channels.touch(channel),
+            State::Choosing => {
                 session.make_due(now);
                 session.rearm(&mut self.timers, id);
             }
-            State::Up(_) | State::Choosing => return Ok(()),
-            _ => return Err(CommandError::NotConnected),
+            _ => {}
         }
-        session.gate = Gate::Open;
-        Ok(())
     }
 
     /// The application's word that the element of a session has failed.
@@ -186,9 +188,12 @@ impl Sessions {
 
     /// The application's word that a message has arrived, wherever it went.
     pub(crate) fn confirm(&mut self, ctx: &mut Context, id: SessionId, message: MessageId) -> bool {
+        if self.delivered(ctx, id, message) {
+            return true;
+        }
         let Some(session) = self.slab.get(id.0) else { return false };
-        let all: Vec<_> = core::iter::once(id).chain(session.legs()).collect();
-        all.into_iter().any(|id| self.delivered(ctx, id, message))
+        let legs: Vec<_> = session.legs().collect();
+        legs.into_iter().any(|leg| self.delivered(ctx, leg, message))
     }
 
     /// Ends a session once everything queued was handed over.

@@ -107,6 +107,9 @@ impl Sessions {
         to: Recipient,
     ) -> bool {
         let last = self.slab.get_mut(id.0).and_then(|session| {
+            if let Some(search) = &mut session.search {
+                search.until.get_or_insert(now + ctx.config.session_deadline);
+            }
             let legs = session.legs_mut()?;
             let last = legs.last.filter(|_| to == Recipient::SameAsLast)?;
             legs.by_element.contains_key(&last).then_some(last)
@@ -116,9 +119,6 @@ impl Sessions {
         let Some(leg) = self.leg(now, ctx, cache, id, element) else { return false };
         let Some(session) = self.slab.get_mut(id.0) else { return false };
         session.make_legs().last = Some(element);
-        if let Some(search) = &mut session.search {
-            search.until.get_or_insert(now + ctx.config.session_deadline);
-        }
         if let Some(message) = session.outbox.take_front() {
             self.put_on_leg(ctx, leg, message);
         }

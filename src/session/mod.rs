@@ -420,8 +420,9 @@ impl Session {
     fn rearm(&mut self, timers: &mut Timers<SessionId>, id: SessionId) {
         let (step, until) = self.search.as_ref().map_or((None, None), |s| (s.step, s.until));
         let due = self.extra.as_ref().and_then(|extra| extra.legs.as_ref()?.due());
+        let over = matches!(self.state, State::Over(_));
         let first = [step, until, due, self.draining()].into_iter().flatten().min();
-        timers.set(&mut self.timer, first, id);
+        timers.set(&mut self.timer, first.filter(|_| !over), id);
     }
 
     /// Drops the box of what few sessions have, once this one has none of it.

@@ -60,7 +60,7 @@ impl Sessions {
         if mem::take(&mut found.heard.room) && !over {
             return Some(Event::Room { session });
         }
-        found.heard.notes -= 1;
+        found.heard.notes = found.heard.notes.saturating_sub(1);
         if let (State::Over(error), 0) = (&mut found.state, found.heard.notes) {
             let error = error.take().map(|error| *error);
             self.slab.remove(session.0);

@@ -56,8 +56,8 @@ impl Alone {
         let mut cache = Cache::new();
         let mut sessions = Sessions::new(&ctx);
         let pool = store_pool(&mut ctx, &mut cache);
-        let mut options = SessionOptions::default();
-        options.choose_per_message = state == "Choosing";
+        let choose_per_message = state == "Choosing";
+        let options = SessionOptions { choose_per_message, ..SessionOptions::default() };
         let handle = PoolHandle::from("pool");
         let id = sessions.open(now, &ctx, &cache, handle, options).unwrap();
         let mut alone = Self { sessions, ctx, cache, now, id, pool };
