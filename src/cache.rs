@@ -232,8 +232,10 @@ impl Cache {
     }
 
     fn touch(&mut self, key: Key) {
-        let unpinned = self.slab.get(key).is_some_and(|entry| entry.pins == 0);
-        if unpinned && self.newest != Some(key) {
+        if self.newest == Some(key) {
+            return;
+        }
+        if self.slab.get(key).is_some_and(|entry| entry.pins == 0) {
             self.unlink(key);
             self.link(key);
         }
