@@ -179,18 +179,24 @@ fn what_was_meant_for_a_lost_element_is_chosen_for_anew() {
     assert_eq!(lab.data(), [(one.channel, "again".into())]);
     lab.receive(one.channel, &Message::cookie("state"));
     assert_eq!(lab.pu.session_cookie(session).map(|cookie| &cookie[..]), Some(&b"state"[..]));
-    lab.fail(one.channel);
-    let actions = lab.actions();
-    assert_eq!(control(actions[0].clone()), (home, Message::endpoint_unreachable(POOL, id(1))));
-    assert_eq!((actions.len(), lab.pu.session_queued(session)), (1, Some(1)));
-    assert!(matches!(lab.event(), Event::ElementLost { element, .. } if element == id(1)));
+    send(&mut lab, session, "to another", Failover::Unsent);
     let [two] = settle(&mut lab).try_into().unwrap();
+    assert_eq!(lab.data(), [(two.channel, "to another".into())], "no failover, no cookie");
+
+    lab.fail(one.channel);
+    assert_eq!(lab.controls(), [(home, Message::endpoint_unreachable(POOL, id(1)))]);
+    send(&mut lab, session, "later", Failover::Unsent);
+    assert_eq!((lab.wait(), lab.actions()), (secs(0), vec![]), "the application is to hear first");
+    assert_eq!(lab.pu.session_queued(session), Some(2));
+    assert!(matches!(lab.event(), Event::ElementLost { element, .. } if element == id(1)));
+    assert_eq!(lab.wait(), secs(0));
     let actions = lab.actions();
-    assert_eq!(control(actions[0].clone()), (two.channel, Message::cookie_echo("state")));
-    assert_eq!(data(actions[1].clone()), (two.channel, "again".into()));
-    send(&mut lab, session, "to a third", Failover::Unsent);
-    let [third] = settle(&mut lab).try_into().unwrap();
-    assert_eq!(lab.data(), [(third.channel, "to a third".into())], "no failover, no cookie");
+    assert_eq!(data_among(&actions), [(two.channel, "later".into())], "it has that leg already");
+    let [three] = opens_among(&actions).try_into().unwrap();
+    lab.up(three.channel);
+    let actions = lab.actions();
+    assert_eq!(control(actions[0].clone()), (three.channel, Message::cookie_echo("state")));
+    assert_eq!(data(actions[1].clone()), (three.channel, "again".into()));
 }
 
 /// [SESSION-10]: a choosing session holds data back after a failover too, if it was opened so.
@@ -395,6 +401,7 @@ fn a_session_moves_on_request() {
     assert!(matches!(actions[0], Action::Close { channel, .. } if channel == first.channel));
     let third = opened(actions[1].clone());
     assert_eq!((actions.len(), third.to), (2, "10.0.0.3:7".parse().unwrap()), "no report");
+    assert_eq!(lab.events(), [], "the application knows that it leaves");
     lab.up(third.channel);
     assert_eq!(lab.controls(), [(third.channel, Message::cookie_echo("state"))]);
     let event = lab.event();
