@@ -1,8 +1,9 @@
 //! What sessions cost. Names are `session/<case>/<how many>`.
 //!
-//! `open` is a whole session up to its first message; `message` is one message out and one in, and `idle` a step with nothing
-//! to do, both beside so many idle sessions; `death` is one element failing with so many sessions on it, among a hundred
-//! thousand on a thousand elements, until all of them are elsewhere.
+//! `open` is a whole session up to its first message; `message` is one message out and one in, and
+//! `idle` a step with nothing to do, both beside so many idle sessions; `death` is one element
+//! failing with so many sessions on it, among a hundred thousand on a thousand elements, until all
+//! of them are elsewhere.
 #![allow(clippy::std_instead_of_core, reason = "benches have `std`")]
 
 use std::hint::black_box;
@@ -127,7 +128,8 @@ fn death(c: &mut Criterion) {
     }
 }
 
-/// The channels fail; whoever was on them is elsewhere in the end. Gives back what is left, so that its end is not measured.
+/// The channels fail; whoever was on them is elsewhere in the end. Gives back what is left, so that
+/// its end is not measured.
 fn die(mut pool_user: PoolUser, channels: Vec<ChannelId>) -> PoolUser {
     for channel in channels {
         pool_user.handle_closed(NOW, channel, CloseReason::Failed);

@@ -1,7 +1,9 @@
-//! The resolver level (RFC 5351 §4.1): the application owns its connections, and asks whom to connect to.
+//! The resolver level (RFC 5351 §4.1): the application owns its connections, and asks whom to
+//! connect to.
 //!
-//! `cargo run --example resolver_level -- 192.0.2.1:3863 EchoPool` exchanges a line with an element of the pool. One that
-//! fails is reported, and the next one is taken in the same step. To copy it, take `tcp` along and replace `talk`.
+//! `cargo run --example resolver_level -- 192.0.2.1:3863 EchoPool` exchanges a line with an element
+//! of the pool. One that fails is reported, and the next one is taken in the same step. To copy it,
+//! take `tcp` along and replace `talk`.
 #![allow(clippy::std_instead_of_alloc, reason = "programs have `std`")]
 
 mod tcp;

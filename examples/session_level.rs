@@ -1,8 +1,9 @@
 //! The session level (RFC 5351 §4.2): a pool is used as if it were one server that does not die.
 //!
-//! `cargo run --example session_level -- 192.0.2.1:3863 EchoPool one two three` sends three lines to a pool whose elements
-//! answer each line with a line, and prints the answers. Kill the element that serves it: the session goes on at
-//! another one, and the lines that were not answered are sent again. To copy it, take `tcp` along.
+//! `cargo run --example session_level -- 192.0.2.1:3863 EchoPool one two three` sends three lines
+//! to a pool whose elements answer each line with a line, and prints the answers. Kill the element
+//! that serves it: the session goes on at another one, and the lines that were not answered are
+//! sent again. To copy it, take `tcp` along.
 #![allow(clippy::std_instead_of_alloc, reason = "programs have `std`")]
 
 mod tcp;
@@ -62,7 +63,8 @@ pub(crate) fn run(
                 return Err(error.map_or("the session was closed".into(), Into::into));
             }
             Some(_) => {}
-            // Nothing came: the element is as good as dead. In a pause there is none to be given up.
+            // Nothing came: the element is as good as dead. In a pause there is none to be given
+            // up.
             None => drop(driver.user.give_up(driver.now(), session).ok()),
         }
     }
@@ -73,7 +75,8 @@ pub(crate) fn run(
     Ok(())
 }
 
-/// A line that is sent until it is answered: an element may see it twice, but it is never lost while one is left.
+/// A line that is sent until it is answered: an element may see it twice, but it is never lost
+/// while one is left.
 fn send(driver: &mut Driver, session: SessionId, line: &str) -> Result<MessageId, Box<dyn Error>> {
     let mut options = SendOptions::default();
     options.failover = Failover::Always;

@@ -1,4 +1,5 @@
-//! The examples of the two levels of use, over real sockets, with a registrar and elements of the test's own.
+//! The examples of the two levels of use, over real sockets, with a registrar and elements of the
+//! test's own.
 #![allow(clippy::std_instead_of_alloc, reason = "tests have `std`")]
 #![allow(clippy::duplicate_mod, reason = "both examples bring their driver")]
 #![cfg(not(miri))]
@@ -63,8 +64,8 @@ fn registrar(elements: &[SocketAddr]) -> (String, Receiver<u32>) {
     (at.to_string(), reports)
 }
 
-/// An element that answers so many lines of each connection, by its number and the line, and then hears no more. With none
-/// to answer it hangs up.
+/// An element that answers so many lines of each connection, by its number and the line, and then
+/// hears no more. With none to answer it hangs up.
 fn element(number: usize, patience: usize) -> SocketAddr {
     serve(move |stream| {
         let mut writer = stream.try_clone().unwrap();

@@ -37,8 +37,8 @@ fn undelivered(events: &[Event]) -> Vec<MessageId> {
     back.collect()
 }
 
-/// Six messages, two of each kind, of which the first three are handed over; then the element dies. What the next
-/// element gets, and what comes back.
+/// Six messages, two of each kind, of which the first three are handed over; then the element dies.
+/// What the next element gets, and what comes back.
 fn lose_half_sent(
     config: Config,
     before_loss: impl FnOnce(&mut Lab, ChannelId, &[MessageId]),

@@ -1,5 +1,5 @@
-//! Sessions other than the ordinary one: on an element, at an address, with a choice for each message, to all elements,
-//! opened by a peer (RFC 5352 §6.5.2 to §6.5.5; RFC 5351 §4.2).
+//! Sessions other than the ordinary one: on an element, at an address, with a choice for each
+//! message, to all elements, opened by a peer (RFC 5352 §6.5.2 to §6.5.5; RFC 5351 §4.2).
 
 mod lab;
 
@@ -96,7 +96,8 @@ fn an_element_that_is_not_listed_is_passed_over() {
     assert_eq!((lab.pu.stats().failures, lab.pu.stats().reports_sent), (0, 0));
 }
 
-/// [SESSION-11] decision 23: at an address the pool is not consulted, nothing fails over, nothing is reported.
+/// [SESSION-11] decision 23: at an address the pool is not consulted, nothing fails over, nothing
+/// is reported.
 #[test]
 fn an_address_has_no_failover() {
     let (mut lab, _) = Lab::at_home_with(mapped());
@@ -140,8 +141,8 @@ fn an_address_that_does_not_answer_ends_the_session() {
     assert_eq!(refused, Err(CommandError::UnusableTransport));
 }
 
-/// [SESSION-5] decision 20: a session that chooses for each message spreads them by policy, over one channel for each
-/// element; "same as last" stays where the previous message went.
+/// [SESSION-5] decision 20: a session that chooses for each message spreads them by policy, over
+/// one channel for each element; "same as last" stays where the previous message went.
 #[test]
 fn each_message_has_an_element_of_its_own() {
     let (mut lab, _, session) = choosing_lab(mapped());
@@ -167,8 +168,8 @@ fn each_message_has_an_element_of_its_own() {
 }
 
 /// [SESSION-3] [SESSION-5] [SESSION-7] [SESSION-10]: when one of its elements dies, the application of a choosing session
-/// hears of it first; then what may go on goes on, the rest comes back, and the latest cookie goes ahead to elements
-/// that are new.
+/// hears of it first; then what may go on goes on, the rest comes back, and the latest cookie goes
+/// ahead to elements that are new.
 #[test]
 fn what_was_meant_for_a_lost_element_is_chosen_for_anew() {
     let (mut lab, home, session) = choosing_lab(mapped());
@@ -178,18 +179,24 @@ fn what_was_meant_for_a_lost_element_is_chosen_for_anew() {
     assert_eq!(lab.data(), [(one.channel, "again".into())]);
     lab.receive(one.channel, &Message::cookie("state"));
     assert_eq!(lab.pu.session_cookie(session).map(|cookie| &cookie[..]), Some(&b"state"[..]));
-    lab.fail(one.channel);
-    let actions = lab.actions();
-    assert_eq!(control(actions[0].clone()), (home, Message::endpoint_unreachable(POOL, id(1))));
-    assert_eq!((actions.len(), lab.pu.session_queued(session)), (1, Some(1)));
-    assert!(matches!(lab.event(), Event::ElementLost { element, .. } if element == id(1)));
+    send(&mut lab, session, "to another", Failover::Unsent);
     let [two] = settle(&mut lab).try_into().unwrap();
+    assert_eq!(lab.data(), [(two.channel, "to another".into())], "no failover, no cookie");
+
+    lab.fail(one.channel);
+    assert_eq!(lab.controls(), [(home, Message::endpoint_unreachable(POOL, id(1)))]);
+    send(&mut lab, session, "later", Failover::Unsent);
+    assert_eq!((lab.wait(), lab.actions()), (secs(0), vec![]), "the application is to hear first");
+    assert_eq!(lab.pu.session_queued(session), Some(2));
+    assert!(matches!(lab.event(), Event::ElementLost { element, .. } if element == id(1)));
+    assert_eq!(lab.wait(), secs(0));
     let actions = lab.actions();
-    assert_eq!(control(actions[0].clone()), (two.channel, Message::cookie_echo("state")));
-    assert_eq!(data(actions[1].clone()), (two.channel, "again".into()));
-    send(&mut lab, session, "to a third", Failover::Unsent);
-    let [third] = settle(&mut lab).try_into().unwrap();
-    assert_eq!(lab.data(), [(third.channel, "to a third".into())], "no failover, no cookie");
+    assert_eq!(data_among(&actions), [(two.channel, "later".into())], "it has that leg already");
+    let [three] = opens_among(&actions).try_into().unwrap();
+    lab.up(three.channel);
+    let actions = lab.actions();
+    assert_eq!(control(actions[0].clone()), (three.channel, Message::cookie_echo("state")));
+    assert_eq!(data(actions[1].clone()), (three.channel, "again".into()));
 }
 
 /// [SESSION-10]: a choosing session holds data back after a failover too, if it was opened so.
@@ -253,8 +260,8 @@ fn a_choosing_session_that_finds_nobody_ends() {
     assert_eq!(lab.pu.channels(), 1, "the home");
 }
 
-/// [SESSION-5] decision 22: a message to all goes to every element, one result each, without failover, the session's own
-/// element included, in order with what the session sends there.
+/// [SESSION-5] decision 22: a message to all goes to every element, one result each, without
+/// failover, the session's own element included, in order with what the session sends there.
 #[test]
 fn to_all_has_one_result_for_each() {
     let (mut lab, _, session, own) = Lab::in_session(mapped(), Default::default(), &three());
@@ -283,7 +290,8 @@ fn to_all_has_one_result_for_each() {
     assert_eq!(lab.pu.session_element(session), Some(id(1)));
 }
 
-/// [SESSION-5] decision 22: to self is a local event, for an element of the pool; the node does not call itself.
+/// [SESSION-5] decision 22: to self is a local event, for an element of the pool; the node does not
+/// call itself.
 #[test]
 fn to_self_is_a_local_event() {
     let mut config = mapped();
@@ -381,8 +389,8 @@ fn an_element_that_left_the_pool_keeps_its_sessions() {
     assert_eq!(second.to, "10.0.0.2:7".parse().unwrap());
 }
 
-/// [SESSION-14] [SESSION-7] decision 23: moving on request closes the old channel, sends the cookie ahead on the new one,
-/// tells the application before data goes there, and reports nobody.
+/// [SESSION-14] [SESSION-7] decision 23: moving on request closes the old channel, sends the cookie
+/// ahead on the new one, tells the application before data goes there, and reports nobody.
 #[test]
 fn a_session_moves_on_request() {
     let (mut lab, _, session, first) = Lab::in_session(mapped(), Default::default(), &three());
@@ -393,6 +401,7 @@ fn a_session_moves_on_request() {
     assert!(matches!(actions[0], Action::Close { channel, .. } if channel == first.channel));
     let third = opened(actions[1].clone());
     assert_eq!((actions.len(), third.to), (2, "10.0.0.3:7".parse().unwrap()), "no report");
+    assert_eq!(lab.events(), [], "the application knows that it leaves");
     lab.up(third.channel);
     assert_eq!(lab.controls(), [(third.channel, Message::cookie_echo("state"))]);
     let event = lab.event();

@@ -1,8 +1,10 @@
-//! Sessions against a simple model of what they promise, under random outcomes of the transport (RFC 5352 §3.8, §6.5.5).
+//! Sessions against a simple model of what they promise, under random outcomes of the transport
+//! (RFC 5352 §3.8, §6.5.5).
 //!
-//! The world has four elements, one of which never fails. Everything else happens at random: channels that do not come up or
-//! break, messages that are delivered, confirmed, given back or swallowed, cookies, failures reported by the
-//! application, moves, time. The model knows what each element was given and what was promised of each message.
+//! The world has four elements, one of which never fails. Everything else happens at random:
+//! channels that do not come up or break, messages that are delivered, confirmed, given back or
+//! swallowed, cookies, failures reported by the application, moves, time. The model knows what each
+//! element was given and what was promised of each message.
 #![allow(clippy::std_instead_of_alloc, reason = "tests have the standard library")]
 
 mod lab;
@@ -23,9 +25,11 @@ const IMMORTAL: u16 = 4;
 #[derive(Debug, Clone)]
 enum Step {
     Send(Failover),
-    /// Carries out what the machine asks for; a channel to a mortal element comes up, fails or stays silent.
+    /// Carries out what the machine asks for; a channel to a mortal element comes up, fails or
+    /// stays silent.
     Drive(u8),
-    /// Breaks a channel that is up. What was handed over and not delivered is given back or swallowed.
+    /// Breaks a channel that is up. What was handed over and not delivered is given back or
+    /// swallowed.
     Break(bool),
     /// Delivers the oldest message that was handed over; the transport confirms it.
     Deliver,
@@ -85,7 +89,8 @@ struct World {
     paths: BTreeMap<ChannelId, Path>,
     fates: BTreeMap<MessageId, Fate>,
     cookie: Option<Vec<u8>>,
-    /// The element that the application has been told of, and whether it is told before data flows.
+    /// The element that the application has been told of, and whether it is told before data
+    /// flows.
     told: Option<u32>,
     ended: bool,
     cookies: u8,
@@ -249,7 +254,8 @@ impl World {
         }
     }
 
-    /// The immortal element is reached in the end, and everything that waits goes there or comes back.
+    /// The immortal element is reached in the end, and everything that waits goes there or comes
+    /// back.
     fn finish(&mut self) {
         for _ in 0..40 {
             self.drive(2);

@@ -11,8 +11,8 @@ use asap_pu::{
 };
 use lab::*;
 
-/// How a session ended, and how long that took; channels fail or stay silent as `answers` says, requests are answered by
-/// `registrar`.
+/// How a session ended, and how long that took; channels fail or stay silent as `answers` says,
+/// requests are answered by `registrar`.
 fn end_of(
     lab: &mut Lab,
     fail_at_once: bool,

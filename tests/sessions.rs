@@ -62,7 +62,8 @@ fn data_is_delivered_with_its_element() {
 }
 
 /// [SESSION-3] [SESSION-7] [SESSION-10] [REPORT-1]: the whole story of a failover. The element is reported, another one
-/// is selected, the latest cookie is the first thing it hears, the application is told, and then data flows.
+/// is selected, the latest cookie is the first thing it hears, the application is told, and then
+/// data flows.
 #[test]
 fn a_failover_from_loss_to_resent_data() {
     let (mut lab, home, session, first) = Lab::in_session(mapped(), Default::default(), &three());
@@ -357,7 +358,8 @@ fn unread_data_is_bounded() {
 }
 
 /// [REPORT-2] [SESSION-3]: an element noticed by a thousand sessions is reported once. They spread over the others by
-/// policy, the first of them at once, and the rest within a second, no two waves at the same instant.
+/// policy, the first of them at once, and the rest within a second, no two waves at the same
+/// instant.
 #[test]
 fn a_thousand_sessions_lose_one_element() {
     let (mut lab, home) = Lab::at_home();

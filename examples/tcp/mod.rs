@@ -1,8 +1,8 @@
 //! A driver to copy: TCP, threads and the clock of the standard library around a [`PoolUser`].
 //!
-//! One thread owns the pool user. Dialling and reading, which block, have threads of their own for each channel; all
-//! that happens comes through one queue, where the owner waits for it or for the next deadline, whichever is first.
-//! Elements speak plain TCP: data only, in pieces of any size.
+//! One thread owns the pool user. Dialling and reading, which block, have threads of their own for
+//! each channel; all that happens comes through one queue, where the owner waits for it or for the
+//! next deadline, whichever is first. Elements speak plain TCP: data only, in pieces of any size.
 #![allow(clippy::disallowed_methods, reason = "a driver reads the clock")]
 #![allow(clippy::std_instead_of_alloc, reason = "programs have `std`")]
 #![allow(dead_code, reason = "each example uses a part")]

@@ -1,9 +1,10 @@
 //! Business cards: whom to turn to if an element fails, as the element itself says (RFC 5352 §3.9).
 //!
-//! A card has two purposes. It names the pool that its sender belongs to, which is news only where the sender called
-//! this node; and it lists elements in the order in which to try them. The list is advice about elements that the
-//! registrar lists too: they are known by identifier, and the addresses in the card are not used unless
-//! `trust_card_addresses` says so, because anyone who can send a card could send this user anywhere.
+//! A card has two purposes. It names the pool that its sender belongs to, which is news only where
+//! the sender called this node; and it lists elements in the order in which to try them. The list
+//! is advice about elements that the registrar lists too: they are known by identifier, and the
+//! addresses in the card are not used unless `trust_card_addresses` says so, because anyone who can
+//! send a card could send this user anywhere.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -27,7 +28,8 @@ pub(super) struct Preferred {
 }
 
 impl Sessions {
-    /// Makes the business card of this node and sends it wherever there is a control channel to an element.
+    /// Makes the business card of this node and sends it wherever there is a control channel to an
+    /// element.
     pub(crate) fn set_card(
         &mut self,
         ctx: &mut Context,

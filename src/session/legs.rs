@@ -1,13 +1,15 @@
 //! Legs: channels to several elements for one session (RFC 5352 §6.5.2, §6.5.5).
 //!
-//! A leg is a session of the machine's own that leads to one element. A session that chooses for each message hands the
-//! message to the leg that leads to the chosen element; a message to all becomes one copy for each element, each on its
-//! leg. A leg that fails ends. What it could not send goes back to its session, which has the application told before it
-//! sends anything on, and copies are reported as not sent. Legs stay until they fail or their session ends, as
-//! answers may come on them at any time.
+//! A leg is a session of the machine's own that leads to one element. A session that chooses for
+//! each message hands the message to the leg that leads to the chosen element; a message to all
+//! becomes one copy for each element, each on its leg. A leg that fails ends. What it could not
+//! send goes back to its session, which has the application told before it sends anything on, and
+//! copies are reported as not sent. Legs stay until they fail or their session ends, as answers may
+//! come on them at any time.
 //!
-//! Work that opens channels needs to know the time, and sending a message does not ask for it. So it is left to the
-//! clock: it is *due at once*, at the latest time known, and is done when the driver hands in the next one.
+//! Work that opens channels needs to know the time, and sending a message does not ask for it. So
+//! it is left to the clock: it is *due at once*, at the latest time known, and is done when the
+//! driver hands in the next one.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -133,7 +135,8 @@ impl Sessions {
         }
     }
 
-    /// The leg of a session to an element, new if there is none; `None` if the element cannot be called.
+    /// The leg of a session to an element, new if there is none; `None` if the element cannot be
+    /// called.
     fn leg(
         &mut self,
         now: Instant,
@@ -281,7 +284,8 @@ impl Sessions {
         session.note(ctx, owner);
     }
 
-    /// A message to all begins to be copied; the session's own element, if it has one, has got it already.
+    /// A message to all begins to be copied; the session's own element, if it has one, has got it
+    /// already.
     pub(super) fn begin_copies(
         &mut self,
         now: Instant,
@@ -321,7 +325,8 @@ impl Sessions {
         self.count_received(ctx, session, fits);
     }
 
-    /// Makes a copy of a message for every element listed, but for this node itself and the session's own element.
+    /// Makes a copy of a message for every element listed, but for this node itself and the
+    /// session's own element.
     fn copy_to_all(
         &mut self,
         now: Instant,

@@ -1,9 +1,10 @@
-//! Sessions: a pool used as if it were one server (RFC 5352 §3.8, §3.9, §6.5 to §6.9; RFC 5351 §4.2).
+//! Sessions: a pool used as if it were one server (RFC 5352 §3.8, §3.9, §6.5 to §6.9).
 //!
-//! A session is opened on a pool handle. It has the pool resolved, selects an element by the pool's policy, asks for a channel
-//! to it, and sends what the application has queued meanwhile (§6.5.1). When the element fails — its channel does not
-//! come up in time, breaks, or the application says so — the element is marked and reported, another one is selected
-//! without those that failed, and the session goes on there:
+//! A session is opened on a pool handle. It has the pool resolved, selects an element by the pool's
+//! policy, asks for a channel to it, and sends what the application has queued meanwhile (§6.5.1).
+//! When the element fails — its channel does not come up in time, breaks, or the application says
+//! so — the element is marked and reported, another one is selected without those that failed, and
+//! the session goes on there:
 //!
 //! ```text
 //!          resolved          came up
@@ -14,55 +15,42 @@
 //!   │                │ │   next ◀─┴───────┤
 //!   │          turn  │ │                  │ many lost theirs at once
 //!   │ pause over     └─│── Yielding ◀─────┘
-//!   └──────── Pausing ◀┘ every element was tried           any state ──▶ Over: closed, or no element left
+//!   └──────── Pausing ◀┘ every element was tried           any state ──▶ Over: closed, or failed
 //! ```
 //!
-//! The search for an element is bounded: by a number of attempts, by a deadline, and by pauses that grow once every element
-//! was tried; after a pause the pool is resolved anew. When the search fails the session is over, and every message
-//! that was not delivered is given back, in order.
+//! The search for an element is bounded: by a number of attempts, by a deadline, and by pauses that
+//! grow once every element was tried; after a pause the pool is resolved anew. When the search
+//! fails the session is over, and every message that was not delivered is given back, in order.
 //!
 //! # Cookies and business cards
 //!
-//! Where a *control channel* exists, that is, where control messages can be told from data, the element may send cookies.
-//! The latest one is kept and is the first thing that the next element hears, as ASAP_COOKIE_ECHO, so that it can restore
-//! the state that the former one had (§3.8). Then the application hears of the failover; data flows once it has (RFC 5355
-//! §2.9). An element may also send a business card: whom to turn to first if it fails (§3.9). The card counts for
-//! elements that the registrar lists too.
+//! Where a *control channel* exists, that is, where control messages can be told from data, the
+//! element may send cookies. The latest one is kept and is the first thing that the next element
+//! hears, as ASAP_COOKIE_ECHO, so that it can restore the state that the former one had (§3.8).
+//! Then the application hears of the failover; data flows once it has (RFC 5355 §2.9). An element
+//! may also send a business card: whom to turn to first if it fails (§3.9). Its order counts among
+//! the elements that the registrar lists as well.
 //!
 //! # Other sessions than that
 //!
 //! * One opened *on an element* begins there and is an ordinary session from then on (§6.5.3).
 //! * One opened *at an address* knows no pool, and ends when its channel does (§6.5.4).
-//! * One that a *peer* opened, on a node that is a pool element too, ends likewise, unless the peer has sent its
-//!   business card. Then the session goes on with the peer's pool (RFC 5351 §4.2).
-//! * One that *chooses for each message* (§6.5.2), and a message *to all* elements (§6.5.5), need channels to several
-//!   elements. For each there is a *leg*: a session of the machine's own, which leads to one element, does not fail over, and
-//!   gives back to its session what it could not send.
+//! * One that a *peer* opened, on a node that is a pool element too, ends likewise, unless the peer
+//!   has sent its business card. Then the session goes on with the peer's pool (RFC 5351 §4.2).
+//! * One that *chooses for each message* (§6.5.2), and a message *to all* elements (§6.5.5), need
+//!   channels to several elements. For each there is a *leg*: a session of the machine's own, which
+//!   leads to one element, does not fail over, and gives back to its session what it could not
+//!   send.
 //!
 //! # Many at once
 //!
-//! When an element dies, all of its sessions notice at the same instant, and a policy that fits the pool need not fit
-//! the moment. The first `failover_burst` sessions (64) turn to another element at once, which is all of them in the
-//! ordinary case. Those beyond wait for a time that the seeded generator draws, between nothing and `failover_spread`
-//! (1 s). Opening sessions is never put off: the application knows what it asks for.
+//! When an element dies, all of its sessions notice at the same instant, and a policy that fits the
+//! pool need not fit the moment. The first `failover_burst` sessions (64) turn to another element
+//! at once, which is all of them in the ordinary case. Those beyond wait for a time that the seeded
+//! generator draws, between nothing and `failover_spread` (1 s). Opening sessions is never put off:
+//! the application knows what it asks for.
 //!
-//! # What is guaranteed
-//!
-//! A transport that *confirms* tells what it delivered and gives back what it did not send, as SCTP can (RFC 6458
-//! §6.1.11); the driver declares such transports as `confirms_delivery`. One that is *silent*, as TCP is, swallows what
-//! was handed to it when it breaks. What a channel had taken that the machine itself closes, because the element was
-//! given up or the session moved, counts as with a silent one.
-//!
-//! | [`Failover`] | silent transport | transport that confirms |
-//! |---|---|---|
-//! | `Never` | at most once, at one element; comes back if it was not handed over | at most once, at one element; comes back if it was not sent |
-//! | `Unsent` | at most once; fails over if it was not handed over, is lost with the element otherwise | at most once; fails over if it was not sent |
-//! | `Always` | at least once while an element is left; again at the next element unless the application confirmed it | at least once while an element is left; again unless it was delivered |
-//!
-//! At each element messages arrive in the order of sending, but for unordered ones; those sent again come first. Where a
-//! session chooses for each message, one that was meant for a lost element may come to the next one behind later ones.
-//! Delivery to the transport of a peer is not processing by its application: a session whose requests must not be lost
-//! uses `Always` and [`confirm`](crate::PoolUser::confirm)s them by their answers (§6.5.5 says as much).
+//! What is guaranteed of a message over which kind of transport is told at [`Failover`].
 #![doc = include_str!("table.md")]
 
 mod card;
@@ -416,7 +404,8 @@ impl Session {
         self.draining().is_some() || matches!(self.state, State::Over(_))
     }
 
-    /// Sets the timer to what comes first: the end of the step, of the search, or of the closing, or work at once.
+    /// Sets the timer to what comes first: the end of the step, of the search, or of the closing,
+    /// or work at once.
     fn rearm(&mut self, timers: &mut Timers<SessionId>, id: SessionId) {
         let (step, until) = self.search.as_ref().map_or((None, None), |s| (s.step, s.until));
         let due = self.extra.as_ref().and_then(|extra| extra.legs.as_ref()?.due());

@@ -64,7 +64,8 @@ impl Sessions {
         session.note(ctx, id);
     }
 
-    /// What a control channel hears first: the latest cookie (§3.8), then this node's business card (§3.9).
+    /// What a control channel hears first: the latest cookie (§3.8), then this node's business card
+    /// (§3.9).
     fn greet(&mut self, ctx: &mut Context, id: SessionId, channel: ChannelId) {
         let Some(session) = self.slab.get_mut(id.0) else { return };
         session.heard.cookie_echoed = false;
@@ -73,7 +74,8 @@ impl Sessions {
         }
         if let Some(cookie) = &session.cookie {
             self.buffer.clear();
-            // A cookie that was stored fits: its length is bounded by the configuration, or it came in a message.
+            // A cookie that was stored fits: its length is bounded by the configuration, or it came
+            // in a message.
             if wire::encode_cookie_echo(&mut self.buffer, cookie).is_ok() {
                 ctx.send_control(channel, Bytes::copy_from_slice(&self.buffer));
                 session.heard.cookie_echoed = true;
@@ -140,8 +142,8 @@ impl Sessions {
         }
     }
 
-    /// The latest cookie replaces the former one (§3.8). What a leg receives is its session's, where that has no element of
-    /// its own.
+    /// The latest cookie replaces the former one (§3.8). What a leg receives is its session's,
+    /// where that has no element of its own.
     fn cookie_received(&mut self, ctx: &mut Context, id: SessionId, cookie: &[u8]) {
         let owner = self.owner(id);
         let Some(session) = self.slab.get_mut(owner.0) else { return };

@@ -12,8 +12,8 @@ use crate::wire::PeIdentifier;
 /// What the application knows of a session, so that it is told the rest.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    /// How many notes are in the queue of events: one, and another one once the session is over, behind all that was
-    /// received on it.
+    /// How many notes are in the queue of events: one, and another one once the session is over,
+    /// behind all that was received on it.
     notes: u8,
     /// The element, and how often one had come up by then.
     element: Option<(PeIdentifier, u32)>,

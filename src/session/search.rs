@@ -1,4 +1,5 @@
-//! The search for an element: resolve, choose, connect, and all over again when that fails (RFC 5352 §3.7, §6.5.2).
+//! The search for an element: resolve, choose, connect, and all over again when that fails (RFC
+//! 5352 §3.7, §6.5.2).
 
 use alloc::vec::Vec;
 
@@ -43,8 +44,8 @@ impl Search {
         self.step = Some(now + ctx.config.connect_timeout);
     }
 
-    /// Whom to turn to: the element asked for, else the first of those that a card prefers, else the policy's choice. Says
-    /// where that is only if the registrar does not.
+    /// Whom to turn to: the element asked for, else the first of those that a card prefers, else
+    /// the policy's choice. Says where that is only if the registrar does not.
     fn choose(
         &mut self,
         now: Instant,
@@ -108,7 +109,8 @@ impl Sessions {
         self.proceed(now, ctx, cache, id);
     }
 
-    /// The pool of a session could not be resolved; one that has a list from before goes on with it (CACHE-8).
+    /// The pool of a session could not be resolved; one that has a list from before goes on with it
+    /// (CACHE-8).
     pub(crate) fn unresolved(
         &mut self,
         now: Instant,
@@ -250,7 +252,8 @@ impl Sessions {
         self.turn_away(now, ctx, cache, id);
     }
 
-    /// An element of the session's pool failed: marks it, and has it reported if that is an event of its own.
+    /// An element of the session's pool failed: marks it, and has it reported if that is an event
+    /// of its own.
     pub(super) fn failed(
         &mut self,
         now: Instant,
@@ -335,8 +338,8 @@ impl Session {
     }
 }
 
-/// Whether control messages can be told from data on a transport (SESSION-6): SCTP where the element says so, others
-/// where the driver does.
+/// Whether control messages can be told from data on a transport (SESSION-6): SCTP where the
+/// element says so, others where the driver does.
 fn is_control(ctx: &Context, to: &Transport) -> bool {
     match to {
         Transport::Sctp(sctp) => sctp.transport_use == TransportUse::DATA_PLUS_CONTROL,

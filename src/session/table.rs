@@ -1,4 +1,5 @@
-//! Puts a session in each state, lets each event happen, and compares with the table in the module's documentation.
+//! Puts a session in each state, lets each event happen, and compares with the table in the
+//! module's documentation.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -49,7 +50,8 @@ struct Alone {
 }
 
 impl Alone {
-    /// With a session in the state named, which has one message: sent in `Up`, waiting in the others.
+    /// With a session in the state named, which has one message: sent in `Up`, waiting in the
+    /// others.
     fn new(state: &str) -> Self {
         let now = Instant::EPOCH;
         let mut ctx = Context::new(Config::default(), 1);

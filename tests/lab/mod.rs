@@ -104,7 +104,8 @@ impl Lab {
         one
     }
 
-    /// All that is asked for, which must be resolution requests: on which channel, for which handle.
+    /// All that is asked for, which must be resolution requests: on which channel, for which
+    /// handle.
     pub(crate) fn requests(&mut self) -> Vec<(ChannelId, String)> {
         let handle = |message: Message| match message.body {
             asap_pu::wire::Body::HandleResolution { handle, .. } => handle.to_string(),
