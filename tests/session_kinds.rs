@@ -362,6 +362,21 @@ fn closing_drains_the_legs() {
     lab.pu.handle_data(lab.now, home, b"");
 }
 
+/// [SESSION-13]: a session that keeps its element does not end before its message to all is copied.
+#[test]
+fn closing_waits_for_the_copies() {
+    let (mut lab, _, session, own) = Lab::in_session(mapped(), Default::default(), &three());
+    lab.pu.send(session, "all", to(Recipient::All)).unwrap();
+    lab.pu.close(lab.now, session).unwrap();
+    assert_eq!(lab.data(), [(own.channel, "all".into())]);
+    assert_eq!(settle(&mut lab).len(), 2);
+    assert_eq!(data_among(&lab.actions()).len(), 2);
+    let events = lab.events();
+    let copies = events.iter().filter(|event| matches!(event, Event::Copied { sent: true, .. }));
+    assert_eq!(copies.count(), 3);
+    assert!(matches!(events.last(), Some(Event::SessionEnded { error: None, .. })), "{events:?}");
+}
+
 /// [SESSION-13]: aborting gives back in order what waited on legs and in the queue.
 #[test]
 fn aborting_collects_from_the_legs() {
