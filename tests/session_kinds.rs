@@ -61,6 +61,9 @@ fn an_element_handle_comes_first() {
     assert!(matches!(lab.event(), Event::Connected { element, .. } if element == id(3)));
     let next = fail_over(&mut lab, &element);
     assert_eq!(next.to, "10.0.0.1:7".parse().unwrap(), "then the policy chooses");
+    let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
+    let reported = lab.pu.report_unreachable(lab.now, pool, id(3));
+    assert_eq!(reported, Ok(()), "it was used");
 }
 
 /// [SESSION-11]: the element is called at once where a stale list has it; the list is refreshed beside that.
