@@ -1,4 +1,5 @@
-//! What decoding and encoding cost. Names are `codec/<case>/<size>`; sizes are elements or messages.
+//! What decoding and encoding cost. Names are `codec/<case>/<size>`; sizes are elements or
+//! messages.
 #![allow(clippy::std_instead_of_core, reason = "benches have `std`")]
 
 use std::hint::black_box;

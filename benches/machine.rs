@@ -1,7 +1,8 @@
 //! What the whole machine adds to its parts. Names are `machine/<case>/<size>`.
 //!
-//! `select` stands beside the bare pick of the same policy on the same pool, `find` looks a pool up by its handle among
-//! many, and `resolve` is a whole resolution: asked for, sent, answered with so many elements, told.
+//! `select` stands beside the bare pick of the same policy on the same pool, `find` looks a pool up
+//! by its handle among many, and `resolve` is a whole resolution: asked for, sent, answered with so
+//! many elements, told.
 #![allow(clippy::std_instead_of_core, reason = "benches have `std`")]
 
 use std::hint::black_box;

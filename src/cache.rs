@@ -1,9 +1,10 @@
 //! The cache: pool handle → pool, within bounds (RFC 5352 §3.3 C1–C4).
 //!
-//! A pool is *fresh* for `stale_cache_value` after its registrar listed it; a stale one is kept and may be served while
-//! it is refreshed. When the cache is full, the pool that was used the longest ago makes room. Pools with live sessions
-//! are pinned and never do; where everything is pinned, one more pool is kept beside the limit until the next one comes,
-//! so that whoever asked for it can still choose from it.
+//! A pool is *fresh* for `stale_cache_value` after its registrar listed it; a stale one is kept and
+//! may be served while it is refreshed. When the cache is full, the pool that was used the longest
+//! ago makes room. Pools with live sessions are pinned and never do; where everything is pinned,
+//! one more pool is kept beside the limit until the next one comes, so that whoever asked for it
+//! can still choose from it.
 //!
 //! A pool that a registrar does not know any more, or that the application wants to be forgotten,
 //! is *gone*: it is not found again by its handle. Where sessions hold it they go on with what was

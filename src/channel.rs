@@ -1,15 +1,17 @@
 //! Channels: the associations, connections or datagram paths that the driver keeps for the machine.
 //!
 //! The machine asks for a channel with [`Action::Open`] and names it; the driver answers with
-//! [`handle_opened`](crate::PoolUser::handle_opened) or, whenever the channel ends or never comes up,
-//! [`handle_closed`](crate::PoolUser::handle_closed). Between the two it carries out [`Action::Send`] and hands in what
-//! arrives. [`Action::Close`] is the machine's last word on a channel: the driver need not answer it, and what it still
-//! says about the channel is ignored. Identifiers are not used again while either side may still speak of them.
+//! [`handle_opened`](crate::PoolUser::handle_opened) or, whenever the channel ends or never comes
+//! up, [`handle_closed`](crate::PoolUser::handle_closed). Between the two it carries out
+//! [`Action::Send`] and hands in what arrives. [`Action::Close`] is the machine's last word on a
+//! channel: the driver need not answer it, and what it still says about the channel is ignored.
+//! Identifiers are not used again while either side may still speak of them.
 //!
-//! Nothing is queued here that a session could still take elsewhere. Control messages wait in a short queue of their
-//! channel; application data stays with its session and is pulled at the moment the driver polls, so that a slow driver
-//! slows the session down instead of swallowing its messages. The actions are bounded for the same reason: they derive
-//! from what the channels are, and a channel that ends before the driver heard of it leaves no trace.
+//! Nothing is queued here that a session could still take elsewhere. Control messages wait in a
+//! short queue of their channel; application data stays with its session and is pulled at the
+//! moment the driver polls, so that a slow driver slows the session down instead of swallowing its
+//! messages. The actions are bounded for the same reason: they derive from what the channels are,
+//! and a channel that ends before the driver heard of it leaves no trace.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -37,7 +39,8 @@ pub enum Action {
         channel: ChannelId,
         /// What kind of peer is called; registrars listen for control messages only.
         peer: PeerKind,
-        /// Where the peer listens. An SCTP transport may have several addresses, all of the same peer.
+        /// Where the peer listens. An SCTP transport may have several addresses, all of the same
+        /// peer.
         to: Transport,
         /// What the channel must be secured with.
         security: Security,
@@ -50,7 +53,8 @@ pub enum Action {
         /// The message.
         payload: Payload,
     },
-    /// End a channel after what was sent on it; an attempt to set it up is given up. Expects no answer.
+    /// End a channel after what was sent on it; an attempt to set it up is given up. Expects no
+    /// answer.
     #[non_exhaustive]
     Close {
         /// The channel, whose name is not used again.
@@ -193,7 +197,8 @@ impl Channels {
         }
     }
 
-    /// Keeps the list of ready channels in proportion to the channels there are, also for a driver that never polls.
+    /// Keeps the list of ready channels in proportion to the channels there are, also for a driver
+    /// that never polls.
     fn sweep(&mut self) {
         if self.ready.len() > 2 * self.slab.len() + 16 {
             self.ready.retain(|channel| self.slab.get(channel.0).is_some());
@@ -225,7 +230,8 @@ impl Channels {
         self.slab.get(channel.0).filter(|c| matches!(c.phase, Phase::Open)).map(|c| c.user)
     }
 
-    /// Queues a control message; what was queued while the channel is set up goes out once it is up.
+    /// Queues a control message; what was queued while the channel is set up goes out once it is
+    /// up.
     ///
     /// Says whether there was room.
     pub(crate) fn send_control(

@@ -16,8 +16,8 @@ use crate::wire::{
 
 /// How a [`PoolUser`](crate::PoolUser) behaves.
 ///
-/// Start from [`Config::default`] and change what differs; [`PoolUser::new`](crate::PoolUser::new) refuses a
-/// configuration that contradicts itself.
+/// Start from [`Config::default`] and change what differs; [`PoolUser::new`](crate::PoolUser::new)
+/// refuses a configuration that contradicts itself.
 ///
 /// ```
 /// use asap_pu::{Config, Registrar};
@@ -31,21 +31,24 @@ use crate::wire::{
 pub struct Config {
     /// Registrars known from the start; they are never aged out (RFC 5352 §3.6).
     pub registrars: Vec<Registrar>,
-    /// Whether registrars announced by multicast are taken into the list. Announces are not authenticated
-    /// (RFC 5355 §2.12). Default: yes.
+    /// Whether registrars announced by multicast are taken into the list. Announces are not
+    /// authenticated (RFC 5355 §2.12). Default: yes.
     pub accept_announces: bool,
-    /// How many announced addresses are kept at most; a full list turns newcomers away. Default: 64.
+    /// How many announced addresses are kept at most; a full list turns newcomers away. Default:
+    /// 64.
     pub max_announced: usize,
     /// How channels to announced registrars are secured; their identity cannot come from the
     /// announce, which is not authenticated. Default: not at all.
     pub announced_security: Security,
-    /// The transports over which the driver can reach a registrar; others are never tried. Default: SCTP and TCP.
-    pub registrar_protocols: Protocols,
-    /// The transports over which the driver can reach a pool element; elements with others are passed over.
+    /// The transports over which the driver can reach a registrar; others are never tried.
     /// Default: SCTP and TCP.
+    pub registrar_protocols: Protocols,
+    /// The transports over which the driver can reach a pool element; elements with others are
+    /// passed over. Default: SCTP and TCP.
     pub element_protocols: Protocols,
-    /// Transports, besides SCTP, whose mapping by the driver tells control messages from data, so that cookies
-    /// and business cards can travel (RFC 5352 §3.8). RFC 5354 §3.5 forbids it for plain TCP. Default: none.
+    /// Transports, besides SCTP, whose mapping by the driver tells control messages from data, so
+    /// that cookies and business cards can travel (RFC 5352 §3.8). RFC 5354 §3.5 forbids it
+    /// for plain TCP. Default: none.
     pub control_mapping: Protocols,
     /// Refuse registrars that the driver did not authenticate (RFC 5352 §9.2). Default: no.
     pub authenticated_only: bool,
@@ -57,34 +60,37 @@ pub struct Config {
 
     /// T1-ENRPrequest: how long a registrar has for an answer. Default: 15 s.
     pub t1_request: Duration,
-    /// MAX-REQUEST-RETRANSMIT: how often a request is repeated after its first sending. Default: 2.
+    /// MAX-REQUEST-RETRANSMIT: how often a request is repeated after its first sending. Default:
+    /// 2.
     pub max_request_retransmit: u32,
-    /// T5-Serverhunt: how long the first round of a hunt lasts; each further one lasts twice as long.
-    /// Default: 10 s.
+    /// T5-Serverhunt: how long the first round of a hunt lasts; each further one lasts twice as
+    /// long. Default: 10 s.
     pub t5_hunt: Duration,
     /// RETRAN.max: the longest that T5 grows to. Default: 60 s.
     pub t5_max: Duration,
-    /// T7-ENRPoutdate: how long an announced address is believed. Registrars announce every (N+1) seconds where
-    /// they know N others, so raise it where there are more than a few. Default: 5 s.
+    /// T7-ENRPoutdate: how long an announced address is believed. Registrars announce every (N+1)
+    /// seconds where they know N others, so raise it where there are more than a few. Default:
+    /// 5 s.
     pub t7_outdate: Duration,
     /// How long a request waits for an announce where no registrar is known. Default: 5 s.
     pub announce_wait: Duration,
     /// How long a request may take in all, hunting included. Default: 60 s.
     pub request_deadline: Duration,
-    /// How long the same pool handle is not asked for again, whatever came of it the last time: who
-    /// asks earlier waits for the rest of it (RFC 3237 §2.5). Default: 500 ms, less than a session
-    /// pauses.
+    /// How long the same pool handle is not asked for again, whatever came of it the last time:
+    /// who asks earlier waits for the rest of it (RFC 3237 §2.5). Default: 500 ms, less than a
+    /// session pauses.
     pub resolution_interval: Duration,
     /// How many pools may be subscribed to. Default: 1,024.
     pub max_subscriptions: usize,
-    /// How many elements a resolution asks for (parameter 0x803f; `None` leaves it out, and real registrars then
-    /// list three). Default: 128.
+    /// How many elements a resolution asks for (parameter 0x803f; `None` leaves it out, and real
+    /// registrars then list three). Default: 128.
     pub elements_wanted: Option<u32>,
 
-    /// stale_cache_value: how long a resolved pool counts as fresh (RFC 5352 §7.2); zero means never.
-    /// Default: 30 s.
+    /// stale_cache_value: how long a resolved pool counts as fresh (RFC 5352 §7.2); zero means
+    /// never. Default: 30 s.
     pub stale_cache_value: Duration,
-    /// What becomes of an asker who meets a stale pool (RFC 5352 §3.3 C3). Default: served at once.
+    /// What becomes of an asker who meets a stale pool (RFC 5352 §3.3 C3). Default: served at
+    /// once.
     pub stale_answers: StaleAnswers,
     /// How long it is remembered that a registrar does not know a pool handle; zero means not at
     /// all. Default: 0.
@@ -101,15 +107,16 @@ pub struct Config {
     /// How many resolutions may be asked for and not yet told to the application. Default: 65,536.
     pub max_requests: usize,
 
-    /// Policies of the user's own, for types that this crate does not know (RFC 5356 §7.1), each with what makes one
-    /// for a pool. Pools with other unknown policies are served in the registrar's order. Default: none.
+    /// Policies of the user's own, for types that this crate does not know (RFC 5356 §7.1), each
+    /// with what makes one for a pool. Pools with other unknown policies are served in the
+    /// registrar's order. Default: none.
     pub custom_policies: Vec<(PolicyType, MakePolicy)>,
     /// How long an element found unreachable is passed over. Default: 60 s.
     pub failure_mark: Duration,
     /// How many unreachable reports are sent in a second at most (RFC 5355 §2.13). Default: 10.
     pub max_reports_per_second: u32,
-    /// How long the same element is not reported again, also if it was reached in between. Default:
-    /// 1 s.
+    /// How long the same element is not reported again, also if it was reached in between.
+    /// Default: 1 s.
     pub report_interval: Duration,
     /// How many reports wait for a registrar at most; with zero none is ever sent. Default: 64.
     pub max_pending_reports: usize,
@@ -131,43 +138,48 @@ pub struct Config {
     pub max_attempts: u32,
     /// How long a session looks for an element before it gives up. Default: 60 s.
     pub session_deadline: Duration,
-    /// How long a session pauses when it has tried every element of the pool; the pause doubles with each
-    /// further round. Default: 1 s.
+    /// How long a session pauses when it has tried every element of the pool; the pause doubles
+    /// with each further round. Default: 1 s.
     pub session_backoff: Duration,
     /// How many failovers may begin within `failover_spread` without delay. Default: 64.
     pub failover_burst: u32,
-    /// The longest that a failover beyond the burst is put off, so that the sessions which one element leaves behind
-    /// do not all come to the next at the same instant; zero puts none off. Default: 1 s.
+    /// The longest that a failover beyond the burst is put off, so that the sessions which one
+    /// element leaves behind do not all come to the next at the same instant; zero puts none
+    /// off. Default: 1 s.
     pub failover_spread: Duration,
 
     /// The transports over which the driver tells what became of each message, by
-    /// [`handle_delivered`](crate::PoolUser::handle_delivered) and [`handle_unsent`](crate::PoolUser::handle_unsent).
-    /// Messages on them are kept until then. SCTP can tell, TCP cannot. Default: none.
+    /// [`handle_delivered`](crate::PoolUser::handle_delivered) and
+    /// [`handle_unsent`](crate::PoolUser::handle_unsent). Messages on them are kept until
+    /// then. SCTP can tell, TCP cannot. Default: none.
     pub confirms_delivery: Protocols,
-    /// Whether the driver confirms what it has written, by [`handle_written`](crate::PoolUser::handle_written). Without
-    /// that, a message counts as written when the driver polls for the next action, so that a driver which cannot
+    /// Whether the driver confirms what it has written, by
+    /// [`handle_written`](crate::PoolUser::handle_written). Without that, a message counts as
+    /// written when the driver polls for the next action, so that a driver which cannot
     /// write is one that does not poll. Default: no.
     pub confirms_writes: bool,
-    /// How many messages may be handed over on one channel and not yet be confirmed as written. Default: 64.
+    /// How many messages may be handed over on one channel and not yet be confirmed as written.
+    /// Default: 64.
     pub window_messages: usize,
     /// How many bytes likewise; a longer message goes alone. Default: 256 KiB.
     pub window_bytes: usize,
 
     /// The pool element that this node is as well, if it is one (RFC 5352 §3.9).
     pub identity: Option<Identity>,
-    /// Whether elements that only a business card lists may be used, at the addresses in the card. Whoever sends a card
-    /// can then send this user anywhere. Default: no.
+    /// Whether elements that only a business card lists may be used, at the addresses in the card.
+    /// Whoever sends a card can then send this user anywhere. Default: no.
     pub trust_card_addresses: bool,
     /// How many elements of a business card are heeded; the first ones count. Default: 32.
     pub max_card_elements: usize,
 
-    /// How many bytes of received data wait for the application; more is dropped, counted and told.
-    /// Default: 16 MiB.
+    /// How many bytes of received data wait for the application; more is dropped, counted and
+    /// told. Default: 16 MiB.
     pub max_unread_bytes: usize,
-    /// The longest message taken from a registrar's byte stream. Default: 65,535, the longest there is.
+    /// The longest message taken from a registrar's byte stream. Default: 65,535, the longest
+    /// there is.
     pub max_message_len: usize,
-    /// How many control messages wait on one channel for a driver that does not poll; more are dropped and counted.
-    /// Default: 65,536.
+    /// How many control messages wait on one channel for a driver that does not poll; more are
+    /// dropped and counted. Default: 65,536.
     pub max_waiting_control: usize,
     /// How many ASAP_ERROR messages answer one channel in ten seconds at most. Default: 4.
     pub max_error_reports: u32,
@@ -203,7 +215,8 @@ pub enum Security {
     /// Not at all.
     #[default]
     None,
-    /// TLS, the peer's certificate checked against this reference identity (a DNS name or an address).
+    /// TLS, the peer's certificate checked against this reference identity (a DNS name or an
+    /// address).
     Tls {
         /// What the certificate must stand for.
         identity: Box<str>,

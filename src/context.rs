@@ -1,5 +1,5 @@
-//! What every machine may use: the configuration, the way to the driver, the way to the application, the generator
-//! and the counters.
+//! What every machine may use: the configuration, the way to the driver, the way to the
+//! application, the generator and the counters.
 
 use bytes::Bytes;
 

@@ -46,10 +46,12 @@ pub enum CommandError {
     /// Several elements of the pool are reached at that address (RFC 5352 §6.9.2).
     #[error("several elements of the pool are reached there")]
     AmbiguousAddress,
-    /// No element is left to choose: all are excluded or use transports that the driver does not speak.
+    /// No element is left to choose: all are excluded or use transports that the driver does not
+    /// speak.
     #[error("no element of the pool is left to choose")]
     NoElementLeft,
-    /// The element was never selected, so that its failure is hearsay and is not reported (RFC 5352 §3.5).
+    /// The element was never selected, so that its failure is hearsay and is not reported (RFC 5352
+    /// §3.5).
     #[error("the element was never used")]
     NeverUsed,
     /// There is no such session, or it has ended.
@@ -61,8 +63,8 @@ pub enum CommandError {
     /// The session is closing or over.
     #[error("the session is closing")]
     Closing,
-    /// Nobody can be reached there: it has no address, the driver does not speak it, or it is to be a registrar's and is
-    /// neither SCTP nor TCP.
+    /// Nobody can be reached there: it has no address, the driver does not speak it, or it is to be
+    /// a registrar's and is neither SCTP nor TCP.
     #[error("nobody can be reached on this transport")]
     UnusableTransport,
     /// The cookie is longer than `max_cookie_len`.
@@ -73,7 +75,8 @@ pub enum CommandError {
         /// The limit.
         max: usize,
     },
-    /// The node is no pool element (`identity` in the configuration), and only those send business cards.
+    /// The node is no pool element (`identity` in the configuration), and only those send business
+    /// cards.
     #[error("a pool user that is no pool element has no business card")]
     NoIdentity,
     /// The elements do not fit into one message.
@@ -150,8 +153,9 @@ pub enum SessionError {
     /// No element could be reached within `session_deadline`.
     #[error("no element could be reached in time")]
     DeadlineReached,
-    /// The channel broke or never came up, and there is no pool to fail over in: the session was opened at an
-    /// address (RFC 5352 §6.5.4), or the peer that opened it has not said which pool it belongs to.
+    /// The channel broke or never came up, and there is no pool to fail over in: the session was
+    /// opened at an address (RFC 5352 §6.5.4), or the peer that opened it has not said which
+    /// pool it belongs to.
     #[error("the channel is lost and there is no pool to turn to")]
     ChannelLost,
 }

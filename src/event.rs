@@ -91,8 +91,9 @@ pub enum Event {
         /// The element; 0 where the session was opened at an address.
         element: PeIdentifier,
     },
-    /// A session lost its element and looks for another one. Where it chooses for each message, this is all that it
-    /// says of a failover, and nothing meant for the lost element has gone elsewhere yet.
+    /// A session lost its element and looks for another one. Where it chooses for each message,
+    /// this is all that it says of a failover, and nothing meant for the lost element has gone
+    /// elsewhere yet.
     #[non_exhaustive]
     ElementLost {
         /// The session.
@@ -100,8 +101,8 @@ pub enum Event {
         /// The element.
         element: PeIdentifier,
     },
-    /// A session goes on at another element. No data has gone there yet (RFC 5355 §2.9); it goes once this event
-    /// has been read, or, where the session was opened to hold, after
+    /// A session goes on at another element. No data has gone there yet (RFC 5355 §2.9); it goes
+    /// once this event has been read, or, where the session was opened to hold, after
     /// [`resume`](crate::PoolUser::resume).
     #[non_exhaustive]
     FailedOver {
@@ -140,7 +141,8 @@ pub enum Event {
         /// The session.
         session: SessionId,
     },
-    /// One copy of a message to all elements has met its fate. There is one such event for each element.
+    /// One copy of a message to all elements has met its fate. There is one such event for each
+    /// element.
     #[non_exhaustive]
     Copied {
         /// The session.
@@ -152,16 +154,18 @@ pub enum Event {
         /// Whether the copy was handed to the driver; if not, the element could not be reached.
         sent: bool,
     },
-    /// A peer that opened the session hands back a cookie that another element gave it (RFC 5352 §3.8): the
-    /// state to go on from.
+    /// A peer that opened the session hands back a cookie that another element gave it (RFC 5352
+    /// §3.8): the state to go on from.
     #[non_exhaustive]
     CookieEchoed {
         /// The session.
         session: SessionId,
-        /// The cookie. Whether it can be trusted is for the pool's elements to know; they should have signed it.
+        /// The cookie. Whether it can be trusted is for the pool's elements to know; they should
+        /// have signed it.
         cookie: Bytes,
     },
-    /// A session that refused a message because its queue was full has room again: half of it or more.
+    /// A session that refused a message because its queue was full has room again: half of it or
+    /// more.
     #[non_exhaustive]
     Room {
         /// The session.
@@ -262,7 +266,8 @@ impl Events {
         Some(entry)
     }
 
-    /// Drops what is queued about a request or session that the application wants to hear no more of.
+    /// Drops what is queued about a request or session that the application wants to hear no more
+    /// of.
     pub(crate) fn forget(&mut self, about: impl Fn(&Entry) -> bool) {
         self.queue.retain(|entry| !about(entry));
         self.unread_bytes = self.queue.iter().map(Self::unread).sum();

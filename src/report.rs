@@ -1,4 +1,5 @@
-//! Reports of unreachable pool elements (RFC 5352 §3.5): ASAP_ENDPOINT_UNREACHABLE to the home registrar.
+//! Reports of unreachable pool elements (RFC 5352 §3.5): ASAP_ENDPOINT_UNREACHABLE to the home
+//! registrar.
 //!
 //! Whether a failure is an event of its own is decided where the failure marks are kept, in the
 //! pool: this machine gets one call per event. It keeps the report until there is a home registrar,

@@ -29,7 +29,7 @@ impl Rng {
         Self(z ^ (z >> 31))
     }
 
-    /// The next number, uniform over all of `u64`.
+    /// The next number, spread over all of `u64`.
     #[inline]
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0xa076_1d64_78bd_642f);

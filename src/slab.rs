@@ -1,4 +1,5 @@
-//! Numbered places for things that come and go, where a number that outlived its thing finds nothing.
+//! Numbered places for things that come and go, where a number that outlived its thing finds
+//! nothing.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -13,8 +14,8 @@ pub(crate) struct Key {
 
 /// Things by [`Key`].
 ///
-/// A place is given to the next thing with its generation raised; one that has used up all four thousand million of
-/// them is not given again.
+/// A place is given to the next thing with its generation raised; one that has used up all four
+/// thousand million of them is not given again.
 #[derive(Debug)]
 pub(crate) struct Slab<T> {
     places: Vec<Place<T>>,

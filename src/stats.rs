@@ -24,7 +24,8 @@ pub struct Stats {
     pub errors_cut: u64,
     /// ASAP_ERROR messages received.
     pub errors_received: u64,
-    /// Channels to registrars on which the parameter for the number of elements wanted was refused.
+    /// Channels to registrars on which the parameter for the number of elements wanted was
+    /// refused.
     pub wanted_refused: u64,
     /// Registrars left because they do not know the request.
     pub requests_unknown: u64,
@@ -113,7 +114,8 @@ pub struct Stats {
     pub cards: u64,
     /// Elements of business cards beyond `max_card_elements`.
     pub card_elements_cut: u64,
-    /// Business cards of other pools that led to no resolution: too many in a second, or an invalid handle.
+    /// Business cards of other pools that led to no resolution: too many in a second, or an
+    /// invalid handle.
     pub cards_ignored: u64,
     /// Business cards sent.
     pub cards_sent: u64,

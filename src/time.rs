@@ -1,8 +1,8 @@
 //! Time as the machines see it: nanoseconds since an epoch that the caller chooses.
 //!
-//! The library never reads a clock. Every call that may act on time takes the current [`Instant`], and
-//! `core` has none, so the crate brings its own: a number in a newtype, made so that arithmetic saturates instead of
-//! panicking and `Option<Instant>` is as small as `Instant`.
+//! The library never reads a clock. Every call that may act on time takes the current [`Instant`],
+//! and `core` has none, so the crate brings its own: a number in a newtype, made so that arithmetic
+//! saturates instead of panicking and `Option<Instant>` is as small as `Instant`.
 
 use core::fmt;
 use core::num::NonZeroU64;

@@ -1,7 +1,8 @@
-//! Any sequence of calls is safe: legal and illegal ones, from all three sides, in any order [CORE-5].
+//! Any sequence of calls is safe: legal and illegal ones, from all three sides, in any order
+//! [CORE-5].
 //!
-//! A driver that does what it is told keeps a book on the channels. After every step the book, the deadlines and the
-//! bounds are checked; the same steps with the same seed give the same bytes.
+//! A driver that does what it is told keeps a book on the channels. After every step the book, the
+//! deadlines and the bounds are checked; the same steps with the same seed give the same bytes.
 #![allow(clippy::std_instead_of_alloc, reason = "tests have the standard library")]
 
 mod lab;

@@ -1,4 +1,5 @@
-//! Finding a home registrar: configured and announced addresses, the hunt, T5 and T7 (RFC 5352 §3.6, §3.7).
+//! Finding a home registrar: configured and announced addresses, the hunt, T5 and T7 (RFC 5352
+//! §3.6, §3.7).
 #![allow(clippy::std_instead_of_alloc, reason = "tests have the standard library")]
 
 mod lab;

@@ -1,4 +1,5 @@
-//! Choosing elements through the whole machine: policies of the user's own, several at once, and what a list costs.
+//! Choosing elements through the whole machine: policies of the user's own, several at once, and
+//! what a list costs.
 
 mod lab;
 
@@ -9,7 +10,8 @@ use asap_pu::{CommandError, ConfigError, Rng, StaleAnswers};
 use bytes::Bytes;
 use lab::*;
 
-/// The reference implementation's private policy: by what would be left unused after one more choice.
+/// The reference implementation's private policy: by what would be left unused after one more
+/// choice.
 const RANDOMIZED_PRIORITY_LEAST_USED: PolicyType = PolicyType::new(0xb000_1001);
 
 #[derive(Debug, Default)]

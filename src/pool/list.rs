@@ -1,4 +1,5 @@
-//! A registrar's list on its way into a pool: what can be used of it, in the form in which the pool keeps it.
+//! A registrar's list on its way into a pool: what can be used of it, in the form in which the pool
+//! keeps it.
 //!
 //! Elements that nobody can use are dropped, of elements with the same identifier the first one
 //! counts, and what exceeds the bound is cut. Policy values that belong to another policy than the
@@ -170,8 +171,8 @@ pub(crate) fn selection_policy(policy: PolicyType) -> selection::Policy {
     }
 }
 
-/// What an element counts for under the pool's policy, and whether its values are of that policy: others are
-/// replaced by cautious ones (decision 12).
+/// What an element counts for under the pool's policy, and whether its values are of that policy:
+/// others are replaced by cautious ones (decision 12).
 fn member(policy: PolicyType, element: &PoolElementRef<'_>) -> (Member, bool) {
     let own = element.policy.policy_type() == policy;
     let (value, degradation) = match element.policy {

@@ -1,14 +1,16 @@
-//! One resolved pool: its elements, what they are worth, which of them failed, and the choice among them.
+//! One resolved pool: its elements, what they are worth, which of them failed, and the choice among
+//! them.
 //!
-//! A registrar lists some or all elements of a pool; each new list replaces the former one (RFC 5352 §3.3). What must
-//! outlive a list is kept beside it: the policy's own state (in [`Selector`]), which elements were ever used, and the
-//! *failure marks*. A mark says that an element was found unreachable. While it lasts the element is passed over although
-//! the registrar may still list it, and further failures of it are the same event, which is reported once (RFC 5352
-//! §3.5). It ends by time, by proven contact, by a changed address, or by the user; absence from a list does not end it,
-//! because a list may be a part of the pool.
+//! A registrar lists some or all elements of a pool; each new list replaces the former one (RFC
+//! 5352 §3.3). What must outlive a list is kept beside it: the policy's own state (in
+//! [`Selector`]), which elements were ever used, and the *failure marks*. A mark says that an
+//! element was found unreachable. While it lasts the element is passed over although the registrar
+//! may still list it, and further failures of it are the same event, which is reported once (RFC
+//! 5352 §3.5). It ends by time, by proven contact, by a changed address, or by the user; absence
+//! from a list does not end it, because a list may be a part of the pool.
 //!
-//! Choosing has three steps: by policy among the elements that are neither marked nor excluded; where there are none, the
-//! one whose mark is the oldest; never one that the caller excluded.
+//! Choosing has three steps: by policy among the elements that are neither marked nor excluded;
+//! where there are none, the one whose mark is the oldest; never one that the caller excluded.
 
 mod list;
 
@@ -31,7 +33,8 @@ use crate::{Instant, Rng};
 
 /// A resolved pool.
 ///
-/// Lists and describes its elements; [`PoolUser::select`](crate::PoolUser::select) chooses among them.
+/// Lists and describes its elements; [`PoolUser::select`](crate::PoolUser::select) chooses among
+/// them.
 pub struct Pool {
     handle: PoolHandle,
     policy: PolicyType,
@@ -122,8 +125,8 @@ impl Pool {
         self.policy
     }
 
-    /// Whether elements are chosen by [`policy`](Self::policy); where not, because the policy is unknown here, they
-    /// are taken in the registrar's order.
+    /// Whether elements are chosen by [`policy`](Self::policy); where not, because the policy is
+    /// unknown here, they are taken in the registrar's order.
     #[must_use]
     pub fn follows_policy(&self) -> bool {
         self.selector.policy() != selection::Policy::Listed
@@ -211,7 +214,8 @@ impl Pool {
         Some(change)
     }
 
-    /// The choice by policy, or the oldest failure where nothing else is left; never one of `avoid`.
+    /// The choice by policy, or the oldest failure where nothing else is left; never one of
+    /// `avoid`.
     pub(crate) fn select(
         &mut self,
         now: Instant,
@@ -234,8 +238,8 @@ impl Pool {
         Some(ElementRef { pool: self, index })
     }
 
-    /// As many as `wanted` different elements: the choice and its backups by policy, then those that have failed, the
-    /// oldest failure first; none of `avoid`.
+    /// As many as `wanted` different elements: the choice and its backups by policy, then those
+    /// that have failed, the oldest failure first; none of `avoid`.
     pub(crate) fn select_several(
         &mut self,
         now: Instant,
@@ -261,7 +265,8 @@ impl Pool {
         chosen.into_iter().map(|index| ElementRef { pool: self, index }).collect()
     }
 
-    /// Hands out the element asked for instead of choosing; says whether it is listed and can be spoken to.
+    /// Hands out the element asked for instead of choosing; says whether it is listed and can be
+    /// spoken to.
     pub(crate) fn hand_out(&mut self, identifier: PeIdentifier) -> bool {
         let found = self.index_of(identifier).filter(|&index| self.elements[index].spoken);
         if let Some(index) = found {

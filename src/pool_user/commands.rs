@@ -15,7 +15,8 @@ use crate::wire::{PeIdentifier, PoolElement, PoolHandle, Transport};
 
 /// Commands: registrars and resolution.
 impl PoolUser {
-    /// Finds a home registrar before anyone needs it (RFC 5352 §3.6). Without this call the hunt begins at first need.
+    /// Finds a home registrar before anyone needs it (RFC 5352 §3.6). Without this call the hunt
+    /// begins at first need.
     pub fn start(&mut self, now: Instant) {
         let now = self.advance(now);
         if self.ending == Ending::No {
@@ -42,7 +43,8 @@ impl PoolUser {
         Ok(())
     }
 
-    /// Takes a registrar out of the list, and hunts for another one if it is the home; says whether it was known.
+    /// Takes a registrar out of the list, and hunts for another one if it is the home; says whether
+    /// it was known.
     pub fn remove_registrar(&mut self, now: Instant, transport: &Transport) -> bool {
         let now = self.advance(now);
         let known = self.registrars.remove(now, &mut self.ctx, transport);
@@ -50,7 +52,8 @@ impl PoolUser {
         known
     }
 
-    /// Resolves a pool handle, from the cache where that is fresh. Ends in [`Event::Resolved`](crate::Event::Resolved) or
+    /// Resolves a pool handle, from the cache where that is fresh. Ends in
+    /// [`Event::Resolved`](crate::Event::Resolved) or
     /// [`Event::ResolutionFailed`](crate::Event::ResolutionFailed), within `request_deadline`.
     ///
     /// # Errors
@@ -156,8 +159,8 @@ impl PoolUser {
 
 /// Commands: pool elements, for applications that own their connections (RFC 5351 §4.1).
 impl PoolUser {
-    /// Chooses an element of a pool by its policy, none of `avoid` (RFC 5352 §6.5.2). Elements found unreachable are
-    /// chosen only where nothing else is left.
+    /// Chooses an element of a pool by its policy, none of `avoid` (RFC 5352 §6.5.2). Elements
+    /// found unreachable are chosen only where nothing else is left.
     ///
     /// # Errors
     /// The pool is not in the cache, or no element of it is left.
@@ -172,9 +175,9 @@ impl PoolUser {
         found.select(now, &mut self.ctx.rng, avoid).ok_or(CommandError::NoElementLeft)
     }
 
-    /// Chooses as many as `wanted` different elements, best first, none of `avoid`; fewer where there are fewer. Only
-    /// the first counts as a choice of the policy, the others are its backups (RFC 5356 §5.1.3). Elements found
-    /// unreachable come last.
+    /// Chooses as many as `wanted` different elements, best first, none of `avoid`; fewer where
+    /// there are fewer. Only the first counts as a choice of the policy, the others are its
+    /// backups (RFC 5356 §5.1.3). Elements found unreachable come last.
     ///
     /// # Errors
     /// The pool is not in the cache.
@@ -204,8 +207,8 @@ impl PoolUser {
         self.select(now, pool, &[failed])
     }
 
-    /// Reports that an element could not be reached: it is passed over for `failure_mark`, and the home registrar is
-    /// told once (RFC 5352 §3.5).
+    /// Reports that an element could not be reached: it is passed over for `failure_mark`, and the
+    /// home registrar is told once (RFC 5352 §3.5).
     ///
     /// # Errors
     /// The pool is not in the cache, it has no such element, or the element was never selected.
@@ -273,11 +276,12 @@ impl PoolUser {
         Ok(session)
     }
 
-    /// Opens a session at an address, past the pools (RFC 5352 §6.5.4): it has no failover, nothing is reported, and of
-    /// `options` only those count that need no pool.
+    /// Opens a session at an address, past the pools (RFC 5352 §6.5.4): it has no failover, nothing
+    /// is reported, and of `options` only those count that need no pool.
     ///
     /// # Errors
-    /// The driver cannot speak to that transport, too many sessions exist, or the pool user is shutting down.
+    /// The driver cannot speak to that transport, too many sessions exist, or the pool user is
+    /// shutting down.
     pub fn open_session_at(
         &mut self,
         now: Instant,
@@ -294,10 +298,11 @@ impl PoolUser {
         self.sessions.open_at(now, &mut self.ctx, to, options)
     }
 
-    /// Takes over a channel that a peer has opened, on a node that is a pool element too: gives it a name, by which the
-    /// driver and the machine speak of it, and makes it a session. `control` says whether control messages can be
-    /// told from data on it. Business cards and cookies on it are handled as on any other; when it is lost the
-    /// session goes on with the pool that the peer named in its card (RFC 5351 §4.2), or ends.
+    /// Takes over a channel that a peer has opened, on a node that is a pool element too: gives it
+    /// a name, by which the driver and the machine speak of it, and makes it a session.
+    /// `control` says whether control messages can be told from data on it. Business cards and
+    /// cookies on it are handled as on any other; when it is lost the session goes on with the
+    /// pool that the peer named in its card (RFC 5351 §4.2), or ends.
     ///
     /// # Errors
     /// Too many sessions exist, or the pool user is shutting down.
@@ -317,8 +322,8 @@ impl PoolUser {
     /// Queues a message for the element of a session, whichever that is when its turn comes.
     ///
     /// # Errors
-    /// The session is unknown, closing, or its queue is full; the message is given back. After a full queue
-    /// [`Event::Room`](crate::Event::Room) tells when to try again.
+    /// The session is unknown, closing, or its queue is full; the message is given back. After a
+    /// full queue [`Event::Room`](crate::Event::Room) tells when to try again.
     pub fn send(
         &mut self,
         session: SessionId,
@@ -328,13 +333,14 @@ impl PoolUser {
         self.sessions.send(self.now, &mut self.ctx, session, data.into(), options)
     }
 
-    /// The application knows that a message arrived (it got the answer, say); it will not be sent again. Says whether
-    /// it would have been.
+    /// The application knows that a message arrived (it got the answer, say); it will not be sent
+    /// again. Says whether it would have been.
     pub fn confirm(&mut self, session: SessionId, message: MessageId) -> bool {
         self.sessions.confirm(&mut self.ctx, session, message)
     }
 
-    /// The application's word that the element of a session has failed, by a timeout of its own for instance: fails over.
+    /// The application's word that the element of a session has failed, by a timeout of its own for
+    /// instance: fails over.
     ///
     /// # Errors
     /// The session is unknown, or has no element at the moment.
@@ -345,14 +351,15 @@ impl PoolUser {
         Ok(())
     }
 
-    /// Moves a session to another element: `to`, or the one that the policy chooses where that is `None`. Nobody has
-    /// failed, so nothing is marked or reported; the cookie goes ahead, and data flows once
-    /// [`Event::FailedOver`](crate::Event::FailedOver) has been read, as after a failover. What was handed over and may
-    /// be sent again is, so confirm first what needs not be. If `to` cannot be reached the session goes on
-    /// elsewhere, perhaps where it was.
+    /// Moves a session to another element: `to`, or the one that the policy chooses where that is
+    /// `None`. Nobody has failed, so nothing is marked or reported; the cookie goes ahead, and
+    /// data flows once [`Event::FailedOver`](crate::Event::FailedOver) has been read, as after
+    /// a failover. What was handed over and may be sent again is, so confirm first what needs
+    /// not be. If `to` cannot be reached the session goes on elsewhere, perhaps where it was.
     ///
     /// # Errors
-    /// The session is unknown, has no element at the moment or no pool, or there is no such element.
+    /// The session is unknown, has no element at the moment or no pool, or there is no such
+    /// element.
     pub fn move_session(
         &mut self,
         now: Instant,
@@ -365,8 +372,9 @@ impl PoolUser {
         Ok(())
     }
 
-    /// Replaces the cookie of a session, for applications whose elements have no control channel and give it to
-    /// them in their own messages. It is read with [`session_cookie`](Self::session_cookie).
+    /// Replaces the cookie of a session, for applications whose elements have no control channel
+    /// and give it to them in their own messages. It is read with
+    /// [`session_cookie`](Self::session_cookie).
     ///
     /// # Errors
     /// The session is unknown, or the cookie is too long.
@@ -378,8 +386,9 @@ impl PoolUser {
         self.sessions.set_cookie(&self.ctx, session, cookie)
     }
 
-    /// Says whom peers are to turn to if this node fails, best first. That goes into the business card that every
-    /// control channel to an element begins with, and at once to those that are up (RFC 5352 §3.9).
+    /// Says whom peers are to turn to if this node fails, best first. That goes into the business
+    /// card that every control channel to an element begins with, and at once to those that are
+    /// up (RFC 5352 §3.9).
     ///
     /// # Errors
     /// The node is no pool element by its configuration, or the card does not fit into a message.
@@ -387,7 +396,8 @@ impl PoolUser {
         self.sessions.set_card(&mut self.ctx, elements)
     }
 
-    /// Lets data flow again after a failover, where the session was opened with `hold_after_failover`.
+    /// Lets data flow again after a failover, where the session was opened with
+    /// `hold_after_failover`.
     ///
     /// # Errors
     /// The session is unknown, or has no element at the moment.
@@ -406,7 +416,8 @@ impl PoolUser {
         Ok(())
     }
 
-    /// Ends a session at once. Gives back what was not delivered, in order; no event will speak of the session.
+    /// Ends a session at once. Gives back what was not delivered, in order; no event will speak of
+    /// the session.
     ///
     /// # Errors
     /// The session is unknown.
@@ -422,8 +433,9 @@ impl PoolUser {
         Ok(returned)
     }
 
-    /// Shuts everything down: sessions close in good order, resolutions end, reports go out if a home registrar is
-    /// there, then its channel is closed. Once the events of all that are read, nothing more comes out.
+    /// Shuts everything down: sessions close in good order, resolutions end, reports go out if a
+    /// home registrar is there, then its channel is closed. Once the events of all that are
+    /// read, nothing more comes out.
     pub fn shut_down(&mut self, now: Instant) {
         let now = self.advance(now);
         if self.ending != Ending::No {

@@ -1,8 +1,9 @@
 //! The pool user: routes between the network, the application, the clock and the four machines.
 //!
-//! The machines do not know each other. What one needs of another passes through here, most of it as a state that is
-//! compared rather than as a message that could be lost: whether anyone waits for a registrar, and which channel leads to
-//! the home. [`PoolUser::route`] brings all of that up to date after every input.
+//! The machines do not know each other. What one needs of another passes through here, most of it
+//! as a state that is compared rather than as a message that could be lost: whether anyone waits
+//! for a registrar, and which channel leads to the home. [`PoolUser::route`] brings all of that up
+//! to date after every input.
 
 mod commands;
 mod network;
@@ -26,10 +27,11 @@ use crate::timers::TimerKind;
 use crate::wire::{PeIdentifier, PoolHandle, Transport};
 use crate::{Config, ConfigError, Instant, Stats};
 
-/// A pool user: resolves pool handles, selects pool elements, and keeps sessions alive across their failures.
+/// A pool user: resolves pool handles, selects pool elements, and keeps sessions alive across their
+/// failures.
 ///
-/// It does no I/O. The program around it, the *driver*, owns sockets and a clock, and connects them to the three ways in
-/// and the three ways out:
+/// It does no I/O. The program around it, the *driver*, owns sockets and a clock, and connects them
+/// to the three ways in and the three ways out:
 ///
 /// | | in | out |
 /// |---|---|---|
@@ -37,8 +39,9 @@ use crate::{Config, ConfigError, Instant, Stats};
 /// | application | the commands: `start`, `resolve`, `select`, `open_session`, `send`, … | [`poll_event`](Self::poll_event) |
 /// | clock | [`handle_timeout`](Self::handle_timeout) | [`poll_timeout`](Self::poll_timeout) |
 ///
-/// Every call that may act on time takes the current time. The polls may be called in any order and as often as one
-/// likes; none has to be drained before another call. Time that goes backwards counts as standing still.
+/// Every call that may act on time takes the current time. The polls may be called in any order and
+/// as often as one likes; none has to be drained before another call. Time that goes backwards
+/// counts as standing still.
 #[derive(Debug)]
 pub struct PoolUser {
     ctx: Context,
@@ -72,8 +75,8 @@ enum Ending {
 
 /// What the driver and the application can look at.
 impl PoolUser {
-    /// A pool user that has done nothing yet. Runs with the same configuration, seed and calls are the same to the
-    /// byte.
+    /// A pool user that has done nothing yet. Runs with the same configuration, seed and calls are
+    /// the same to the byte.
     ///
     /// # Errors
     /// The configuration contradicts itself.
@@ -153,7 +156,8 @@ impl PoolUser {
         self.cache.iter()
     }
 
-    /// The pool of a session; none where it was opened at an address, or by a peer that has not named its pool.
+    /// The pool of a session; none where it was opened at an address, or by a peer that has not
+    /// named its pool.
     #[must_use]
     pub fn session_handle(&self, session: SessionId) -> Option<&PoolHandle> {
         self.sessions.handle(&self.cache, session)
@@ -192,7 +196,8 @@ impl PoolUser {
 
 /// Input from the clock.
 impl PoolUser {
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called next; `None` where nothing is waited for.
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called next; `None` where nothing is
+    /// waited for.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.next_timer().map(|(at, _)| at)
@@ -228,7 +233,8 @@ impl PoolUser {
             self.registrars.doubt(now, &mut self.ctx);
         }
         self.reports.flush(now, &mut self.ctx);
-        // A session whose deadline comes together with its resolution's hears the reason, not the consequence.
+        // A session whose deadline comes together with its resolution's hears the reason, not the
+        // consequence.
         self.route(now);
         self.sessions.handle_timeout(now, &mut self.ctx, &mut self.cache);
         self.route(now);

@@ -15,7 +15,8 @@ use crate::wire::{
     PoolHandle, Reason,
 };
 
-/// Input from the network. It is always accepted; what does not fit is counted in [`Stats`](crate::Stats).
+/// Input from the network. It is always accepted; what does not fit is counted in
+/// [`Stats`](crate::Stats).
 impl PoolUser {
     /// A channel is up.
     pub fn handle_opened(
@@ -88,7 +89,8 @@ impl PoolUser {
         self.route(now);
     }
 
-    /// Application data came from a pool element: one message, or with a byte stream any piece of it.
+    /// Application data came from a pool element: one message, or with a byte stream any piece of
+    /// it.
     pub fn handle_data(&mut self, now: Instant, channel: ChannelId, data: &[u8]) {
         let now = self.advance(now);
         match self.ctx.channels.user(channel) {
@@ -101,7 +103,8 @@ impl PoolUser {
         self.route(now);
     }
 
-    /// A datagram came on the multicast channel of the registrars, from `source` (RFC 5352 §2.2.10).
+    /// A datagram came on the multicast channel of the registrars, from `source` (RFC 5352
+    /// §2.2.10).
     pub fn handle_announce(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) {
         let now = self.advance(now);
         let mut notes = Notes::default();
@@ -117,25 +120,27 @@ impl PoolUser {
         self.route(now);
     }
 
-    /// The driver has written an application message: it is with the transport, and there is room for another one in the
-    /// channel's window. For drivers that declare `confirms_writes`.
+    /// The driver has written an application message: it is with the transport, and there is room
+    /// for another one in the channel's window. For drivers that declare `confirms_writes`.
     pub fn handle_written(&mut self, channel: ChannelId, message: MessageId) {
         self.handle_confirmation(channel, |sessions, ctx, session| {
             sessions.written(ctx, session, channel, message)
         });
     }
 
-    /// The transport confirmed that an application message arrived. Drivers of transports that cannot tell leave it
-    /// out; the application can say it instead, with [`confirm`](Self::confirm).
+    /// The transport confirmed that an application message arrived. Drivers of transports that
+    /// cannot tell leave it out; the application can say it instead, with
+    /// [`confirm`](Self::confirm).
     pub fn handle_delivered(&mut self, channel: ChannelId, message: MessageId) {
         self.handle_confirmation(channel, |sessions, ctx, session| {
             sessions.delivered(ctx, session, message)
         });
     }
 
-    /// The transport gives back an application message that it has not sent, as SCTP does when an association fails
-    /// (RFC 6458 §6.1.11). To be said before [`handle_closed`](Self::handle_closed), for transports declared as
-    /// `confirms_delivery`; the message then goes to the next element, or back to the application, as its sender wished.
+    /// The transport gives back an application message that it has not sent, as SCTP does when an
+    /// association fails (RFC 6458 §6.1.11). To be said before
+    /// [`handle_closed`](Self::handle_closed), for transports declared as `confirms_delivery`;
+    /// the message then goes to the next element, or back to the application, as its sender wished.
     pub fn handle_unsent(&mut self, channel: ChannelId, message: MessageId) {
         self.handle_confirmation(channel, |sessions, ctx, session| {
             sessions.unsent(ctx, session, message)

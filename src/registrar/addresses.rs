@@ -1,8 +1,10 @@
-//! The list of registrar addresses: configured ones for good, announced ones while they are announced (RFC 5352 §3.6).
+//! The list of registrar addresses: configured ones for good, announced ones while they are
+//! announced (RFC 5352 §3.6).
 //!
-//! The list also knows in which order addresses are to be tried. A hunt goes in *rounds*, and each address is tried once
-//! in a round: first those whose last try is the longest ago, among those never tried a random one, and last the home
-//! that was just lost. The addresses of one server are tried one after the other in the order in which it announced them.
+//! The list also knows in which order addresses are to be tried. A hunt goes in *rounds*, and each
+//! address is tried once in a round: first those whose last try is the longest ago, among those
+//! never tried a random one, and last the home that was just lost. The addresses of one server are
+//! tried one after the other in the order in which it announced them.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -97,7 +99,8 @@ impl Addresses {
         }
     }
 
-    /// Takes an address in that `server` has announced, if there is room, and restarts its T7 (HUNT-7, HUNT-9).
+    /// Takes an address in that `server` has announced, if there is room, and restarts its T7
+    /// (HUNT-7, HUNT-9).
     pub(super) fn announce(
         &mut self,
         now: Instant,
@@ -146,7 +149,8 @@ impl Addresses {
         self.list.iter().find(|(_, address)| same(address)).map(|(id, _)| *id)
     }
 
-    /// Leaves a registrar alone that is not who it should be; announces do not change that (HUNT-10).
+    /// Leaves a registrar alone that is not who it should be; announces do not change that
+    /// (HUNT-10).
     pub(super) fn bar(&mut self, now: Instant, ctx: &mut Context, transport: Transport) {
         ctx.stats.registrars_barred += 1;
         self.barred.retain(|(other, until)| *until > now && *other != transport);
@@ -198,7 +202,8 @@ impl Addresses {
         Some(*first.unwrap_or(&equals[drawn]).0)
     }
 
-    /// Whether an address may be tried: it is not barred, and no channel to its server is up or being set up.
+    /// Whether an address may be tried: it is not barred, and no channel to its server is up or
+    /// being set up.
     pub(super) fn is_free(&self, now: Instant, id: AddressId, busy: &[AddressId]) -> bool {
         let Some(address) = self.list.get(&id) else { return false };
         let same = |other: &AddressId| {

@@ -1,16 +1,17 @@
 //! Registrars: the list of known ones, the hunt, and the home registrar (RFC 5352 §3.6, §3.7).
 //!
-//! A pool user knows addresses of registrars: configured ones for good, announced ones until T7-ENRPoutdate runs out.
-//! When somebody needs a registrar and there is none, the machine *hunts*. It sets up channels to as many as three
-//! addresses at once (SH1) and starts T5-Serverhunt (SH2). An address that fails is replaced by the next one at once,
-//! but each is tried once in a round only (SH4). When T5 expires, all attempts are given up, T5 doubles up to its cap,
-//! and a new round begins with the addresses whose last try is the longest ago (SH5). The first channel that comes up
-//! leads to the *home registrar*; the others are closed, T5 stops (SH3, SH6).
+//! A pool user knows addresses of registrars: configured ones for good, announced ones until
+//! T7-ENRPoutdate runs out. When somebody needs a registrar and there is none, the machine *hunts*.
+//! It sets up channels to as many as three addresses at once (SH1) and starts T5-Serverhunt (SH2).
+//! An address that fails is replaced by the next one at once, but each is tried once in a round
+//! only (SH4). When T5 expires, all attempts are given up, T5 doubles up to its cap,
+//! and a new round begins with the addresses whose last try is the longest ago (SH5). The first
+//! channel that comes up leads to the *home registrar*; the others are closed, T5 stops (SH3, SH6).
 //!
-//! A home that does not answer in time is doubted: the hunt goes on beside it, with two channels, until it answers or
-//! an alternate comes up (§3.7.2). A home whose channel is lost while somebody waits is hunted for anew, the lost one
-//! last (§3.7.1). A home that closes a channel which nobody needs has done nothing wrong: the same address is tried
-//! first when the need arises.
+//! A home that does not answer in time is doubted: the hunt goes on beside it, with two channels,
+//! until it answers or an alternate comes up (§3.7.2). A home whose channel is lost while somebody
+//! waits is hunted for anew, the lost one last (§3.7.1). A home that closes a channel which nobody
+//! needs has done nothing wrong: the same address is tried first when the need arises.
 //!
 //! ```text
 //!            needed, none known            announced
@@ -79,7 +80,8 @@ pub(crate) struct Registrars {
     wanted: bool,
     /// Whether the application asked for a home and has not got one.
     started: bool,
-    /// Whether somebody waits although no registrar is known and none has announced itself in time.
+    /// Whether somebody waits although no registrar is known and none has announced itself in
+    /// time.
     hopeless: bool,
     /// The home whose idle channel ended, first when one is needed.
     preferred: Option<AddressId>,
@@ -202,7 +204,8 @@ impl Registrars {
         }
     }
 
-    /// Says whether a request waits for a registrar, or a report, which is worth a hunt but no wait for an announce.
+    /// Says whether a request waits for a registrar, or a report, which is worth a hunt but no wait
+    /// for an announce.
     pub(crate) fn set_wanted(
         &mut self,
         now: Instant,
@@ -371,7 +374,8 @@ impl Registrars {
         }
     }
 
-    /// Takes a registrar out of the list, and leaves it if it is the home (HUNT-16); says whether it was known.
+    /// Takes a registrar out of the list, and leaves it if it is the home (HUNT-16); says whether
+    /// it was known.
     pub(crate) fn remove(
         &mut self,
         now: Instant,
@@ -516,7 +520,8 @@ impl Registrars {
         Some(home)
     }
 
-    /// Gives up all attempts, which is not held against their addresses, and the timer of the state.
+    /// Gives up all attempts, which is not held against their addresses, and the timer of the
+    /// state.
     fn stop(&mut self, ctx: &mut Context) {
         for attempt in self.attempts.drain(..) {
             ctx.channels.close(attempt.channel);

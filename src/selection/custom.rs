@@ -7,10 +7,10 @@ use crate::Rng;
 
 /// A policy that RFC 5356 does not define, of a private type (0x80000000 and above) for instance.
 ///
-/// A pool user follows it once it stands in [`Config::custom_policies`](crate::Config). Often it is a known policy over other numbers, and then it can hold a
-/// [`Selector`](super::Selector) and translate. The reference implementation's private type
-/// 0xb0001001 is an example: random, with chances in proportion to what a member has unused *after*
-/// one more choice.
+/// A pool user follows it once it stands in [`Config::custom_policies`](crate::Config). Often it is
+/// a known policy over other numbers, and then it can hold a [`Selector`](super::Selector) and
+/// translate. The reference implementation's private type 0xb0001001 is an example: random, with
+/// chances in proportion to what a member has unused *after* one more choice.
 ///
 /// ```
 /// use asap_pu::Rng;

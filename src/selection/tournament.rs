@@ -70,8 +70,8 @@ impl<K: Key> Tournament<K> {
         let mut winner = self.lowest_of(core::array::from_fn(|slot| first + slot as u32));
         let mut group = self.first_round + at / FAN;
         while group > 0 {
-            // Taken before the winner is entered, so that nothing waits for it: the former winner of
-            // the group may still be among them, one more with the key that it has.
+            // Taken before the winner is entered, so that nothing waits for it: the former winner
+            // of the group may still be among them, one more with the key that it has.
             let next = (group - 1) / FAN;
             let rivals = self.players(next);
             self.winners[group] = winner as u32;

@@ -359,11 +359,13 @@ mod tests {
     }
 
     proptest! {
-        /// [SESSION-2] [SESSION-5] [SESSION-15]: nothing is lost, doubled or reordered beyond what its options say, whatever
-        /// happens, the bounds are kept to the byte, and the window is never exceeded.
+        /// [SESSION-2] [SESSION-5] [SESSION-15]: nothing is lost, doubled or reordered beyond what
+        /// its options say, whatever happens, the bounds are kept to the byte, and the window is
+        /// never exceeded.
         #[test]
         fn every_message_is_accounted_for(steps in steps(), confirms_delivery: bool) {
-            let config = Config { max_queued_messages: 20, max_queued_bytes: 20, ..Config::default() };
+            let limits = Config { max_queued_messages: 20, ..Config::default() };
+            let config = Config { max_queued_bytes: 20, ..limits };
             let window = Some(Load { messages: 3, bytes: 3 });
             let mut outbox = Outbox::default();
             let mut options = Vec::new();
@@ -437,7 +439,8 @@ mod tests {
         }
     }
 
-    /// [SESSION-15]: a message that is longer than the window goes alone; nothing else goes until it is written.
+    /// [SESSION-15]: a message that is longer than the window goes alone; nothing else goes until it
+    /// is written.
     #[test]
     fn a_message_longer_than_the_window_goes_alone() {
         let mut outbox = Outbox::default();

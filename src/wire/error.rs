@@ -87,7 +87,8 @@ pub enum EncodeError {
     /// a flag bit with a meaning, a transport in an announce that none may have.
     #[error("{} would not be read back as what it was", Place(*.parameter))]
     Misread {
-        /// The parameter that is meant, or that contains it; `None` where it is the message itself.
+        /// The parameter that is meant, or that contains it; `None` where it is the message
+        /// itself.
         parameter: Option<ParameterType>,
     },
     /// A resolution response needs a pool element or an operation error (RFC 5352 §2.2.6).

@@ -21,7 +21,8 @@ pub struct Notes<'a> {
     /// How many parameters of a known type were ignored because they stand where they are not
     /// expected.
     pub unexpected: usize,
-    /// What to report to the sender; empty for nearly every message, and then nothing is allocated.
+    /// What to report to the sender; empty for nearly every message, and then nothing is
+    /// allocated.
     pub report: Vec<Cause<&'a [u8]>>,
     /// An ASAP_ERROR is being decoded.
     pub(super) muted: bool,

@@ -16,7 +16,8 @@ use super::error::{DecodeError, Reason};
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
-    /// The offset behind the last byte. The one of the next byte follows from it, if an error asks.
+    /// The offset behind the last byte. The one of the next byte follows from it, if an error
+    /// asks.
     end: usize,
     within: Option<ParameterType>,
 }
