@@ -13,7 +13,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::env;
 
-use asap_pu::{Config, Event, Failover, MessageId, Registrar, SendOptions, SessionId};
+use asap_pu::{Config, Event, Failover, MessageId, Registrar, SessionId};
 use tcp::Driver;
 
 /// How long an element has for an answer.
@@ -53,7 +53,7 @@ pub(crate) fn run(
                     answered(String::from_utf8_lossy(&line).trim_end());
                     if let Some(message) = waiting.pop_front() {
                         // It has been dealt with: no other element needs to see it.
-                        driver.user.confirm(session, message);
+                        driver.user.confirm(driver.now(), session, message);
                     }
                 }
             }
@@ -78,7 +78,5 @@ pub(crate) fn run(
 /// A line that is sent until it is answered: an element may see it twice, but it is never lost
 /// while one is left.
 fn send(driver: &mut Driver, session: SessionId, line: &str) -> Result<MessageId, Box<dyn Error>> {
-    let mut options = SendOptions::default();
-    options.failover = Failover::Always;
-    Ok(driver.user.send(session, format!("{line}\n"), options)?)
+    Ok(driver.user.send(driver.now(), session, format!("{line}\n"), Failover::Always)?)
 }

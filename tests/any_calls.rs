@@ -245,18 +245,18 @@ impl World {
                 options.failover = failover;
                 options.to = to;
                 if let Some(session) = session(n) {
-                    let sent = self.pu.send(session, vec![0; 100], options);
+                    let sent = self.pu.send(self.now, session, vec![0; 100], options);
                     assert!(sent.is_err() || self.alive.contains(&session));
                 }
             }
             Step::Confirm(n, m) => {
                 if let Some(session) = session(n) {
                     let message = self.message(m);
-                    message.map(|message| self.pu.confirm(session, message));
+                    message.map(|message| self.pu.confirm(self.now, session, message));
                 }
             }
             Step::GiveUp(n) => drop(session(n).map(|session| self.pu.give_up(now, session))),
-            Step::Resume(n) => drop(session(n).map(|session| self.pu.resume(session))),
+            Step::Resume(n) => drop(session(n).map(|session| self.pu.resume(self.now, session))),
             Step::Close(n) => drop(session(n).map(|session| self.pu.close(now, session))),
             Step::Abort(n) => {
                 if let Some(session) = session(n) {
@@ -328,17 +328,17 @@ impl World {
             }
             Step::Delivered(n, m) => {
                 if let (Some(channel), Some(message)) = (channel(n), self.message(m)) {
-                    self.pu.handle_delivered(channel, message);
+                    self.pu.handle_delivered(self.now, channel, message);
                 }
             }
             Step::Written(n, m) => {
                 if let (Some(channel), Some(message)) = (channel(n), self.message(m)) {
-                    self.pu.handle_written(channel, message);
+                    self.pu.handle_written(self.now, channel, message);
                 }
             }
             Step::Unsent(n, m) => {
                 if let (Some(channel), Some(message)) = (channel(n), self.message(m)) {
-                    self.pu.handle_unsent(channel, message);
+                    self.pu.handle_unsent(self.now, channel, message);
                 }
             }
             Step::Card(n, handle, size) => {
@@ -389,7 +389,7 @@ impl World {
     fn message(&self, n: usize) -> Option<MessageId> {
         let mut lab = PoolUser::new(limits(), 0).unwrap();
         let session = lab.open_session(self.now, "a", SessionOptions::default()).ok()?;
-        (0..=n).map_while(|_| lab.send(session, "", SendOptions::default()).ok()).last()
+        (0..=n).map_while(|_| lab.send(self.now, session, "", SendOptions::default()).ok()).last()
     }
 
     fn act(&mut self) {

@@ -77,7 +77,7 @@ fn the_guarantee_of_a_silent_transport() {
 fn the_guarantee_of_a_transport_that_confirms() {
     let (sent, back) = lose_half_sent(confirming(), |lab, channel, ids| {
         for id in &ids[..3] {
-            lab.pu.handle_unsent(channel, *id);
+            lab.pu.handle_unsent(lab.now, channel, *id);
         }
         assert_eq!(lab.pu.stats().messages_unsent, 3);
     });
@@ -89,11 +89,11 @@ fn the_guarantee_of_a_transport_that_confirms() {
 #[test]
 fn what_was_delivered_is_not_sent_again() {
     let (sent, back) = lose_half_sent(confirming(), |lab, channel, ids| {
-        lab.pu.handle_delivered(channel, ids[2]);
+        lab.pu.handle_delivered(lab.now, channel, ids[2]);
     });
     assert_eq!((sent, back), (vec!["unsent 2".into(), "always 2".into()], vec![3]));
     let (sent, _) = lose_half_sent(confirming(), |lab, channel, ids| {
-        lab.pu.handle_unsent(channel, ids[1]);
+        lab.pu.handle_unsent(lab.now, channel, ids[1]);
     });
     assert_eq!(sent, ["unsent 1", "always 1", "unsent 2", "always 2"]);
 }
@@ -104,16 +104,16 @@ fn confirmations_for_unknown_messages_are_counted() {
     let (mut lab, home, session, first) =
         Lab::in_session(confirming(), Default::default(), &three());
     let message = send(&mut lab, session, "one", Failover::Always);
-    lab.pu.handle_delivered(first.channel, message);
-    lab.pu.handle_written(first.channel, message);
-    lab.pu.handle_unsent(first.channel, message);
-    lab.pu.handle_delivered(home, message);
+    lab.pu.handle_delivered(lab.now, first.channel, message);
+    lab.pu.handle_written(lab.now, first.channel, message);
+    lab.pu.handle_unsent(lab.now, first.channel, message);
+    lab.pu.handle_delivered(lab.now, home, message);
     assert_eq!(lab.pu.stats().unknown_confirmations, 4);
     assert_eq!(lab.data(), [(first.channel, "one".into())], "it waits as before");
-    lab.pu.handle_delivered(first.channel, message);
-    lab.pu.handle_delivered(first.channel, message);
+    lab.pu.handle_delivered(lab.now, first.channel, message);
+    lab.pu.handle_delivered(lab.now, first.channel, message);
     assert_eq!(lab.pu.stats().unknown_confirmations, 5);
-    assert!(!lab.pu.confirm(session, message));
+    assert!(!lab.pu.confirm(lab.now, session, message));
 }
 
 /// [SESSION-5]: the application confirms by its answers; then nothing is sent again.
@@ -122,7 +122,7 @@ fn the_application_confirms_by_its_answers() {
     let (mut lab, _, session, first) = Lab::in_session(mapped(), Default::default(), &three());
     let ids = ["one", "two"].map(|data| send(&mut lab, session, data, Failover::Always));
     lab.data();
-    assert!(lab.pu.confirm(session, ids[0]));
+    assert!(lab.pu.confirm(lab.now, session, ids[0]));
     let second = fail_over(&mut lab, &first);
     lab.events();
     assert_eq!(lab.data(), [(second.channel, "two".into())]);
@@ -134,7 +134,7 @@ fn unordered_messages_say_so() {
     let (mut lab, _, session, _) = Lab::in_session(mapped(), Default::default(), &three());
     let mut options = SendOptions::default();
     options.unordered = true;
-    lab.pu.send(session, "any time", options).unwrap();
+    lab.pu.send(lab.now, session, "any time", options).unwrap();
     let actions = lab.actions();
     let [Action::Send { payload: Payload::Data { unordered, .. }, .. }] = &actions[..] else {
         panic!("{actions:?}")
@@ -150,9 +150,9 @@ fn the_window_holds_messages_back() {
     let ids = ["a", "b", "c", "d"].map(|data| send(&mut lab, session, data, Failover::Unsent));
     assert_eq!(lab.data().len(), 2);
     assert_eq!(lab.pu.session_queued(session), Some(2));
-    lab.pu.handle_written(first.channel, ids[1]);
+    lab.pu.handle_written(lab.now, first.channel, ids[1]);
     assert_eq!(lab.data(), [(first.channel, "c".into())]);
-    lab.pu.handle_written(first.channel, ids[1]);
+    lab.pu.handle_written(lab.now, first.channel, ids[1]);
     assert_eq!((lab.data().len(), lab.pu.stats().unknown_confirmations), (0, 1));
     let second = fail_over(&mut lab, &first);
     lab.events();
@@ -172,9 +172,9 @@ fn the_window_counts_bytes() {
     lab.up(second.channel);
     send(&mut lab, other, "1234567890", Failover::Unsent);
     assert_eq!(lab.data(), [(second.channel, "1234567890".into())]);
-    lab.pu.handle_written(home, id);
+    lab.pu.handle_written(lab.now, home, id);
     assert_eq!((lab.data(), lab.pu.stats().unknown_confirmations), (vec![], 1));
-    lab.pu.handle_delivered(first.channel, id);
+    lab.pu.handle_delivered(lab.now, first.channel, id);
     assert_eq!(lab.data(), [(first.channel, "12345".into())], "delivered means written");
 }
 
@@ -185,14 +185,14 @@ fn there_is_room_again() {
     config.max_queued_messages = 4;
     let (mut lab, _, session, first) = Lab::in_session(config, Default::default(), &three());
     let ids = ["a", "b", "c", "d"].map(|data| send(&mut lab, session, data, Failover::Unsent));
-    let refused = lab.pu.send(session, "e", SendOptions::default()).unwrap_err();
+    let refused = lab.pu.send(lab.now, session, "e", SendOptions::default()).unwrap_err();
     assert_eq!((refused.reason, &refused.data[..]), (SendErrorReason::QueueFull, &b"e"[..]));
     lab.data();
     assert_eq!(lab.events(), [], "three wait");
-    lab.pu.handle_written(first.channel, ids[0]);
+    lab.pu.handle_written(lab.now, first.channel, ids[0]);
     lab.data();
     assert!(matches!(lab.event(), Event::Room { session: of, .. } if of == session));
-    lab.pu.handle_written(first.channel, ids[1]);
+    lab.pu.handle_written(lab.now, first.channel, ids[1]);
     lab.data();
     assert_eq!(lab.events(), [], "told once");
 }

@@ -150,7 +150,7 @@ fn an_address_that_does_not_answer_ends_the_session() {
 fn each_message_has_an_element_of_its_own() {
     let (mut lab, _, session) = choosing_lab(mapped());
     let say = |lab: &mut Lab, data: &'static str, whom| {
-        lab.pu.send(session, data, to(whom)).unwrap();
+        lab.pu.send(lab.now, session, data, to(whom)).unwrap();
     };
     for data in ["a", "b", "c", "d"] {
         say(&mut lab, data, Recipient::One);
@@ -218,7 +218,7 @@ fn a_choosing_session_can_hold_back() {
     lab.events();
     lab.wait();
     assert!(opens_among(&lab.actions()).is_empty());
-    lab.pu.resume(session).unwrap();
+    lab.pu.resume(lab.now, session).unwrap();
     let [two] = settle(&mut lab).try_into().unwrap();
     assert_eq!(lab.data(), [(two.channel, "again".into())]);
 }
@@ -269,7 +269,7 @@ fn a_choosing_session_that_finds_nobody_ends() {
 fn to_all_has_one_result_for_each() {
     let (mut lab, _, session, own) = Lab::in_session(mapped(), Default::default(), &three());
     send(&mut lab, session, "before", Failover::Unsent);
-    let all = lab.pu.send(session, "all", to(Recipient::All)).unwrap();
+    let all = lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
     send(&mut lab, session, "after", Failover::Unsent);
     assert_eq!(lab.data(), ["before", "all", "after"].map(|data| (own.channel, data.into())));
     assert_eq!(lab.wait(), secs(0));
@@ -300,7 +300,7 @@ fn to_self_is_a_local_event() {
     let mut config = mapped();
     config.identity = Some(Identity::new(POOL, id(2)));
     let (mut lab, _, session) = choosing_lab(config);
-    let all = lab.pu.send(session, "all", to(Recipient::AllAndSelf)).unwrap();
+    let all = lab.pu.send(lab.now, session, "all", to(Recipient::AllAndSelf)).unwrap();
     let legs = settle(&mut lab);
     assert_eq!(legs.len(), 2);
     lab.actions();
@@ -323,7 +323,7 @@ fn to_self_is_a_local_event() {
     let mut config = mapped();
     config.identity = Some(Identity::new("AnotherPool", id(2)));
     let (mut lab, _, session) = choosing_lab(config);
-    lab.pu.send(session, "all", to(Recipient::AllAndSelf)).unwrap();
+    lab.pu.send(lab.now, session, "all", to(Recipient::AllAndSelf)).unwrap();
     assert_eq!(settle(&mut lab).len(), 3, "no element of this pool");
     lab.actions();
     assert!(!lab.events().iter().any(|event| matches!(event, Event::Received { .. })));
@@ -335,15 +335,15 @@ fn to_all_is_bounded() {
     let mut config = mapped();
     config.max_queued_messages = 1;
     let (mut lab, _, session) = choosing_lab(config);
-    lab.pu.send(session, "all", to(Recipient::All)).unwrap();
+    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
     lab.wait();
     for open in lab.opens() {
         lab.fail(open.channel);
     }
-    assert!(lab.pu.send(session, "more", to(Recipient::All)).is_err());
+    assert!(lab.pu.send(lab.now, session, "more", to(Recipient::All)).is_err());
     let copies = lab.events().len();
     assert_eq!(copies, 4, "three results, and room again");
-    lab.pu.send(session, "more", to(Recipient::All)).unwrap();
+    lab.pu.send(lab.now, session, "more", to(Recipient::All)).unwrap();
 }
 
 /// [SESSION-13]: closing waits for the copies and the messages on legs; afterwards nothing refers to the session.
@@ -351,7 +351,7 @@ fn to_all_is_bounded() {
 fn closing_drains_the_legs() {
     let (mut lab, home, session) = choosing_lab(mapped());
     send(&mut lab, session, "one", Failover::Unsent);
-    lab.pu.send(session, "all", to(Recipient::All)).unwrap();
+    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
     lab.pu.close(lab.now, session).unwrap();
     settle(&mut lab);
     let actions = lab.actions();
@@ -369,7 +369,7 @@ fn closing_drains_the_legs() {
 #[test]
 fn closing_waits_for_the_copies() {
     let (mut lab, _, session, own) = Lab::in_session(mapped(), Default::default(), &three());
-    lab.pu.send(session, "all", to(Recipient::All)).unwrap();
+    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
     lab.pu.close(lab.now, session).unwrap();
     assert_eq!(lab.data(), [(own.channel, "all".into())]);
     assert_eq!(settle(&mut lab).len(), 2);

@@ -122,7 +122,7 @@ impl World {
             Step::Send(failover) => {
                 let mut options = SendOptions::default();
                 options.failover = failover;
-                if let Ok(id) = self.lab.pu.send(self.session, "data", options) {
+                if let Ok(id) = self.lab.pu.send(self.lab.now, self.session, "data", options) {
                     let fate =
                         Fate { failover, gone: 0, delivered: 0, confirmed: false, returned: 0 };
                     self.fates.insert(id, fate);
@@ -142,7 +142,7 @@ impl World {
                     let fate = self.fates.get_mut(&message).unwrap();
                     fate.delivered += 1;
                     fate.confirmed = true;
-                    self.lab.pu.handle_delivered(channel, message);
+                    self.lab.pu.handle_delivered(self.lab.now, channel, message);
                 }
             }
             Step::Cookie(len) => {
@@ -173,7 +173,7 @@ impl World {
         let Some(path) = self.paths.remove(&channel) else { return };
         for message in path.pending.into_iter().filter(|_| gives_back) {
             let before = self.lab.pu.stats().messages_unsent;
-            self.lab.pu.handle_unsent(channel, message);
+            self.lab.pu.handle_unsent(self.lab.now, channel, message);
             // On a channel that the machine has closed the driver comes too late.
             let taken = self.lab.pu.stats().messages_unsent > before;
             self.fates.get_mut(&message).unwrap().gone -= usize::from(taken);

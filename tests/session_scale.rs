@@ -42,7 +42,7 @@ fn open(lab: &mut Lab, sessions: usize, options: SessionOptions) -> Vec<ChannelI
         let session = lab.pu.open_session(lab.now, POOL, options).unwrap();
         let element = lab.open_one();
         lab.up(element.channel);
-        lab.pu.send(session, "hello", SendOptions::default()).unwrap();
+        lab.pu.send(lab.now, session, "hello", SendOptions::default()).unwrap();
         assert_eq!((lab.actions().len(), lab.events().len()), (1, 1));
         element.channel
     };

@@ -201,7 +201,7 @@ fn all_die_at_once_and_one_returns() {
     lab.up(back.channel);
     assert!(matches!(lab.event(), Event::FailedOver { .. }));
     assert_eq!(data_among(&lab.actions()), [(back.channel, "one".into())]);
-    assert!(lab.pu.confirm(session, message));
+    assert!(lab.pu.confirm(lab.now, session, message));
 }
 
 /// [SESSION-3] [SESSION-14]: the pool is refreshed in the middle of a failover: the next choice is made from the new list,
@@ -269,7 +269,7 @@ fn closed_in_each_state() {
         let (mut lab, session) = in_state(state);
         let closed = lab.pu.close(lab.now, session);
         assert_eq!(closed.is_err(), state == "over", "{state}");
-        let late = lab.pu.send(session, "late", SendOptions::default()).unwrap_err();
+        let late = lab.pu.send(lab.now, session, "late", SendOptions::default()).unwrap_err();
         assert!(late.reason != SendErrorReason::QueueFull, "{state}");
         let began = lab.now;
         let mut events = Vec::new();
@@ -411,14 +411,14 @@ fn user_code_calls_back_in_every_event() {
                 match reaction {
                     0 => drop(lab.pu.give_up(now, session)),
                     1 => drop(lab.pu.move_session(now, session, None)),
-                    2 => drop(lab.pu.send(session, "more", SendOptions::default())),
+                    2 => drop(lab.pu.send(lab.now, session, "more", SendOptions::default())),
                     3 => drop(lab.pu.close(now, session)),
                     4 => {
                         if lab.pu.abort(now, session).is_ok() {
                             open.retain(|other| *other != session);
                         }
                     }
-                    _ => drop(lab.pu.resume(session)),
+                    _ => drop(lab.pu.resume(lab.now, session)),
                 }
             }
             if lab.pu.poll_timeout().is_some() {

@@ -39,7 +39,7 @@ fn a_full_queue_gives_back() {
     (config.max_queued_messages, config.max_queued_bytes) = (3, 10);
     let mut lab = Lab::new(config);
     let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
-    let mut push = |data: &'static str| lab.pu.send(session, data, SendOptions::default());
+    let mut push = |data: &'static str| lab.pu.send(lab.now, session, data, SendOptions::default());
     push("12345").unwrap();
     let refused = push("123456").unwrap_err();
     assert_eq!((refused.reason, &refused.data[..]), (SendErrorReason::QueueFull, &b"123456"[..]));
@@ -75,7 +75,7 @@ fn a_failover_from_loss_to_resent_data() {
     send(&mut lab, session, "at least once", Failover::Always);
     let confirmed = send(&mut lab, session, "confirmed", Failover::Always);
     assert_eq!(lab.data().len(), 3);
-    lab.pu.handle_delivered(first.channel, confirmed);
+    lab.pu.handle_delivered(lab.now, first.channel, confirmed);
     lab.fail(first.channel);
 
     send(&mut lab, session, "later", Failover::Unsent);
@@ -111,7 +111,7 @@ fn data_can_be_held_back_after_a_failover() {
     send(&mut lab, session, "second", Failover::Unsent);
     assert!(matches!(lab.event(), Event::FailedOver { cookie_echoed: false, .. }));
     assert!(lab.actions().is_empty());
-    lab.pu.resume(session).unwrap();
+    lab.pu.resume(lab.now, session).unwrap();
     assert_eq!(lab.data(), [(second.channel, "second".into())]);
 }
 
@@ -310,7 +310,7 @@ fn closing_drains_the_queue() {
         send(&mut lab, session, data, Failover::Unsent);
     }
     lab.pu.close(lab.now, session).unwrap();
-    let late = lab.pu.send(session, "late", SendOptions::default()).unwrap_err();
+    let late = lab.pu.send(lab.now, session, "late", SendOptions::default()).unwrap_err();
     assert_eq!(late.reason, SendErrorReason::Closing);
     let actions = lab.actions();
     assert_eq!(data(actions[0].clone()).1, "one");
@@ -318,7 +318,7 @@ fn closing_drains_the_queue() {
     assert!(matches!(actions[2..], [Action::Close { channel, .. }] if channel == element.channel));
     assert!(matches!(lab.event(), Event::SessionEnded { error: None, .. }));
     assert_eq!(
-        lab.pu.send(session, "gone", SendOptions::default()).unwrap_err().reason,
+        lab.pu.send(lab.now, session, "gone", SendOptions::default()).unwrap_err().reason,
         SendErrorReason::UnknownSession
     );
 }

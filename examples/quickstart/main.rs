@@ -30,8 +30,7 @@ use std::time::Duration;
 
 use asap_pu::wire::{PeIdentifier, Protocol};
 use asap_pu::{
-    CommandError, Config, Event, Failover, Instant, Protocols, SendOptions, SessionId,
-    SessionOptions,
+    CommandError, Config, Event, Failover, Instant, Protocols, SessionId, SessionOptions,
 };
 
 use cast::{Cast, DEAD, POOL};
@@ -155,14 +154,13 @@ impl<'a> Story<'a> {
 
     /// Has one request counted, by whichever element it comes to in the end.
     fn request(&mut self, session: SessionId) -> Result<u32, Failure> {
-        let mut options = SendOptions::default();
-        options.failover = Failover::Always;
-        let message = self.driver.pool_user.send(session, "hello", options)?;
+        let message =
+            self.driver.pool_user.send(self.driver.now(), session, "hello", Failover::Always)?;
         loop {
             match self.hear() {
                 Some(Event::Received { data, .. }) => {
                     // It has arrived, and need not be sent again if the element fails later.
-                    self.driver.pool_user.confirm(session, message);
+                    self.driver.pool_user.confirm(self.driver.now(), session, message);
                     return Ok(number_in(&data).ok_or("an answer without a number")?);
                 }
                 Some(Event::SessionEnded { error, .. }) => {

@@ -319,23 +319,27 @@ impl PoolUser {
         self.sessions.accept(&mut self.ctx, control, options)
     }
 
-    /// Queues a message for the element of a session, whichever that is when its turn comes.
+    /// Queues a message for the element of a session, whichever that is when its turn comes. The
+    /// options may be a [`Failover`](crate::Failover) alone.
     ///
     /// # Errors
     /// The session is unknown, closing, or its queue is full; the message is given back. After a
     /// full queue [`Event::Room`](crate::Event::Room) tells when to try again.
     pub fn send(
         &mut self,
+        now: Instant,
         session: SessionId,
         data: impl Into<Bytes>,
-        options: SendOptions,
+        options: impl Into<SendOptions>,
     ) -> Result<MessageId, SendError> {
-        self.sessions.send(self.now, &mut self.ctx, session, data.into(), options)
+        let now = self.advance(now);
+        self.sessions.send(now, &mut self.ctx, session, data.into(), options.into())
     }
 
     /// The application knows that a message arrived (it got the answer, say); it will not be sent
     /// again. Says whether it would have been.
-    pub fn confirm(&mut self, session: SessionId, message: MessageId) -> bool {
+    pub fn confirm(&mut self, now: Instant, session: SessionId, message: MessageId) -> bool {
+        self.advance(now);
         self.sessions.confirm(&mut self.ctx, session, message)
     }
 
@@ -401,8 +405,9 @@ impl PoolUser {
     ///
     /// # Errors
     /// The session is unknown, or has no element at the moment.
-    pub fn resume(&mut self, session: SessionId) -> Result<(), CommandError> {
-        self.sessions.resume(self.now, &mut self.ctx, session)
+    pub fn resume(&mut self, now: Instant, session: SessionId) -> Result<(), CommandError> {
+        let now = self.advance(now);
+        self.sessions.resume(now, &mut self.ctx, session)
     }
 
     /// Closes a session once everything queued was handed to the driver, within `session_deadline`.

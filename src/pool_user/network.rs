@@ -122,8 +122,8 @@ impl PoolUser {
 
     /// The driver has written an application message: it is with the transport, and there is room
     /// for another one in the channel's window. For drivers that declare `confirms_writes`.
-    pub fn handle_written(&mut self, channel: ChannelId, message: MessageId) {
-        self.handle_confirmation(channel, |sessions, ctx, session| {
+    pub fn handle_written(&mut self, now: Instant, channel: ChannelId, message: MessageId) {
+        self.handle_confirmation(now, channel, |sessions, ctx, session| {
             sessions.written(ctx, session, channel, message)
         });
     }
@@ -131,8 +131,8 @@ impl PoolUser {
     /// The transport confirmed that an application message arrived. Drivers of transports that
     /// cannot tell leave it out; the application can say it instead, with
     /// [`confirm`](Self::confirm).
-    pub fn handle_delivered(&mut self, channel: ChannelId, message: MessageId) {
-        self.handle_confirmation(channel, |sessions, ctx, session| {
+    pub fn handle_delivered(&mut self, now: Instant, channel: ChannelId, message: MessageId) {
+        self.handle_confirmation(now, channel, |sessions, ctx, session| {
             sessions.delivered(ctx, session, message)
         });
     }
@@ -141,8 +141,8 @@ impl PoolUser {
     /// association fails (RFC 6458 §6.1.11). To be said before
     /// [`handle_closed`](Self::handle_closed), for transports declared as `confirms_delivery`;
     /// the message then goes to the next element, or back to the application, as its sender wished.
-    pub fn handle_unsent(&mut self, channel: ChannelId, message: MessageId) {
-        self.handle_confirmation(channel, |sessions, ctx, session| {
+    pub fn handle_unsent(&mut self, now: Instant, channel: ChannelId, message: MessageId) {
+        self.handle_confirmation(now, channel, |sessions, ctx, session| {
             sessions.unsent(ctx, session, message)
         });
     }
@@ -152,9 +152,11 @@ impl PoolUser {
     /// The driver told what became of a message; counts what nobody waits for.
     fn handle_confirmation(
         &mut self,
+        now: Instant,
         channel: ChannelId,
         confirm: impl FnOnce(&mut Sessions, &mut Context, SessionId) -> bool,
     ) {
+        self.advance(now);
         let awaited = match self.ctx.channels.user(channel) {
             Some(ChannelUser::Session(session)) => {
                 confirm(&mut self.sessions, &mut self.ctx, session)

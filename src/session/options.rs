@@ -85,6 +85,12 @@ pub enum Failover {
     Always,
 }
 
+impl From<Failover> for SendOptions {
+    fn from(failover: Failover) -> Self {
+        Self { failover, ..Self::default() }
+    }
+}
+
 impl Recipient {
     /// Whether there is one copy for each element.
     pub(super) const fn is_all(self) -> bool {

@@ -10,8 +10,8 @@ use asap_pu::wire::{
 };
 use asap_pu::{
     Action, Authentication, ChannelId, CloseReason, Config, Event, Failover, Instant, MessageId,
-    Payload, PeerKind, PoolId, PoolUser, Protocols, Registrar, RequestId, ResolveError,
-    SendOptions, SessionId, SessionOptions,
+    Payload, PeerKind, PoolId, PoolUser, Protocols, Registrar, RequestId, ResolveError, SessionId,
+    SessionOptions,
 };
 
 /// A pool user, its time, and what it wants of its driver and its application.
@@ -270,9 +270,7 @@ pub(crate) fn send(
     data: &'static str,
     failover: Failover,
 ) -> MessageId {
-    let mut options = SendOptions::default();
-    options.failover = failover;
-    lab.pu.send(session, data, options).unwrap()
+    lab.pu.send(lab.now, session, data, failover).unwrap()
 }
 
 /// The element on `from` dies; the session goes on at another one. Returns the new channel.
