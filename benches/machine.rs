@@ -1,8 +1,7 @@
 //! What the whole machine adds to its parts. Names are `machine/<case>/<size>`.
 //!
-//! `select` stands beside the bare pick of the same policy on the same pool, `find` looks a pool up
-//! by its handle among many, and `resolve` is a whole resolution: asked for, sent, answered with so
-//! many elements, told.
+//! `select` stands beside the bare pick of the same policy on the same pool, and `find` looks a
+//! pool up by its handle among many. What a resolution costs is in `resolution.rs`.
 #![allow(clippy::std_instead_of_core, reason = "benches have `std`")]
 
 use std::hint::black_box;
@@ -14,7 +13,7 @@ use asap_pu::wire::{
 };
 use asap_pu::{
     Action, Authentication, ChannelId, Config, Event, Instant, PoolId, PoolUser, Registrar, Rng,
-    StaleAnswers, selection,
+    selection,
 };
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 
@@ -23,7 +22,7 @@ criterion_group! {
     config = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
-    targets = select, find, resolve
+    targets = select, find
 }
 criterion_main!(benches);
 
@@ -33,8 +32,6 @@ const NOW: Instant = Instant::EPOCH;
 fn at_home() -> (PoolUser, ChannelId) {
     let mut config = Config::default();
     config.registrars.push(Registrar::tcp("192.0.2.1:3863".parse().unwrap()));
-    config.stale_cache_value = Duration::ZERO;
-    config.stale_answers = StaleAnswers::Withheld;
     config.max_pools = 20_000;
     let mut pool_user = PoolUser::new(config, 1).unwrap();
     pool_user.start(NOW);
@@ -61,16 +58,10 @@ fn response(handle: &str, weighted: bool, size: u32) -> Vec<u8> {
 }
 
 /// Asks, is answered, and reads which pool it is.
-fn learn(
-    pool_user: &mut PoolUser,
-    now: Instant,
-    home: ChannelId,
-    handle: &str,
-    response: &[u8],
-) -> PoolId {
-    pool_user.resolve(now, handle).unwrap();
+fn learn(pool_user: &mut PoolUser, home: ChannelId, handle: &str, response: &[u8]) -> PoolId {
+    pool_user.resolve(NOW, handle).unwrap();
     while pool_user.poll_action().is_some() {}
-    pool_user.handle_control(now, home, response);
+    pool_user.handle_control(NOW, home, response);
     match pool_user.poll_event() {
         Some(Event::Resolved { pool, .. }) => pool,
         other => panic!("{other:?}"),
@@ -92,7 +83,7 @@ fn select(c: &mut Criterion) {
                 b.iter(|| selector.pick(&mut rng, |_| false));
             });
             let (mut pool_user, home) = at_home();
-            let pool = learn(&mut pool_user, NOW, home, "pool", &response("pool", weighted, size));
+            let pool = learn(&mut pool_user, home, "pool", &response("pool", weighted, size));
             group.bench_function(BenchmarkId::new(format!("select_{name}"), size), |b| {
                 b.iter(|| pool_user.select(NOW, black_box(pool), &[]).map(|e| e.identifier()));
             });
@@ -106,29 +97,13 @@ fn find(c: &mut Criterion) {
         let (mut pool_user, home) = at_home();
         let handles: Vec<String> = (0..size).map(|n| format!("pool number {n}")).collect();
         for handle in &handles {
-            learn(&mut pool_user, NOW, home, handle, &response(handle, false, 1));
+            learn(&mut pool_user, home, handle, &response(handle, false, 1));
         }
         let mut next = 0;
         group.bench_function(BenchmarkId::new("find", size), |b| {
             b.iter(|| {
                 next = (next + 7_919) % handles.len();
                 pool_user.find_pool(handles[next].as_bytes())
-            });
-        });
-    }
-}
-
-fn resolve(c: &mut Criterion) {
-    let mut group = c.benchmark_group("machine");
-    for size in [1, 10, 128] {
-        let (mut pool_user, home) = at_home();
-        let answer = response("pool", true, size);
-        group.bench_function(BenchmarkId::new("resolve", size), |b| {
-            let mut now = NOW;
-            b.iter(|| {
-                // The same pool is asked for once in a while only.
-                now = now + Duration::from_secs(1);
-                learn(&mut pool_user, now, home, "pool", &answer)
             });
         });
     }

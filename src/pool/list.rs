@@ -40,7 +40,7 @@ impl Scratch {
             } else if self.elements.len() == ctx.config.max_elements {
                 ctx.stats.elements_cut += 1;
             } else {
-                let used = pool.was_used(element.identifier) == Some(true);
+                let used = pool.was_used_at(self.elements.len(), element.identifier);
                 self.push(ctx, policy, &element, used);
             }
         }

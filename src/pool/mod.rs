@@ -288,6 +288,15 @@ impl Pool {
         }
     }
 
+    /// Whether the element of a new list was ever handed out. Most lists keep their order, so its
+    /// place there is where it is looked for first.
+    fn was_used_at(&self, place: usize, identifier: PeIdentifier) -> bool {
+        match self.elements.get(place) {
+            Some(element) if element.identifier == identifier => element.used,
+            _ => self.was_used(identifier) == Some(true),
+        }
+    }
+
     /// The one element that is reached at `transport`: by the same protocol, port and one of its
     /// addresses (§6.9.2).
     pub(crate) fn element_at(&self, transport: &Transport) -> Result<PeIdentifier, CommandError> {
