@@ -2,9 +2,10 @@
 //!
 //! A pool is *fresh* for `stale_cache_value` after its registrar listed it; a stale one is kept and
 //! may be served while it is refreshed. When the cache is full, the pool that was used the longest
-//! ago makes room. Pools with live sessions are pinned and never do; where everything is pinned,
-//! one more pool is kept beside the limit until the next one comes, so that whoever asked for it
-//! can still choose from it.
+//! ago makes room. Pools with live sessions are pinned and never do. Where everything is pinned, a
+//! new pool is kept beside the limits, and counted, so that whoever asked for it can choose from
+//! it: one that an application asked for goes when the next one comes, one of a session is pinned too. So the
+//! limits bound what nobody uses; what sessions use is bounded by their number.
 //!
 //! A pool that a registrar does not know any more, or that the application wants to be forgotten,
 //! is *gone*: it is not found again by its handle. Where sessions hold it they go on with what was
@@ -217,7 +218,10 @@ impl Cache {
     fn make_room(&mut self, ctx: &mut Context, newest: Key) {
         let Context { config, stats, .. } = ctx;
         while self.slab.len() > config.max_pools || self.bytes > config.max_cache_bytes {
-            let Some(oldest) = self.oldest.filter(|oldest| *oldest != newest) else { break };
+            let Some(oldest) = self.oldest.filter(|oldest| *oldest != newest) else {
+                stats.cache_overfull += 1;
+                break;
+            };
             self.remove(PoolId(oldest));
             stats.cache_evicted += 1;
         }

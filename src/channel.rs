@@ -11,7 +11,9 @@
 //! short queue of their channel; application data stays with its session and is pulled at the
 //! moment the driver polls, so that a slow driver slows the session down instead of swallowing its
 //! messages. The actions are bounded for the same reason: they derive from what the channels are,
-//! and a channel that ends before the driver heard of it leaves no trace.
+//! and a channel that ends before the driver heard of it leaves no trace. One that it did hear of
+//! has to be closed: so there are as many [`Action::Close`] waiting as the driver has opened or
+//! accepted channels, at most.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;

@@ -108,6 +108,9 @@ pub enum SendErrorReason {
     /// The session is closing or over.
     #[error("the session is closing")]
     Closing,
+    /// The message alone is longer than `max_queued_bytes`.
+    #[error("the message is longer than a session may queue")]
+    TooLong,
     /// The queue holds `max_queued_messages` or would hold more than `max_queued_bytes`.
     #[error("the session's queue is full")]
     QueueFull,

@@ -90,6 +90,8 @@ pub struct Stats {
     pub cache_misses: u64,
     /// Pools pushed out by others.
     pub cache_evicted: u64,
+    /// Pools kept beside the limits, because sessions hold all others.
+    pub cache_overfull: u64,
     /// Elements dropped because they could not be used, or repeated an identifier.
     pub elements_dropped: u64,
     /// Elements beyond the limit for one pool.

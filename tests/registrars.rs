@@ -382,19 +382,19 @@ fn a_resolution_tells_whether_its_registrar_was_authenticated() {
     }
 }
 
-/// [HUNT-16]: a home that is removed while idle is not tried again; the next need hunts among the
-/// others.
+/// [HUNT-16]: a home that is removed is left at once, and another one is hunted, needed or not.
 #[test]
-fn a_removed_home_is_forgotten() {
+fn a_removed_home_is_replaced() {
     let mut lab = Lab::knowing(&FIVE[..2]);
     lab.pu.start(lab.now);
     let tried = lab.opens();
     lab.up(tried[0].channel);
     lab.actions();
     assert!(lab.pu.remove_registrar(lab.now, &Transport::tcp(tried[0].to)));
-    assert_eq!((lab.actions().len(), lab.pu.home()), (1, None));
-    lab.pu.resolve(lab.now, POOL).unwrap();
-    assert_eq!(lab.open_one().to, tried[1].to);
+    let actions = lab.actions();
+    assert!(matches!(actions[0], Action::Close { channel, .. } if channel == tried[0].channel));
+    assert_eq!(opened(actions[1].clone()).to, tried[1].to);
+    assert_eq!((actions.len(), lab.pu.home()), (2, None));
 }
 
 /// [HUNT-15] [HUNT-16]: a registrar that the driver cannot speak to is refused to the caller.
@@ -432,4 +432,17 @@ fn a_jump_fires_each_timer_once() {
     assert_eq!(lab.pu.stats().t5_expired, 1);
     let ahead = lab.pu.poll_timeout().unwrap() - lab.now;
     assert!(ahead >= secs(15) && ahead <= secs(20), "{ahead:?}");
+}
+
+/// [HUNT-10]: a home that turns out to be an impostor is not called again when it is left.
+#[test]
+fn an_impostor_is_not_called_again() {
+    let (mut lab, home) = Lab::at_home();
+    lab.pu.resolve(lab.now, "warm-up").unwrap();
+    lab.actions();
+    lab.answer(home, "warm-up", &[element(1)]);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.actions();
+    lab.pu.handle_closed(lab.now, home, CloseReason::Unauthenticated);
+    assert_eq!((lab.actions(), lab.pu.stats().registrars_barred), (vec![], 1));
 }

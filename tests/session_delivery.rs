@@ -356,3 +356,31 @@ fn a_node_that_is_an_element_sends_its_card() {
     let (mut lab, ..) = Lab::in_session(config, Default::default(), &three());
     assert_eq!(lab.actions(), [], "no control channel");
 }
+
+/// [SESSION-5]: what the application confirms after the element was lost is not sent again.
+#[test]
+fn what_was_confirmed_after_the_loss_is_not_sent_again() {
+    let (mut lab, _, session, first) =
+        Lab::in_session(config(&[REGISTRAR]), SessionOptions::default(), &three());
+    let message = send(&mut lab, session, "request", Failover::Always);
+    lab.data();
+    lab.pu.handle_data(lab.now, first.channel, b"answer");
+    lab.fail(first.channel);
+    lab.events();
+    assert!(lab.pu.confirm(lab.now, session, message));
+    let second = opens_among(&lab.actions()).remove(0);
+    lab.up(second.channel);
+    lab.events();
+    assert_eq!(data_among(&lab.actions()), []);
+    assert!(!lab.pu.confirm(lab.now, session, message));
+}
+
+/// [SESSION-2]: a message that never fits is refused as such.
+#[test]
+fn a_message_that_never_fits_says_so() {
+    let mut config = config(&[REGISTRAR]);
+    config.max_queued_bytes = 10;
+    let (mut lab, _, session, _) = Lab::in_session(config, SessionOptions::default(), &three());
+    let refused = lab.pu.send(lab.now, session, vec![0; 11], Failover::Unsent).unwrap_err();
+    assert_eq!((refused.reason, refused.data.len()), (SendErrorReason::TooLong, 11));
+}

@@ -239,3 +239,16 @@ fn a_subscription_sleeps_without_registrar() {
     let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
     assert!(lab.pu.pool(pool).unwrap().element(PeIdentifier::new(1)).is_some());
 }
+
+/// [RES-11]: a subscription outlives the request that it found under way.
+#[test]
+fn a_subscription_outlives_the_request_it_joined() {
+    let (mut lab, home) = Lab::at_home();
+    let request = lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.requests();
+    lab.pu.subscribe(lab.now, POOL).unwrap();
+    lab.pu.cancel(lab.now, request).unwrap();
+    lab.answer(home, POOL, &[element(1)]);
+    assert_eq!(lab.pu.stats().answers, 1);
+    assert!(lab.pu.poll_timeout().is_some(), "it asks again");
+}

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Ending, PoolUser, Waiter};
 use crate::Instant;
 use crate::config::Registrar;
-use crate::error::{CommandError, ResolveError, SendError};
+use crate::error::{CommandError, ResolveError, SendError, SendErrorReason};
 use crate::id::{ChannelId, MessageId, PoolId, RequestId, SessionId};
 use crate::pool::ElementRef;
 use crate::session::{SendOptions, SessionOptions};
@@ -81,8 +81,9 @@ impl PoolUser {
     pub fn cancel(&mut self, now: Instant, request: RequestId) -> Result<(), CommandError> {
         let now = self.advance(now);
         let handle = self.requests.remove(request.0).ok_or(CommandError::UnknownRequest)?;
-        self.resolver.cancel(&handle, &Waiter::Request(request));
-        self.ctx.events.forget(|entry| entry.ends(request));
+        if !self.resolver.cancel(&handle, &Waiter::Request(request)) {
+            self.ctx.events.forget(|entry| entry.ends(request));
+        }
         self.route(now);
         Ok(())
     }
@@ -112,8 +113,8 @@ impl PoolUser {
         Ok(())
     }
 
-    /// Forgets a pool and its failure marks; says whether it was there (RFC 5352 §6.4). Sessions
-    /// that use it go on.
+    /// Forgets a pool; says whether it was there (RFC 5352 §6.4). Its failure marks are forgotten
+    /// too, unless sessions use it: they go on, and a new list finds the marks again.
     pub fn purge(&mut self, pool: PoolId) -> bool {
         self.cache.purge(pool)
     }
@@ -323,8 +324,8 @@ impl PoolUser {
     /// options may be a [`Failover`](crate::Failover) alone.
     ///
     /// # Errors
-    /// The session is unknown, closing, or its queue is full; the message is given back. After a
-    /// full queue [`Event::Room`](crate::Event::Room) tells when to try again.
+    /// The session is unknown or closing, its queue is full, or the message would never fit; it is
+    /// given back. After a full queue [`Event::Room`](crate::Event::Room) tells when to try again.
     pub fn send(
         &mut self,
         now: Instant,
@@ -332,8 +333,12 @@ impl PoolUser {
         data: impl Into<Bytes>,
         options: impl Into<SendOptions>,
     ) -> Result<MessageId, SendError> {
-        let now = self.advance(now);
-        self.sessions.send(now, &mut self.ctx, session, data.into(), options.into())
+        let (now, data) = (self.advance(now), data.into());
+        if data.len() > self.ctx.config.max_queued_bytes && self.sessions.queued(session).is_some()
+        {
+            return Err(SendError { reason: SendErrorReason::TooLong, data });
+        }
+        self.sessions.send(now, &mut self.ctx, session, data, options.into())
     }
 
     /// The application knows that a message arrived (it got the answer, say); it will not be sent

@@ -303,12 +303,13 @@ impl Registrars {
                 self.addresses.bar(now, ctx, attempt.transport);
             }
             self.go_on(now, ctx);
-        } else if self.home().is_some_and(|home| home.channel == channel) {
-            if let Some(home) = self.lose(now, ctx) {
-                if reason == CloseReason::Unauthenticated {
-                    self.addresses.bar(now, ctx, home.transport);
-                }
+        } else if let Some(home) = self.home().filter(|home| home.channel == channel) {
+            // Before the hunt begins, so that it does not begin there.
+            if reason == CloseReason::Unauthenticated {
+                let impostor = home.transport.clone();
+                self.addresses.bar(now, ctx, impostor);
             }
+            self.lose(now, ctx);
         }
     }
 
@@ -390,6 +391,7 @@ impl Registrars {
         }
         if self.home().is_some_and(|home| home.address == id) {
             self.leave(now, ctx);
+            self.start(now, ctx);
         }
         true
     }

@@ -35,7 +35,7 @@ const TABLE: &[(&str, [&str; 7])] = &[
     ("T5 or wait",    [".",          "Idle",       "Hunting +3 -1", "Hunting +3 -3",   ".",            ".",             "Doubted +2 -2"]),
     ("announce",      [".",          "Hunting +1", ".",             ".",               ".",            ".",             "."]),
     ("added",         [".",          "Hunting +1", ".",             ".",               ".",            ".",             "."]),
-    ("home removed",  [".",          ".",          ".",             ".",               "Idle -1",      "Hunting +3 -1", "Hunting +1 -1"]),
+    ("home removed",  [".",          ".",          ".",             ".",               "Hunting +3 -1", "Hunting +3 -1", "Hunting +1 -1"]),
     ("home no good",  [".",          ".",          ".",             ".",               "Idle -1",      "Hunting +3 -1", "Hunting +1 -1"]),
     ("shut down",     [".",          "Idle",       "Idle -1",       "Idle -3",         "Idle -1",      "Idle -1",       "Idle -3"]),
 ];

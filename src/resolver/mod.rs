@@ -158,12 +158,15 @@ impl<W: Copy + PartialEq> Resolver<W> {
         self.send(now, ctx, handle);
     }
 
-    /// Removes a waiter; a query without any is dropped, and an answer to it is then nobody's.
-    pub(crate) fn cancel(&mut self, handle: &PoolHandle, waiter: &W) {
-        if let Some(query) = self.queries.get_mut(handle) {
-            query.waiters.retain(|(other, _)| other != waiter);
-            self.rearm(handle);
-        }
+    /// Removes a waiter, and says whether it waited; a query without any is dropped, and an answer to
+    /// it is then nobody's.
+    pub(crate) fn cancel(&mut self, handle: &PoolHandle, waiter: &W) -> bool {
+        let Some(query) = self.queries.get_mut(handle) else { return false };
+        let waited = query.waiters.len();
+        query.waiters.retain(|(other, _)| other != waiter);
+        let found = query.waiters.len() < waited;
+        self.rearm(handle);
+        found
     }
 
     /// Says which way leads to the home registrar, if any.

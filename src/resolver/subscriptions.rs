@@ -68,9 +68,7 @@ impl<W: Copy + PartialEq> Resolver<W> {
             return Err(CommandError::TooManySubscriptions);
         }
         list.insert(handle.clone(), Subscription { waiter, updates: false, renew: None });
-        if !self.is_asked(handle) {
-            self.ask(now, ctx, handle, waiter);
-        }
+        self.join(now, ctx, handle, waiter);
         Ok(())
     }
 
@@ -103,9 +101,7 @@ impl<W: Copy + PartialEq> Resolver<W> {
         let list = self.subscriptions.list.iter();
         let all: Vec<_> = list.map(|(handle, s)| (handle.clone(), s.waiter)).collect();
         for (handle, waiter) in all {
-            if !self.is_asked(&handle) {
-                self.ask(now, ctx, &handle, waiter);
-            }
+            self.join(now, ctx, &handle, waiter);
         }
     }
 
@@ -115,9 +111,16 @@ impl<W: Copy + PartialEq> Resolver<W> {
             let Some(subscription) = self.subscriptions.list.get_mut(&handle) else { continue };
             subscription.renew = None;
             let waiter = subscription.waiter;
-            if !self.is_asked(&handle) {
-                self.ask(now, ctx, &handle, waiter);
-            }
+            self.join(now, ctx, &handle, waiter);
+        }
+    }
+
+    /// Waits for a list: for that of a request under way too, which would otherwise end with those
+    /// who asked for it.
+    fn join(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle, waiter: W) {
+        let query = self.queries.get(handle);
+        if !query.is_some_and(|query| query.waiters.iter().any(|(other, _)| *other == waiter)) {
+            self.ask(now, ctx, handle, waiter);
         }
     }
 

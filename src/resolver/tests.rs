@@ -96,7 +96,7 @@ impl Bench {
         let unreached = ResolveError::NoRegistrarReachable;
         match event {
             "ask" => machine.ask(at, ctx, &handle, 1),
-            "cancel" => machine.cancel(&handle, &1),
+            "cancel" => _ = machine.cancel(&handle, &1),
             "subscribe" => machine.subscribe(at, ctx, &handle, 2).unwrap(),
             "unsubscribe" => drop(machine.unsubscribe(b"pool")),
             "new home" => machine.set_home(at, ctx, route(usize::from(!is_first), Some(128))),

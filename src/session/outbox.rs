@@ -164,11 +164,17 @@ impl Outbox {
     }
 
     /// A message has arrived, so it was written; says whether either was waited for.
+    ///
+    /// Word of it may come after the element was lost, when the message waits for the next one.
     pub(super) fn delivered(&mut self, id: MessageId) -> bool {
         let Some(lanes) = &mut self.lanes else { return false };
         let written = lanes.leave_window(id);
-        let found = lanes.sent.iter().position(|message| message.id == id);
-        let gone = found.and_then(|index| lanes.sent.remove(index));
+        let arrived = |message: &Message| message.id == id && message.handed_over;
+        let lines = [&mut lanes.sent, &mut lanes.queue, &mut lanes.returned];
+        let gone = lines.into_iter().find_map(|line| {
+            let found = line.iter().position(arrived);
+            found.and_then(|index| line.remove(index))
+        });
         if let Some(gone) = &gone {
             lanes.load.subtract(gone);
         }
@@ -179,6 +185,7 @@ impl Outbox {
     /// The transport gives a message back, which it has not sent; says whether it was kept.
     pub(super) fn unsent(&mut self, id: MessageId) -> bool {
         let Some(lanes) = &mut self.lanes else { return false };
+        lanes.leave_window(id);
         let found = lanes.sent.iter_mut().find(|message| message.id == id);
         found.map(|message| message.came_back = true).is_some()
     }
