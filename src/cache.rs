@@ -4,8 +4,8 @@
 //! may be served while it is refreshed. When the cache is full, the pool that was used the longest
 //! ago makes room. Pools with live sessions are pinned and never do. Where everything is pinned, a
 //! new pool is kept beside the limits, and counted, so that whoever asked for it can choose from
-//! it: one that an application asked for goes when the next one comes, one of a session is pinned too. So the
-//! limits bound what nobody uses; what sessions use is bounded by their number.
+//! it: one that an application asked for goes when the next one comes, one of a session is pinned
+//! too. So the limits bound what nobody uses; what sessions use is bounded by their number.
 //!
 //! A pool that a registrar does not know any more, or that the application wants to be forgotten,
 //! is *gone*: it is not found again by its handle. Where sessions hold it they go on with what was

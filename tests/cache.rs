@@ -325,3 +325,23 @@ fn a_pool_can_be_listed() {
         ]
     );
 }
+
+/// [CACHE-6] [CORE-7]: where sessions hold every pool, a new one is kept beside the limit and counted.
+#[test]
+fn held_pools_are_kept_beside_the_limit() {
+    let mut config = config(&[REGISTRAR]);
+    config.max_pools = 1;
+    let (mut lab, home) = Lab::at_home_with(config);
+    for handle in ["a", "b"] {
+        lab.pu.open_session(lab.now, handle, Default::default()).unwrap();
+        lab.actions();
+        lab.answer(home, handle, &[element(1)]);
+    }
+    assert_eq!((lab.pu.pools().count(), lab.pu.stats().cache_overfull), (2, 1));
+    for handle in ["c", "d"] {
+        lab.pu.resolve(lab.now, handle).unwrap();
+        lab.actions();
+        lab.answer(home, handle, &[element(1)]);
+    }
+    assert_eq!((lab.pu.pools().count(), lab.pu.stats().cache_evicted), (3, 1));
+}

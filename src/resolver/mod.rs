@@ -158,8 +158,8 @@ impl<W: Copy + PartialEq> Resolver<W> {
         self.send(now, ctx, handle);
     }
 
-    /// Removes a waiter, and says whether it waited; a query without any is dropped, and an answer to
-    /// it is then nobody's.
+    /// Removes a waiter, and says whether it waited; a query without any is dropped, and an answer
+    /// to it is then nobody's.
     pub(crate) fn cancel(&mut self, handle: &PoolHandle, waiter: &W) -> bool {
         let Some(query) = self.queries.get_mut(handle) else { return false };
         let waited = query.waiters.len();
