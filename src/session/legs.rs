@@ -173,12 +173,22 @@ impl Sessions {
         Some(id)
     }
 
-    /// The channel of a leg is up.
-    pub(super) fn leg_opened(&mut self, ctx: &mut Context, id: SessionId, owner: SessionId) {
+    /// The channel of a leg is up: its session need not look further.
+    pub(super) fn leg_opened(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        id: SessionId,
+        owner: SessionId,
+    ) {
         let element = self.slab.get(id.0).and_then(|leg| leg.element);
         let Some(session) = self.slab.get_mut(owner.0) else { return };
         if session.role == Role::Choosing {
             session.search = None;
+            if session.state == State::Pausing {
+                session.state = State::Choosing;
+                session.make_due(now);
+            }
             session.rearm(&mut self.timers, owner);
             session.element = session.element.or(element);
             session.note(ctx, owner);

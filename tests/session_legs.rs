@@ -1,0 +1,32 @@
+//! Legs at the edges: copies that fail, are still to be made, or meet a session that looks for an
+//! element (RFC 5352 §6.5.2, §6.5.5).
+
+mod lab;
+
+use asap_pu::{Failover, Recipient};
+use lab::*;
+
+/// [SESSION-4] [SESSION-5]: a leg that comes up while its session pauses ends the pause: there is an
+/// element again.
+#[test]
+fn a_leg_that_comes_up_ends_the_pause() {
+    let mut config = config(&[REGISTRAR]);
+    config.connect_timeout = secs(60);
+    let (mut lab, home, session) = choosing_lab(config);
+    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    send(&mut lab, session, "one", Failover::Unsent);
+    assert_eq!(lab.wait(), secs(0));
+    let [one, two, _] = lab.opens().try_into().unwrap();
+    lab.secs(31);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &[element(1)]);
+    lab.fail(one.channel);
+    lab.actions();
+    assert_eq!(lab.wait(), secs(0), "nobody is left to be chosen");
+    assert_eq!(lab.actions(), []);
+    lab.up(two.channel);
+    assert_eq!(data_among(&lab.actions()), [(two.channel, "all".into())]);
+    assert_eq!(lab.wait(), secs(0));
+    assert_eq!(lab.open_one().to, one.to);
+}
