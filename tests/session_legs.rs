@@ -3,7 +3,7 @@
 
 mod lab;
 
-use asap_pu::{Failover, Recipient};
+use asap_pu::{Event, Failover, Recipient};
 use lab::*;
 
 /// [SESSION-4] [SESSION-5]: a leg that comes up while its session pauses ends the pause: there is an
@@ -29,4 +29,39 @@ fn a_leg_that_comes_up_ends_the_pause() {
     assert_eq!(data_among(&lab.actions()), [(two.channel, "all".into())]);
     assert_eq!(lab.wait(), secs(0));
     assert_eq!(lab.open_one().to, one.to);
+}
+
+/// The elements that the application hears of, in order, and whether they got their copies.
+fn copies(events: &[Event]) -> Vec<(u32, bool)> {
+    let mut copies: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Copied { element, sent, .. } => Some((element.get(), *sent)),
+            _ => None,
+        })
+        .collect();
+    copies.sort_unstable();
+    copies
+}
+
+/// [SESSION-5]: a message to all goes once to each element, wherever its session is by the time that
+/// the copies are made.
+#[test]
+fn to_all_counts_the_element_that_was_served() {
+    for moves in [false, true] {
+        let (mut lab, _, session, own) = Lab::in_session(mapped(), Default::default(), &three());
+        lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+        assert_eq!(lab.data(), [(own.channel, "all".into())]);
+        if moves {
+            lab.pu.move_session(lab.now, session, Some(id(2))).unwrap();
+        } else {
+            lab.fail(own.channel);
+        }
+        lab.pu.handle_timeout(lab.now);
+        for open in opens_among(&lab.actions()) {
+            lab.up(open.channel);
+        }
+        assert_eq!(data_among(&lab.actions()).len(), 2);
+        assert_eq!(copies(&lab.events()), [(1, true), (2, true), (3, true)]);
+    }
 }

@@ -31,8 +31,9 @@ pub(super) struct Legs {
     by_element: BTreeMap<PeIdentifier, SessionId>,
     /// The element that got the previous message.
     last: Option<PeIdentifier>,
-    /// Messages to all whose copies are still to be made.
-    to_copy: VecDeque<Message>,
+    /// Messages to all whose copies are still to be made, and the element that has got each
+    /// already.
+    to_copy: VecDeque<(Message, Option<PeIdentifier>)>,
     /// Messages to all that the application has not heard the end of.
     copied: VecDeque<Copied>,
     results: VecDeque<(MessageId, PeIdentifier, bool)>,
@@ -81,8 +82,9 @@ impl Sessions {
         id: SessionId,
     ) -> bool {
         let Some(session) = self.slab.get_mut(id.0) else { return false };
-        if let Some(message) = session.legs_mut().and_then(|legs| legs.to_copy.pop_front()) {
-            self.copy_to_all(now, ctx, cache, id, &message);
+        let to_copy = session.legs_mut().and_then(|legs| legs.to_copy.pop_front());
+        if let Some((message, served)) = to_copy {
+            self.copy_to_all(now, ctx, cache, id, &message, served);
             return true;
         }
         if session.state != State::Choosing || session.gate != Gate::Open {
@@ -294,25 +296,25 @@ impl Sessions {
         session.note(ctx, owner);
     }
 
-    /// A message to all begins to be copied; the session's own element, if it has one, has got it
-    /// already.
+    /// A message to all begins to be copied; `served`, the session's own element if it has one,
+    /// has got it already.
     pub(super) fn begin_copies(
         &mut self,
         now: Instant,
         ctx: &mut Context,
         id: SessionId,
         message: Message,
-        element: Option<PeIdentifier>,
+        served: Option<PeIdentifier>,
     ) {
         let Some(session) = self.slab.get_mut(id.0) else { return };
         let legs = session.make_legs();
-        let open = 1 + usize::from(element.is_some());
+        let open = 1 + usize::from(served.is_some());
         legs.copied.push_back(Copied { message: message.id, load: message.load(), open });
         legs.due = Some(now);
         let of = message.id;
-        legs.to_copy.push_back(message);
+        legs.to_copy.push_back((message, served));
         session.rearm(&mut self.timers, id);
-        if let Some(element) = element {
+        if let Some(element) = served {
             self.copied(ctx, id, of, element, true);
         }
     }
@@ -336,7 +338,7 @@ impl Sessions {
     }
 
     /// Makes a copy of a message for every element listed, but for this node itself and the
-    /// session's own element.
+    /// one that was served already.
     fn copy_to_all(
         &mut self,
         now: Instant,
@@ -344,13 +346,13 @@ impl Sessions {
         cache: &Cache,
         id: SessionId,
         message: &Message,
+        served: Option<PeIdentifier>,
     ) {
         let Some(session) = self.slab.get(id.0) else { return };
         let pool = session.pool.and_then(|pool| cache.get(pool));
         let own = ctx.config.identity.clone();
         let own = own.filter(|own| pool.is_some_and(|pool| *pool.handle() == own.handle));
         let here = own.as_ref().map(|own| own.identifier);
-        let served = session.element.filter(|_| session.role == Role::Keeping);
         let elements: Vec<_> = pool
             .into_iter()
             .flat_map(|pool| pool.elements().map(|element| element.identifier()))
