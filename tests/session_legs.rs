@@ -65,3 +65,49 @@ fn to_all_counts_the_element_that_was_served() {
         assert_eq!(copies(&lab.events()), [(1, true), (2, true), (3, true)]);
     }
 }
+
+/// [SESSION-5] [SESSION-13]: a session that closes and loses its element makes the copies that are
+/// still to be made.
+#[test]
+fn closing_waits_for_copies_without_an_element_too() {
+    let (mut lab, _, session, own) = Lab::in_session(mapped(), Default::default(), &three());
+    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    assert_eq!(lab.data(), [(own.channel, "all".into())]);
+    lab.pu.close(lab.now, session).unwrap();
+    lab.fail(own.channel);
+    lab.pu.handle_timeout(lab.now);
+    for open in opens_among(&lab.actions()) {
+        lab.up(open.channel);
+    }
+    assert_eq!(data_among(&lab.actions()).len(), 2);
+    let events = lab.events();
+    assert_eq!(copies(&events), [(1, true), (2, true), (3, true)]);
+    assert!(matches!(events.last(), Some(Event::SessionEnded { error: None, .. })), "{events:?}");
+}
+
+/// [SESSION-5] [SESSION-13]: a session that ends before it could make the copies tells of each that
+/// it was not sent.
+#[test]
+fn copies_that_are_not_made_are_told() {
+    let (mut lab, _, session, own) = Lab::in_session(mapped(), Default::default(), &three());
+    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    assert_eq!(lab.data(), [(own.channel, "all".into())]);
+    lab.pu.close(lab.now, session).unwrap();
+    lab.secs(600);
+    lab.pu.handle_timeout(lab.now);
+    let events = lab.events();
+    assert_eq!(copies(&events), [(1, true), (2, false), (3, false)]);
+    assert!(matches!(events.last(), Some(Event::SessionEnded { error: Some(_), .. })));
+}
+
+/// [SESSION-13]: aborting gives back a message to all whose copies are still to be made.
+#[test]
+fn aborting_collects_what_is_to_be_copied() {
+    let (mut lab, _, session, own) = Lab::in_session(mapped(), Default::default(), &three());
+    let all = lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    assert_eq!(lab.data(), [(own.channel, "all".into())]);
+    let next = send(&mut lab, session, "next", Failover::Unsent);
+    let back = lab.pu.abort(lab.now, session).unwrap();
+    assert_eq!(back.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [all, next]);
+    assert_eq!(lab.events(), []);
+}

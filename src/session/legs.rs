@@ -348,11 +348,42 @@ impl Sessions {
         message: &Message,
         served: Option<PeIdentifier>,
     ) {
-        let Some(session) = self.slab.get(id.0) else { return };
-        let pool = session.pool.and_then(|pool| cache.get(pool));
-        let own = ctx.config.identity.clone();
-        let own = own.filter(|own| pool.is_some_and(|pool| *pool.handle() == own.handle));
-        let here = own.as_ref().map(|own| own.identifier);
+        for element in self.recipients(ctx, cache, id, message, served) {
+            match self.leg(now, ctx, cache, id, element) {
+                Some(leg) => self.put_on_leg(ctx, leg, message.to_copy()),
+                None => self.copied(ctx, id, message.id, element, false),
+            }
+        }
+        if message.options.to == Recipient::AllAndSelf {
+            if let Some(own) = self.own_identity(ctx, cache, id) {
+                self.copy_to_self(ctx, id, own, message);
+            }
+        }
+        self.settle_copy(ctx, id, message.id);
+    }
+
+    /// The session is over: copies that are still to be made are not sent.
+    pub(super) fn drop_copies(&mut self, ctx: &mut Context, cache: &Cache, id: SessionId) {
+        let uncopied = self.slab.get_mut(id.0).and_then(Session::legs_mut);
+        for (message, served) in uncopied.map(Legs::take_uncopied).unwrap_or_default() {
+            for element in self.recipients(ctx, cache, id, &message, served) {
+                self.copied(ctx, id, message.id, element, false);
+            }
+            self.settle_copy(ctx, id, message.id);
+        }
+    }
+
+    /// The elements that are to get a copy of a message; the result of each is open from then on.
+    fn recipients(
+        &mut self,
+        ctx: &Context,
+        cache: &Cache,
+        id: SessionId,
+        message: &Message,
+        served: Option<PeIdentifier>,
+    ) -> Vec<PeIdentifier> {
+        let here = self.own_identity(ctx, cache, id).map(|own| own.identifier);
+        let pool = self.slab.get(id.0).and_then(|session| cache.get(session.pool?));
         let elements: Vec<_> = pool
             .into_iter()
             .flat_map(|pool| pool.elements().map(|element| element.identifier()))
@@ -361,16 +392,13 @@ impl Sessions {
         if let Some(copied) = self.copied_mut(id, message.id) {
             copied.open += elements.len();
         }
-        for element in elements {
-            match self.leg(now, ctx, cache, id, element) {
-                Some(leg) => self.put_on_leg(ctx, leg, message.to_copy()),
-                None => self.copied(ctx, id, message.id, element, false),
-            }
-        }
-        if let Some(own) = own.filter(|_| message.options.to == Recipient::AllAndSelf) {
-            self.copy_to_self(ctx, id, own, message);
-        }
-        self.settle_copy(ctx, id, message.id);
+        elements
+    }
+
+    /// This node, if it is an element of the session's pool.
+    fn own_identity(&self, ctx: &Context, cache: &Cache, id: SessionId) -> Option<Identity> {
+        let pool = cache.get(self.slab.get(id.0)?.pool?)?;
+        ctx.config.identity.clone().filter(|own| *pool.handle() == own.handle)
     }
 
     /// One thing less is open about a message to all.
@@ -438,6 +466,11 @@ impl Legs {
 
     pub(super) const fn due(&self) -> Option<Instant> {
         self.due
+    }
+
+    /// Messages to all of which no copies were made, and who has got each already.
+    pub(super) fn take_uncopied(&mut self) -> VecDeque<(Message, Option<PeIdentifier>)> {
+        core::mem::take(&mut self.to_copy)
     }
 
     pub(super) fn has_copies_to_make(&self) -> bool {
