@@ -16,38 +16,6 @@ fn on(element: u32) -> SessionOptions {
     options
 }
 
-fn choosing() -> SessionOptions {
-    let mut options = SessionOptions::default();
-    options.choose_per_message = true;
-    options
-}
-
-fn to(to: Recipient) -> SendOptions {
-    let mut options = SendOptions::default();
-    options.to = to;
-    options
-}
-
-/// A session that chooses for each message, in a pool of three.
-fn choosing_lab(config: Config) -> (Lab, asap_pu::ChannelId, SessionId) {
-    let (mut lab, home) = Lab::at_home_with(config);
-    let session = lab.pu.open_session(lab.now, POOL, choosing()).unwrap();
-    lab.actions();
-    lab.answer(home, POOL, &three());
-    assert!(lab.actions().is_empty(), "nothing is sent, so nobody is called");
-    (lab, home, session)
-}
-
-/// Lets work be done that is due at once, and brings up every channel that is asked for.
-fn settle(lab: &mut Lab) -> Vec<Opened> {
-    assert_eq!(lab.wait(), secs(0), "due at once");
-    let opens = opens_among(&lab.actions());
-    for open in &opens {
-        lab.up(open.channel);
-    }
-    opens
-}
-
 /// [SESSION-11]: a session on an element handle begins at that element, whatever the policy says.
 #[test]
 fn an_element_handle_comes_first() {

@@ -426,8 +426,8 @@ impl PoolUser {
         Ok(())
     }
 
-    /// Ends a session at once. Gives back what was not delivered, in order; no event will speak of
-    /// the session.
+    /// Ends a session at once. Gives back what was not delivered, in order, a message to all among
+    /// it if its copies are still to be made; no event will speak of the session.
     ///
     /// # Errors
     /// The session is unknown.

@@ -31,7 +31,7 @@ impl PoolUser {
                 self.registrars.opened(now, &mut self.ctx, channel, authentication);
             }
             Some(ChannelUser::Session(session)) => {
-                self.sessions.opened(&mut self.ctx, &mut self.cache, session, channel);
+                self.sessions.opened(now, &mut self.ctx, &mut self.cache, session, channel);
             }
             None => self.ctx.stats.unknown_channels += 1,
         }

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::legs::Legs;
 use super::search::Search;
 use super::{Gate, NOBODY, Role, SendOptions, Session, SessionOptions, Sessions, State};
 use crate::Instant;
@@ -222,13 +223,14 @@ impl Sessions {
         cache: &mut Cache,
         id: SessionId,
     ) -> Result<Vec<(MessageId, Bytes)>, CommandError> {
-        if self.slab.get(id.0).is_none() {
-            return Err(CommandError::UnknownSession);
-        }
+        let session = self.slab.get_mut(id.0).ok_or(CommandError::UnknownSession)?;
+        let uncopied = session.legs_mut().map(Legs::take_uncopied).unwrap_or_default();
         self.end(ctx, cache, id, None);
         let mut session = self.slab.remove(id.0).ok_or(CommandError::UnknownSession)?;
         session.outbox.give_back();
-        let returned: Vec<_> = core::iter::from_fn(|| session.outbox.pop_returned()).collect();
+        let mut returned: Vec<_> = core::iter::from_fn(|| session.outbox.pop_returned()).collect();
+        returned.extend(uncopied.into_iter().map(|(message, _)| (message.id, message.data)));
+        returned.sort_unstable_by_key(|(message, _)| *message);
         ctx.stats.messages_undelivered += returned.len() as u64;
         Ok(returned)
     }

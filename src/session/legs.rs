@@ -31,8 +31,9 @@ pub(super) struct Legs {
     by_element: BTreeMap<PeIdentifier, SessionId>,
     /// The element that got the previous message.
     last: Option<PeIdentifier>,
-    /// Messages to all whose copies are still to be made.
-    to_copy: VecDeque<Message>,
+    /// Messages to all whose copies are still to be made, and the element that has got each
+    /// already.
+    to_copy: VecDeque<(Message, Option<PeIdentifier>)>,
     /// Messages to all that the application has not heard the end of.
     copied: VecDeque<Copied>,
     results: VecDeque<(MessageId, PeIdentifier, bool)>,
@@ -81,8 +82,9 @@ impl Sessions {
         id: SessionId,
     ) -> bool {
         let Some(session) = self.slab.get_mut(id.0) else { return false };
-        if let Some(message) = session.legs_mut().and_then(|legs| legs.to_copy.pop_front()) {
-            self.copy_to_all(now, ctx, cache, id, &message);
+        let to_copy = session.legs_mut().and_then(|legs| legs.to_copy.pop_front());
+        if let Some((message, served)) = to_copy {
+            self.copy_to_all(now, ctx, cache, id, &message, served);
             return true;
         }
         if session.state != State::Choosing || session.gate != Gate::Open {
@@ -173,12 +175,22 @@ impl Sessions {
         Some(id)
     }
 
-    /// The channel of a leg is up.
-    pub(super) fn leg_opened(&mut self, ctx: &mut Context, id: SessionId, owner: SessionId) {
+    /// The channel of a leg is up: its session need not look further.
+    pub(super) fn leg_opened(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        id: SessionId,
+        owner: SessionId,
+    ) {
         let element = self.slab.get(id.0).and_then(|leg| leg.element);
         let Some(session) = self.slab.get_mut(owner.0) else { return };
         if session.role == Role::Choosing {
             session.search = None;
+            if session.state == State::Pausing {
+                session.state = State::Choosing;
+                session.make_due(now);
+            }
             session.rearm(&mut self.timers, owner);
             session.element = session.element.or(element);
             session.note(ctx, owner);
@@ -284,25 +296,25 @@ impl Sessions {
         session.note(ctx, owner);
     }
 
-    /// A message to all begins to be copied; the session's own element, if it has one, has got it
-    /// already.
+    /// A message to all begins to be copied; `served`, the session's own element if it has one,
+    /// has got it already.
     pub(super) fn begin_copies(
         &mut self,
         now: Instant,
         ctx: &mut Context,
         id: SessionId,
         message: Message,
-        element: Option<PeIdentifier>,
+        served: Option<PeIdentifier>,
     ) {
         let Some(session) = self.slab.get_mut(id.0) else { return };
         let legs = session.make_legs();
-        let open = 1 + usize::from(element.is_some());
+        let open = 1 + usize::from(served.is_some());
         legs.copied.push_back(Copied { message: message.id, load: message.load(), open });
         legs.due = Some(now);
         let of = message.id;
-        legs.to_copy.push_back(message);
+        legs.to_copy.push_back((message, served));
         session.rearm(&mut self.timers, id);
-        if let Some(element) = element {
+        if let Some(element) = served {
             self.copied(ctx, id, of, element, true);
         }
     }
@@ -326,7 +338,7 @@ impl Sessions {
     }
 
     /// Makes a copy of a message for every element listed, but for this node itself and the
-    /// session's own element.
+    /// one that was served already.
     fn copy_to_all(
         &mut self,
         now: Instant,
@@ -334,13 +346,44 @@ impl Sessions {
         cache: &Cache,
         id: SessionId,
         message: &Message,
+        served: Option<PeIdentifier>,
     ) {
-        let Some(session) = self.slab.get(id.0) else { return };
-        let pool = session.pool.and_then(|pool| cache.get(pool));
-        let own = ctx.config.identity.clone();
-        let own = own.filter(|own| pool.is_some_and(|pool| *pool.handle() == own.handle));
-        let here = own.as_ref().map(|own| own.identifier);
-        let served = session.element.filter(|_| session.role == Role::Keeping);
+        for element in self.recipients(ctx, cache, id, message, served) {
+            match self.leg(now, ctx, cache, id, element) {
+                Some(leg) => self.put_on_leg(ctx, leg, message.to_copy()),
+                None => self.copied(ctx, id, message.id, element, false),
+            }
+        }
+        if message.options.to == Recipient::AllAndSelf {
+            if let Some(own) = self.own_identity(ctx, cache, id) {
+                self.copy_to_self(ctx, id, own, message);
+            }
+        }
+        self.settle_copy(ctx, id, message.id);
+    }
+
+    /// The session is over: copies that are still to be made are not sent.
+    pub(super) fn drop_copies(&mut self, ctx: &mut Context, cache: &Cache, id: SessionId) {
+        let uncopied = self.slab.get_mut(id.0).and_then(Session::legs_mut);
+        for (message, served) in uncopied.map(Legs::take_uncopied).unwrap_or_default() {
+            for element in self.recipients(ctx, cache, id, &message, served) {
+                self.copied(ctx, id, message.id, element, false);
+            }
+            self.settle_copy(ctx, id, message.id);
+        }
+    }
+
+    /// The elements that are to get a copy of a message; the result of each is open from then on.
+    fn recipients(
+        &mut self,
+        ctx: &Context,
+        cache: &Cache,
+        id: SessionId,
+        message: &Message,
+        served: Option<PeIdentifier>,
+    ) -> Vec<PeIdentifier> {
+        let here = self.own_identity(ctx, cache, id).map(|own| own.identifier);
+        let pool = self.slab.get(id.0).and_then(|session| cache.get(session.pool?));
         let elements: Vec<_> = pool
             .into_iter()
             .flat_map(|pool| pool.elements().map(|element| element.identifier()))
@@ -349,16 +392,13 @@ impl Sessions {
         if let Some(copied) = self.copied_mut(id, message.id) {
             copied.open += elements.len();
         }
-        for element in elements {
-            match self.leg(now, ctx, cache, id, element) {
-                Some(leg) => self.put_on_leg(ctx, leg, message.to_copy()),
-                None => self.copied(ctx, id, message.id, element, false),
-            }
-        }
-        if let Some(own) = own.filter(|_| message.options.to == Recipient::AllAndSelf) {
-            self.copy_to_self(ctx, id, own, message);
-        }
-        self.settle_copy(ctx, id, message.id);
+        elements
+    }
+
+    /// This node, if it is an element of the session's pool.
+    fn own_identity(&self, ctx: &Context, cache: &Cache, id: SessionId) -> Option<Identity> {
+        let pool = cache.get(self.slab.get(id.0)?.pool?)?;
+        ctx.config.identity.clone().filter(|own| *pool.handle() == own.handle)
     }
 
     /// One thing less is open about a message to all.
@@ -426,6 +466,11 @@ impl Legs {
 
     pub(super) const fn due(&self) -> Option<Instant> {
         self.due
+    }
+
+    /// Messages to all of which no copies were made, and who has got each already.
+    pub(super) fn take_uncopied(&mut self) -> VecDeque<(Message, Option<PeIdentifier>)> {
+        core::mem::take(&mut self.to_copy)
     }
 
     pub(super) fn has_copies_to_make(&self) -> bool {

@@ -305,16 +305,20 @@ impl Sessions {
 
     /// Has a session closed that is closing and has nothing left to hand over.
     fn check_drained(&mut self, id: SessionId) {
-        let Some(session) = self.slab.get(id.0) else { return };
+        if self.is_drained(id) {
+            self.drained.push(id);
+        }
+    }
+
+    /// Whether a session is closing and has nothing left to hand over.
+    fn is_drained(&self, id: SessionId) -> bool {
+        let Some(session) = self.slab.get(id.0) else { return false };
         let mut legs = session.legs().filter_map(|leg| self.slab.get(leg.0));
         let copied = session.extra.as_ref().and_then(|extra| extra.legs.as_ref());
-        if session.draining().is_some()
+        session.draining().is_some()
             && session.outbox.is_empty()
             && copied.is_none_or(|legs| !legs.has_copies_to_make())
             && legs.all(|leg| leg.outbox.is_empty())
-        {
-            self.drained.push(id);
-        }
     }
 
     /// The session is over.
@@ -338,6 +342,7 @@ impl Sessions {
             }
         }
         self.end_legs(ctx, id);
+        self.drop_copies(ctx, cache, id);
         let Some(session) = self.slab.get_mut(id.0) else { return };
         if let Some(pool) = session.pool.take() {
             cache.unpin(pool);

@@ -35,6 +35,7 @@ impl Sessions {
     /// The driver's word that the channel of a session is up.
     pub(crate) fn opened(
         &mut self,
+        now: Instant,
         ctx: &mut Context,
         cache: &mut Cache,
         id: SessionId,
@@ -55,7 +56,7 @@ impl Sessions {
         }
         self.greet(ctx, id, channel);
         if owner != id {
-            return self.leg_opened(ctx, id, owner);
+            return self.leg_opened(now, ctx, id, owner);
         }
         let Some(session) = self.slab.get_mut(id.0) else { return };
         let failover = session.heard.came_up();

@@ -227,6 +227,7 @@ impl Sessions {
             Role::Accepted if has_handle => {}
             Role::AtAddress | Role::Accepted => {
                 session.outbox.element_lost();
+                // There is no pool, so there are no copies to wait for.
                 let done = session.draining().is_some() && session.outbox.is_empty();
                 let error = (!done).then_some(SessionError::ChannelLost);
                 return self.end(ctx, cache, id, error);
@@ -235,11 +236,12 @@ impl Sessions {
         let Some(element) = session.element else { return };
         let was_up = matches!(session.state, State::Up(_));
         session.outbox.element_lost();
-        if session.draining().is_some() && session.outbox.is_empty() {
+        if self.is_drained(id) {
             self.failed(now, ctx, cache, id, element);
             self.end(ctx, cache, id, None);
             return;
         }
+        let Some(session) = self.slab.get_mut(id.0) else { return };
         if was_up {
             let mut search = Search::begin(now, ctx);
             search.tried.extend(session.pool.map(|_| element));

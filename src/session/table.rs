@@ -129,7 +129,7 @@ impl Alone {
             }
             "opened" => {
                 let (of, channel) = channel.unwrap();
-                sessions.opened(ctx, cache, of, channel);
+                sessions.opened(now, ctx, cache, of, channel);
                 None
             }
             // A channel that the machine has no more is nobody's.

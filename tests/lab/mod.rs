@@ -10,8 +10,8 @@ use asap_pu::wire::{
 };
 use asap_pu::{
     Action, Authentication, ChannelId, CloseReason, Config, Event, Failover, Instant, MessageId,
-    Payload, PeerKind, PoolId, PoolUser, Protocols, Registrar, RequestId, ResolveError, SessionId,
-    SessionOptions,
+    Payload, PeerKind, PoolId, PoolUser, Protocols, Recipient, Registrar, RequestId, ResolveError,
+    SendOptions, SessionId, SessionOptions,
 };
 
 /// A pool user, its time, and what it wants of its driver and its application.
@@ -294,4 +294,38 @@ pub(crate) fn data_among(actions: &[Action]) -> Vec<(ChannelId, String)> {
     let is_data =
         |action: &&Action| matches!(action, Action::Send { payload: Payload::Data { .. }, .. });
     actions.iter().filter(is_data).cloned().map(data).collect()
+}
+
+/// A session that chooses an element for each message.
+pub(crate) fn choosing() -> SessionOptions {
+    let mut options = SessionOptions::default();
+    options.choose_per_message = true;
+    options
+}
+
+/// A message for `to`.
+pub(crate) fn to(to: Recipient) -> SendOptions {
+    let mut options = SendOptions::default();
+    options.to = to;
+    options
+}
+
+/// A session that chooses for each message, in a pool of three.
+pub(crate) fn choosing_lab(config: Config) -> (Lab, ChannelId, SessionId) {
+    let (mut lab, home) = Lab::at_home_with(config);
+    let session = lab.pu.open_session(lab.now, POOL, choosing()).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &three());
+    assert!(lab.actions().is_empty(), "nothing is sent, so nobody is called");
+    (lab, home, session)
+}
+
+/// Lets work be done that is due at once, and brings up every channel that is asked for.
+pub(crate) fn settle(lab: &mut Lab) -> Vec<Opened> {
+    assert_eq!(lab.wait(), secs(0), "due at once");
+    let opens = opens_among(&lab.actions());
+    for open in &opens {
+        lab.up(open.channel);
+    }
+    opens
 }

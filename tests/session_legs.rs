@@ -1,0 +1,113 @@
+//! Legs at the edges: copies that fail, are still to be made, or meet a session that looks for an
+//! element (RFC 5352 §6.5.2, §6.5.5).
+
+mod lab;
+
+use asap_pu::{Event, Failover, Recipient};
+use lab::*;
+
+/// [SESSION-4] [SESSION-5]: a leg that comes up while its session pauses ends the pause: there is an
+/// element again.
+#[test]
+fn a_leg_that_comes_up_ends_the_pause() {
+    let mut config = config(&[REGISTRAR]);
+    config.connect_timeout = secs(60);
+    let (mut lab, home, session) = choosing_lab(config);
+    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    send(&mut lab, session, "one", Failover::Unsent);
+    assert_eq!(lab.wait(), secs(0));
+    let [one, two, _] = lab.opens().try_into().unwrap();
+    lab.secs(31);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &[element(1)]);
+    lab.fail(one.channel);
+    lab.actions();
+    assert_eq!(lab.wait(), secs(0), "nobody is left to be chosen");
+    assert_eq!(lab.actions(), []);
+    lab.up(two.channel);
+    assert_eq!(data_among(&lab.actions()), [(two.channel, "all".into())]);
+    assert_eq!(lab.wait(), secs(0));
+    assert_eq!(lab.open_one().to, one.to);
+}
+
+/// The elements that the application hears of, in order, and whether they got their copies.
+fn copies(events: &[Event]) -> Vec<(u32, bool)> {
+    let mut copies: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Copied { element, sent, .. } => Some((element.get(), *sent)),
+            _ => None,
+        })
+        .collect();
+    copies.sort_unstable();
+    copies
+}
+
+/// [SESSION-5]: a message to all goes once to each element, wherever its session is by the time that
+/// the copies are made.
+#[test]
+fn to_all_counts_the_element_that_was_served() {
+    for moves in [false, true] {
+        let (mut lab, _, session, own) = Lab::in_session(mapped(), Default::default(), &three());
+        lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+        assert_eq!(lab.data(), [(own.channel, "all".into())]);
+        if moves {
+            lab.pu.move_session(lab.now, session, Some(id(2))).unwrap();
+        } else {
+            lab.fail(own.channel);
+        }
+        lab.pu.handle_timeout(lab.now);
+        for open in opens_among(&lab.actions()) {
+            lab.up(open.channel);
+        }
+        assert_eq!(data_among(&lab.actions()).len(), 2);
+        assert_eq!(copies(&lab.events()), [(1, true), (2, true), (3, true)]);
+    }
+}
+
+/// [SESSION-5] [SESSION-13]: a session that closes and loses its element makes the copies that are
+/// still to be made.
+#[test]
+fn closing_waits_for_copies_without_an_element_too() {
+    let (mut lab, _, session, own) = Lab::in_session(mapped(), Default::default(), &three());
+    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    assert_eq!(lab.data(), [(own.channel, "all".into())]);
+    lab.pu.close(lab.now, session).unwrap();
+    lab.fail(own.channel);
+    lab.pu.handle_timeout(lab.now);
+    for open in opens_among(&lab.actions()) {
+        lab.up(open.channel);
+    }
+    assert_eq!(data_among(&lab.actions()).len(), 2);
+    let events = lab.events();
+    assert_eq!(copies(&events), [(1, true), (2, true), (3, true)]);
+    assert!(matches!(events.last(), Some(Event::SessionEnded { error: None, .. })), "{events:?}");
+}
+
+/// [SESSION-5] [SESSION-13]: a session that ends before it could make the copies tells of each that
+/// it was not sent.
+#[test]
+fn copies_that_are_not_made_are_told() {
+    let (mut lab, _, session, own) = Lab::in_session(mapped(), Default::default(), &three());
+    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    assert_eq!(lab.data(), [(own.channel, "all".into())]);
+    lab.pu.close(lab.now, session).unwrap();
+    lab.secs(600);
+    lab.pu.handle_timeout(lab.now);
+    let events = lab.events();
+    assert_eq!(copies(&events), [(1, true), (2, false), (3, false)]);
+    assert!(matches!(events.last(), Some(Event::SessionEnded { error: Some(_), .. })));
+}
+
+/// [SESSION-13]: aborting gives back a message to all whose copies are still to be made.
+#[test]
+fn aborting_collects_what_is_to_be_copied() {
+    let (mut lab, _, session, own) = Lab::in_session(mapped(), Default::default(), &three());
+    let all = lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    assert_eq!(lab.data(), [(own.channel, "all".into())]);
+    let next = send(&mut lab, session, "next", Failover::Unsent);
+    let back = lab.pu.abort(lab.now, session).unwrap();
+    assert_eq!(back.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [all, next]);
+    assert_eq!(lab.events(), []);
+}
