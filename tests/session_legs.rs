@@ -111,3 +111,55 @@ fn aborting_collects_what_is_to_be_copied() {
     assert_eq!(back.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [all, next]);
     assert_eq!(lab.events(), []);
 }
+
+/// [SESSION-4] [SESSION-5]: copies that fail, however many, leave the attempts to a message that has
+/// to find an element later.
+#[test]
+fn copies_use_up_no_attempts() {
+    let (mut lab, home) = Lab::at_home();
+    let session = lab.pu.open_session(lab.now, POOL, choosing()).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &(1..=20).map(element).collect::<Vec<_>>());
+    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    lab.wait();
+    for open in lab.opens() {
+        lab.fail(open.channel);
+    }
+    assert_eq!(copies(&lab.events()), (1..=20).map(|id| (id, false)).collect::<Vec<_>>());
+    lab.actions();
+    send(&mut lab, session, "one", Failover::Unsent);
+    lab.wait();
+    assert_eq!(lab.opens().len(), 1, "an element that failed is called where no other is left");
+    assert_eq!(lab.events(), []);
+}
+
+/// [SESSION-4]: a search ends with the last message that it was for.
+#[test]
+fn nothing_waits_so_nothing_is_searched_for() {
+    let (mut lab, _, session) = choosing_lab(config(&[REGISTRAR]));
+    send(&mut lab, session, "moves on", Failover::Unsent);
+    let never = send(&mut lab, session, "does not", Failover::Never);
+    lab.wait();
+    for open in lab.opens() {
+        lab.fail(open.channel);
+    }
+    lab.wait();
+    let last = opens_among(&lab.actions()).remove(0);
+    lab.up(last.channel);
+    lab.actions();
+    lab.fail(last.channel);
+    let events = lab.events();
+    assert!(matches!(events[0], Event::Connected { .. }), "{events:?}");
+    let returned =
+        |event: &&Event| matches!(event, Event::Undelivered { message, .. } if *message == never);
+    assert_eq!(events.iter().filter(returned).count(), 1);
+    send(&mut lab, session, "alone", Failover::Never);
+    lab.wait();
+    let alone = opens_among(&lab.actions()).remove(0);
+    lab.fail(alone.channel);
+    lab.actions();
+    lab.secs(600);
+    lab.pu.handle_timeout(lab.now);
+    let ended = |event: &Event| matches!(event, Event::SessionEnded { .. });
+    assert!(!lab.events().iter().any(ended), "nobody waits");
+}
