@@ -3,7 +3,8 @@
 
 mod lab;
 
-use asap_pu::{Event, Failover, Recipient};
+use asap_pu::wire::Message;
+use asap_pu::{Action, CommandError, Event, Failover, Recipient};
 use lab::*;
 
 /// [SESSION-4] [SESSION-5]: a leg that comes up while its session pauses ends the pause: there is an
@@ -162,4 +163,26 @@ fn nothing_waits_so_nothing_is_searched_for() {
     lab.pu.handle_timeout(lab.now);
     let ended = |event: &Event| matches!(event, Event::SessionEnded { .. });
     assert!(!lab.events().iter().any(ended), "nobody waits");
+}
+
+/// [SESSION-3]: giving up the element of a choosing session gives up the one that got the last
+/// message: it is marked and reported, and what may fail over goes on.
+#[test]
+fn a_choosing_session_gives_up_the_last_element() {
+    let (mut lab, home, session) = choosing_lab(mapped());
+    assert_eq!(lab.pu.give_up(lab.now, session), Err(CommandError::NotConnected));
+    send(&mut lab, session, "one", Failover::Always);
+    send(&mut lab, session, "two", Failover::Always);
+    let [one, two] = settle(&mut lab).try_into().unwrap();
+    assert_eq!(data_among(&lab.actions()).len(), 2);
+    lab.events();
+    assert_eq!(lab.pu.give_up(lab.now, session), Ok(()));
+    let actions = lab.actions();
+    assert!(matches!(actions[0], Action::Close { channel, .. } if channel == two.channel));
+    assert_eq!(control(actions[1].clone()), (home, Message::endpoint_unreachable(POOL, id(2))));
+    assert!(matches!(lab.event(), Event::ElementLost { element, .. } if element == id(2)));
+    assert_eq!(lab.pu.give_up(lab.now, session), Err(CommandError::NotConnected), "it is gone");
+    let [three] = settle(&mut lab).try_into().unwrap();
+    assert_ne!(three.to, one.to);
+    assert_eq!(lab.data(), [(three.channel, "two".into())]);
 }

@@ -463,6 +463,12 @@ impl Session {
         self.extra.as_mut()?.legs.as_deref_mut()
     }
 
+    /// The leg to the element that got the last message, of a session that chooses for each.
+    pub(super) fn last_leg(&self) -> Option<SessionId> {
+        let legs = self.extra.as_ref()?.legs.as_ref()?;
+        legs.by_element.get(&legs.last?).copied()
+    }
+
     fn make_legs(&mut self) -> &mut Legs {
         self.extra().legs.get_or_insert_default()
     }
