@@ -186,3 +186,26 @@ fn a_choosing_session_gives_up_the_last_element() {
     assert_ne!(three.to, one.to);
     assert_eq!(lab.data(), [(three.channel, "two".into())]);
 }
+
+/// [SESSION-5] [SESSION-11]: the first message of a choosing session goes to the element that it was
+/// opened on, whenever it is sent.
+#[test]
+fn a_choosing_session_begins_at_the_element_asked_for() {
+    let (mut lab, home) = Lab::at_home();
+    let mut options = choosing();
+    options.element = Some(id(3));
+    let session = lab.pu.open_session(lab.now, POOL, options).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &three());
+    assert_eq!(lab.pu.poll_timeout(), None, "nothing is sent, so nothing is waited for");
+    lab.secs(20);
+    send(&mut lab, session, "first", Failover::Unsent);
+    send(&mut lab, session, "second", Failover::Unsent);
+    let [third, first] = settle(&mut lab).try_into().unwrap();
+    assert_eq!(third.to, "10.0.0.3:7".parse().unwrap());
+    assert_eq!(first.to, "10.0.0.1:7".parse().unwrap(), "then the policy chooses");
+    let mut sent = lab.data();
+    sent.sort();
+    let expected = [(third.channel, "first".into()), (first.channel, "second".into())];
+    assert_eq!(sent, expected);
+}
