@@ -5,8 +5,7 @@ mod lab;
 
 use asap_pu::wire::{Message, PoolHandle, Transport};
 use asap_pu::{
-    Action, CommandError, Config, Event, Failover, Identity, Recipient, SendOptions, SessionError,
-    SessionId, SessionOptions,
+    Action, CommandError, Event, Failover, Identity, Recipient, SessionError, SessionOptions,
 };
 use lab::*;
 

@@ -3,7 +3,8 @@
 
 mod lab;
 
-use asap_pu::{Event, Failover, Recipient};
+use asap_pu::wire::Message;
+use asap_pu::{Action, CommandError, Event, Failover, Recipient};
 use lab::*;
 
 /// [SESSION-4] [SESSION-5]: a leg that comes up while its session pauses ends the pause: there is an
@@ -110,4 +111,101 @@ fn aborting_collects_what_is_to_be_copied() {
     let back = lab.pu.abort(lab.now, session).unwrap();
     assert_eq!(back.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [all, next]);
     assert_eq!(lab.events(), []);
+}
+
+/// [SESSION-4] [SESSION-5]: copies that fail, however many, leave the attempts to a message that has
+/// to find an element later.
+#[test]
+fn copies_use_up_no_attempts() {
+    let (mut lab, home) = Lab::at_home();
+    let session = lab.pu.open_session(lab.now, POOL, choosing()).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &(1..=20).map(element).collect::<Vec<_>>());
+    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    lab.wait();
+    for open in lab.opens() {
+        lab.fail(open.channel);
+    }
+    assert_eq!(copies(&lab.events()), (1..=20).map(|id| (id, false)).collect::<Vec<_>>());
+    lab.actions();
+    send(&mut lab, session, "one", Failover::Unsent);
+    lab.wait();
+    assert_eq!(lab.opens().len(), 1, "an element that failed is called where no other is left");
+    assert_eq!(lab.events(), []);
+}
+
+/// [SESSION-4]: a search ends with the last message that it was for.
+#[test]
+fn nothing_waits_so_nothing_is_searched_for() {
+    let (mut lab, _, session) = choosing_lab(config(&[REGISTRAR]));
+    send(&mut lab, session, "moves on", Failover::Unsent);
+    let never = send(&mut lab, session, "does not", Failover::Never);
+    lab.wait();
+    for open in lab.opens() {
+        lab.fail(open.channel);
+    }
+    lab.wait();
+    let last = opens_among(&lab.actions()).remove(0);
+    lab.up(last.channel);
+    lab.actions();
+    lab.fail(last.channel);
+    let events = lab.events();
+    assert!(matches!(events[0], Event::Connected { .. }), "{events:?}");
+    let returned =
+        |event: &&Event| matches!(event, Event::Undelivered { message, .. } if *message == never);
+    assert_eq!(events.iter().filter(returned).count(), 1);
+    send(&mut lab, session, "alone", Failover::Never);
+    lab.wait();
+    let alone = opens_among(&lab.actions()).remove(0);
+    lab.fail(alone.channel);
+    lab.actions();
+    lab.secs(600);
+    lab.pu.handle_timeout(lab.now);
+    let ended = |event: &Event| matches!(event, Event::SessionEnded { .. });
+    assert!(!lab.events().iter().any(ended), "nobody waits");
+}
+
+/// [SESSION-3]: giving up the element of a choosing session gives up the one that got the last
+/// message: it is marked and reported, and what may fail over goes on.
+#[test]
+fn a_choosing_session_gives_up_the_last_element() {
+    let (mut lab, home, session) = choosing_lab(mapped());
+    assert_eq!(lab.pu.give_up(lab.now, session), Err(CommandError::NotConnected));
+    send(&mut lab, session, "one", Failover::Always);
+    send(&mut lab, session, "two", Failover::Always);
+    let [one, two] = settle(&mut lab).try_into().unwrap();
+    assert_eq!(data_among(&lab.actions()).len(), 2);
+    lab.events();
+    assert_eq!(lab.pu.give_up(lab.now, session), Ok(()));
+    let actions = lab.actions();
+    assert!(matches!(actions[0], Action::Close { channel, .. } if channel == two.channel));
+    assert_eq!(control(actions[1].clone()), (home, Message::endpoint_unreachable(POOL, id(2))));
+    assert!(matches!(lab.event(), Event::ElementLost { element, .. } if element == id(2)));
+    assert_eq!(lab.pu.give_up(lab.now, session), Err(CommandError::NotConnected), "it is gone");
+    let [three] = settle(&mut lab).try_into().unwrap();
+    assert_ne!(three.to, one.to);
+    assert_eq!(lab.data(), [(three.channel, "two".into())]);
+}
+
+/// [SESSION-5] [SESSION-11]: the first message of a choosing session goes to the element that it was
+/// opened on, whenever it is sent.
+#[test]
+fn a_choosing_session_begins_at_the_element_asked_for() {
+    let (mut lab, home) = Lab::at_home();
+    let mut options = choosing();
+    options.element = Some(id(3));
+    let session = lab.pu.open_session(lab.now, POOL, options).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &three());
+    assert_eq!(lab.pu.poll_timeout(), None, "nothing is sent, so nothing is waited for");
+    lab.secs(20);
+    send(&mut lab, session, "first", Failover::Unsent);
+    send(&mut lab, session, "second", Failover::Unsent);
+    let [third, first] = settle(&mut lab).try_into().unwrap();
+    assert_eq!(third.to, "10.0.0.3:7".parse().unwrap());
+    assert_eq!(first.to, "10.0.0.1:7".parse().unwrap(), "then the policy chooses");
+    let mut sent = lab.data();
+    sent.sort();
+    let expected = [(third.channel, "first".into()), (first.channel, "second".into())];
+    assert_eq!(sent, expected);
 }

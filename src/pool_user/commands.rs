@@ -349,7 +349,8 @@ impl PoolUser {
     }
 
     /// The application's word that the element of a session has failed, by a timeout of its own for
-    /// instance: fails over.
+    /// instance: fails over. Where the session chooses for each message, it is the element that got
+    /// the last one that has failed; its messages go on as far as they may.
     ///
     /// # Errors
     /// The session is unknown, or has no element at the moment.

@@ -119,7 +119,8 @@ impl Sessions {
         }
     }
 
-    /// The application's word that the element of a session has failed.
+    /// The application's word that the element of a session has failed, or where it chooses one for
+    /// each message, the one that got the last.
     pub(crate) fn give_up(
         &mut self,
         now: Instant,
@@ -128,9 +129,10 @@ impl Sessions {
         id: SessionId,
     ) -> Result<(), CommandError> {
         let session = self.slab.get(id.0).ok_or(CommandError::UnknownSession)?;
-        let channel = session.channel().ok_or(CommandError::NotConnected)?;
-        ctx.channels.close(channel);
-        self.lost(now, ctx, cache, id);
+        let at = session.last_leg().unwrap_or(id);
+        let channel = self.slab.get(at.0).and_then(Session::channel);
+        ctx.channels.close(channel.ok_or(CommandError::NotConnected)?);
+        self.lost(now, ctx, cache, at);
         Ok(())
     }
 

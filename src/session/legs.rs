@@ -209,11 +209,15 @@ impl Sessions {
         let Some(leg) = self.slab.get(id.0) else { return };
         let (element, was_up) = (leg.peer(), matches!(leg.state, State::Up(_)));
         self.failed(now, ctx, cache, owner, element);
+        let queued = |sessions: &Self| sessions.slab.get(owner.0).map(|s| s.outbox.len());
+        let before = queued(self);
         self.end_leg(ctx, id, owner, element);
-        let has_another = self.has_leg_up(owner);
+        // Copies do not fail over, so a leg that had nothing else is no attempt of the session's.
+        let is_attempt = queued(self) > before && !self.has_leg_up(owner);
+        let is_idle = self.is_idle(owner);
         let Some(session) = self.slab.get_mut(owner.0) else { return };
         if session.role == Role::Choosing {
-            if !has_another {
+            if is_attempt {
                 let search = session.search.get_or_insert_with(|| {
                     let mut search = Search::begin(now, ctx);
                     search.until = None;
@@ -221,6 +225,8 @@ impl Sessions {
                 });
                 search.attempts = search.attempts.saturating_add(1);
                 search.tried.push(element);
+            } else if is_idle {
+                session.search = None;
             }
             let legs = session.make_legs();
             legs.fails_over = true;
@@ -242,6 +248,14 @@ impl Sessions {
         let Some(session) = self.slab.get(owner.0) else { return false };
         let mut legs = session.legs().filter_map(|leg| self.slab.get(leg.0));
         legs.any(|leg| matches!(leg.state, State::Up(_)))
+    }
+
+    /// Whether none of a session's messages waits for an element, or for word from one; copies
+    /// aside.
+    fn is_idle(&self, owner: SessionId) -> bool {
+        let Some(session) = self.slab.get(owner.0) else { return true };
+        let mut legs = session.legs().filter_map(|leg| self.slab.get(leg.0));
+        session.outbox.is_empty() && legs.all(|leg| leg.outbox.load() == Load::default())
     }
 
     /// Takes a leg away; its session takes back what is left of its messages.
@@ -447,6 +461,12 @@ impl Sessions {
 impl Session {
     pub(super) fn legs_mut(&mut self) -> Option<&mut Legs> {
         self.extra.as_mut()?.legs.as_deref_mut()
+    }
+
+    /// The leg to the element that got the last message, of a session that chooses for each.
+    pub(super) fn last_leg(&self) -> Option<SessionId> {
+        let legs = self.extra.as_ref()?.legs.as_ref()?;
+        legs.by_element.get(&legs.last?).copied()
     }
 
     fn make_legs(&mut self) -> &mut Legs {

@@ -10,8 +10,9 @@ pub struct SessionOptions {
     /// has something to restore first, its state or its credentials. Default: no.
     pub hold_after_failover: bool,
     /// Begin with this element of the pool (RFC 5352 §6.5.3: sending to a pool element handle).
-    /// One that the registrar does not list counts as lost, without a report. Default: none,
-    /// the pool's policy chooses.
+    /// One that the registrar does not list counts as lost, without a report. With
+    /// `choose_per_message`, the first message goes there, unless one to all went before it.
+    /// Default: none, the pool's policy chooses.
     pub element: Option<PeIdentifier>,
     /// Choose an element for each message (RFC 5352 §6.5.2) instead of keeping one as long as it
     /// serves. Default: no.

@@ -136,7 +136,12 @@ impl Sessions {
         if session.role == Role::Choosing {
             session.state = State::Choosing;
             if session.outbox.is_empty() {
-                session.search = None;
+                session.search.take_if(|search| search.first.is_none());
+                // What may be left is whom the first message is for. Until there is one, nobody
+                // waits.
+                if let Some(search) = &mut session.search {
+                    search.until = None;
+                }
             }
             self.dispatch(now, ctx, cache, id);
         } else {
