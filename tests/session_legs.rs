@@ -209,3 +209,28 @@ fn a_choosing_session_begins_at_the_element_asked_for() {
     let expected = [(third.channel, "first".into()), (first.channel, "second".into())];
     assert_eq!(sent, expected);
 }
+
+/// [SESSION-4]: the only element that is listed refuses, while a leg to one that is no longer listed
+/// is up: it is not called over and over.
+#[test]
+fn a_lone_element_that_refuses_is_not_run_after() {
+    let (mut lab, home, session) = choosing_lab(config(&[REGISTRAR]));
+    send(&mut lab, session, "first", Failover::Unsent);
+    settle(&mut lab);
+    lab.data();
+    lab.secs(31);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &[element(2)]);
+    send(&mut lab, session, "second", Failover::Unsent);
+    let (began, mut calls) = (lab.now, 0);
+    while lab.now.since(began) < secs(30) && calls < 1_000 {
+        lab.wait();
+        for open in opens_among(&lab.actions()) {
+            calls += 1;
+            lab.fail(open.channel);
+        }
+        lab.events();
+    }
+    assert!((20..=45).contains(&calls), "{calls} calls in half a minute");
+}

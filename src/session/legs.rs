@@ -23,6 +23,7 @@ use crate::config::Identity;
 use crate::context::Context;
 use crate::event::Event;
 use crate::id::{MessageId, SessionId};
+use crate::timers::jitter;
 use crate::wire::PeIdentifier;
 
 /// The legs of one session, and what is told of them.
@@ -208,6 +209,8 @@ impl Sessions {
     ) {
         let Some(leg) = self.slab.get(id.0) else { return };
         let (element, was_up) = (leg.peer(), matches!(leg.state, State::Up(_)));
+        let pool = self.slab.get(owner.0).and_then(|session| cache.get(session.pool?));
+        let again = pool.is_some_and(|pool| pool.is_marked(now, element));
         self.failed(now, ctx, cache, owner, element);
         let queued = |sessions: &Self| sessions.slab.get(owner.0).map(|s| s.outbox.len());
         let before = queued(self);
@@ -234,6 +237,9 @@ impl Sessions {
                 legs.lost.push_back(element);
                 session.gate = Gate::Untold;
                 ctx.stats.failovers += 1;
+            } else if again {
+                // Nobody else is listed: the same one is not called over and over.
+                legs.due = Some(now + jitter(&mut ctx.rng, ctx.config.session_backoff));
             } else {
                 legs.due = Some(now);
             }
