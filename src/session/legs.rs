@@ -237,8 +237,8 @@ impl Sessions {
                 legs.lost.push_back(element);
                 session.gate = Gate::Untold;
                 ctx.stats.failovers += 1;
-            } else if again {
-                // Nobody else is listed: the same one is not called over and over.
+            } else if again && !is_attempt {
+                // What does not count as an attempt is not bounded by their number.
                 legs.due = Some(now + jitter(&mut ctx.rng, ctx.config.session_backoff));
             } else {
                 legs.due = Some(now);
