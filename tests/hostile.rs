@@ -87,6 +87,28 @@ fn odd_elements_are_elements() {
     assert_eq!(lab.pu.stats().elements_dropped, 1);
 }
 
+/// [SELECT-9] [CORE-5]: an element on a transport that the driver does not speak, of whatever kind,
+/// is passed over.
+#[test]
+fn elements_on_other_transports_are_passed_over() {
+    let (mut lab, home, _) = waiting();
+    let at = "10.0.0.1:7".parse().unwrap();
+    let mut elements = [1, 2, 3, 4, 5].map(element);
+    let others = [
+        Transport::opaque("bus"),
+        Transport::udp(at),
+        Transport::udp_lite(at),
+        Transport::dccp(at, 7),
+    ];
+    for (element, other) in elements.iter_mut().zip(others) {
+        element.transport = other;
+    }
+    lab.answer(home, POOL, &elements);
+    let (_, pool) = resolved(lab.event());
+    assert_eq!(lab.pu.pool(pool).unwrap().elements().len(), 5);
+    assert_eq!(lab.choose(pool), [5, 5]);
+}
+
 /// [CACHE-6] [SELECT-2]: a list as large as a message can be, of weights as large as numbers can
 /// be, stays within the limits.
 #[test]
