@@ -5,6 +5,7 @@ mod lab;
 
 use core::net::SocketAddr;
 
+use allocation_counter::measure;
 use asap_pu::wire::{
     Body, Cause, CauseCode, Message, OverallPolicy, PeIdentifier, Policy, PolicyType, Transport,
 };
@@ -145,6 +146,21 @@ fn a_refusal_with_elements_is_a_refusal() {
     let (of, error) = failed(lab.event());
     let codes = causes.map(|cause| cause.code).to_vec();
     assert_eq!((of, error), (request, asap_pu::ResolveError::Rejected(codes)));
+}
+
+/// [RES-6] [CORE-6]: of a refusal with causes by the thousand each of those who wait keeps a few.
+#[test]
+fn a_refusal_with_thousands_of_causes_is_cut() {
+    let (mut lab, home, _) = waiting();
+    let waiters = 1 + (0..1_000).map(|_| lab.pu.resolve(lab.now, POOL).unwrap()).count();
+    let cause = |code| Cause::new(CauseCode::new(code), Default::default());
+    let causes = (0x100..0x3000).map(cause).collect();
+    let message = Message::handle_resolution_failure(POOL, causes).to_bytes().unwrap();
+    let used = measure(|| lab.pu.handle_control(lab.now, home, &message));
+    assert!(used.bytes_current <= waiters as i64 * 256, "{} bytes", used.bytes_current);
+    let first = lab.pu.poll_event().map(failed);
+    let codes = (0x100..0x110).map(CauseCode::new).collect();
+    assert_eq!(first.map(|(_, error)| error), Some(asap_pu::ResolveError::Rejected(codes)));
 }
 
 /// [HUNT-9] [CORE-6]: announces from anywhere, with any content, during a hunt and with a home.
