@@ -3,11 +3,12 @@
 
 mod lab;
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use allocation_counter::measure;
 use asap_pu::wire::{
     Body, Cause, CauseCode, Message, OverallPolicy, PeIdentifier, Policy, PolicyType, Transport,
+    TransportUse,
 };
 use asap_pu::{ChannelId, CloseReason, Event, RequestId};
 use lab::*;
@@ -161,6 +162,24 @@ fn a_refusal_with_thousands_of_causes_is_cut() {
     let first = lab.pu.poll_event().map(failed);
     let codes = (0x100..0x110).map(CauseCode::new).collect();
     assert_eq!(first.map(|(_, error)| error), Some(asap_pu::ResolveError::Rejected(codes)));
+}
+
+/// [CORE-6]: what is remembered of an element that failed does not depend on how many addresses it
+/// claims to have.
+#[test]
+fn a_failure_mark_is_small() {
+    let (mut lab, home) = Lab::at_home();
+    let addresses = (0..8_000_u32).map(|n| IpAddr::from(n.to_be_bytes()));
+    let mut large = element(1);
+    large.transport = Transport::sctp(7, TransportUse::DATA_ONLY, addresses);
+    let pool = lab.pool(home, &[large, element(2)]);
+    assert_eq!(lab.choose(pool), [1, 2]);
+    let used = measure(|| {
+        for id in [1, 2].map(PeIdentifier::new) {
+            lab.pu.report_unreachable(lab.now, pool, id).unwrap();
+        }
+    });
+    assert!(used.bytes_current <= 4_096, "{} bytes", used.bytes_current);
 }
 
 /// [HUNT-9] [CORE-6]: announces from anywhere, with any content, during a hunt and with a home.
