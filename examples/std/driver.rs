@@ -67,6 +67,7 @@ pub(crate) struct Driver {
     to_inputs: SyncSender<Input>,
     /// Where registrars announce themselves.
     announces: Option<Arc<UdpSocket>>,
+    /// The registrar's channel that failed last, and why.
     failure: Option<String>,
 }
 
@@ -141,8 +142,7 @@ impl Driver {
         Instant::EPOCH + self.start.elapsed()
     }
 
-    /// What to tell people where [`Event::NoRegistrarReachable`] is the end: with the channel that
-    /// failed last, and why.
+    /// What to tell people where [`Event::NoRegistrarReachable`] is the end.
     pub(crate) fn no_registrar(&self) -> String {
         let why = self.failure.as_deref().unwrap_or("none of them answers");
         format!("no registrar can be reached: {why}")
@@ -243,12 +243,12 @@ impl Driver {
             Step::Ended(outcome) => {
                 let reason = match outcome {
                     Ok(()) => CloseReason::Closed,
-                    Err(error) => {
-                        let at: Vec<_> = found.to.socket_addrs().map(|at| at.to_string()).collect();
-                        self.failure = Some(format!("{}: {error}", at.join(", ")));
-                        CloseReason::Failed
-                    }
+                    Err(_) => CloseReason::Failed,
                 };
+                if let (PeerKind::Registrar, Err(error)) = (found.peer, outcome) {
+                    let at: Vec<_> = found.to.socket_addrs().map(|at| at.to_string()).collect();
+                    self.failure = Some(format!("{}: {error}", at.join(", ")));
+                }
                 self.channels.remove(&channel);
                 self.user.handle_closed(now, channel, reason);
             }
