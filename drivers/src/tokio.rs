@@ -65,6 +65,7 @@ pub struct Driver {
     /// Where registrars announce themselves.
     announces: Option<UdpSocket>,
     datagram: Box<[u8]>,
+    /// The registrar's channel that failed last, and why.
     failure: Option<String>,
 }
 
@@ -150,8 +151,7 @@ impl Driver {
         Instant::EPOCH + self.start.elapsed()
     }
 
-    /// What to tell people where [`Event::NoRegistrarReachable`] is the end: with the channel that
-    /// failed last, and why.
+    /// What to tell people where [`Event::NoRegistrarReachable`] is the end.
     #[must_use]
     pub fn no_registrar(&self) -> String {
         let why = self.failure.as_deref().unwrap_or("none of them answers");
@@ -247,7 +247,7 @@ impl Driver {
             Input::Written(message) => self.user.handle_written(now, channel, message),
             Input::Ended(outcome) => {
                 let reason = outcome.as_ref().map_or_else(reason, |()| CloseReason::Closed);
-                if let Err(error) = outcome {
+                if let (PeerKind::Registrar, Err(error)) = (found.peer, outcome) {
                     let at: Vec<_> = found.to.socket_addrs().map(|at| at.to_string()).collect();
                     self.failure = Some(format!("{}: {error}", at.join(", ")));
                 }
