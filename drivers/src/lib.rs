@@ -1,1 +1,4 @@
 #![doc = include_str!("../README.md")]
+
+#[cfg(target_os = "linux")]
+pub mod sctp;
