@@ -437,7 +437,7 @@ impl Transport {
 ///
 /// let at = ["10.0.0.1".parse()?, "fd00::1".parse()?];
 /// let transport = Transport::sctp(7000, TransportUse::DATA_PLUS_CONTROL, at);
-/// let shown = "SCTP 10.0.0.1:7000 [fd00::1]:7000, data plus control (0x1)";
+/// let shown = "SCTP 10.0.0.1:7000 [fd00::1]:7000, data plus control";
 /// assert_eq!(transport.to_string(), shown);
 /// # Ok::<(), core::net::AddrParseError>(())
 /// ```
@@ -451,9 +451,11 @@ impl fmt::Display for Transport {
             _ => {}
         }
         match self {
-            Self::Sctp(it) if it.transport_use != TransportUse::DATA_ONLY => {
-                write!(f, ", {}", it.transport_use)
-            }
+            Self::Sctp(it) if it.transport_use == TransportUse::DATA_ONLY => Ok(()),
+            Self::Sctp(it) => match it.transport_use.name() {
+                Some(name) => write!(f, ", {name}"),
+                None => write!(f, ", transport use {}", it.transport_use),
+            },
             Self::Dccp(it) => write!(f, ", service code {:#010x}", it.service_code),
             _ => Ok(()),
         }
@@ -556,6 +558,6 @@ mod tests {
         assert_eq!(dccp.to_string(), "DCCP 10.0.0.1:80, service code 0x0000002a");
         assert_eq!(Transport::opaque("a\0").to_string(), r#"opaque "a\x00""#);
         let odd = Transport::sctp(80, TransportUse::new(2), []);
-        assert_eq!(odd.to_string(), "SCTP without an address, 0x2");
+        assert_eq!(odd.to_string(), "SCTP without an address, transport use 0x2");
     }
 }
