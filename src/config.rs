@@ -246,7 +246,7 @@ pub enum StaleAnswers {
 /// assert!(spoken.contains(Protocol::Tcp) && !spoken.contains(Protocol::Sctp));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Protocols(u8);
+pub struct Protocols(u32);
 
 /// Why a [`Config`] was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -514,13 +514,13 @@ impl Protocols {
     /// This set and `protocol`.
     #[must_use]
     pub const fn with(self, protocol: Protocol) -> Self {
-        Self(self.0 | 1 << protocol as u8)
+        Self(self.0 | 1 << protocol as u32)
     }
 
     /// Whether `protocol` is in the set.
     #[must_use]
     pub const fn contains(self, protocol: Protocol) -> bool {
-        self.0 & 1 << protocol as u8 != 0
+        self.0 & 1 << protocol as u32 != 0
     }
 }
 
@@ -579,6 +579,23 @@ mod tests {
         assert_eq!(refused(hasty), ConfigError::Exceeds("t1_request", "request_deadline"));
         let slow = |c: &mut Config| c.resolution_interval = Duration::from_secs(16);
         assert_eq!(refused(slow), ConfigError::Exceeds("resolution_interval", "t1_request"));
+    }
+
+    /// [HUNT-15]: a set holds what was put into it, also the protocol whose code point is far off.
+    #[test]
+    fn every_protocol_has_a_place_of_its_own() {
+        let all = [
+            Protocol::Dccp,
+            Protocol::Sctp,
+            Protocol::Tcp,
+            Protocol::Udp,
+            Protocol::UdpLite,
+            Protocol::Opaque,
+        ];
+        for one in all {
+            let set = Protocols::from(one);
+            assert!(all.iter().all(|other| set.contains(*other) == (one == *other)), "{set:?}");
+        }
     }
 
     /// [CORE-6]: times and limits that must not be zero.
