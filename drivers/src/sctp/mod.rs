@@ -39,6 +39,7 @@ use asap_pu::{
 };
 use socket2::{Domain, Socket, Type};
 
+use crate::{Seen, Watcher, show};
 use association::{Association, Incoming, LONGEST};
 
 /// Where registrars announce themselves in practice; what IANA assigned is 224.0.1.185.
@@ -54,6 +55,8 @@ pub struct Driver {
     user: PoolUser,
     /// What data is marked with: anything but 11. 0, which says nothing, if not changed.
     pub data_ppid: u32,
+    /// Where a copy of every ASAP message goes; nowhere if not changed.
+    pub watcher: Option<Watcher>,
     start: std::time::Instant,
     announces: Option<UdpSocket>,
     channels: BTreeMap<ChannelId, Channel>,
@@ -105,6 +108,7 @@ impl Driver {
         Ok(Self {
             user: PoolUser::new(config, seed).map_err(invalid)?,
             data_ppid: 0,
+            watcher: None,
             start: std::time::Instant::now(),
             announces: None,
             channels: BTreeMap::new(),
@@ -183,6 +187,9 @@ impl Driver {
                     self.user.handle_closed(self.now(), channel, CloseReason::Failed);
                 }
                 Action::Send { channel, payload, .. } => {
+                    if let Payload::Control(message) = &payload {
+                        show(&self.watcher, || Seen::Sent(message.to_vec()));
+                    }
                     if let Some(found) = self.channels.get_mut(&channel) {
                         found.waiting.push_back(payload);
                         self.write(channel);
@@ -221,6 +228,7 @@ impl Driver {
             match channel.association.receive(&mut self.buffer) {
                 Ok(Incoming::Up) => self.user.handle_opened(now, id, Authentication::None),
                 Ok(Incoming::Message { ppid: ASAP_PPID, data }) => {
+                    show(&self.watcher, || Seen::Received(data.clone()));
                     self.user.handle_control(now, id, &data);
                 }
                 Ok(Incoming::Message { data, .. }) => self.user.handle_data(now, id, &data),
@@ -295,6 +303,7 @@ impl Driver {
             channel.drain(buffer) && !channel.waiting.is_empty() && now < *end
         });
         while let Some(Ok((len, source))) = self.announces.as_ref().map(|s| s.recv_from(buffer)) {
+            show(&self.watcher, || Seen::Announced(source, buffer[..len].to_vec()));
             self.user.handle_announce(now, source, &buffer[..len]);
         }
     }
