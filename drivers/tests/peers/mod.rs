@@ -17,19 +17,19 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_rustls::TlsAcceptor;
 
 /// The pool that every registrar here knows.
-pub const POOL: &str = "EchoPool";
+pub(crate) const POOL: &str = "EchoPool";
 
 /// A registrar that serves as long as the runtime does.
-pub struct Peer {
+pub(crate) struct Peer {
     /// Where it listens.
-    pub at: SocketAddr,
+    pub(crate) at: SocketAddr,
     /// What it heard of, in order.
-    pub heard: UnboundedReceiver<Heard>,
+    pub(crate) heard: UnboundedReceiver<Heard>,
 }
 
 /// What a registrar heard of.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Heard {
+pub(crate) enum Heard {
     /// Somebody asked for a pool.
     Question,
     /// An element was reported.
@@ -39,10 +39,10 @@ pub enum Heard {
 }
 
 /// Somebody whose certificates are believed, or not.
-pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -50,14 +50,14 @@ impl Authority {
     }
 
     /// Whoever trusts this authority.
-    pub fn believer(&self) -> ClientConfig {
+    pub(crate) fn believer(&self) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();
         ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
     }
 
     /// Someone whom it calls by this name, until the end of that year.
-    pub fn vouch(&self, name: &str, until: i32) -> Arc<ServerConfig> {
+    pub(crate) fn vouch(&self, name: &str, until: i32) -> Arc<ServerConfig> {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.not_after = date_time_ymd(until, 12, 31);
         let key = KeyPair::generate().unwrap();
@@ -68,13 +68,13 @@ impl Authority {
     }
 
     /// The certificate to trust it by.
-    pub fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 }
 
 /// A registrar that lists these elements, over TLS if it can show who it is.
-pub async fn registrar(elements: &[SocketAddr], tls: Option<Arc<ServerConfig>>) -> Peer {
+pub(crate) async fn registrar(elements: &[SocketAddr], tls: Option<Arc<ServerConfig>>) -> Peer {
     let element = |(id, at): (u32, &SocketAddr)| {
         PoolElement::new(PeIdentifier::new(id), Transport::tcp(*at), Policy::RoundRobin)
     };
@@ -98,7 +98,7 @@ pub async fn registrar(elements: &[SocketAddr], tls: Option<Arc<ServerConfig>>) 
 
 /// An element that answers so many lines of each connection, by its number and the line, and then
 /// hangs up.
-pub async fn element(number: usize, patience: usize) -> SocketAddr {
+pub(crate) async fn element(number: usize, patience: usize) -> SocketAddr {
     serve(move |stream| async move {
         let (from, mut to) = stream.into_split();
         let mut lines = BufReader::new(from).lines();
@@ -111,7 +111,7 @@ pub async fn element(number: usize, patience: usize) -> SocketAddr {
 }
 
 /// Where nobody listens.
-pub async fn nobody() -> SocketAddr {
+pub(crate) async fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
