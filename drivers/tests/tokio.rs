@@ -262,6 +262,21 @@ async fn all_that_was_sent_arrives() {
     assert!(received.chunks(MESSAGE).map(|message| message[0]).is_sorted());
 }
 
+/// A peer that does not close its side holds the end up for a moment only.
+#[tokio::test]
+async fn a_peer_that_does_not_close_is_not_waited_for_for_ever() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let mut driver = asking(&[Registrar::tcp(nobody().await)]);
+    command(&mut driver, |user, now| {
+        user.open_session_at(now, Transport::tcp(at), SessionOptions::default()).unwrap()
+    });
+    while !matches!(driver.event(PATIENCE).await, Some(Event::Connected { .. })) {}
+    let held = listener.accept().await.unwrap();
+    assert!(driver.shut_down(PATIENCE).await);
+    drop(held);
+}
+
 /// A driver that is dropped closes its channels.
 #[tokio::test]
 async fn a_driver_that_is_dropped_closes_its_channels() {
