@@ -269,6 +269,33 @@ fn tcp_streams_are_read_in_order() {
     assert_eq!(shown(&[at(0..12), segment(12, 11..15), segment(16, 12..24)])[1], broken);
 }
 
+/// However much is missing, what is kept is bounded, and what comes later is read.
+#[test]
+fn gaps_do_not_pile_up() {
+    let (long, short) = (cookie("abcdefghijkl"), cookie("x"));
+    let lone = |tsn| ip(IpNumber::SCTP, &sctp(1, &[data(tsn, FIRST, ASAP_PPID, &long[..8])]));
+    let mut packets: Vec<_> = (0..2_000).map(|n| lone(n * 2)).collect();
+    packets
+        .extend([lone(5_000), ip(IpNumber::SCTP, &sctp(1, &[data(5_001, LAST, 11, &long[8..])]))]);
+    let segment = |number: u32| {
+        let mut packet = Vec::new();
+        let step = PacketBuilder::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64);
+        step.tcp(4000, 3863, number, 1000).write(&mut packet, &short).unwrap();
+        packet
+    };
+    // The first is there, the second is missing.
+    packets.extend([segment(0)].into_iter().chain((2..100).map(|n| segment(n * 12))));
+    let Outcome { status, out, err } = run(&[], &pcap(RAW, &packets));
+    assert_eq!(status, 0);
+    let words: Vec<_> = out.lines().map(last_word).collect();
+    assert_eq!(words[..4], ["\"abcdefghijkl\"", "\"x\"", "them)", "\"x\""]);
+    assert_eq!(words.len(), 3 + 98);
+    assert!(err.contains("pieces of SCTP messages without the others: 2000"), "{err}");
+    // It was not the end of the capture that showed the rest.
+    let gap = out.lines().nth(2).unwrap();
+    assert!(gap.starts_with("2067.000000  "), "{gap}");
+}
+
 /// Datagrams count by their port, and by those that the user names.
 #[test]
 fn udp_counts_by_its_port() {
