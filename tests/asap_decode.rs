@@ -43,7 +43,7 @@ fn lines(arguments: &[&str], input: &[u8]) -> Vec<String> {
     run(arguments, input).out.lines().map(str::to_owned).collect()
 }
 
-/// [TLV-20] [TLV-22]: every message that a real registrar, elements and users exchanged is found
+/// [TLV-20]: every message that a real registrar, elements and users exchanged is found
 /// in the capture, in order, and means there what its bytes mean alone.
 #[test]
 fn a_capture_of_real_peers_is_read_in_full() {
@@ -195,7 +195,7 @@ fn every_link_is_taken_off() {
     }
 }
 
-/// [TLV-22]: pieces are put together in whatever order they come, copies are seen once, and what is
+/// Pieces are put together in whatever order they come, copies are seen once, and what is
 /// not marked as ASAP is passed over.
 #[test]
 fn pieces_of_sctp_messages_are_put_together() {
@@ -228,7 +228,7 @@ fn pieces_of_sctp_messages_are_put_together() {
     assert_eq!(outcome.err, expected);
 }
 
-/// [TLV-21]: a stream is read in order, whatever the order of its segments; what is missing is
+/// A stream is read in order, whatever the order of its segments; what is missing is
 /// said.
 #[test]
 fn tcp_streams_are_read_in_order() {
@@ -371,7 +371,7 @@ fn unusable_input_is_one_clear_line() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// [CORE-1]: whatever is in a capture or in a message, the program comes to its end.
+    /// Whatever is in a capture or in a message, the program comes to its end.
     #[test]
     fn nothing_makes_it_panic(
         at in 0..50_000_usize,
