@@ -8,9 +8,10 @@ mod asap_decode;
 
 use std::io::Cursor;
 use std::ops::Range;
+use std::process::Command;
 use std::slice;
 
-use asap_pu::wire::{ASAP_PPID, Message};
+use asap_pu::wire::{ASAP_PPID, Message, MessageType};
 use etherparse::{EtherType, IpNumber, PacketBuilder, PacketBuilderStep, VlanId};
 use proptest::prelude::*;
 
@@ -66,6 +67,32 @@ fn a_capture_of_real_peers_is_read_in_full() {
         expected += 1;
     }
     assert_eq!(expected, 405);
+}
+
+/// Wireshark finds the same messages in the same packets.
+#[test]
+fn wireshark_finds_the_same_messages() {
+    let mut tshark = Command::new("tshark");
+    tshark.args(["-r", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/policies.pcap")]);
+    tshark.args(["-Y", "asap", "-T", "fields", "-e", "frame.time_relative"]);
+    let Ok(output) = tshark.args(["-e", "asap.message_type"]).output() else {
+        println!("skipped: tshark not installed");
+        return;
+    };
+    let text = String::from_utf8(output.stdout).unwrap();
+    let expected = text.lines().flat_map(|line| {
+        let (time, types) = line.split_once('\t').unwrap();
+        let seconds = time.parse::<f64>().unwrap();
+        types.split(',').map(move |kind| {
+            let kind = MessageType::new(kind.parse().unwrap());
+            (format!("{seconds:.6}"), kind.name().unwrap()["ASAP_".len()..].to_owned())
+        })
+    });
+    let found = lines(&[], include_bytes!("vectors/policies.pcap")).into_iter().map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        (words[0].to_owned(), words[4].to_owned())
+    });
+    assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
 }
 
 /// However people have their bytes, they mean the same.

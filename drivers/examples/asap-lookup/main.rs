@@ -134,7 +134,7 @@ impl<'a, W: Write> Lookup<'a, W> {
         }
     }
 
-    /// Does justice to an event; says whether it was the last one that matters.
+    /// Takes in what the pool user tells; says whether that was all.
     fn hear(&mut self, event: Event) -> Result<bool, Failure> {
         let now = self.link.now();
         match event {
