@@ -371,7 +371,7 @@ fn unusable_input_is_one_clear_line() {
     let strange = pcap(127, &[vec![0; 40]]);
     for (arguments, input, expected) in [
         (&["/nonexistent"][..], &b""[..], "/nonexistent: No such file or directory (os error 2)"),
-        (&["--tre"], b"", "there is no option --tre; see --help"),
+        (&["--branch"], b"", "there is no option --branch; see --help"),
         (&["--port", "70000"], b"", "--port needs a number up to 65535; see --help"),
         (&["a", "b"], b"", "more than one file; see --help"),
         (&[], b"05 00 00 0\n", "line 1 is not hex: 05 00 00 0"),
