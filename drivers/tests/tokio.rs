@@ -190,6 +190,16 @@ async fn waiting_can_be_given_up_at_any_time() {
     }
 }
 
+/// An application that has a loop of its own, and only looks in, is served too.
+#[tokio::test]
+async fn looking_in_is_enough() {
+    let registrar = registrar(&[nobody().await], None).await;
+    let mut driver = asking(&[Registrar::tcp(registrar.at)]);
+    while !matches!(driver.event(Duration::ZERO).await, Some(Event::Resolved { .. })) {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// [SESSION-1] [SESSION-3]: every line is answered once, in order, by whoever is left; the elements
 /// that failed are reported before the driver is gone.
 #[tokio::test]
