@@ -272,6 +272,38 @@ async fn all_that_was_sent_arrives() {
     assert!(received.chunks(MESSAGE).map(|message| message[0]).is_sorted());
 }
 
+/// An application that does not read stops its element, and misses nothing.
+#[tokio::test]
+async fn an_element_cannot_send_more_than_is_read() {
+    const FLOOD: usize = 64 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let mut driver = asking(&[Registrar::tcp(nobody().await)]);
+    command(&mut driver, |user, now| {
+        user.open_session_at(now, Transport::tcp(at), SessionOptions::default()).unwrap()
+    });
+    while !matches!(driver.event(PATIENCE).await, Some(Event::Connected { .. })) {}
+    let (stream, _) = listener.accept().await.unwrap();
+    let (mut sent, mut refused) = (0, 0);
+    while sent < FLOOD && refused < 10_000 {
+        match stream.try_write(&[0; 16 << 10]) {
+            Ok(len) => (sent, refused) = (sent + len, 0),
+            // The driver's task has a turn.
+            Err(_) => {
+                refused += 1;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    assert!(sent < FLOOD, "all was taken");
+    let mut received = 0;
+    while received < sent {
+        if let Some(Event::Received { data, .. }) = driver.event(PATIENCE).await {
+            received += data.len();
+        }
+    }
+}
+
 /// A peer that does not close its side holds the end up for a moment only.
 #[tokio::test]
 async fn a_peer_that_does_not_close_is_not_waited_for_for_ever() {
