@@ -40,6 +40,8 @@ use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedReceiver, UnboundedSend
 use tokio::time::{self, timeout};
 use tokio_rustls::TlsConnector;
 
+use crate::{Seen, Watcher, show};
+
 /// How much is read at once.
 const READ_LEN: usize = 16 << 10;
 
@@ -68,6 +70,8 @@ pub struct Driver {
     datagram: Box<[u8]>,
     /// The registrar's channel that failed last, and why.
     failure: Option<String>,
+    /// Where a copy goes of what is exchanged with registrars; nowhere if not changed.
+    pub watcher: Option<Watcher>,
 }
 
 /// The driver's end of a channel; to drop it is to close the channel behind what is queued.
@@ -115,6 +119,7 @@ impl Driver {
             announces: None,
             datagram: vec![0; 0x1_0000].into(),
             failure: None,
+            watcher: None,
         })
     }
 
@@ -181,8 +186,9 @@ impl Driver {
             tokio::select! {
                 Some((channel, input)) = self.inputs.recv() => self.take(channel, input),
                 Ok((len, source)) = receive(self.announces.as_ref(), &mut self.datagram) => {
-                    let now = self.now();
-                    self.user.handle_announce(now, source, &self.datagram[..len]);
+                    let (now, datagram) = (self.now(), &self.datagram[..len]);
+                    show(&self.watcher, || Seen::Announced(source, datagram.to_vec()));
+                    self.user.handle_announce(now, source, datagram);
                 }
                 () = time::sleep(left) => {}
             }
@@ -227,6 +233,9 @@ impl Driver {
                     self.channels.insert(channel, Channel { peer, to, queue });
                 }
                 Action::Send { channel, payload, .. } => {
+                    if let Payload::Control(message) = &payload {
+                        show(&self.watcher, || Seen::Sent(message.to_vec()));
+                    }
                     if let Some(found) = self.channels.get(&channel) {
                         // If the task is gone it has said why.
                         let _ = found.queue.send(payload);
@@ -245,7 +254,10 @@ impl Driver {
         match input {
             Input::Opened(authentication) => self.user.handle_opened(now, channel, authentication),
             Input::Received(bytes) => match found.peer {
-                PeerKind::Registrar => self.user.handle_stream(now, channel, &bytes),
+                PeerKind::Registrar => {
+                    show(&self.watcher, || Seen::Received(bytes.clone()));
+                    self.user.handle_stream(now, channel, &bytes);
+                }
                 _ => self.user.handle_data(now, channel, &bytes),
             },
             Input::Written(message) => self.user.handle_written(now, channel, message),

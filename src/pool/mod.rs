@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-pub(crate) use self::list::{Scratch, selection_policy};
+pub(crate) use self::list::Scratch;
 use crate::channel::Authentication;
 use crate::context::Context;
 use crate::error::CommandError;
@@ -205,7 +205,7 @@ impl Pool {
                 let mut members = scratch.raw_values(policy, elements);
                 self.selector.refresh_custom(policy.get(), make, &mut members);
             }
-            None => self.selector.refresh(selection_policy(policy), &scratch.members),
+            None => self.selector.refresh(policy.into(), &scratch.members),
         }
         self.policy = policy;
         self.fetched = now;
