@@ -290,7 +290,7 @@ fn announces_are_heard() {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         while running.upgrade().is_some() {
             socket.send_to(&announce, (Ipv4Addr::new(239, 0, 0, 50), port)).unwrap();
-            thread::park_timeout(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(20));
         }
     });
     let Outcome { status, out, err } = run(&listen);

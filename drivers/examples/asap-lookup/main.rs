@@ -8,7 +8,6 @@
 //! The first command asks one registrar over TCP, the second, over SCTP, whichever announces itself
 //! first. `options` has the command line, `link` the driver that it asks for, `answer` what is
 //! shown of a pool, `trace` the messages in hex; the conversation with the pool user is here.
-#![allow(clippy::disallowed_methods, reason = "a program reads the clock")]
 
 mod answer;
 mod link;
