@@ -180,6 +180,20 @@ fn the_std_driver_says_what_is_wrong() {
     assert_eq!(error(&registrar(&[]).0, "nowhere"), "no such pool");
 }
 
+/// A program that has a loop of its own, and only looks in, is served too.
+#[test]
+fn the_std_driver_can_be_looked_in_on() {
+    let (registrar, _) = registrar(&[nobody()]);
+    let mut config = Config::default();
+    config.registrars.push(Registrar::tcp(registrar.parse().unwrap()));
+    let mut driver = std_driver::driver::Driver::new(config, 1).unwrap();
+    let now = driver.now();
+    driver.user().resolve(now, POOL).unwrap();
+    while !matches!(driver.event(Duration::ZERO), Some(Event::Resolved { .. })) {
+        thread::yield_now();
+    }
+}
+
 /// [HUNT-14]: a channel that is to be secured is not opened without.
 #[test]
 fn the_std_driver_refuses_tls() {

@@ -6,9 +6,10 @@
 //! side closes. Tasks and driver share nothing but queues:
 //!
 //! ```text
-//!                 ┌── Payload ──▶ task of a channel ── bytes ──▶ registrar or element
-//!  PoolUser ◀─ Driver ◀─ Input ──┘ (as many as the pool user wants channels)
-//!                 └◀── announces, by multicast
+//!             ┌────────┐ ─ Payload ─▶ ┌────────────────────┐
+//!  Event ◀─── │ Driver │              │ task for a channel │ ◀─ bytes ─▶ registrar or element
+//!             └────────┘ ◀── Input ── └────────────────────┘
+//!                 ▲ announces
 //! ```
 //!
 //! All that happens comes through one bounded queue, so that an application which does not ask for
@@ -135,6 +136,9 @@ impl Driver {
     ///
     /// # Errors
     /// The socket cannot be had, or the group not be joined.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub fn listen(&mut self, group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<()> {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
         socket.set_reuse_address(true)?;
@@ -170,16 +174,15 @@ impl Driver {
     /// deadline is met, and peers are read from only as far as the queue goes.
     pub async fn event(&mut self, patience: Duration) -> Option<Event> {
         let end = self.now() + patience;
+        let mut is_over = false;
         loop {
             self.act();
-            if let Some(event) = self.user.poll_event() {
-                return Some(event);
-            }
-            let now = self.now();
-            if now >= end || self.user.is_shut_down() {
-                return None;
+            let event = self.user.poll_event();
+            if event.is_some() || is_over || self.user.is_shut_down() {
+                return event;
             }
             let wake = self.user.poll_timeout().map_or(end, |at| at.min(end));
+            let left = wake.since(self.now());
             tokio::select! {
                 Some((channel, input)) = self.inputs.recv() => self.take(channel, input),
                 Ok((len, source)) = receive(self.announces.as_ref(), &mut self.datagram) => {
@@ -187,9 +190,10 @@ impl Driver {
                     show(&self.watcher, || Seen::Announced(source, datagram.to_vec()));
                     self.user.handle_announce(now, source, datagram);
                 }
-                () = time::sleep(wake.since(now)) => {}
+                () = time::sleep(left) => {}
             }
             self.user.handle_timeout(self.now());
+            is_over = self.now() >= end;
         }
     }
 

@@ -190,6 +190,16 @@ async fn waiting_can_be_given_up_at_any_time() {
     }
 }
 
+/// An application that has a loop of its own, and only looks in, is served too.
+#[tokio::test]
+async fn looking_in_is_enough() {
+    let registrar = registrar(&[nobody().await], None).await;
+    let mut driver = asking(&[Registrar::tcp(registrar.at)]);
+    while !matches!(driver.event(Duration::ZERO).await, Some(Event::Resolved { .. })) {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// [SESSION-1] [SESSION-3]: every line is answered once, in order, by whoever is left; the elements
 /// that failed are reported before the driver is gone.
 #[tokio::test]
@@ -260,6 +270,53 @@ async fn all_that_was_sent_arrives() {
     let received = element.await.unwrap();
     assert_eq!(received.len(), MESSAGES * MESSAGE);
     assert!(received.chunks(MESSAGE).map(|message| message[0]).is_sorted());
+}
+
+/// An application that does not read stops its element, and misses nothing.
+#[tokio::test]
+async fn an_element_cannot_send_more_than_is_read() {
+    const FLOOD: usize = 64 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let mut driver = asking(&[Registrar::tcp(nobody().await)]);
+    command(&mut driver, |user, now| {
+        user.open_session_at(now, Transport::tcp(at), SessionOptions::default()).unwrap()
+    });
+    while !matches!(driver.event(PATIENCE).await, Some(Event::Connected { .. })) {}
+    let (stream, _) = listener.accept().await.unwrap();
+    let (mut sent, mut refused) = (0, 0);
+    while sent < FLOOD && refused < 10_000 {
+        match stream.try_write(&[0; 16 << 10]) {
+            Ok(len) => (sent, refused) = (sent + len, 0),
+            // The driver's task has a turn.
+            Err(_) => {
+                refused += 1;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    assert!(sent < FLOOD, "all was taken");
+    let mut received = 0;
+    while received < sent {
+        if let Some(Event::Received { data, .. }) = driver.event(PATIENCE).await {
+            received += data.len();
+        }
+    }
+}
+
+/// A peer that does not close its side holds the end up for a moment only.
+#[tokio::test]
+async fn a_peer_that_does_not_close_is_not_waited_for_for_ever() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let mut driver = asking(&[Registrar::tcp(nobody().await)]);
+    command(&mut driver, |user, now| {
+        user.open_session_at(now, Transport::tcp(at), SessionOptions::default()).unwrap()
+    });
+    while !matches!(driver.event(PATIENCE).await, Some(Event::Connected { .. })) {}
+    let held = listener.accept().await.unwrap();
+    assert!(driver.shut_down(PATIENCE).await);
+    drop(held);
 }
 
 /// A driver that is dropped closes its channels.

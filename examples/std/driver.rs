@@ -6,9 +6,10 @@
 //! with the driver but queues:
 //!
 //! ```text
-//!                 ┌── Payload ──▶ threads of a channel ── bytes ──▶ registrar or element
-//!  PoolUser ◀─ Driver ◀─ Input ──┤ (as many as the pool user wants channels)
-//!                                └ announces, by multicast
+//!             ┌────────┐ ─ Payload ─▶ ┌───────────────────────┐
+//!  Event ◀─── │ Driver │              │ threads for a channel │ ◀─ bytes ─▶ registrar or element
+//!             └────────┘ ◀── Input ── └───────────────────────┘
+//!                 ▲ announces
 //! ```
 //!
 //! All that happens comes through one bounded queue, where the driver waits for it or for the next
@@ -153,20 +154,19 @@ impl Driver {
     /// moves.
     pub(crate) fn event(&mut self, patience: Duration) -> Option<Event> {
         let end = self.now() + patience;
+        let mut is_over = false;
         loop {
             self.act();
-            if let Some(event) = self.user.poll_event() {
-                return Some(event);
-            }
-            let now = self.now();
-            if now >= end || self.user.is_shut_down() {
-                return None;
+            let event = self.user.poll_event();
+            if event.is_some() || is_over || self.user.is_shut_down() {
+                return event;
             }
             let wake = self.user.poll_timeout().map_or(end, |at| at.min(end));
-            if let Ok(input) = self.inputs.recv_timeout(wake.since(now)) {
+            if let Ok(input) = self.inputs.recv_timeout(wake.since(self.now())) {
                 self.take(input);
             }
             self.user.handle_timeout(self.now());
+            is_over = self.now() >= end;
         }
     }
 
