@@ -13,6 +13,7 @@
 //! | the peer restarted: it is there, but has forgotten everything | `handle_closed`, `Failed` |
 //! | a message could not be delivered and was never on the wire | `handle_unsent` |
 //! | everything was acknowledged ("sender dry") | `handle_delivered` for what it covers |
+//! | the association was lost, without a word of the message | the same: it was acknowledged |
 //!
 //! So a session that runs over SCTP knows what to send again after a failover, and `Failover`'s
 //! column for transports that confirm applies. When the kernel's buffer is full, messages wait
@@ -39,7 +40,8 @@ use asap_pu::{
 };
 use socket2::{Domain, Socket, Type};
 
-use association::{Association, Incoming, LONGEST};
+use association::LONGEST;
+pub use association::{Association, Incoming};
 
 /// Where registrars announce themselves in practice; what IANA assigned is 224.0.1.185.
 pub const ANNOUNCE_GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 0, 0, 50), 3863);
@@ -214,9 +216,7 @@ impl Driver {
     /// Takes from the kernel what came on a channel, until it has no more or others need a turn.
     fn read(&mut self, id: ChannelId) {
         let now = self.now();
-        let mut ended = None;
         for _ in 0..BURST {
-            // Handing something in may have led to the end of the channel.
             let Some(channel) = self.channels.get_mut(&id) else { return };
             match channel.association.receive(&mut self.buffer) {
                 Ok(Incoming::Up) => self.user.handle_opened(now, id, Authentication::None),
@@ -224,40 +224,52 @@ impl Driver {
                     self.user.handle_control(now, id, &data);
                 }
                 Ok(Incoming::Message { data, .. }) => self.user.handle_data(now, id, &data),
-                Ok(Incoming::Failed { context, sent }) => {
-                    if let Some(message) = channel.failed(context) {
-                        if !sent {
-                            self.user.handle_unsent(now, id, message);
-                        }
-                    }
-                }
+                Ok(Incoming::Failed { context, sent }) => self.failed(id, context, sent),
                 Ok(Incoming::Dry) => {
                     for message in channel.acknowledged() {
                         self.user.handle_delivered(now, id, message);
                     }
                 }
                 Ok(Incoming::Other) => {}
-                // Word of undelivered messages comes after that of the loss.
-                Ok(Incoming::Lost | Incoming::Restarted) => ended = Some(CloseReason::Failed),
-                Ok(Incoming::Ended) => {
-                    ended.get_or_insert(CloseReason::Closed);
-                    break;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(Incoming::Lost) => return self.lose(id),
+                Ok(Incoming::Ended) => return self.end(id, CloseReason::Closed),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    channel.ask_again();
-                    break;
+                    return channel.ask_again();
                 }
-                Err(_) => {
-                    ended = Some(CloseReason::Failed);
-                    break;
-                }
+                Ok(Incoming::Restarted) | Err(_) => return self.end(id, CloseReason::Failed),
             }
         }
-        if let Some(reason) = ended {
-            self.channels.remove(&id);
-            self.user.handle_closed(now, id, reason);
+    }
+
+    /// A message was not delivered. One that was sent may nevertheless have arrived.
+    fn failed(&mut self, id: ChannelId, context: u32, sent: bool) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        if let (Some(message), false) = (channel.failed(context), sent) {
+            self.user.handle_unsent(self.now(), id, message);
         }
+    }
+
+    /// An association is lost. Behind that word come those of what was not delivered; so what no
+    /// word is of was acknowledged.
+    fn lose(&mut self, id: ChannelId) {
+        while let Some(channel) = self.channels.get_mut(&id) {
+            match channel.association.receive(&mut self.buffer) {
+                Ok(Incoming::Failed { context, sent }) => self.failed(id, context, sent),
+                Ok(Incoming::Ended) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+        let now = self.now();
+        let untold = self.channels.get_mut(&id).map(|channel| mem::take(&mut channel.untold));
+        for (_, message) in untold.into_iter().flatten() {
+            self.user.handle_delivered(now, id, message);
+        }
+        self.end(id, CloseReason::Failed);
+    }
+
+    fn end(&mut self, id: ChannelId, reason: CloseReason) {
+        self.channels.remove(&id);
+        self.user.handle_closed(self.now(), id, reason);
     }
 
     /// Lets go of a channel. The kernel delivers first what it has taken, and then shuts the
