@@ -21,7 +21,6 @@
 //!
 //! `sys` has the system calls and `association` what they mean; no crate for SCTP sockets tells of
 //! undelivered messages, which is why they are here.
-#![allow(clippy::disallowed_methods, reason = "a driver reads the clock")]
 
 mod association;
 mod sys;
@@ -40,6 +39,7 @@ use asap_pu::{
 };
 use socket2::{Domain, Socket, Type};
 
+use crate::{Seen, Watcher, show};
 use association::LONGEST;
 pub use association::{Association, Incoming};
 
@@ -56,6 +56,8 @@ pub struct Driver {
     user: PoolUser,
     /// What data is marked with: anything but 11. 0, which says nothing, if not changed.
     pub data_ppid: u32,
+    /// Where a copy of every ASAP message goes; nowhere if not changed.
+    pub watcher: Option<Watcher>,
     start: std::time::Instant,
     announces: Option<UdpSocket>,
     channels: BTreeMap<ChannelId, Channel>,
@@ -107,6 +109,7 @@ impl Driver {
         Ok(Self {
             user: PoolUser::new(config, seed).map_err(invalid)?,
             data_ppid: 0,
+            watcher: None,
             start: std::time::Instant::now(),
             announces: None,
             channels: BTreeMap::new(),
@@ -185,6 +188,9 @@ impl Driver {
                     self.user.handle_closed(self.now(), channel, CloseReason::Failed);
                 }
                 Action::Send { channel, payload, .. } => {
+                    if let Payload::Control(message) = &payload {
+                        show(&self.watcher, || Seen::Sent(message.to_vec()));
+                    }
                     if let Some(found) = self.channels.get_mut(&channel) {
                         found.waiting.push_back(payload);
                         self.write(channel);
@@ -221,6 +227,7 @@ impl Driver {
             match channel.association.receive(&mut self.buffer) {
                 Ok(Incoming::Up) => self.user.handle_opened(now, id, Authentication::None),
                 Ok(Incoming::Message { ppid: ASAP_PPID, data }) => {
+                    show(&self.watcher, || Seen::Received(data.clone()));
                     self.user.handle_control(now, id, &data);
                 }
                 Ok(Incoming::Message { data, .. }) => self.user.handle_data(now, id, &data),
@@ -307,6 +314,7 @@ impl Driver {
             channel.drain(buffer) && !channel.waiting.is_empty() && now < *end
         });
         while let Some(Ok((len, source))) = self.announces.as_ref().map(|s| s.recv_from(buffer)) {
+            show(&self.watcher, || Seen::Announced(source, buffer[..len].to_vec()));
             self.user.handle_announce(now, source, &buffer[..len]);
         }
     }

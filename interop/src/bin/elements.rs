@@ -3,7 +3,6 @@
 //!
 //! `elements REGISTRAR OWN HANDLE,IDENTIFIER,POLICY[,VALUE]...` where `REGISTRAR` and `OWN` are
 //! `ADDRESS,...:PORT` and numbers may be hexadecimal. One line tells of each registration.
-#![allow(clippy::disallowed_methods, reason = "programs wait")]
 
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};

@@ -3,7 +3,6 @@
 //! asked is whether the pool user is still there to read it.
 //!
 //! `registrar ADDRESS:PORT`. One line tells of each message received.
-#![allow(clippy::disallowed_methods, reason = "programs wait")]
 
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
