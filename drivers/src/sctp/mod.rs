@@ -19,15 +19,15 @@
 //! column for transports that confirm applies. When the kernel's buffer is full, messages wait
 //! here, at most `window_messages` of a channel, until there is room.
 //!
-//! `sys` has the system calls and `association` what they mean; no crate for SCTP sockets tells of
-//! undelivered messages, which is why they are here.
+//! `sys` has the system calls and `association` what they mean, because no crate for SCTP sockets
+//! tells of undelivered messages; `untold` knows which messages the kernel still has to speak of.
 
 mod association;
 mod sys;
+mod untold;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::mem;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -42,6 +42,7 @@ use socket2::{Domain, Socket, Type};
 use crate::{Seen, Watcher, show};
 use association::LONGEST;
 pub use association::{Association, Incoming};
+use untold::Untold;
 
 /// Where registrars announce themselves in practice; what IANA assigned is 224.0.1.185.
 pub const ANNOUNCE_GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 0, 0, 50), 3863);
@@ -71,22 +72,7 @@ struct Channel {
     association: Association,
     /// What the kernel had no room for.
     waiting: VecDeque<Payload>,
-    /// Data that the kernel has taken and not told the fate of, by the context that it knows it by.
-    untold: VecDeque<(u32, MessageId)>,
-    last_context: u32,
-    question: Question,
-}
-
-/// Whether the kernel is asked if everything was acknowledged. Its answer says nothing about what
-/// was sent after the question, and may be there twice: so none is asked while another answer may
-/// still be unread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Question {
-    Open,
-    /// About what was sent up to this context.
-    Asked(u32),
-    /// Answered, but perhaps more than once.
-    Answered,
+    untold: Untold<MessageId>,
 }
 
 impl Driver {
@@ -147,18 +133,17 @@ impl Driver {
     /// The next event, or `None` if there is none within `patience`. All the work is done in here.
     pub fn event(&mut self, patience: Duration) -> Option<Event> {
         let end = self.now() + patience;
+        let mut is_over = false;
         loop {
             self.act();
-            if let Some(event) = self.user.poll_event() {
-                return Some(event);
-            }
-            let now = self.now();
-            if now >= end {
-                return None;
+            let event = self.user.poll_event();
+            if event.is_some() || is_over || self.is_shut_down() {
+                return event;
             }
             let wake = self.user.poll_timeout().map_or(end, |at| at.min(end));
-            self.wait(wake.since(now));
+            self.wait(wake.since(self.now()));
             self.user.handle_timeout(self.now());
+            is_over = self.now() >= end;
         }
     }
 
@@ -167,13 +152,14 @@ impl Driver {
     pub fn shut_down(&mut self, patience: Duration) -> bool {
         let end = self.now() + patience;
         self.user.shut_down(self.now());
-        loop {
-            let done = self.user.is_shut_down() && self.lingering.is_empty();
-            if done || self.now() >= end {
-                return done;
-            }
-            self.event(Duration::from_millis(10));
+        while !self.is_shut_down() && self.now() < end {
+            self.event(end.since(self.now()));
         }
+        self.is_shut_down()
+    }
+
+    fn is_shut_down(&self) -> bool {
+        self.user.is_shut_down() && self.lingering.is_empty()
     }
 
     /// Does what the pool user asks for.
@@ -233,7 +219,8 @@ impl Driver {
                 Ok(Incoming::Message { data, .. }) => self.user.handle_data(now, id, &data),
                 Ok(Incoming::Failed { context, sent }) => self.failed(id, context, sent),
                 Ok(Incoming::Dry) => {
-                    for message in channel.acknowledged() {
+                    let _ = channel.association.ask_whether_dry(false);
+                    for message in channel.untold.acknowledged() {
                         self.user.handle_delivered(now, id, message);
                     }
                 }
@@ -241,7 +228,8 @@ impl Driver {
                 Ok(Incoming::Lost) => return self.lose(id),
                 Ok(Incoming::Ended) => return self.end(id, CloseReason::Closed),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return channel.ask_again();
+                    channel.untold.all_read();
+                    return channel.ask();
                 }
                 Ok(Incoming::Restarted) | Err(_) => return self.end(id, CloseReason::Failed),
             }
@@ -251,7 +239,7 @@ impl Driver {
     /// A message was not delivered. One that was sent may nevertheless have arrived.
     fn failed(&mut self, id: ChannelId, context: u32, sent: bool) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
-        if let (Some(message), false) = (channel.failed(context), sent) {
+        if let (Some(message), false) = (channel.untold.failed(context), sent) {
             self.user.handle_unsent(self.now(), id, message);
         }
     }
@@ -267,8 +255,8 @@ impl Driver {
             }
         }
         let now = self.now();
-        let untold = self.channels.get_mut(&id).map(|channel| mem::take(&mut channel.untold));
-        for (_, message) in untold.into_iter().flatten() {
+        let arrived = self.channels.get_mut(&id).map(|channel| channel.untold.rest());
+        for message in arrived.into_iter().flatten() {
             self.user.handle_delivered(now, id, message);
         }
         self.end(id, CloseReason::Failed);
@@ -322,19 +310,13 @@ impl Driver {
 
 impl Channel {
     fn new(association: Association) -> Self {
-        Self {
-            association,
-            waiting: VecDeque::new(),
-            untold: VecDeque::new(),
-            last_context: 0,
-            question: Question::Open,
-        }
+        Self { association, waiting: VecDeque::new(), untold: Untold::new() }
     }
 
     /// Gives the kernel what waits, as far as it has room, and tells which data it took.
     fn write(&mut self, data_ppid: u32, mut written: impl FnMut(MessageId)) {
         while let Some(payload) = self.waiting.front() {
-            let context = self.last_context.wrapping_add(1);
+            let context = self.untold.next_context();
             let sent = match payload {
                 Payload::Control(message) => self.association.send(message, ASAP_PPID, 0, false),
                 Payload::Data { data, unordered, .. } => {
@@ -343,52 +325,21 @@ impl Channel {
                 _ => Ok(()),
             };
             if sent.is_err() {
-                return; // No room; anything worse shows when reading.
+                break; // No room; anything worse shows when reading.
             }
             if let Some(Payload::Data { message, .. }) = self.waiting.pop_front() {
-                self.last_context = context;
-                self.untold.push_back((context, message));
+                self.untold.taken(message);
                 written(message);
             }
         }
-        if self.question == Question::Open {
-            self.ask();
-        }
+        self.ask();
     }
 
-    /// Asks the kernel to tell when everything sent so far has been acknowledged.
+    /// Asks what was acknowledged, if it is time to. Where that fails the association is at its end.
     fn ask(&mut self) {
-        self.question = match self.untold.is_empty() {
-            true => Question::Open,
-            false => Question::Asked(self.last_context),
-        };
-        if self.question != Question::Open {
-            // If it cannot be asked the association is at its end.
+        if self.untold.ask() {
             let _ = self.association.ask_whether_dry(true);
         }
-    }
-
-    /// Nothing is left to be read: no second answer to the former question either.
-    fn ask_again(&mut self) {
-        if self.question == Question::Answered {
-            self.ask();
-        }
-    }
-
-    /// Everything was acknowledged that was sent before the question: which data that is.
-    fn acknowledged(&mut self) -> Vec<MessageId> {
-        let question = mem::replace(&mut self.question, Question::Answered);
-        let Question::Asked(last) = question else { return Vec::new() };
-        let _ = self.association.ask_whether_dry(false);
-        let covered = |(context, _): &_| last.wrapping_sub(*context) <= u32::MAX / 2;
-        let covered = self.untold.partition_point(covered);
-        self.untold.drain(..covered).map(|(_, message)| message).collect()
-    }
-
-    /// A message, or a fragment of it, was not delivered; the message, at its first fragment.
-    fn failed(&mut self, context: u32) -> Option<MessageId> {
-        let found = self.untold.iter().position(|(of, _)| *of == context)?;
-        self.untold.remove(found).map(|(_, message)| message)
     }
 
     /// Reads what is there for nobody, because the kernel breaks an association off whose socket is
