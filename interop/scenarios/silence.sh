@@ -1,4 +1,4 @@
-# The host of a session's element is cut off: noticed, and nothing that was not acknowledged is lost
+# The host of a session's element is cut off, with messages on their way and without: noticed, and nothing is lost
 #= some asap.message_type == 0xc && ip.src == 10.0.0.100
 host pr 10.0.0.1
 host pe1 10.0.0.11
@@ -20,3 +20,10 @@ tell pu 'hex 0100000c0000000000000003'
 expect pu "^failed over from 0x0000000$first to 0x0000000$((3 - first)), cookie echoed" 40
 expect pu '^received .* 0200001400000000000000020000000000000002 '
 expect pu '^received .* 0200001400000000000000030000000000000003 '
+
+second=$((3 - first))
+plug "pe$first"
+# Nothing is on its way this time.
+sleep 3
+unplug "pe$second"
+expect pu "^lost 0x0000000$second" 90

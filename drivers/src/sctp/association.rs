@@ -17,8 +17,8 @@ use super::sys::{self, Poll};
 pub(super) const LONGEST: usize = 0x2_0000;
 
 /// How soon a silent peer counts as lost, in milliseconds. With the kernel's own values that takes
-/// minutes; with these, a peer is left for its next address after three seconds without an
-/// acknowledgement and counts as lost after nine, or, when it is idle, some five seconds later.
+/// minutes; with these, its next address is tried after one or two seconds, and it is lost after ten
+/// if anything is on its way, and after forty if heartbeats have to find out.
 const RTO_INFO: RtoInfo = RtoInfo { association: 0, initial: 1_000, max: 2_000, min: 1_000 };
 const PEER_ADDRESSES: PeerAddresses = PeerAddresses {
     association: 0,
