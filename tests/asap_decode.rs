@@ -8,9 +8,10 @@ mod asap_decode;
 
 use std::io::Cursor;
 use std::ops::Range;
+use std::process::Command;
 use std::slice;
 
-use asap_pu::wire::{ASAP_PPID, Message};
+use asap_pu::wire::{ASAP_PPID, Message, MessageType};
 use etherparse::{EtherType, IpNumber, PacketBuilder, PacketBuilderStep, VlanId};
 use proptest::prelude::*;
 
@@ -43,7 +44,7 @@ fn lines(arguments: &[&str], input: &[u8]) -> Vec<String> {
     run(arguments, input).out.lines().map(str::to_owned).collect()
 }
 
-/// [TLV-20] [TLV-22]: every message that a real registrar, elements and users exchanged is found
+/// [TLV-20]: every message that a real registrar, elements and users exchanged is found
 /// in the capture, in order, and means there what its bytes mean alone.
 #[test]
 fn a_capture_of_real_peers_is_read_in_full() {
@@ -66,6 +67,32 @@ fn a_capture_of_real_peers_is_read_in_full() {
         expected += 1;
     }
     assert_eq!(expected, 405);
+}
+
+/// Wireshark finds the same messages in the same packets.
+#[test]
+fn wireshark_finds_the_same_messages() {
+    let mut tshark = Command::new("tshark");
+    tshark.args(["-r", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/policies.pcap")]);
+    tshark.args(["-Y", "asap", "-T", "fields", "-e", "frame.time_relative"]);
+    let Ok(output) = tshark.args(["-e", "asap.message_type"]).output() else {
+        println!("skipped: tshark not installed");
+        return;
+    };
+    let text = String::from_utf8(output.stdout).unwrap();
+    let expected = text.lines().flat_map(|line| {
+        let (time, types) = line.split_once('\t').unwrap();
+        let seconds = time.parse::<f64>().unwrap();
+        types.split(',').map(move |kind| {
+            let kind = MessageType::new(kind.parse().unwrap());
+            (format!("{seconds:.6}"), kind.name().unwrap()["ASAP_".len()..].to_owned())
+        })
+    });
+    let found = lines(&[], include_bytes!("vectors/policies.pcap")).into_iter().map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        (words[0].to_owned(), words[4].to_owned())
+    });
+    assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
 }
 
 /// However people have their bytes, they mean the same.
@@ -195,7 +222,7 @@ fn every_link_is_taken_off() {
     }
 }
 
-/// [TLV-22]: pieces are put together in whatever order they come, copies are seen once, and what is
+/// Pieces are put together in whatever order they come, copies are seen once, and what is
 /// not marked as ASAP is passed over.
 #[test]
 fn pieces_of_sctp_messages_are_put_together() {
@@ -228,7 +255,7 @@ fn pieces_of_sctp_messages_are_put_together() {
     assert_eq!(outcome.err, expected);
 }
 
-/// [TLV-21]: a stream is read in order, whatever the order of its segments; what is missing is
+/// A stream is read in order, whatever the order of its segments; what is missing is
 /// said.
 #[test]
 fn tcp_streams_are_read_in_order() {
@@ -267,6 +294,33 @@ fn tcp_streams_are_read_in_order() {
     let broken =
         "malformed stream, at byte 12 of it: message length 0 is under 4; what follows is left out";
     assert_eq!(shown(&[at(0..12), segment(12, 11..15), segment(16, 12..24)])[1], broken);
+}
+
+/// However much is missing, what is kept is bounded, and what comes later is read.
+#[test]
+fn gaps_do_not_pile_up() {
+    let (long, short) = (cookie("abcdefghijkl"), cookie("x"));
+    let lone = |tsn| ip(IpNumber::SCTP, &sctp(1, &[data(tsn, FIRST, ASAP_PPID, &long[..8])]));
+    let mut packets: Vec<_> = (0..2_000).map(|n| lone(n * 2)).collect();
+    packets
+        .extend([lone(5_000), ip(IpNumber::SCTP, &sctp(1, &[data(5_001, LAST, 11, &long[8..])]))]);
+    let segment = |number: u32| {
+        let mut packet = Vec::new();
+        let step = PacketBuilder::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64);
+        step.tcp(4000, 3863, number, 1000).write(&mut packet, &short).unwrap();
+        packet
+    };
+    // The first is there, the second is missing.
+    packets.extend([segment(0)].into_iter().chain((2..100).map(|n| segment(n * 12))));
+    let Outcome { status, out, err } = run(&[], &pcap(RAW, &packets));
+    assert_eq!(status, 0);
+    let words: Vec<_> = out.lines().map(last_word).collect();
+    assert_eq!(words[..4], ["\"abcdefghijkl\"", "\"x\"", "them)", "\"x\""]);
+    assert_eq!(words.len(), 3 + 98);
+    assert!(err.contains("pieces of SCTP messages without the others: 2000"), "{err}");
+    // It was not the end of the capture that showed the rest.
+    let gap = out.lines().nth(2).unwrap();
+    assert!(gap.starts_with("2067.000000  "), "{gap}");
 }
 
 /// Datagrams count by their port, and by those that the user names.
@@ -317,7 +371,7 @@ fn unusable_input_is_one_clear_line() {
     let strange = pcap(127, &[vec![0; 40]]);
     for (arguments, input, expected) in [
         (&["/nonexistent"][..], &b""[..], "/nonexistent: No such file or directory (os error 2)"),
-        (&["--tre"], b"", "there is no option --tre; see --help"),
+        (&["--branch"], b"", "there is no option --branch; see --help"),
         (&["--port", "70000"], b"", "--port needs a number up to 65535; see --help"),
         (&["a", "b"], b"", "more than one file; see --help"),
         (&[], b"05 00 00 0\n", "line 1 is not hex: 05 00 00 0"),
@@ -344,7 +398,7 @@ fn unusable_input_is_one_clear_line() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// [CORE-1]: whatever is in a capture or in a message, the program comes to its end.
+    /// Whatever is in a capture or in a message, the program comes to its end.
     #[test]
     fn nothing_makes_it_panic(
         at in 0..50_000_usize,

@@ -8,7 +8,7 @@ mod peers;
 
 use std::ffi::OsString;
 use std::future::pending;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
@@ -205,6 +205,40 @@ fn messages_are_shown_in_hex() {
         let found: Vec<_> = out.lines().take(2).collect();
         assert_eq!(found, [question, format!("received\t{hex}")]);
     }
+}
+
+/// What breaks off or makes no sense is shown too.
+#[test]
+fn broken_messages_are_shown_in_hex() {
+    let answer = listing(PolicyType::ROUND_ROBIN, &[element(1, 2)]);
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let piece = &answer[..answer.len() - 4];
+    for bad in [piece, &[6, 0, 0, 3, 7]] {
+        let at = registrar(vec![bad.to_vec(), Vec::new()]);
+        let ask = ["--tcp", "-r", &at, "--hex", "--timeout", "1", POOL];
+        let Outcome { status, out, .. } = run(&ask);
+        assert_eq!(status, 4);
+        let expected = format!("received a piece\t{}", hex(bad));
+        assert!(out.lines().any(|line| line.starts_with(&expected)), "{out}");
+    }
+}
+
+/// Who reads only the first lines gets no complaint.
+#[test]
+fn a_reader_may_go_away() {
+    struct Gone;
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let at = registrar(vec![listing(PolicyType::ROUND_ROBIN, &[element(1, 2)])]);
+    let arguments = ["asap-lookup", "--tcp", "-r", &at, POOL].into_iter().map(OsString::from);
+    let mut err = Vec::new();
+    assert_eq!((example::run(arguments, Gone, &mut err), err), (0, Vec::new()));
 }
 
 /// [RES-11] [CACHE-9]: what changes is shown until the pool is no more.

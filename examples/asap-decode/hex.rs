@@ -66,12 +66,10 @@ fn show(label: &str, mut bytes: &[u8], report: &mut Report<impl Write>) -> io::R
     let mut decoder = StreamDecoder::new(usize::MAX);
     while !bytes.is_empty() {
         let rest = bytes;
-        // What cannot be cut off is shown as it is; it says itself what is wrong with it.
-        let message = decoder.next(&mut bytes).ok().flatten();
-        let is_last = message.is_none();
-        report.message(label, message.unwrap_or(rest))?;
-        if is_last {
-            break;
+        match decoder.next(&mut bytes) {
+            Ok(Some(message)) => report.message(label, message)?,
+            // What cannot be cut off is shown as it is; it says itself what is wrong with it.
+            _ => return report.message(label, rest),
         }
     }
     Ok(())

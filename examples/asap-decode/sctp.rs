@@ -21,8 +21,8 @@ const END: u8 = 0x01;
 /// The flag of the first piece of a message.
 const BEGIN: u8 = 0x02;
 
-/// Pieces are kept up to this many bytes; beyond, those that wait are given up.
-const MAX_HELD: usize = 16 << 20;
+/// So many pieces are kept; beyond, those that wait are given up.
+const MAX_PIECES: usize = 1024;
 /// A chunk is known for a copy as long as there were not so many since.
 const MAX_SEEN: usize = 512;
 
@@ -30,7 +30,6 @@ const MAX_SEEN: usize = 512;
 #[derive(Default)]
 pub(crate) struct Reassembly {
     pieces: BTreeMap<(Direction, u32), Piece>,
-    held: usize,
     seen: VecDeque<(Direction, u32)>,
     given_up: usize,
 }
@@ -77,11 +76,9 @@ impl Reassembly {
         if chunk.flags & (BEGIN | END) == BEGIN | END {
             return Some(chunk.data.to_vec());
         }
-        self.held += chunk.data.len();
-        if self.held > MAX_HELD {
+        if self.pieces.len() == MAX_PIECES {
             self.given_up += self.pieces.len();
             self.pieces.clear();
-            self.held = chunk.data.len();
         }
         self.pieces.insert(key, Piece { flags: chunk.flags, data: chunk.data.to_vec() });
         self.complete(direction, chunk.tsn)
@@ -103,7 +100,6 @@ impl Reassembly {
             let piece = self.pieces.remove(&(direction, first.wrapping_add(ahead)))?;
             message.extend(piece.data);
         }
-        self.held -= message.len();
         Some(message)
     }
 }

@@ -11,8 +11,8 @@ use std::net::SocketAddr;
 use asap_pu::wire::{FramingError, StreamDecoder};
 use etherparse::TcpSlice;
 
-/// A stream waits for missing bytes until so many others are there.
-const MAX_AHEAD: usize = 1 << 20;
+/// A stream waits for missing bytes until there are more segments than these behind them.
+const MAX_AHEAD: usize = 64;
 /// So many streams are followed; those that were silent longest are given up.
 const MAX_STREAMS: usize = 256;
 
@@ -114,7 +114,7 @@ impl Stream {
             *kept = payload.to_vec();
         }
         self.read(&mut found);
-        while self.ahead.values().map(Vec::len).sum::<usize>() > MAX_AHEAD {
+        if self.ahead.len() > MAX_AHEAD {
             self.skip_gap(&mut found);
         }
         found

@@ -277,7 +277,7 @@ mod tests {
 
     use super::*;
 
-    /// [TLV-17]: values of policies that are not known are shown as they are.
+    /// Values of policies that are not known are shown as they are.
     #[test]
     fn a_policy_is_shown_with_its_values() {
         let show = |policy: Policy<&[u8]>| policy.to_string();

@@ -548,7 +548,7 @@ mod tests {
 
     use super::*;
 
-    /// [TLV-13], [TLV-14]: transports of every kind are shown with what tells them apart.
+    /// Transports of every kind are shown with what tells them apart.
     #[test]
     fn a_transport_is_shown_with_its_addresses() {
         let at = SocketAddr::from(([10, 0, 0, 1], 80));

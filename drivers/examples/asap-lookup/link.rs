@@ -42,7 +42,7 @@ impl Link {
                 _ => error.to_string(),
             })
         })?;
-        driver.watcher = Some(watcher);
+        driver.watcher = Some(watcher).filter(|_| options.hex);
         if options.listens() {
             driver.listen(options.group, options.interface).map_err(|e| deaf(options, &e))?;
         }
@@ -63,7 +63,7 @@ impl Link {
             let tls = trust(file).map_err(|why| unable(format!("{}: {why}", file.display())))?;
             driver = driver.with_tls(tls);
         }
-        driver.watcher = Some(watcher);
+        driver.watcher = Some(watcher).filter(|_| options.hex);
         if options.listens() {
             let _inside = runtime.enter();
             driver.listen(options.group, options.interface).map_err(|e| deaf(options, &e))?;

@@ -6,31 +6,31 @@
 //! ```
 //!
 //! The first command asks one registrar over TCP, the second, over SCTP, whichever announces itself
-//! first. `options` has the command line, `link` the driver that it asks for, `answer` what is shown
-//! of a pool; the conversation with the pool user is here.
-#![allow(clippy::disallowed_methods, reason = "a program reads the clock")]
+//! first. `options` has the command line, `link` the driver that it asks for, `answer` what is
+//! shown of a pool, `trace` the messages in hex; the conversation with the pool user is here.
 
 mod answer;
 mod link;
 mod options;
+mod trace;
 
+use std::env;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
-use std::{env, fmt};
 
-use asap_pu::wire::{StreamDecoder, Transport};
+use asap_pu::wire::Transport;
 use asap_pu::{Authentication, CommandError, Event, Instant, Pool, PoolId, ResolveError, Stats};
-use asap_pu_drivers::Seen;
 use clap::Parser as _;
 use humantime::format_rfc3339_seconds;
 
 use answer::List;
 use link::Link;
 use options::Options;
+use trace::Trace;
 
 /// How often what was seen is shown while nothing happens.
 const TICK: Duration = Duration::from_millis(100);
@@ -38,6 +38,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// How the program ends. The numbers are part of its interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
+    /// The pool was found, or nobody reads the output any more.
+    Found = 0,
     /// The pool does not exist.
     NotFound = 1,
     /// The command line makes no sense.
@@ -62,8 +64,7 @@ struct Lookup<'a, W> {
     options: &'a Options,
     out: W,
     link: Link,
-    seen: Receiver<Seen>,
-    stream: StreamDecoder,
+    trace: Trace,
     asked: Instant,
     /// The registrar, and when it was reached.
     home: Option<(Transport, Instant)>,
@@ -90,11 +91,11 @@ pub(crate) fn run(
         }
         Err(help) => {
             let _ = write!(out, "{help}");
-            return 0;
+            return Status::Found as u8;
         }
     };
     match Lookup::new(&options, &mut out).and_then(Lookup::run) {
-        Ok(()) => 0,
+        Ok(()) | Err(Failure { status: Status::Found, .. }) => Status::Found as u8,
         Err(Failure { status, why }) => {
             let _ = writeln!(err, "asap-lookup: {why}");
             status as u8
@@ -106,13 +107,18 @@ impl<'a, W: Write> Lookup<'a, W> {
     fn new(options: &'a Options, out: W) -> Result<Self, Failure> {
         let (watcher, seen) = mpsc::channel();
         let link = Link::open(options, watcher)?;
-        let asked = link.now();
-        let stream = StreamDecoder::new(usize::MAX);
-        Ok(Self { options, out, link, seen, stream, asked, home: None, list: None })
+        let (trace, asked) = (Trace::new(seen), link.now());
+        Ok(Self { options, out, link, trace, asked, home: None, list: None })
     }
 
     /// Asks, and shows what comes of it until that is all.
     fn run(mut self) -> Result<(), Failure> {
+        let outcome = self.converse();
+        self.trace.end(&mut self.out)?;
+        outcome
+    }
+
+    fn converse(&mut self) -> Result<(), Failure> {
         let (handle, now) = (&*self.options.handle, self.asked);
         if self.options.watch.is_some() {
             self.link.user().subscribe(now, handle)?;
@@ -120,19 +126,19 @@ impl<'a, W: Write> Lookup<'a, W> {
         self.link.user().resolve(now, handle)?;
         loop {
             let event = self.link.event(TICK);
-            self.show_seen()?;
+            self.trace.show(&mut self.out)?;
             if event.map_or(Ok(false), |event| self.hear(event))? {
                 return Ok(());
             }
         }
     }
 
-    /// Does justice to an event; says whether it was the last one that matters.
+    /// Takes in what the pool user tells; says whether that was all.
     fn hear(&mut self, event: Event) -> Result<bool, Failure> {
         let now = self.link.now();
         match event {
             Event::RegistrarFound { transport, .. } => {
-                self.stream = StreamDecoder::new(usize::MAX);
+                self.trace.end(&mut self.out)?;
                 self.home = Some((transport, now));
             }
             Event::NoRegistrarReachable if self.list.is_none() && !self.options.listens() => {
@@ -224,39 +230,6 @@ impl<'a, W: Write> Lookup<'a, W> {
         writeln!(self.out, "; {what}: {}", format_rfc3339_seconds(SystemTime::now()))
     }
 
-    /// Shows in hex what was sent and received, in the form that `asap-decode` reads.
-    fn show_seen(&mut self) -> io::Result<()> {
-        while let Ok(seen) = self.seen.try_recv() {
-            if !self.options.hex {
-                continue;
-            }
-            match seen {
-                Seen::Sent(message) => writeln!(self.out, "sent\t{}", Hex(&message))?,
-                Seen::Announced(source, datagram) => {
-                    writeln!(self.out, "announced by {source}\t{}", Hex(&datagram))?;
-                }
-                Seen::Received(bytes) => {
-                    let mut bytes = &bytes[..];
-                    // What is no message is shown as it came.
-                    while !bytes.is_empty() {
-                        let rest = bytes;
-                        match self.stream.next(&mut bytes) {
-                            Ok(Some(message)) => {
-                                writeln!(self.out, "received\t{}", Hex(message))?;
-                            }
-                            Ok(None) => {}
-                            Err(_) => {
-                                writeln!(self.out, "received\t{}", Hex(rest))?;
-                                break;
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        self.out.flush()
-    }
-
     /// What it means to the user that there is no answer.
     fn failure(&mut self, error: ResolveError) -> Failure {
         let Options { handle, timeout, group, .. } = self.options;
@@ -311,14 +284,6 @@ fn heading(pool: &Pool) -> String {
     )
 }
 
-struct Hex<'a>(&'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
 impl Failure {
     pub(crate) fn new(status: Status, why: impl Into<String>) -> Self {
         Self { status, why: why.into() }
@@ -335,6 +300,10 @@ impl From<CommandError> for Failure {
 /// The output cannot be written.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self::new(Status::Unable, error.to_string())
+        let status = match error.kind() {
+            io::ErrorKind::BrokenPipe => Status::Found,
+            _ => Status::Unable,
+        };
+        Self::new(status, error.to_string())
     }
 }
