@@ -1,0 +1,27 @@
+//! Sessions that close while something is on its way.
+
+mod lab;
+
+use asap_pu::wire::Protocol;
+use asap_pu::{Action, Event, Failover, Payload, Protocols, SessionOptions};
+use lab::*;
+
+/// [SESSION-3] [SESSION-13]: the last message was handed over, and comes back before the session
+/// is closed. It goes to the next element first.
+#[test]
+fn a_closing_session_sends_again_what_came_back() {
+    let mut config = config(&[REGISTRAR]);
+    config.confirms_delivery = Protocols::NONE.with(Protocol::Tcp);
+    let (mut lab, _, session, element) =
+        Lab::in_session(config, SessionOptions::default(), &three());
+    let message = send(&mut lab, session, "last", Failover::Unsent);
+    lab.pu.close(lab.now, session).unwrap();
+    let handed = lab.pu.poll_action();
+    assert!(matches!(handed, Some(Action::Send { payload: Payload::Data { .. }, .. })));
+    lab.pu.handle_unsent(lab.now, element.channel, message);
+
+    let next = fail_over(&mut lab, &element);
+    assert!(matches!(lab.events()[..], [Event::FailedOver { .. }]));
+    assert_eq!(data_among(&lab.actions()), [(next.channel, "last".into())]);
+    assert!(matches!(lab.event(), Event::SessionEnded { error: None, .. }));
+}
