@@ -17,6 +17,18 @@ fn stream() {
     replay("stream", checks::stream);
 }
 
+/// [TLV-11]: any message that can be written down.
+#[test]
+fn roundtrip() {
+    replay("roundtrip", checks::roundtrip);
+}
+
+/// [SELECT-1] to [SELECT-9]: stories of lists and picks.
+#[test]
+fn selection() {
+    replay("selection", checks::selection::live);
+}
+
 fn replay(target: &str, check: fn(&[u8])) {
     let folder = format!("{}/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
     let mut replayed = 0;
