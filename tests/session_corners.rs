@@ -1,4 +1,4 @@
-//! Sessions that close while something is on its way.
+//! What sessions make of calls in an unlucky order. Most were found by fuzzing.
 
 mod lab;
 
@@ -24,4 +24,25 @@ fn a_closing_session_sends_again_what_came_back() {
     assert!(matches!(lab.events()[..], [Event::FailedOver { .. }]));
     assert_eq!(data_among(&lab.actions()), [(next.channel, "last".into())]);
     assert!(matches!(lab.event(), Event::SessionEnded { error: None, .. }));
+}
+
+/// [SESSION-15] [CORE-9]: room that was there when nobody read, and is gone, is not told.
+#[test]
+fn room_is_told_as_it_stands() {
+    let mut config = config(&[REGISTRAR]);
+    config.max_queued_messages = 2;
+    let (mut lab, _, session, element) =
+        Lab::in_session(config, SessionOptions::default(), &three());
+    let refused = |lab: &mut Lab| lab.pu.send(lab.now, session, "more", Failover::Never).is_err();
+    send(&mut lab, session, "a", Failover::Unsent);
+    send(&mut lab, session, "b", Failover::Unsent);
+    assert!(refused(&mut lab));
+    assert_eq!(lab.data().len(), 2, "there is room");
+    send(&mut lab, session, "c", Failover::Unsent);
+    send(&mut lab, session, "d", Failover::Unsent);
+    assert!(refused(&mut lab), "it is gone");
+    assert!(lab.events().is_empty());
+
+    assert_eq!(lab.data(), [(element.channel, "c".into()), (element.channel, "d".into())]);
+    assert!(matches!(lab.events()[..], [Event::Room { .. }]));
 }
