@@ -29,6 +29,12 @@ fn selection() {
     replay("selection", checks::selection::live);
 }
 
+/// [CORE-5]: calls of the whole machine.
+#[test]
+fn pool_user() {
+    replay("pool_user", checks::pool_user::live);
+}
+
 fn replay(target: &str, check: fn(&[u8])) {
     let folder = format!("{}/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
     let mut replayed = 0;

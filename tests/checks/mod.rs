@@ -10,6 +10,7 @@ use asap_pu::wire::{
 
 use self::walker::{Found, parameters};
 
+pub(crate) mod pool_user;
 pub(crate) mod selection;
 pub(crate) mod walker;
 
