@@ -23,7 +23,7 @@ fn roundtrip() {
     replay("roundtrip", checks::roundtrip);
 }
 
-/// [SELECT-1] to [SELECT-9]: stories of lists and picks.
+/// [SELECT-9]: stories of lists and picks.
 #[test]
 fn selection() {
     replay("selection", checks::selection::live);

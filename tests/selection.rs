@@ -8,7 +8,8 @@ use proptest::prelude::*;
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// [SELECT-1] to [SELECT-9] [CACHE-5]
+    /// [SELECT-1] [SELECT-2] [SELECT-3] [SELECT-4] [SELECT-5] [SELECT-6] [SELECT-7] [SELECT-8]
+    /// [SELECT-9] [CACHE-5]
     #[test]
     fn is_the_plain_story(story in prop::collection::vec(any::<u8>(), 0..600)) {
         checks::selection::live(&story);
