@@ -2,43 +2,24 @@
 //! users whatever goes wrong around them.
 #![allow(clippy::std_instead_of_alloc, reason = "tests have the standard library")]
 
-use core::iter;
+mod world;
+
+use core::cell::RefCell;
 use core::time::Duration;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use asap_pu::sim::{Fault, Host, Lie, Sim, UserId};
-use asap_pu::wire::{PeIdentifier, Policy, Protocol};
-use asap_pu::{Event, Failover, MessageId, ResolveError, SessionId, SessionOptions};
+use asap_pu::wire::{PeIdentifier, Policy, Protocol, ServerIdentifier};
+use asap_pu::{Event, Failover, Instant, MessageId, ResolveError, SessionId};
 use proptest::prelude::*;
+use world::*;
 
-const POOL: &str = "EchoPool";
-
-fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
-
-/// A registrar, three elements, and a user with a session.
-fn three(seed: u64) -> (Sim, [PeIdentifier; 3], UserId, SessionId) {
-    let mut sim = Sim::new(seed);
-    sim.registrar();
-    let elements = [(); 3].map(|()| sim.element(POOL, Policy::RoundRobin));
-    let user = sim.user(sim.config()).unwrap();
-    let session = open(&mut sim, user);
+/// Three elements, and a user with a session.
+fn with_session(seed: u64) -> (Sim, [PeIdentifier; 3], UserId, SessionId) {
+    let (mut sim, elements) = three(seed);
+    let (user, session) = user(&mut sim);
     (sim, elements, user, session)
-}
-
-fn open(sim: &mut Sim, user: UserId) -> SessionId {
-    sim.call(user, |pu, now| pu.open_session(now, POOL, SessionOptions::default())).unwrap()
-}
-
-fn send(sim: &mut Sim, user: UserId, session: SessionId, data: &'static str) {
-    sim.call(user, |pu, now| pu.send(now, session, data, Failover::Always)).unwrap();
-}
-
-/// What is told within a time.
-fn events(sim: &mut Sim, within: Duration) -> Vec<Event> {
-    let until = sim.now() + within;
-    iter::from_fn(|| sim.next(until)).map(|(_, event)| event).collect()
 }
 
 /// Which elements sent something.
@@ -52,15 +33,15 @@ fn received(events: &[Event]) -> Vec<PeIdentifier> {
 
 /// A session that outlives two of its elements.
 fn story(seed: u64, log: impl FnMut(core::fmt::Arguments<'_>) + 'static) -> Sim {
-    let (mut sim, [a, b, c], user, session) = three(seed);
+    let (mut sim, [a, b, c], user, session) = with_session(seed);
     sim.log(log);
     sim.announce();
     for (dying, message) in [(a, "one"), (b, "two")] {
-        send(&mut sim, user, session, message);
+        send(&mut sim, user, session, message.as_bytes());
         events(&mut sim, secs(1));
         sim.fail(dying, Fault::Crash);
     }
-    send(&mut sim, user, session, "three");
+    send(&mut sim, user, session, b"three");
     assert_eq!(received(&events(&mut sim, secs(60))).last(), Some(&c));
     sim
 }
@@ -68,8 +49,8 @@ fn story(seed: u64, log: impl FnMut(core::fmt::Arguments<'_>) + 'static) -> Sim 
 /// [CORE-2]: a run follows from its seed; listening to it changes nothing.
 #[test]
 fn the_same_seed_is_the_same_run() {
-    let lines = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
-    let log = std::rc::Rc::clone(&lines);
+    let lines = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&lines);
     let told = story(1, move |line| log.borrow_mut().push(line.to_string()));
     assert_eq!(story(1, |_| {}).hash(), told.hash());
     assert_ne!(story(2, |_| {}).hash(), told.hash());
@@ -89,7 +70,7 @@ fn the_hash_is_known() {
 /// in a cookie.
 #[test]
 fn state_moves_with_the_cookie() {
-    let (mut sim, [a, ..], user, session) = three(1);
+    let (mut sim, [a, ..], user, session) = with_session(1);
     sim.set_service(POOL, |state, message| {
         state.extend_from_slice(message);
         Some(state.clone().into())
@@ -98,7 +79,7 @@ fn state_moves_with_the_cookie() {
     events(&mut sim, secs(1));
     sim.fail(a, Fault::Crash);
     events(&mut sim, secs(1));
-    send(&mut sim, user, session, "gether");
+    send(&mut sim, user, session, b"gether");
     let events = events(&mut sim, secs(1));
     let last = events.last();
     assert!(matches!(last, Some(Event::Received { data, .. }) if data == "together"), "{last:?}");
@@ -107,11 +88,11 @@ fn state_moves_with_the_cookie() {
 /// How long after a fault at its element a session goes on at the next one, and whether that is the
 /// one that answers.
 fn takes_over(fault: Fault) -> Option<Duration> {
-    let (mut sim, [a, b, _], user, session) = three(3);
+    let (mut sim, [a, b, _], user, session) = with_session(3);
     events(&mut sim, secs(1));
     sim.fail(a, fault);
     let began = sim.now();
-    send(&mut sim, user, session, "hello");
+    send(&mut sim, user, session, b"hello");
     let until = began + secs(60);
     let mut after = None;
     while let Some((_, event)) = sim.next(until) {
@@ -144,10 +125,10 @@ fn faults_of_elements() {
 #[test]
 fn answers_come_late_twice_or_not_at_all() {
     let answers = |fault, heal_after| {
-        let (mut sim, [a, ..], user, session) = three(4);
+        let (mut sim, [a, ..], user, session) = with_session(4);
         events(&mut sim, secs(1));
         sim.fail(a, fault);
-        send(&mut sim, user, session, "hello");
+        send(&mut sim, user, session, b"hello");
         let early = received(&events(&mut sim, heal_after)).len();
         sim.heal(a);
         (early, received(&events(&mut sim, secs(30))).len())
@@ -205,7 +186,7 @@ fn faults_of_registrars() {
 /// reported three times. It comes back when it is well, unless it left.
 #[test]
 fn failed_elements_are_struck_off() {
-    let (mut sim, [a, b, _], ..) = three(6);
+    let (mut sim, [a, b, _], ..) = with_session(6);
     sim.fail(a, Fault::Crash);
     events(&mut sim, secs(29));
     assert!(sim.is_listed(a));
@@ -224,21 +205,20 @@ fn failed_elements_are_struck_off() {
 /// [REPORT-1]: three reports make the registrars look after an element at once.
 #[test]
 fn reported_elements_are_struck_off() {
-    let (mut sim, [a, ..], ..) = three(6);
+    let (mut sim, [a, ..], ..) = with_session(6);
     events(&mut sim, secs(1));
     sim.fail(a, Fault::Crash);
     for listed in [true, true, false] {
         events(&mut sim, secs(1));
         assert_eq!(sim.is_listed(a), listed);
-        let user = sim.user(sim.config()).unwrap();
-        open(&mut sim, user);
+        user(&mut sim);
     }
 }
 
 /// Hosts on different sides, and pairs that are severed, hear nothing of each other.
 #[test]
 fn partitions() {
-    let (mut sim, [a, b, c], user, session) = three(7);
+    let (mut sim, [a, b, c], user, session) = with_session(7);
     sim.set_side(user, 1);
     for host in [Host::from(b), user.into()] {
         assert_eq!(sim.serves(host, user), host == user.into(), "{host}");
@@ -247,7 +227,7 @@ fn partitions() {
     sim.set_side(user, 0);
     sim.sever(a, user);
     assert!(!sim.serves(a, user) && sim.serves(b, user));
-    send(&mut sim, user, session, "hello");
+    send(&mut sim, user, session, b"hello");
     let events = events(&mut sim, secs(30));
     assert_eq!(received(&events), [b]);
     sim.mend(user, a);
@@ -284,7 +264,7 @@ fn confirmations() {
     let user = sim.user(config).unwrap();
     let session = open(&mut sim, user);
     for message in ["one", "two", "three"] {
-        send(&mut sim, user, session, message);
+        send(&mut sim, user, session, message.as_bytes());
     }
     assert_eq!(received(&events(&mut sim, secs(1))).len(), 3);
     sim.call(user, |pu, now| pu.close(now, session)).unwrap();
@@ -361,7 +341,7 @@ impl Work {
         }
     }
 
-    fn run(&mut self, sim: &mut Sim, until: asap_pu::Instant) {
+    fn run(&mut self, sim: &mut Sim, until: Instant) {
         while let Some((_, event)) = sim.next(until) {
             self.react(sim, event);
         }
@@ -377,9 +357,9 @@ proptest! {
     /// is answered.
     #[test]
     fn nothing_is_lost(seed: u64, plan in prop::collection::vec(mishap(5), 0..30)) {
-        let (mut sim, elements, user, session) = three(seed);
+        let (mut sim, elements, user, session) = with_session(seed);
         let other = sim.registrar();
-        let first = asap_pu::wire::ServerIdentifier::new(1);
+        let first = ServerIdentifier::new(1);
         let registrar = sim.registrar_at(other);
         sim.call(user, |pu, now| pu.add_registrar(now, registrar)).unwrap();
         let mut hosts: Vec<Host> = vec![first.into(), other.into()];
@@ -395,10 +375,8 @@ proptest! {
                 Some(fault) => sim.fail(hosts[host], fault),
                 None => sim.heal(hosts[host]),
             }
-            let data = sent.to_be_bytes().to_vec();
-            let session = work.session;
-            let taken = sim.call(user, |pu, now| pu.send(now, session, data, Failover::Always));
-            work.open.insert(taken.unwrap(), sent);
+            let message = send(&mut sim, user, work.session, &sent.to_be_bytes());
+            work.open.insert(message, sent);
             sent += 1;
             sim.call(user, |pu, now| pu.resolve(now, POOL)).unwrap();
             work.asked += 1;

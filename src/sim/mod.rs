@@ -57,6 +57,9 @@
 //! * *Elements* run a [`Service`] and leave the state of a session with its user in cookies, on a
 //!   control channel beside the data (RFC 5352 §3.8). Without a service of their own they echo.
 //!
+//! It is for tests of what comes of a failure in the end. A test of single messages, such as those in
+//! the crate's own `tests/`, is told better with peers that the test plays by hand.
+//!
 //! Names say where things are found again: an element is known by its [`PeIdentifier`], which
 //! events carry, and a registrar by its [`ServerIdentifier`].
 //!
