@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use asap_pu::sim::{Fault, Host, Lie, Sim, UserId};
 use asap_pu::wire::{PeIdentifier, Policy, Protocol, ServerIdentifier};
-use asap_pu::{Event, Failover, Instant, MessageId, ResolveError, SessionId};
+use asap_pu::{Event, Failover, Instant, MessageId, ResolveError, SessionId, SessionOptions};
 use proptest::prelude::*;
 use world::*;
 
@@ -208,10 +208,13 @@ fn reported_elements_are_struck_off() {
     let (mut sim, [a, ..], ..) = with_session(6);
     events(&mut sim, secs(1));
     sim.fail(a, Fault::Crash);
+    let mut with_a = SessionOptions::default();
+    with_a.element = Some(a);
     for listed in [true, true, false] {
         events(&mut sim, secs(1));
         assert_eq!(sim.is_listed(a), listed);
-        user(&mut sim);
+        let user = sim.user(sim.config()).unwrap();
+        sim.call(user, |pu, now| pu.open_session(now, POOL, with_a)).unwrap();
     }
 }
 
@@ -349,7 +352,7 @@ impl Work {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
 
     /// [SESSION-3] [SESSION-4] [RES-13]: whatever goes wrong with three elements and two
     /// registrars, every request ends, and no message that may fail over is lost: it is answered,

@@ -90,14 +90,14 @@ pub(super) struct Place {
 }
 
 impl Host {
-    /// Where it stands among its kind.
-    const fn index(self) -> usize {
-        let number = match self {
+    /// Its number among its kind, from 1 on.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        match self {
             Self::User(user) => user.0,
             Self::Registrar(server) => server.get(),
             Self::Element(element) => element.get(),
-        };
-        number as usize - 1
+        }
     }
 
     /// Whom an address belongs to, if anybody is there.
@@ -136,13 +136,13 @@ impl<T, N: Into<Host>> Index<N> for Cast<T> {
     type Output = T;
 
     fn index(&self, name: N) -> &T {
-        &self.0[name.into().index()]
+        &self.0[name.into().number() as usize - 1]
     }
 }
 
 impl<T, N: Into<Host>> IndexMut<N> for Cast<T> {
     fn index_mut(&mut self, name: N) -> &mut T {
-        &mut self.0[name.into().index()]
+        &mut self.0[name.into().number() as usize - 1]
     }
 }
 
@@ -177,11 +177,11 @@ impl From<PeIdentifier> for Host {
 
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, number) = match self {
-            Self::User(user) => ("user", user.0),
-            Self::Registrar(server) => ("registrar", server.get()),
-            Self::Element(element) => ("element", element.get()),
+        let kind = match self {
+            Self::User(_) => "user",
+            Self::Registrar(_) => "registrar",
+            Self::Element(_) => "element",
         };
-        f.pad(&format!("{kind} {number}"))
+        f.pad(&format!("{kind} {}", self.number()))
     }
 }

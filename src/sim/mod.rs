@@ -53,7 +53,7 @@
 //!   channel breaks when something could not pass for as long as its transport has patience.
 //! * *Registrars* share one handlespace, as those that speak ENRP do (RFC 5353). They look after an
 //!   element half a minute after it failed or when it was reported three times, and strike it off
-//!   if it does not answer. They give no updates to subscribers, as real ones do not.
+//!   if it does not answer. Each answer begins with another element of the list. They give no updates to subscribers, as real ones do not.
 //! * *Elements* run a [`Service`] and leave the state of a session with its user in cookies, on a
 //!   control channel beside the data (RFC 5352 §3.8). Without a service of their own they echo.
 //!

@@ -34,8 +34,10 @@ pub(super) type Handlespace = BTreeMap<PoolHandle, Pool>;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pool {
     elements: Vec<(PeIdentifier, Policy)>,
-    /// The whole list as an answer, once somebody has asked for it.
-    answer: Option<Bytes>,
+    /// Which element the next answer begins with.
+    first: usize,
+    /// The whole list as an answer, by its first element, where somebody has asked for it.
+    answers: BTreeMap<usize, Bytes>,
 }
 
 #[derive(Debug)]
@@ -103,7 +105,7 @@ impl Sim {
     /// Puts an element on the list of its pool, or changes what stands there.
     pub(super) fn list(&mut self, handle: &PoolHandle, element: PeIdentifier, policy: Policy) {
         let pool = self.handlespace.entry(handle.clone()).or_default();
-        pool.answer = None;
+        pool.answers.clear();
         match pool.elements.iter_mut().find(|(listed, _)| *listed == element) {
             Some((_, value)) => *value = policy,
             None => {
@@ -118,7 +120,7 @@ impl Sim {
         let Some(pool) = self.handlespace.get_mut(handle) else { return false };
         let before = pool.elements.len();
         pool.elements.retain(|(listed, _)| *listed != element);
-        pool.answer = None;
+        pool.answers.clear();
         let there = pool.elements.len() < before;
         if pool.elements.is_empty() {
             self.handlespace.remove(handle);
@@ -202,18 +204,15 @@ impl Sim {
 
     fn lie(&mut self, lie: Lie, handle: &PoolHandle) -> Option<Bytes> {
         let strangers = |n| {
-            let elements = (STRANGERS..STRANGERS + n).map(|n| {
-                let identifier = PeIdentifier::new(n);
-                (identifier, Policy::RoundRobin)
-            });
-            Pool { elements: elements.collect(), answer: None }.answer(handle, None)
+            let stranger = |n| (PeIdentifier::new(n), Policy::RoundRobin);
+            Pool::of((STRANGERS..STRANGERS + n).map(stranger).collect()).answer(handle, None)
         };
         match lie {
             Lie::UnknownPool => unknown(handle),
             Lie::WrongHandle => {
                 let wrong = PoolHandle::from(&[handle.as_bytes(), b"?"].concat()[..]);
                 let elements = self.handlespace.get(handle)?.elements.clone();
-                Pool { elements, answer: None }.answer(&wrong, None)
+                Pool::of(elements).answer(&wrong, None)
             }
             Lie::EmptyList => {
                 let request = Message::handle_resolution(false, handle.clone(), None);
@@ -232,23 +231,33 @@ impl Sim {
 }
 
 impl Pool {
-    /// The list, or as much of it as is wanted. A message that is too long is not sent.
+    fn of(elements: Vec<(PeIdentifier, Policy)>) -> Self {
+        Self { elements, ..Self::default() }
+    }
+
+    /// The list, or as much of it as is wanted; each begins one element later than the one before,
+    /// so that users who begin with the first do not all begin with the same. One that does not fit
+    /// into a message is not sent.
     fn answer(&mut self, handle: &PoolHandle, wanted: Option<u32>) -> Option<Bytes> {
+        let len = self.elements.len();
+        let first = self.first % len.max(1);
+        self.first = first + 1;
         let wanted = wanted.map_or(usize::MAX, |wanted| wanted as usize);
-        if wanted >= self.elements.len() && self.answer.is_some() {
-            return self.answer.clone();
+        if wanted >= len && self.answers.contains_key(&first) {
+            return self.answers.get(&first).cloned();
         }
         let element = |(identifier, policy): &(PeIdentifier, Policy)| {
             PoolElement::new(*identifier, element_transport(*identifier), policy.clone())
         };
-        let elements: Vec<_> = self.elements.iter().take(wanted).map(element).collect();
+        let (before, behind) = self.elements.split_at(first);
+        let elements: Vec<_> = behind.iter().chain(before).take(wanted).map(element).collect();
         let policy = elements.first()?.policy.policy_type().into();
         let answer = Message::handle_resolution_response(handle.clone(), Some(policy), elements);
-        let answer = answer.to_bytes().ok();
-        if wanted >= self.elements.len() {
-            self.answer.clone_from(&answer);
+        let answer = answer.to_bytes().ok()?;
+        if wanted >= len {
+            self.answers.insert(first, answer.clone());
         }
-        answer
+        Some(answer)
     }
 }
 
