@@ -3,53 +3,79 @@
 //!
 //! `cargo run --example resolver_level -- 192.0.2.1:3863 EchoPool` exchanges a line with an element
 //! of the pool. One that fails is reported, and the next one is taken in the same step. To copy it,
-//! take `tcp` along and replace `talk`.
+//! take `std/driver.rs` along and replace `talk`.
 #![allow(clippy::std_instead_of_alloc, reason = "programs have `std`")]
 
-mod tcp;
+#[path = "std/driver.rs"]
+mod driver;
 
 use core::error::Error;
 use core::time::Duration;
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::process::{self, ExitCode};
 
 use asap_pu::{Config, Event, Registrar, wire::Transport};
-use tcp::Driver;
+use driver::Driver;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let given = env::args().nth(1).zip(env::args().nth(2));
-    let (registrar, pool) = given.ok_or("usage: resolver_level REGISTRAR-ADDRESS POOL-HANDLE")?;
-    run(&registrar, &pool).map(|answer| print!("{answer}"))
+/// How long things may take that are not the pool user's.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    let args: Vec<_> = env::args().skip(1).collect();
+    let outcome = match &args[..] {
+        [registrar, pool] => run(registrar, pool),
+        _ => Err("usage: resolver_level REGISTRAR-ADDRESS POOL-HANDLE".into()),
+    };
+    match outcome {
+        Ok(answer) => print!("{answer}"),
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 pub(crate) fn run(registrar: &str, handle: &str) -> Result<String, Box<dyn Error>> {
     let mut config = Config::default();
-    config.registrars.push(Registrar::tcp(registrar.parse()?));
-    let mut driver = Driver::new(config)?;
-    driver.user.resolve(driver.now(), handle)?;
+    config.registrars.push(Registrar::tcp(registrar.parse().map_err(|_| {
+        format!("{registrar} is no address of a registrar, which is like 192.0.2.1:3863")
+    })?));
+    let mut driver = Driver::new(config, process::id().into())?;
+    let now = driver.now();
+    driver.user().resolve(now, handle)?;
     let pool = loop {
         match driver.event(Duration::MAX) {
             Some(Event::Resolved { pool, .. }) => break pool,
             Some(Event::ResolutionFailed { error, .. }) => return Err(error.into()),
+            Some(Event::NoRegistrarReachable) => return Err(driver.no_registrar().into()),
             _ => {}
         }
     };
     let now = driver.now();
-    let mut chosen = driver.user.select(now, pool, &[])?; // get primary
+    let mut chosen = driver.user().select(now, pool, &[])?; // get primary
     for _ in 0..8 {
         let (element, transport) = (chosen.identifier(), chosen.transport().to_owned());
-        driver.act(); // the report of the former one goes out
         match talk(&transport) {
-            Ok(answer) => return Ok(answer),
-            Err(_) => chosen = driver.user.fail_over(now, pool, element)?, // get next
+            Ok(answer) => {
+                driver.shut_down(PATIENCE); // the reports go out
+                return Ok(answer);
+            }
+            Err(_) => {
+                let now = driver.now();
+                chosen = driver.user().fail_over(now, pool, element)?; // get next
+            }
         }
     }
     Err("no element answers".into())
 }
 
 fn talk(to: &Transport) -> io::Result<String> {
-    let (mut stream, mut answer) = (tcp::dial(to)?, String::new());
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let at: Vec<_> = to.socket_addrs().collect();
+    let (mut stream, mut answer) = (TcpStream::connect(&at[..])?, String::new());
+    stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(b"hello\n")?;
     match BufReader::new(stream).read_line(&mut answer)? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),

@@ -3,29 +3,38 @@
 //! `cargo run --example session_level -- 192.0.2.1:3863 EchoPool one two three` sends three lines
 //! to a pool whose elements answer each line with a line, and prints the answers. Kill the element
 //! that serves it: the session goes on at another one, and the lines that were not answered are
-//! sent again. To copy it, take `tcp` along.
+//! sent again. To copy it, take `std/driver.rs` along.
 #![allow(clippy::std_instead_of_alloc, reason = "programs have `std`")]
 
-mod tcp;
+#[path = "std/driver.rs"]
+mod driver;
 
 use core::error::Error;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::env;
+use std::process::{self, ExitCode};
 
 use asap_pu::{Config, Event, Failover, MessageId, Registrar, SessionId};
-use tcp::Driver;
+use driver::Driver;
 
 /// How long an element has for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
     let args: Vec<_> = env::args().skip(1).collect();
-    let [registrar, pool, lines @ ..] = &args[..] else {
-        return Err("usage: session_level REGISTRAR-ADDRESS POOL-HANDLE LINE...".into());
+    let outcome = match &args[..] {
+        [registrar, pool, lines @ ..] => {
+            let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+            run(registrar, pool, &lines, |answer| println!("{answer}"))
+        }
+        _ => Err("usage: session_level REGISTRAR-ADDRESS POOL-HANDLE LINE...".into()),
     };
-    let lines: Vec<_> = lines.iter().map(String::as_str).collect();
-    run(registrar, pool, &lines, |answer| println!("{answer}"))
+    if let Err(error) = outcome {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }
 
 /// Sends `lines` to the pool, and hands each answer on.
@@ -36,9 +45,12 @@ pub(crate) fn run(
     mut answered: impl FnMut(&str),
 ) -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
-    config.registrars.push(Registrar::tcp(registrar.parse()?));
-    let mut driver = Driver::new(config)?;
-    let session = driver.user.open_session(driver.now(), handle, Default::default())?;
+    config.registrars.push(Registrar::tcp(registrar.parse().map_err(|_| {
+        format!("{registrar} is no address of a registrar, which is like 192.0.2.1:3863")
+    })?));
+    let mut driver = Driver::new(config, process::id().into())?;
+    let now = driver.now();
+    let session = driver.user().open_session(now, handle, Default::default())?;
     let mut waiting = VecDeque::new();
     for line in lines {
         waiting.push_back(send(&mut driver, session, line)?);
@@ -53,7 +65,8 @@ pub(crate) fn run(
                     answered(String::from_utf8_lossy(&line).trim_end());
                     if let Some(message) = waiting.pop_front() {
                         // It has been dealt with: no other element needs to see it.
-                        driver.user.confirm(driver.now(), session, message);
+                        let now = driver.now();
+                        driver.user().confirm(now, session, message);
                     }
                 }
             }
@@ -62,21 +75,23 @@ pub(crate) fn run(
             Some(Event::SessionEnded { error, .. }) => {
                 return Err(error.map_or("the session was closed".into(), Into::into));
             }
+            Some(Event::NoRegistrarReachable) => return Err(driver.no_registrar().into()),
             Some(_) => {}
             // Nothing came: the element is as good as dead. In a pause there is none to be given
             // up.
-            None => drop(driver.user.give_up(driver.now(), session).ok()),
+            None => {
+                let now = driver.now();
+                let _ = driver.user().give_up(now, session);
+            }
         }
     }
-    driver.user.shut_down(driver.now());
-    while !driver.user.is_shut_down() {
-        driver.event(PATIENCE);
-    }
+    driver.shut_down(PATIENCE);
     Ok(())
 }
 
 /// A line that is sent until it is answered: an element may see it twice, but it is never lost
 /// while one is left.
 fn send(driver: &mut Driver, session: SessionId, line: &str) -> Result<MessageId, Box<dyn Error>> {
-    Ok(driver.user.send(driver.now(), session, format!("{line}\n"), Failover::Always)?)
+    let now = driver.now();
+    Ok(driver.user().send(now, session, format!("{line}\n"), Failover::Always)?)
 }

@@ -14,6 +14,16 @@ use crate::wire::{
     TransportUse,
 };
 
+/// What [`Protocols`] may contain.
+const ALL_PROTOCOLS: [Protocol; 6] = [
+    Protocol::Dccp,
+    Protocol::Sctp,
+    Protocol::Tcp,
+    Protocol::Udp,
+    Protocol::UdpLite,
+    Protocol::Opaque,
+];
+
 /// How a [`PoolUser`](crate::PoolUser) behaves.
 ///
 /// Start from [`Config::default`] and change what differs; [`PoolUser::new`](crate::PoolUser::new)
@@ -246,7 +256,7 @@ pub enum StaleAnswers {
 /// assert!(spoken.contains(Protocol::Tcp) && !spoken.contains(Protocol::Sctp));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Protocols(u8);
+pub struct Protocols(u32);
 
 /// Why a [`Config`] was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -514,13 +524,13 @@ impl Protocols {
     /// This set and `protocol`.
     #[must_use]
     pub const fn with(self, protocol: Protocol) -> Self {
-        Self(self.0 | 1 << protocol as u8)
+        Self(self.0 | 1 << protocol as u32)
     }
 
     /// Whether `protocol` is in the set.
     #[must_use]
     pub const fn contains(self, protocol: Protocol) -> bool {
-        self.0 & 1 << protocol as u8 != 0
+        self.0 & 1 << protocol as u32 != 0
     }
 }
 
@@ -532,15 +542,7 @@ impl From<Protocol> for Protocols {
 
 impl fmt::Debug for Protocols {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = [
-            Protocol::Dccp,
-            Protocol::Sctp,
-            Protocol::Tcp,
-            Protocol::Udp,
-            Protocol::UdpLite,
-            Protocol::Opaque,
-        ];
-        f.debug_set().entries(all.into_iter().filter(|p| self.contains(*p))).finish()
+        f.debug_set().entries(ALL_PROTOCOLS.into_iter().filter(|p| self.contains(*p))).finish()
     }
 }
 
@@ -579,6 +581,18 @@ mod tests {
         assert_eq!(refused(hasty), ConfigError::Exceeds("t1_request", "request_deadline"));
         let slow = |c: &mut Config| c.resolution_interval = Duration::from_secs(16);
         assert_eq!(refused(slow), ConfigError::Exceeds("resolution_interval", "t1_request"));
+    }
+
+    /// [HUNT-15] [SELECT-9]: each protocol is one member of a set, also the one with the largest
+    /// code.
+    #[test]
+    fn a_set_has_the_protocols_that_were_put_in() {
+        for one in ALL_PROTOCOLS {
+            let set = Protocols::from(one);
+            for other in ALL_PROTOCOLS {
+                assert_eq!(set.contains(other), one == other, "{other:?} in {set:?}");
+            }
+        }
     }
 
     /// [CORE-6]: times and limits that must not be zero.

@@ -123,7 +123,7 @@ pub enum ResolveError {
     /// The registrar knows no such pool (RFC 5354 §3.12.11).
     #[error("no such pool")]
     UnknownPoolHandle,
-    /// The registrar refused for other reasons.
+    /// The registrar refused for other reasons: the first sixteen that it names.
     #[error("the registrar refused: {0:?}")]
     Rejected(Vec<CauseCode>),
     /// No registrar is known: none is configured, and none announced itself in time.

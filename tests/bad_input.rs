@@ -66,7 +66,57 @@ fn unknown_parameters() {
         let cause = Cause::new(CauseCode::UNRECOGNIZED_PARAMETER, Bytes::copy_from_slice(&unknown));
         let expected = if told { vec![vec![cause]] } else { vec![] };
         assert_eq!((is_resolved(&mut lab), errors), (used, expected), "{bits:#06x}");
+        let stats = lab.pu.stats();
+        assert_eq!((stats.unknown_parameters, stats.malformed), (used.into(), (!used).into()));
     }
+}
+
+/// Decision 10: a known parameter where none is expected is ignored and counted.
+#[test]
+fn unexpected_parameters() {
+    let (mut lab, home) = asking();
+    let mut message = response(POOL, &[element(1)]);
+    message.extra = vec![RawParameter::new(ParameterType::COOKIE, Bytes::from("?"))];
+    lab.receive(home, &message);
+    assert!(is_resolved(&mut lab));
+    assert_eq!((lab.pu.stats().unexpected_parameters, lab.pu.stats().malformed), (1, 0));
+}
+
+/// [TLV-7]: one report has one cause for each parameter; those that do not fit are left out, and
+/// where none fits nothing is sent. Both are counted.
+#[test]
+fn a_report_has_room_for_what_fits() {
+    const LONGEST: usize = 0xfffc;
+    // A response with unknown parameters behind it that ask to be reported: short ones, of nothing
+    // but a header, which grows by that of the cause in the report; before them one that fills up.
+    let with_unknown = |short: usize| {
+        let mut bytes = response(POOL, &[element(1)]).to_bytes().unwrap().to_vec();
+        let long = LONGEST - bytes.len() - 4 * short;
+        bytes.extend([0xc1, 0x23]);
+        bytes.extend(u16::try_from(long).unwrap().to_be_bytes());
+        bytes.resize(bytes.len() + long - 4, 0xab);
+        bytes.extend([0xc1, 0x24, 0, 4].repeat(short));
+        bytes[2..4].copy_from_slice(&u16::try_from(LONGEST).unwrap().to_be_bytes());
+        (bytes, 4 + 4 + (4 + long))
+    };
+    for short in [1, 2, 100] {
+        let (mut lab, home) = asking();
+        let (bytes, begun) = with_unknown(short);
+        lab.pu.handle_control(lab.now, home, &bytes);
+        let [(_, error)] = <[_; 1]>::try_from(lab.controls()).unwrap();
+        let room = (LONGEST - begun) / (4 + 4);
+        assert_eq!(reported(error).len(), 1 + short.min(room), "{short} short ones");
+        assert!(is_resolved(&mut lab));
+        let cut = short.saturating_sub(room) as u64;
+        assert_eq!((lab.pu.stats().errors_cut, cut > 0), (cut, short == 100));
+    }
+
+    let (mut lab, home) = asking();
+    let mut unknown = vec![0; LONGEST];
+    unknown[..4].copy_from_slice(&[0x4f, 0, 0xff, 0xfc]);
+    lab.pu.handle_control(lab.now, home, &unknown);
+    assert_eq!(lab.actions(), []);
+    assert_eq!((lab.pu.stats().errors_sent, lab.pu.stats().errors_cut), (0, 1));
 }
 
 /// [TLV-8]: an error is never answered with an error, nothing is reported into a multicast, and a channel gets four

@@ -3,10 +3,12 @@
 
 mod lab;
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
+use allocation_counter::measure;
 use asap_pu::wire::{
     Body, Cause, CauseCode, Message, OverallPolicy, PeIdentifier, Policy, PolicyType, Transport,
+    TransportUse,
 };
 use asap_pu::{ChannelId, CloseReason, Event, RequestId};
 use lab::*;
@@ -87,6 +89,28 @@ fn odd_elements_are_elements() {
     assert_eq!(lab.pu.stats().elements_dropped, 1);
 }
 
+/// [SELECT-9] [CORE-5]: an element on a transport that the driver does not speak, of whatever kind,
+/// is passed over.
+#[test]
+fn elements_on_other_transports_are_passed_over() {
+    let (mut lab, home, _) = waiting();
+    let at = "10.0.0.1:7".parse().unwrap();
+    let mut elements = [1, 2, 3, 4, 5].map(element);
+    let others = [
+        Transport::opaque("bus"),
+        Transport::udp(at),
+        Transport::udp_lite(at),
+        Transport::dccp(at, 7),
+    ];
+    for (element, other) in elements.iter_mut().zip(others) {
+        element.transport = other;
+    }
+    lab.answer(home, POOL, &elements);
+    let (_, pool) = resolved(lab.event());
+    assert_eq!(lab.pu.pool(pool).unwrap().elements().len(), 5);
+    assert_eq!(lab.choose(pool), [5, 5]);
+}
+
 /// [CACHE-6] [SELECT-2]: a list as large as a message can be, of weights as large as numbers can
 /// be, stays within the limits.
 #[test]
@@ -123,6 +147,39 @@ fn a_refusal_with_elements_is_a_refusal() {
     let (of, error) = failed(lab.event());
     let codes = causes.map(|cause| cause.code).to_vec();
     assert_eq!((of, error), (request, asap_pu::ResolveError::Rejected(codes)));
+}
+
+/// [RES-6] [CORE-6]: of a refusal with causes by the thousand each of those who wait keeps a few.
+#[test]
+fn a_refusal_with_thousands_of_causes_is_cut() {
+    let (mut lab, home, _) = waiting();
+    let waiters = 1 + (0..1_000).map(|_| lab.pu.resolve(lab.now, POOL).unwrap()).count();
+    let cause = |code| Cause::new(CauseCode::new(code), Default::default());
+    let causes = (0x100..0x3000).map(cause).collect();
+    let message = Message::handle_resolution_failure(POOL, causes).to_bytes().unwrap();
+    let used = measure(|| lab.pu.handle_control(lab.now, home, &message));
+    assert!(used.bytes_current <= waiters as i64 * 256, "{} bytes", used.bytes_current);
+    let first = lab.pu.poll_event().map(failed);
+    let codes = (0x100..0x110).map(CauseCode::new).collect();
+    assert_eq!(first.map(|(_, error)| error), Some(asap_pu::ResolveError::Rejected(codes)));
+}
+
+/// [CORE-6]: what is remembered of an element that failed does not depend on how many addresses it
+/// claims to have.
+#[test]
+fn a_failure_mark_is_small() {
+    let (mut lab, home) = Lab::at_home();
+    let addresses = (0..8_000_u32).map(|n| IpAddr::from(n.to_be_bytes()));
+    let mut large = element(1);
+    large.transport = Transport::sctp(7, TransportUse::DATA_ONLY, addresses);
+    let pool = lab.pool(home, &[large, element(2)]);
+    assert_eq!(lab.choose(pool), [1, 2]);
+    let used = measure(|| {
+        for id in [1, 2].map(PeIdentifier::new) {
+            lab.pu.report_unreachable(lab.now, pool, id).unwrap();
+        }
+    });
+    assert!(used.bytes_current <= 4_096, "{} bytes", used.bytes_current);
 }
 
 /// [HUNT-9] [CORE-6]: announces from anywhere, with any content, during a hunt and with a home.

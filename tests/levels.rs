@@ -1,7 +1,7 @@
-//! The examples of the two levels of use, over real sockets, with a registrar and elements of the
-//! test's own.
+//! The `std` driver and the examples of the two levels of use on it, over real sockets, with a
+//! registrar and elements of the test's own.
 #![allow(clippy::std_instead_of_alloc, reason = "tests have `std`")]
-#![allow(clippy::duplicate_mod, reason = "both examples bring their driver")]
+#![allow(clippy::duplicate_mod, reason = "each example brings its driver")]
 #![cfg(not(miri))]
 
 #[path = "../examples/resolver_level.rs"]
@@ -10,17 +10,23 @@ mod resolver_level;
 #[path = "../examples/session_level.rs"]
 #[allow(dead_code, reason = "only the example has a `main`")]
 mod session_level;
+#[path = "../examples/std/main.rs"]
+#[allow(dead_code, reason = "only the example has a `main`")]
+mod std_driver;
 
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::time::Duration;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 
 use asap_pu::wire::{
-    Body, Cause, CauseCode, Message, PeIdentifier, Policy, PoolElement, StreamDecoder, Transport,
+    Body, Cause, CauseCode, Message, PeIdentifier, Policy, PoolElement, ServerIdentifier,
+    StreamDecoder, Transport,
 };
+use asap_pu::{Config, Event, Registrar};
 
 const POOL: &str = "EchoPool";
 
@@ -120,4 +126,85 @@ fn the_session_level() {
     assert_eq!(reports.iter().take(2).collect::<Vec<_>>(), [1, 2]);
     let error = session_level::run(&registrar, "nowhere", &lines, |_| {}).unwrap_err();
     assert_eq!(error.to_string(), "the pool could not be resolved: no such pool");
+}
+
+/// Nobody announces anything there.
+const QUIET: (SocketAddrV4, Ipv4Addr) =
+    (SocketAddrV4::new(Ipv4Addr::new(239, 0, 0, 50), 0), Ipv4Addr::LOCALHOST);
+
+/// The smallest program: who is in the pool.
+#[test]
+fn the_std_driver() {
+    let (registrar, _) = registrar(&[([192, 0, 2, 1], 7).into(), ([192, 0, 2, 2], 7).into()]);
+    let listing = std_driver::run(&registrar, QUIET, POOL).unwrap();
+    assert_eq!(listing, "0x00000001: [192.0.2.1:7]\n0x00000002: [192.0.2.2:7]\n");
+}
+
+/// [HUNT-7]: a registrar that announces itself by multicast is found.
+#[test]
+fn the_std_driver_hears_announces() {
+    let (registrar, _) = registrar(&[([192, 0, 2, 1], 7).into()]);
+    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let group = SocketAddrV4::new(Ipv4Addr::new(239, 0, 0, 50), port);
+    let server = ServerIdentifier::new(0x5afe);
+    let announce =
+        Message::server_announce(server, vec![Transport::tcp(registrar.parse().unwrap())]);
+    let (found, searching) = mpsc::channel::<()>();
+    let announcer = thread::spawn(move || {
+        // A source address chooses the interface.
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        while searching
+            .recv_timeout(Duration::from_millis(20))
+            .is_err_and(|e| e == RecvTimeoutError::Timeout)
+        {
+            socket.send_to(&announce.to_bytes().unwrap(), group).unwrap();
+        }
+    });
+    let listing = std_driver::run("announced", (group, Ipv4Addr::LOCALHOST), POOL).unwrap();
+    assert_eq!(listing, "0x00000001: [192.0.2.1:7]\n");
+    drop(found);
+    announcer.join().unwrap();
+}
+
+/// What cannot go well is told in one line that says what is wrong.
+#[test]
+fn the_std_driver_says_what_is_wrong() {
+    let error =
+        |registrar: &str, pool| std_driver::run(registrar, QUIET, pool).unwrap_err().to_string();
+    let at = nobody().to_string();
+    let refused = error(&at, POOL);
+    assert!(refused.starts_with(&format!("no registrar can be reached: {at}: ")), "{refused}");
+    let hint = "example.org is no address of a registrar, which is like 192.0.2.1:3863";
+    assert_eq!(error("example.org", POOL), hint);
+    assert_eq!(error(&at, ""), "the pool handle is empty");
+    assert_eq!(error(&registrar(&[]).0, "nowhere"), "no such pool");
+}
+
+/// A program that has a loop of its own, and only looks in, is served too.
+#[test]
+fn the_std_driver_can_be_looked_in_on() {
+    let (registrar, _) = registrar(&[nobody()]);
+    let mut config = Config::default();
+    config.registrars.push(Registrar::tcp(registrar.parse().unwrap()));
+    let mut driver = std_driver::driver::Driver::new(config, 1).unwrap();
+    let now = driver.now();
+    driver.user().resolve(now, POOL).unwrap();
+    while !matches!(driver.event(Duration::ZERO), Some(Event::Resolved { .. })) {
+        thread::yield_now();
+    }
+}
+
+/// [HUNT-14]: a channel that is to be secured is not opened without.
+#[test]
+fn the_std_driver_refuses_tls() {
+    let (registrar, _) = registrar(&[nobody()]);
+    let mut config = Config::default();
+    config.registrars.push(Registrar::tcp(registrar.parse().unwrap()).with_tls("pr.example"));
+    let mut driver = std_driver::driver::Driver::new(config, 1).unwrap();
+    let now = driver.now();
+    driver.user().start(now);
+    assert_eq!(driver.event(Duration::from_secs(60)), Some(Event::NoRegistrarReachable));
+    let reason = driver.no_registrar();
+    assert!(reason.ends_with("TLS is wanted, and this driver does not speak it"), "{reason}");
+    assert!(driver.shut_down(Duration::from_secs(60)));
 }

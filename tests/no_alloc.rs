@@ -1,16 +1,35 @@
-//! Reading what was received, and writing into a buffer that is large enough, allocates nothing.
+//! What allocates nothing: reading what was received, writing into a buffer that is large enough,
+//! choosing, serving from the cache, refreshing a pool, waiting, and sending a request again.
 
 use core::hint::black_box;
+use core::time::Duration;
 
 use allocation_counter::measure;
+use asap_pu::selection::{Member, Policy as Chosen, Selector};
 use asap_pu::wire::{
-    BodyRef, Message, MessageRef, Notes, PeIdentifier, Policy, PoolElement, StreamDecoder,
-    Transport, TransportRef, TransportUse, encode_cookie_echo, encode_endpoint_unreachable,
-    encode_handle_resolution,
+    BodyRef, Message, MessageRef, Notes, PeIdentifier, Policy, PoolElement, PoolHandle,
+    StreamDecoder, Transport, TransportRef, TransportUse, encode_cookie_echo,
+    encode_endpoint_unreachable, encode_handle_resolution,
 };
+use asap_pu::{Event, Rng, SessionOptions, StaleAnswers};
 
+mod lab;
 mod support;
+use lab::{Lab, POOL, REGISTRAR, config, mapped, resolved, response, three};
 use support::vectors;
+
+const POLICIES: [Chosen; 10] = [
+    Chosen::RoundRobin,
+    Chosen::WeightedRoundRobin,
+    Chosen::Random,
+    Chosen::WeightedRandom,
+    Chosen::Priority,
+    Chosen::LeastUsed,
+    Chosen::LeastUsedDegradation,
+    Chosen::PriorityLeastUsed,
+    Chosen::RandomizedLeastUsed,
+    Chosen::Listed,
+];
 
 /// [CORE-8]: decoding, and everything that views offer but values of their own.
 #[test]
@@ -23,7 +42,7 @@ fn decoding_allocates_nothing() {
     }
 }
 
-/// An error on the way, and an unknown parameter at any depth that is not to be reported.
+/// [CORE-8]: an error on the way, and an unknown parameter at any depth that is not to be reported.
 #[test]
 fn faults_and_skipped_parameters_allocate_nothing() {
     let mut bytes = large_response();
@@ -67,6 +86,156 @@ fn whole_messages_of_a_stream_allocate_nothing() {
     assert_eq!(info.count_total, 0);
 }
 
+/// [SELECT-10]: choosing, whatever the policy, the size of the list and the members passed over.
+#[test]
+fn picks_allocate_nothing() {
+    for policy in POLICIES {
+        // Small weights, whose cycles are written down, and large ones.
+        for largest in [3, 1_000_000] {
+            for n in [1, 4, 100, 3_000] {
+                let mut selector = Selector::new();
+                selector.refresh(policy, &members(n, largest));
+                let mut rng = Rng::new(1);
+                let allocated = measure(|| {
+                    for pick in 0..3_000 {
+                        selector.pick(&mut rng, |_| false);
+                        selector.pick(&mut rng, |at| (at + pick) % 3 == 0);
+                    }
+                    for pick in 0..20 {
+                        selector.pick(&mut rng, |at| at % 50 != pick);
+                        selector.pick(&mut rng, |_| true);
+                        selector.pick_many(&mut rng, 5, |at| at == pick, |_| ());
+                    }
+                });
+                assert_eq!(allocated.count_total, 0, "{policy:?}, {n} members up to {largest}");
+            }
+        }
+    }
+}
+
+/// [SELECT-10]: a refresh allocates a few times at most, however long the list, and not at all when nothing
+/// changed.
+#[test]
+fn refreshes_allocate_a_constant_number_of_times() {
+    for policy in POLICIES {
+        for n in [10, 100, 1_000] {
+            let mut list = members(n, 1_000_000);
+            let mut selector = Selector::new();
+            selector.refresh(policy, &list);
+            for _ in 0..3 {
+                selector.pick(&mut Rng::new(1), |_| false);
+                list.rotate_left(n / 3);
+                list.swap(0, n / 2);
+                list.swap(1, n - 1);
+                list[n - 2] = Member::new(0xffff_0000, 7);
+                let allocated = measure(|| selector.refresh(policy, &list));
+                assert!(allocated.count_total <= 6, "{policy:?} {n} {}", allocated.count_total);
+            }
+            let allocated = measure(|| selector.refresh(policy, &list));
+            assert!(allocated.count_total <= 1, "{policy:?} {n} {}", allocated.count_total);
+        }
+    }
+}
+
+/// [CACHE-1] [CORE-8] [SELECT-10]: a hit, a choice and what comes with it, among a thousand pools.
+#[test]
+fn a_hit_allocates_nothing() {
+    let (mut lab, home) = Lab::at_home_with(config(&[REGISTRAR]));
+    let elements: Vec<_> = (0..10).map(lab::element).collect();
+    for n in 0..1_000 {
+        let handle = format!("pool {n}");
+        lab.pu.populate(lab.now, handle.as_str()).unwrap();
+        lab.answer(home, &handle, &elements);
+    }
+    lab.actions();
+    let handle = PoolHandle::from("pool 500");
+    let pool = lab.pu.find_pool(handle.as_bytes()).unwrap();
+    let mut hits = || {
+        for _ in 0..1_000 {
+            let request = lab.pu.resolve(lab.now, handle.clone()).unwrap();
+            let told = lab.pu.poll_event();
+            assert!(matches!(told, Some(Event::Resolved { request: of, .. }) if of == request));
+            lab.pu.select(lab.now, pool, &[]).unwrap();
+        }
+    };
+    hits();
+    assert_eq!(measure(hits).count_total, 0);
+}
+
+/// [CORE-8]: polls and timeouts with nothing to do, with no deadline ahead and with many.
+#[test]
+fn idleness_allocates_nothing() {
+    let session = || Lab::in_session(mapped(), SessionOptions::default(), &three()).0;
+    let mut asking = Lab::knowing(&[REGISTRAR]);
+    asking.pu.resolve(asking.now, POOL).unwrap();
+    let mut subscribed = session();
+    for n in 0..100 {
+        subscribed.pu.subscribe(subscribed.now, format!("pool {n}").as_str()).unwrap();
+    }
+    for mut lab in [Lab::knowing(&[]), Lab::at_home().0, session(), asking, subscribed] {
+        lab.actions();
+        lab.events();
+        let deadline = lab.pu.next_timer();
+        let idle = measure(|| {
+            for millis in 0..1_000 {
+                lab.pu.handle_timeout(lab.now + Duration::from_millis(millis));
+                assert!(lab.pu.poll_action().is_none() && lab.pu.poll_event().is_none());
+                assert_eq!(lab.pu.next_timer(), deadline);
+            }
+        });
+        assert_eq!(idle.count_total, 0, "{deadline:?}");
+    }
+}
+
+/// [RES-3] [CORE-8]: what was sent is sent again as it is.
+#[test]
+fn a_retransmission_allocates_nothing() {
+    let (mut lab, home) = Lab::at_home();
+    // Whatever grows with the first use has grown.
+    let pool = lab.pool(home, &three());
+    lab.pu.purge(pool);
+    lab.secs(1);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    let first = lab.pu.poll_action();
+    assert!(first.is_some());
+    while lab.pu.stats().requests_repeated < 2 {
+        lab.now = lab.pu.poll_timeout().unwrap();
+        let again = measure(|| {
+            // T1, and T5 of the hunt beside it, which finds nobody else.
+            lab.pu.handle_timeout(lab.now);
+            let action = lab.pu.poll_action();
+            assert!(action.is_none() || action == first, "{action:?}");
+        });
+        assert_eq!(again.count_total, 0);
+    }
+}
+
+/// [CACHE-5] [CORE-8]: a refresh, of whatever size; the first list of a pool makes room, by
+/// doubling.
+#[test]
+fn a_refresh_allocates_nothing() {
+    let allocations = |size: u32| {
+        let mut config = config(&[REGISTRAR]);
+        config.stale_cache_value = Duration::ZERO;
+        config.stale_answers = StaleAnswers::Withheld;
+        let (mut lab, home) = Lab::at_home_with(config);
+        let elements: Vec<_> = (0..size).map(lab::element).collect();
+        let answer = response(POOL, &elements).to_bytes().unwrap();
+        let mut counts = [0; 3];
+        for count in &mut counts {
+            lab.secs(1);
+            lab.pu.resolve(lab.now, POOL).unwrap();
+            lab.actions();
+            *count = measure(|| lab.pu.handle_control(lab.now, home, &answer)).count_total;
+            resolved(lab.event());
+        }
+        counts
+    };
+    let (small, large) = (allocations(16), allocations(128));
+    assert_eq!((&small[1..], &large[1..]), (&[0, 0][..], &[0, 0][..]));
+    assert!(large[0] < small[0] + 20, "{small:?} {large:?}");
+}
+
 fn read(bytes: &[u8]) {
     let mut notes = Notes::default();
     let message = MessageRef::decode(bytes, &mut notes).unwrap();
@@ -105,4 +274,11 @@ fn large_response() -> Vec<u8> {
     };
     let elements = (0..128).map(element).collect();
     Message::handle_resolution_response("large", None, elements).to_bytes().unwrap().to_vec()
+}
+
+fn members(n: usize, largest: u64) -> Vec<Member> {
+    let mut rng = Rng::new(n as u64);
+    (0..n as u32)
+        .map(|id| Member::new(id, 1 + rng.below(largest) as u32).with_degradation(3))
+        .collect()
 }

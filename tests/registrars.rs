@@ -149,6 +149,9 @@ fn a_lost_home_is_tried_last() {
     let sent: Vec<_> =
         lab.actions().into_iter().filter(|a| matches!(a, Action::Send { .. })).collect();
     assert_eq!(sent.len(), 1);
+    let stats = lab.pu.stats();
+    assert_eq!((stats.homes_found, stats.homes_lost), (2, 1));
+    assert_eq!((stats.requests_sent, stats.requests_moved), (2, 1));
     lab.answer(next[0].channel, POOL, &[element(1)]);
     assert!(lab.events().iter().any(|event| matches!(event, Event::Resolved { .. })));
 }

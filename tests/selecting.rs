@@ -1,12 +1,10 @@
-//! Choosing elements through the whole machine: policies of the user's own, several at once, and
-//! what a list costs.
+//! Choosing elements through the whole machine: policies of the user's own, several at once.
 
 mod lab;
 
-use allocation_counter::measure;
 use asap_pu::selection::{CustomPolicy, Member, Policy as Chosen, Selector};
 use asap_pu::wire::{Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement};
-use asap_pu::{CommandError, ConfigError, Rng, StaleAnswers};
+use asap_pu::{CommandError, ConfigError, Rng};
 use bytes::Bytes;
 use lab::*;
 
@@ -106,29 +104,4 @@ fn several_at_once() {
     lab.pu.purge(pool);
     let gone = lab.pu.select_several(lab.now, pool, 1, &[]).map(|chosen| chosen.len());
     assert_eq!(gone, Err(CommandError::UnknownPool));
-}
-
-/// A refresh allocates nothing, of whatever size; the first list of a pool makes room, by doubling.
-#[test]
-fn a_refresh_allocates_nothing() {
-    let allocations = |size: u32| {
-        let mut config = config(&[REGISTRAR]);
-        config.stale_cache_value = core::time::Duration::ZERO;
-        config.stale_answers = StaleAnswers::Withheld;
-        let (mut lab, home) = Lab::at_home_with(config);
-        let elements: Vec<_> = (0..size).map(element).collect();
-        let answer = response(POOL, &elements).to_bytes().unwrap();
-        let mut counts = [0; 3];
-        for count in &mut counts {
-            lab.secs(1);
-            lab.pu.resolve(lab.now, POOL).unwrap();
-            lab.actions();
-            *count = measure(|| lab.pu.handle_control(lab.now, home, &answer)).count_total;
-            resolved(lab.event());
-        }
-        counts
-    };
-    let (small, large) = (allocations(16), allocations(128));
-    assert_eq!((&small[1..], &large[1..]), (&[0, 0][..], &[0, 0][..]));
-    assert!(large[0] < small[0] + 20, "{small:?} {large:?}");
 }

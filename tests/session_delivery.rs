@@ -349,6 +349,7 @@ fn a_node_that_is_an_element_sends_its_card() {
     let second = fail_over(&mut lab, &first);
     let echo = Message::cookie_echo("state");
     assert_eq!(lab.controls(), [(second.channel, echo), (second.channel, card)]);
+    assert_eq!(lab.pu.stats().cards_sent, 3);
     let many = vec![element(1); 3_000];
     assert_eq!(lab.pu.set_card(many), Err(CommandError::CardTooLong));
 

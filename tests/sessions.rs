@@ -4,8 +4,8 @@ mod lab;
 
 use asap_pu::wire::{CauseCode, Message};
 use asap_pu::{
-    Action, CloseReason, CommandError, Event, Failover, Payload, ResolveError, SendErrorReason,
-    SendOptions, SessionError, SessionOptions,
+    Action, CloseReason, CommandError, Event, Failover, HomeSearch, Payload, ResolveError,
+    SendErrorReason, SendOptions, SessionError, SessionOptions,
 };
 use bytes::Bytes;
 use lab::*;
@@ -432,4 +432,24 @@ fn shutting_down() {
     lab.pu.handle_closed(lab.now, home, CloseReason::Closed);
     assert_eq!((lab.actions(), lab.events(), lab.pu.poll_timeout()), (vec![], vec![], None));
     assert_eq!(lab.pu.channels(), 0);
+}
+
+/// [CORE-10]: what the machine knows can be looked at.
+#[test]
+fn looking_inside() {
+    let options = SessionOptions::default();
+    let (mut lab, _, session, element) = Lab::in_session(mapped(), options, &three());
+    lab.fail(element.channel);
+    let [(pool, listed)] = lab.pu.pools().collect::<Vec<_>>()[..] else { panic!() };
+    let marks = [1, 2, 3].map(|n| listed.is_marked(lab.now, id(n)));
+    assert_eq!((listed.handle().as_bytes(), marks), (POOL.as_bytes(), [true, false, false]));
+    assert_eq!(lab.pu.find_pool(POOL.as_bytes()), Some(pool));
+    assert_eq!(lab.pu.sessions().collect::<Vec<_>>(), [session]);
+    assert_eq!(lab.pu.session_handle(session), Some(listed.handle()));
+    assert_eq!((lab.pu.session_element(session), lab.pu.session_queued(session)), (None, Some(0)));
+    assert_eq!(lab.pu.registrars().count(), 1);
+    assert_eq!((lab.pu.home_search(), lab.pu.stats().failures), (HomeSearch::Home, 1));
+    assert!(lab.pu.home().is_some() && lab.pu.cache_bytes() > 0);
+    assert_eq!(lab.pu.abort(lab.now, session), Ok(vec![]));
+    assert_eq!(lab.pu.sessions().next(), None);
 }

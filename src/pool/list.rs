@@ -156,18 +156,27 @@ fn is_usable(element: &PoolElementRef<'_>) -> bool {
 }
 
 /// The selection's name for a policy; unknown ones are served in the registrar's order.
-pub(crate) fn selection_policy(policy: PolicyType) -> selection::Policy {
-    match policy {
-        PolicyType::ROUND_ROBIN => selection::Policy::RoundRobin,
-        PolicyType::WEIGHTED_ROUND_ROBIN => selection::Policy::WeightedRoundRobin,
-        PolicyType::RANDOM => selection::Policy::Random,
-        PolicyType::WEIGHTED_RANDOM => selection::Policy::WeightedRandom,
-        PolicyType::PRIORITY => selection::Policy::Priority,
-        PolicyType::LEAST_USED => selection::Policy::LeastUsed,
-        PolicyType::LEAST_USED_DEGRADATION => selection::Policy::LeastUsedDegradation,
-        PolicyType::PRIORITY_LEAST_USED => selection::Policy::PriorityLeastUsed,
-        PolicyType::RANDOMIZED_LEAST_USED => selection::Policy::RandomizedLeastUsed,
-        _ => selection::Policy::Listed,
+///
+/// ```
+/// use asap_pu::{selection::Policy, wire::PolicyType};
+///
+/// assert_eq!(Policy::from(PolicyType::PRIORITY), Policy::Priority);
+/// assert_eq!(Policy::from(PolicyType::new(0xb000_1001)), Policy::Listed);
+/// ```
+impl From<PolicyType> for selection::Policy {
+    fn from(policy: PolicyType) -> Self {
+        match policy {
+            PolicyType::ROUND_ROBIN => Self::RoundRobin,
+            PolicyType::WEIGHTED_ROUND_ROBIN => Self::WeightedRoundRobin,
+            PolicyType::RANDOM => Self::Random,
+            PolicyType::WEIGHTED_RANDOM => Self::WeightedRandom,
+            PolicyType::PRIORITY => Self::Priority,
+            PolicyType::LEAST_USED => Self::LeastUsed,
+            PolicyType::LEAST_USED_DEGRADATION => Self::LeastUsedDegradation,
+            PolicyType::PRIORITY_LEAST_USED => Self::PriorityLeastUsed,
+            PolicyType::RANDOMIZED_LEAST_USED => Self::RandomizedLeastUsed,
+            _ => Self::Listed,
+        }
     }
 }
 

@@ -14,13 +14,12 @@
 
 mod list;
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-pub(crate) use self::list::{Scratch, selection_policy};
+pub(crate) use self::list::Scratch;
 use crate::channel::Authentication;
 use crate::context::Context;
 use crate::error::CommandError;
@@ -76,8 +75,9 @@ struct Element {
 struct Mark {
     since: Instant,
     until: Instant,
-    /// Where the element was when it failed, if it was listed then.
-    transport: Option<Box<[u8]>>,
+    /// Where the element was when it failed, if it was listed then: the [`fingerprint`] of its
+    /// transport, which may be as long as a message.
+    transport: Option<u64>,
 }
 
 /// What a new list changed, in elements.
@@ -205,7 +205,7 @@ impl Pool {
                 let mut members = scratch.raw_values(policy, elements);
                 self.selector.refresh_custom(policy.get(), make, &mut members);
             }
-            None => self.selector.refresh(selection_policy(policy), &scratch.members),
+            None => self.selector.refresh(policy.into(), &scratch.members),
         }
         self.policy = policy;
         self.fetched = now;
@@ -333,7 +333,7 @@ impl Pool {
                 self.marks.pop_first();
             }
         }
-        let transport = self.index_of(identifier).map(|index| self.encoded(index).into());
+        let transport = self.index_of(identifier).map(|index| fingerprint(self.encoded(index)));
         let until = now + ctx.config.failure_mark;
         self.marks.insert(identifier, Mark { since: now, until, transport });
         ctx.stats.failures += 1;
@@ -349,8 +349,8 @@ impl Pool {
     fn end_marks(&mut self, now: Instant) {
         let mut marks = core::mem::take(&mut self.marks);
         marks.retain(|identifier, mark| {
-            let moved = match (self.index_of(*identifier), &mark.transport) {
-                (Some(index), Some(transport)) => *self.encoded(index) != **transport,
+            let moved = match (self.index_of(*identifier), mark.transport) {
+                (Some(index), Some(transport)) => fingerprint(self.encoded(index)) != transport,
                 _ => false,
             };
             mark.until > now && !moved
@@ -439,6 +439,14 @@ fn replace<T: Copy>(kept: &mut Vec<T>, new: &[T]) {
     }
     kept.reserve_exact(new.len());
     kept.extend_from_slice(new);
+}
+
+/// The FNV-1a hash, which two transports share by chance only, or by their registrar's intention;
+/// the worse for it, a mark then lasts for its time.
+fn fingerprint(transport: &[u8]) -> u64 {
+    transport.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 fn place_of(by_identifier: &[(PeIdentifier, u32)], identifier: PeIdentifier) -> Option<usize> {

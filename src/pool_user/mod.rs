@@ -156,6 +156,11 @@ impl PoolUser {
         self.cache.iter()
     }
 
+    /// All sessions whose end was not told yet, in no particular order.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionId> {
+        self.sessions.ids()
+    }
+
     /// The pool of a session; none where it was opened at an address, or by a peer that has not
     /// named its pool.
     #[must_use]

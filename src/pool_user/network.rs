@@ -15,6 +15,10 @@ use crate::wire::{
     PoolHandle, Reason,
 };
 
+/// How many causes of a refusal are told: more than there are codes, and few, since everyone who
+/// waits gets a copy.
+const MAX_CODES: usize = 16;
+
 /// Input from the network. It is always accepted; what does not fit is counted in
 /// [`Stats`](crate::Stats).
 impl PoolUser {
@@ -200,8 +204,7 @@ impl PoolUser {
                     return;
                 }
                 if let Some(causes) = causes {
-                    let codes: Vec<_> = causes.map(|cause| cause.code).collect();
-                    self.handle_refusal(now, handle, codes);
+                    self.handle_refusal(now, handle, *causes);
                     return;
                 }
                 let home = self.registrars.home();
@@ -233,13 +236,14 @@ impl PoolUser {
     }
 
     /// A registrar answered that it will not or cannot resolve a handle (RES-6).
-    fn handle_refusal(&mut self, now: Instant, handle: &[u8], codes: Vec<CauseCode>) {
+    fn handle_refusal(&mut self, now: Instant, handle: &[u8], causes: Causes<'_>) {
         self.ctx.stats.answers += 1;
         self.registrars.answered(&mut self.ctx);
-        let unknown = codes.contains(&CauseCode::UNKNOWN_POOL_HANDLE);
+        let codes = causes.map(|cause| cause.code);
+        let unknown = codes.clone().any(|code| code == CauseCode::UNKNOWN_POOL_HANDLE);
         let error = match unknown {
             true => ResolveError::UnknownPoolHandle,
-            false => ResolveError::Rejected(codes),
+            false => ResolveError::Rejected(codes.take(MAX_CODES).collect()),
         };
         if unknown {
             self.cache.store_unknown(now, &self.ctx, handle);

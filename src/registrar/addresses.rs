@@ -189,11 +189,11 @@ impl Addresses {
         &self,
         now: Instant,
         rng: &mut Rng,
-        busy: &[AddressId],
+        busy: impl Iterator<Item = AddressId> + Clone,
     ) -> Option<AddressId> {
         let rank = |id: AddressId, address: &Address| (self.demoted == Some(id), address.tried);
         let untried = || self.list.iter().filter(|(_, a)| a.round != Some(self.round));
-        let open = || untried().filter(|(id, _)| self.is_free(now, **id, busy));
+        let open = || untried().filter(|(id, _)| self.is_free(now, **id, busy.clone()));
         let best = open().map(|(id, a)| rank(*id, a)).min()?;
         let equals: Vec<_> = open().filter(|(id, a)| rank(**id, a) == best).collect();
         let drawn = usize::try_from(rng.below(equals.len() as u64)).ok()?;
@@ -204,15 +204,20 @@ impl Addresses {
 
     /// Whether an address may be tried: it is not barred, and no channel to its server is up or
     /// being set up.
-    pub(super) fn is_free(&self, now: Instant, id: AddressId, busy: &[AddressId]) -> bool {
+    pub(super) fn is_free(
+        &self,
+        now: Instant,
+        id: AddressId,
+        mut busy: impl Iterator<Item = AddressId>,
+    ) -> bool {
         let Some(address) = self.list.get(&id) else { return false };
-        let same = |other: &AddressId| {
-            let server = self.list.get(other).and_then(|other| other.server);
-            *other == id || (server.is_some() && server == address.server)
+        let same = |other: AddressId| {
+            let server = self.list.get(&other).and_then(|other| other.server);
+            other == id || (server.is_some() && server == address.server)
         };
         let transport = &address.registrar.transport;
         !self.barred.iter().any(|(barred, until)| barred == transport && *until > now)
-            && !busy.iter().any(same)
+            && !busy.any(same)
     }
 
     /// Notes that an address is tried, and says how.

@@ -46,6 +46,7 @@ mod search;
 mod tests;
 
 use alloc::vec::Vec;
+use core::iter;
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -444,7 +445,8 @@ impl Registrars {
             self.begin_round();
         }
         self.in_vain = false;
-        let preferred = self.preferred.take().filter(|id| self.addresses.is_free(now, *id, &[]));
+        let preferred =
+            self.preferred.take().filter(|id| self.addresses.is_free(now, *id, iter::empty()));
         if let Some(id) = preferred {
             self.state = State::Reopening;
             self.arm_t5(now, ctx);
@@ -554,8 +556,7 @@ impl Registrars {
             _ => 0,
         };
         while self.attempts.len() < breadth {
-            let busy: Vec<_> = self.busy().collect();
-            let Some(id) = self.addresses.choose(now, &mut ctx.rng, &busy) else { break };
+            let Some(id) = self.addresses.choose(now, &mut ctx.rng, self.busy()) else { break };
             self.attempt(ctx, id);
         }
         if self.attempts.is_empty() {
@@ -577,7 +578,7 @@ impl Registrars {
     }
 
     /// The addresses to which channels are up or being set up.
-    fn busy(&self) -> impl Iterator<Item = AddressId> {
+    fn busy(&self) -> impl Iterator<Item = AddressId> + Clone {
         let home = self.home().map(|home| home.address);
         self.attempts.iter().map(|attempt| attempt.address).chain(home)
     }

@@ -70,6 +70,8 @@ struct Query<W> {
     state: State,
     t1: Option<Instant>,
     deadline: Option<Instant>,
+    /// What was sent last.
+    request: Bytes,
 }
 
 /// How far a query is: what it waits for.
@@ -147,6 +149,7 @@ impl<W: Copy + PartialEq> Resolver<W> {
             state: State::Waiting { sendings: 0 },
             t1: None,
             deadline: None,
+            request: Bytes::new(),
         };
         if let Some(turn) = self.recent.until(now, handle) {
             query.state = State::Pausing;
@@ -338,7 +341,10 @@ impl<W: Copy + PartialEq> Resolver<W> {
         // A handle that was let in fits into a message: its length is bounded by the configuration,
         // and what is too long after all is never answered and fails at its deadline.
         if encoded.is_ok() {
-            ctx.send_control(on, Bytes::copy_from_slice(&self.buffer));
+            if query.request != self.buffer {
+                query.request = Bytes::copy_from_slice(&self.buffer);
+            }
+            ctx.send_control(on, query.request.clone());
         }
     }
 

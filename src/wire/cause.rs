@@ -42,6 +42,25 @@ impl From<CauseCode> for Cause {
     }
 }
 
+/// The code, and what was not recognised if it is about that.
+///
+/// ```
+/// use asap_pu::wire::{Cause, CauseCode};
+///
+/// let cause = Cause::new(CauseCode::UNRECOGNIZED_PARAMETER, [0xc0, 0x11, 0x00, 0x04]);
+/// assert_eq!(cause.to_string(), "Unrecognized Parameter (0x1): 0xc011");
+/// ```
+impl<B: AsRef<[u8]>> fmt::Display for Cause<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code)?;
+        match (self.unrecognized_parameter(), self.unrecognized_message()) {
+            (Some(parameter), _) => write!(f, ": {parameter}"),
+            (_, Some(message)) => write!(f, ": {message}"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
 impl<B: AsRef<[u8]>> Cause<B> {
     /// The type of the parameter that was not recognised; `None` for causes with another code (RFC
     /// 5354 §3.12.2).

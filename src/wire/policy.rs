@@ -1,6 +1,8 @@
 //! Policies: how the elements of a pool share its work, and what each element contributes to the
 //! decision (RFC 5354 §3.8, RFC 5356).
 
+use core::fmt;
+
 use bytes::Bytes;
 
 use super::error::{DecodeError, EncodeError};
@@ -105,6 +107,46 @@ impl<B> Policy<B> {
             Self::PriorityLeastUsed { .. } => PolicyType::PRIORITY_LEAST_USED,
             Self::RandomizedLeastUsed { .. } => PolicyType::RANDOMIZED_LEAST_USED,
             Self::Other { policy, .. } => *policy,
+        }
+    }
+}
+
+/// The policy's name and the element's values for it, loads in percent.
+///
+/// ```
+/// use asap_pu::wire::Policy;
+///
+/// let policy: Policy = Policy::WeightedRandom { weight: 3 };
+/// assert_eq!(policy.to_string(), "Weighted Random, weight 3");
+/// let policy: Policy = Policy::LeastUsed { load: u32::MAX / 4 };
+/// assert_eq!(policy.to_string(), "Least Used, load 25.0%");
+/// ```
+impl<B: AsRef<[u8]>> fmt::Display for Policy<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |load: &u32| f64::from(*load) / f64::from(u32::MAX) * 100.0;
+        match self.policy_type().name() {
+            Some(name) => f.write_str(name)?,
+            None => write!(f, "{}", self.policy_type())?,
+        }
+        match self {
+            Self::RoundRobin | Self::Random => Ok(()),
+            Self::WeightedRoundRobin { weight } | Self::WeightedRandom { weight } => {
+                write!(f, ", weight {weight}")
+            }
+            Self::Priority { priority } => write!(f, ", priority {priority}"),
+            Self::LeastUsed { load } | Self::RandomizedLeastUsed { load } => {
+                write!(f, ", load {:.1}%", percent(load))
+            }
+            Self::LeastUsedDegradation { load, degradation }
+            | Self::PriorityLeastUsed { load, degradation } => {
+                let (load, degradation) = (percent(load), percent(degradation));
+                write!(f, ", load {load:.1}%, degradation {degradation:.1}%")
+            }
+            Self::Other { values, .. } => {
+                let values = values.as_ref();
+                f.write_str(if values.is_empty() { "" } else { ", values " })?;
+                values.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
         }
     }
 }
@@ -227,4 +269,26 @@ impl From<PolicyType> for OverallPolicy {
 #[cfg(feature = "arbitrary")]
 fn arbitrary_private(u: &mut arbitrary::Unstructured<'_>) -> arbitrary::Result<PolicyType> {
     u.arbitrary().map(|number: u32| PolicyType::new(number | 0x8000_0000))
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    /// Values of policies that are not known are shown as they are.
+    #[test]
+    fn a_policy_is_shown_with_its_values() {
+        let show = |policy: Policy<&[u8]>| policy.to_string();
+        assert_eq!(show(Policy::RoundRobin), "Round Robin");
+        assert_eq!(show(Policy::Priority { priority: 7 }), "Priority, priority 7");
+        assert_eq!(
+            show(Policy::PriorityLeastUsed { load: 0, degradation: u32::MAX }),
+            "Priority Least Used, load 0.0%, degradation 100.0%"
+        );
+        let policy = PolicyType::new(0xb000_1001);
+        assert_eq!(show(Policy::Other { policy, values: &[0, 0x1f] }), "0xb0001001, values 001f");
+        assert_eq!(show(Policy::Other { policy, values: &[] }), "0xb0001001");
+    }
 }

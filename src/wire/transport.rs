@@ -156,6 +156,19 @@ impl Protocol {
     }
 }
 
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Dccp => "DCCP",
+            Self::Sctp => "SCTP",
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::UdpLite => "UDP-Lite",
+            Self::Opaque => "opaque",
+        })
+    }
+}
+
 impl<'a> TransportRef<'a> {
     /// Takes up a transport again from its [encoded](Self::encoded) bytes, with padding behind them
     /// or without.
@@ -417,6 +430,38 @@ impl Transport {
     }
 }
 
+/// The protocol, each address with the port, and what else the protocol has to say.
+///
+/// ```
+/// use asap_pu::wire::{Transport, TransportUse};
+///
+/// let at = ["10.0.0.1".parse()?, "fd00::1".parse()?];
+/// let transport = Transport::sctp(7000, TransportUse::DATA_PLUS_CONTROL, at);
+/// let shown = "SCTP 10.0.0.1:7000 [fd00::1]:7000, data plus control";
+/// assert_eq!(transport.to_string(), shown);
+/// # Ok::<(), core::net::AddrParseError>(())
+/// ```
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.protocol())?;
+        self.socket_addrs().try_for_each(|at| write!(f, " {at}"))?;
+        match self {
+            Self::Opaque(data) => return write!(f, " \"{}\"", data.escape_ascii()),
+            _ if self.socket_addrs().next().is_none() => f.write_str(" without an address")?,
+            _ => {}
+        }
+        match self {
+            Self::Sctp(it) if it.transport_use == TransportUse::DATA_ONLY => Ok(()),
+            Self::Sctp(it) => match it.transport_use.name() {
+                Some(name) => write!(f, ", {name}"),
+                None => write!(f, ", transport use {}", it.transport_use),
+            },
+            Self::Dccp(it) => write!(f, ", service code {:#010x}", it.service_code),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl From<SctpTransport> for Transport {
     fn from(transport: SctpTransport) -> Self {
         Self::Sctp(transport)
@@ -495,4 +540,24 @@ pub(super) fn write_address(w: &mut Writer<'_>, address: IpAddr) -> Result<(), E
         IpAddr::V6(v6) => (ParameterType::IPV6_ADDRESS, &v6.octets()),
     };
     w.value(parameter, octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    /// Transports of every kind are shown with what tells them apart.
+    #[test]
+    fn a_transport_is_shown_with_its_addresses() {
+        let at = SocketAddr::from(([10, 0, 0, 1], 80));
+        assert_eq!(Transport::tcp(at).to_string(), "TCP 10.0.0.1:80");
+        assert_eq!(Transport::udp_lite(at).to_string(), "UDP-Lite 10.0.0.1:80");
+        let dccp = Transport::dccp(at, 0x2a);
+        assert_eq!(dccp.to_string(), "DCCP 10.0.0.1:80, service code 0x0000002a");
+        assert_eq!(Transport::opaque("a\0").to_string(), r#"opaque "a\x00""#);
+        let odd = Transport::sctp(80, TransportUse::new(2), []);
+        assert_eq!(odd.to_string(), "SCTP without an address, transport use 0x2");
+    }
 }

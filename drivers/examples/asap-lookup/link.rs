@@ -1,0 +1,134 @@
+//! The driver for the transport that the user wants.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use ::tokio::runtime::{Builder, Runtime};
+use asap_pu::{Event, Instant, PoolUser};
+#[cfg(target_os = "linux")]
+use asap_pu_drivers::sctp;
+use asap_pu_drivers::{Watcher, tokio};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::options::Options;
+use super::{Failure, Status};
+
+/// A driver with the same face for all transports.
+pub(crate) enum Link {
+    #[cfg(target_os = "linux")]
+    Sctp(Box<sctp::Driver>),
+    Tokio(Box<tokio::Driver>, Runtime),
+}
+
+impl Link {
+    pub(crate) fn open(options: &Options, watcher: Watcher) -> Result<Self, Failure> {
+        match options.uses_sctp() {
+            true => Self::sctp(options, watcher),
+            false => Self::tokio(options, watcher),
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn sctp(options: &Options, watcher: Watcher) -> Result<Self, Failure> {
+        let config = options.config().map_err(unreachable)?;
+        let mut driver = sctp::Driver::new(config, options.seed()).map_err(|error| {
+            unable(match error.kind() {
+                io::ErrorKind::Unsupported => {
+                    "this kernel has no SCTP: `modprobe sctp` loads it, --tcp goes without".into()
+                }
+                _ => error.to_string(),
+            })
+        })?;
+        driver.watcher = Some(watcher).filter(|_| options.hex);
+        if options.listens() {
+            driver.listen(options.group, options.interface).map_err(|e| deaf(options, &e))?;
+        }
+        Ok(Self::Sctp(driver.into()))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn sctp(_: &Options, _: Watcher) -> Result<Self, Failure> {
+        Err(unable("SCTP needs Linux; --tcp goes without"))
+    }
+
+    fn tokio(options: &Options, watcher: Watcher) -> Result<Self, Failure> {
+        let config = options.config().map_err(unreachable)?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let mut driver = tokio::Driver::new(config, options.seed())
+            .map_err(|error| Failure::new(Status::Usage, error.to_string()))?;
+        if let Some(file) = &options.ca {
+            let tls = trust(file).map_err(|why| unable(format!("{}: {why}", file.display())))?;
+            driver = driver.with_tls(tls);
+        }
+        driver.watcher = Some(watcher).filter(|_| options.hex);
+        if options.listens() {
+            let _inside = runtime.enter();
+            driver.listen(options.group, options.interface).map_err(|e| deaf(options, &e))?;
+        }
+        Ok(Self::Tokio(driver.into(), runtime))
+    }
+
+    pub(crate) fn user(&mut self) -> &mut PoolUser {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Sctp(driver) => driver.user(),
+            Self::Tokio(driver, _) => driver.user(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Sctp(driver) => driver.now(),
+            Self::Tokio(driver, _) => driver.now(),
+        }
+    }
+
+    pub(crate) fn event(&mut self, patience: Duration) -> Option<Event> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Sctp(driver) => driver.event(patience),
+            Self::Tokio(driver, runtime) => runtime.block_on(driver.event(patience)),
+        }
+    }
+
+    /// Why no registrar can be reached.
+    pub(crate) fn no_registrar(&self) -> String {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Sctp(_) => "no registrar can be reached over SCTP".to_owned(),
+            Self::Tokio(driver, _) => driver.no_registrar(),
+        }
+    }
+}
+
+/// TLS that believes those whom the certificates in a file vouch for.
+fn trust(file: &Path) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())? {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    if roots.is_empty() {
+        return Err("there is no certificate in it".to_owned());
+    }
+    Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+}
+
+fn unable(why: impl Into<String>) -> Failure {
+    Failure::new(Status::Unable, why)
+}
+
+fn unreachable(why: String) -> Failure {
+    Failure::new(Status::NoRegistrar, why)
+}
+
+fn deaf(options: &Options, error: &io::Error) -> Failure {
+    unable(format!(
+        "cannot listen to announces at {}: {error}; --registrar names a registrar",
+        options.group
+    ))
+}

@@ -1,0 +1,239 @@
+//! A pool user over SCTP that does what it is told: commands on standard input, one a line, what
+//! comes of them on standard output.
+//!
+//! `cargo run --example sctp` listens to the registrars that announce themselves;
+//! `cargo run --example sctp -- 10.0.0.1,fd00::1:3863` has one with two addresses instead. Then for
+//! instance `resolve EchoPool`, `select EchoPool 3`, or `open EchoPool`, `send hello`. `interop/`
+//! runs it against real registrars and elements.
+
+use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::mpsc::{self, TryRecvError};
+use std::time::Duration;
+use std::{env, io, process, thread};
+
+use asap_pu::wire::{PeIdentifier, Transport, TransportUse};
+use asap_pu::{Config, Event, Failover, PoolId, Registrar, SessionId};
+use asap_pu_drivers::sctp::{ANNOUNCE_GROUP, Driver};
+
+const COMMANDS: &str = "\
+resolve HANDLE             who is in the pool
+select HANDLE [N]          choose one element by the pool's policy, or N different ones
+report HANDLE ELEMENT      it could not be reached: tell the registrar
+trust HANDLE ELEMENT       it can be used again
+purge HANDLE               forget what is known of the pool
+subscribe HANDLE           keep the pool up to date
+open HANDLE                a session with the pool; those below act on it
+open ADDRESS,...:PORT      a session with whatever is there
+send TEXT                  send a message
+hex BYTES                  the same, the message in hexadecimal
+ppid NUMBER                mark data with this payload protocol identifier
+leave                      the element has failed: go to another one
+close                      end the session
+stats                      the counters that are not zero
+wait SECONDS               read no command for so long
+quit                       shut down; so does the end of the input";
+
+/// How often commands are looked for.
+const TURN: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A pool user at a prompt.
+struct Prompt {
+    driver: Driver,
+    session: Option<SessionId>,
+}
+
+fn main() {
+    if let Err(error) = run() {
+        eprintln!("sctp: {error}");
+        process::exit(1);
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let mut config = Config::default();
+    for registrar in env::args().skip(1) {
+        let (port, addresses) = parse(&registrar).ok_or("usage: sctp [ADDRESS,...:PORT]...")?;
+        config.registrars.push(Registrar::sctp(port, addresses));
+    }
+    let discover = config.registrars.is_empty();
+    let mut driver = Driver::new(config, process::id().into())?;
+    if discover {
+        driver.listen(ANNOUNCE_GROUP, Ipv4Addr::UNSPECIFIED)?;
+    }
+    let (to_commands, commands) = mpsc::channel();
+    thread::spawn(move || {
+        io::stdin().lines().map_while(Result::ok).all(|line| to_commands.send(line).is_ok())
+    });
+    let mut prompt = Prompt { driver, session: None };
+    loop {
+        let turn = match commands.try_recv() {
+            Ok(line) if line == "quit" => break,
+            Ok(line) => prompt.obey(&line).unwrap_or_else(|error| {
+                println!("refused {line}: {error}");
+                TURN
+            }),
+            Err(TryRecvError::Empty) => TURN,
+            Err(TryRecvError::Disconnected) => break,
+        };
+        prompt.attend(turn);
+    }
+    match prompt.driver.shut_down(PATIENCE) {
+        true => Ok(()),
+        false => Err("not everything could be closed in good order".into()),
+    }
+}
+
+impl Prompt {
+    /// Does what a command says; how long to wait for the next one.
+    fn obey(&mut self, line: &str) -> Result<Duration, Box<dyn Error>> {
+        let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let words: Vec<_> = rest.split_whitespace().collect();
+        let now = self.driver.now();
+        match (command, &words[..]) {
+            ("resolve", [handle]) => drop(self.driver.user().resolve(now, *handle)?),
+            ("select", [handle]) => self.select(handle, 1)?,
+            ("select", [handle, wanted]) => self.select(handle, wanted.parse()?)?,
+            ("report", [handle, element]) => {
+                let pool = self.pool(handle)?;
+                self.driver.user().report_unreachable(now, pool, identifier(element)?)?;
+            }
+            ("trust", [handle, element]) => {
+                let pool = self.pool(handle)?;
+                self.driver.user().trust(pool, identifier(element)?);
+            }
+            ("purge", [handle]) => {
+                let pool = self.pool(handle)?;
+                self.driver.user().purge(pool);
+            }
+            ("subscribe", [handle]) => self.driver.user().subscribe(now, *handle)?,
+            ("open", [to]) => self.open(to)?,
+            ("send", [_, ..]) => self.send(rest.as_bytes().to_vec())?,
+            ("hex", [bytes]) => self.send(unhex(bytes).ok_or("not hexadecimal")?)?,
+            ("ppid", [number]) => self.driver.data_ppid = number.parse()?,
+            ("leave", []) => {
+                let session = self.session()?;
+                self.driver.user().give_up(now, session)?;
+            }
+            ("close", []) => {
+                let session = self.session()?;
+                self.driver.user().close(now, session)?;
+            }
+            ("stats", []) => println!("{}", self.stats()),
+            ("wait", [seconds]) => return Ok(Duration::try_from_secs_f64(seconds.parse()?)?),
+            _ => println!("{COMMANDS}"),
+        }
+        Ok(TURN)
+    }
+
+    /// Tells what happens in the time given.
+    fn attend(&mut self, turn: Duration) {
+        let end = self.driver.now() + turn;
+        while let Some(event) = self.driver.event(end.since(self.driver.now())) {
+            self.tell(event);
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        match event {
+            Event::RegistrarFound { transport, .. } => {
+                println!("registrar {}", places(&transport));
+            }
+            Event::Resolved { pool, .. } => self.show(pool),
+            Event::ResolutionFailed { handle, error, .. } => println!("failed {handle}: {error}"),
+            Event::PoolChanged { pool, joined, left, altered, .. } => {
+                println!("changed: {joined} joined, {left} left, {altered} altered");
+                self.show(pool);
+            }
+            Event::Connected { element, .. } => println!("connected {element}"),
+            Event::ElementLost { element, .. } => println!("lost {element}"),
+            Event::FailedOver { from, to, cookie_echoed, .. } => {
+                let cookie = if cookie_echoed { "cookie echoed" } else { "no cookie" };
+                println!("failed over from {from} to {to}, {cookie}");
+            }
+            Event::Received { element, data, .. } => {
+                let hex: String = data.iter().map(|byte| format!("{byte:02x}")).collect();
+                println!("received {element} {hex} {}", data.escape_ascii());
+            }
+            Event::SessionEnded { error, .. } => match error {
+                None => println!("closed"),
+                Some(error) => println!("session failed: {error}"),
+            },
+            other => println!("{other:?}"),
+        }
+    }
+
+    fn show(&mut self, pool: PoolId) {
+        let Some(pool) = self.driver.user().pool(pool) else { return };
+        let own = if pool.follows_policy() { "" } else { ", taken in order" };
+        println!("pool {}: policy {}{own}", pool.handle(), pool.policy());
+        for element in pool.elements() {
+            println!("  {} at {}", element.identifier(), places(&element.transport().to_owned()));
+        }
+    }
+
+    fn select(&mut self, handle: &str, wanted: usize) -> Result<(), Box<dyn Error>> {
+        let (now, pool) = (self.driver.now(), self.pool(handle)?);
+        let chosen = self.driver.user().select_several(now, pool, wanted, &[])?;
+        let chosen: Vec<_> = chosen.iter().map(|e| e.identifier().to_string()).collect();
+        println!("selected {handle}: {}", chosen.join(" "));
+        Ok(())
+    }
+
+    fn open(&mut self, to: &str) -> Result<(), Box<dyn Error>> {
+        let (now, options) = (self.driver.now(), Default::default());
+        self.session = Some(match parse(to) {
+            Some((port, addresses)) => {
+                let to = Transport::sctp(port, TransportUse::DATA_ONLY, addresses);
+                self.driver.user().open_session_at(now, to, options)?
+            }
+            None => self.driver.user().open_session(now, to, options)?,
+        });
+        Ok(())
+    }
+
+    fn send(&mut self, data: Vec<u8>) -> Result<(), Box<dyn Error>> {
+        let (now, session) = (self.driver.now(), self.session()?);
+        self.driver.user().send(now, session, data, Failover::Always)?;
+        Ok(())
+    }
+
+    fn session(&self) -> Result<SessionId, &'static str> {
+        self.session.ok_or("no session is open")
+    }
+
+    fn pool(&mut self, handle: &str) -> Result<PoolId, &'static str> {
+        self.driver.user().find_pool(handle.as_bytes()).ok_or("resolve it first")
+    }
+
+    /// The counters that count something, from their own debug output.
+    fn stats(&mut self) -> String {
+        let all = format!("{:?}", self.driver.user().stats());
+        let fields = all.trim_start_matches("Stats { ").trim_end_matches(" }").split(", ");
+        let counted: Vec<_> = fields.filter(|field| !field.ends_with(": 0")).collect();
+        format!("stats {}", counted.join(", "))
+    }
+}
+
+/// A port and the addresses in front of it.
+fn parse(text: &str) -> Option<(u16, Vec<IpAddr>)> {
+    let (addresses, port) = text.rsplit_once(':')?;
+    let addresses: Result<_, _> = addresses.split(',').map(str::parse).collect();
+    Some((port.parse().ok()?, addresses.ok()?))
+}
+
+fn identifier(text: &str) -> Result<PeIdentifier, Box<dyn Error>> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    Ok(PeIdentifier::new(u32::from_str_radix(digits, 16)?))
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
+    pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
+}
+
+fn places(transport: &Transport) -> String {
+    let places: Vec<_> = transport.socket_addrs().map(|at: SocketAddr| at.to_string()).collect();
+    places.join(" ")
+}

@@ -1,0 +1,342 @@
+//! One SCTP association on a socket of its own (RFC 6458 §4, the one-to-one style), in Rust's words.
+//!
+//! Structures for the kernel are laid out as its C headers have them; what comes from it is read
+//! byte by byte. Both are in the machine's order, but for addresses, ports and payload protocol
+//! identifiers, which are in the network's.
+
+use std::io;
+use std::mem;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+
+use socket2::{Domain, MsgHdr, Protocol, Socket, Type};
+
+use super::sys::{self, Poll};
+
+/// The longest message, which the kernel's buffer has to take whole.
+pub(super) const LONGEST: usize = 0x2_0000;
+
+/// How soon a silent peer counts as lost, in milliseconds. With the kernel's own values that takes
+/// minutes; with these, a peer is left for its next address after three seconds without an
+/// acknowledgement and counts as lost after nine, or, when it is idle, some five seconds later.
+const RTO_INFO: RtoInfo = RtoInfo { association: 0, initial: 1_000, max: 2_000, min: 1_000 };
+const PEER_ADDRESSES: PeerAddresses = PeerAddresses {
+    association: 0,
+    every_address: [0; 128],
+    heartbeat: 5_000,
+    retransmissions: 1,
+    unchanged: [0; 2],
+    flags: SPP_HB_ENABLE,
+    unset: [0; 6],
+};
+const ASSOCIATION: AssociationParameters =
+    AssociationParameters { association: 0, retransmissions: 4, unchanged: 0, unset: [0; 3] };
+
+// Options, flags and notifications of RFC 6458, with Linux's numbers.
+const SCTP_RTOINFO: libc::c_int = 0;
+const SCTP_ASSOCINFO: libc::c_int = 1;
+const SCTP_NODELAY: libc::c_int = 3;
+const SCTP_PEER_ADDR_PARAMS: libc::c_int = 9;
+const SCTP_RECVRCVINFO: libc::c_int = 32;
+const SCTP_SOCKOPT_CONNECTX: libc::c_int = 110;
+const SCTP_EVENT: libc::c_int = 127;
+const SCTP_SNDINFO: libc::c_int = 2;
+const SCTP_RCVINFO: libc::c_int = 3;
+const SCTP_UNORDERED: u16 = 0x1;
+const SPP_HB_ENABLE: u32 = 0x1;
+const SCTP_ASSOC_CHANGE: u16 = 0x8001;
+const SCTP_SENDER_DRY_EVENT: u16 = 0x8009;
+const SCTP_SEND_FAILED_EVENT: u16 = 0x800d;
+const SCTP_COMM_UP: u16 = 0;
+const SCTP_RESTART: u16 = 2;
+const SCTP_SHUTDOWN_COMP: u16 = 3;
+
+/// The length of a header of ancillary data.
+const HEADER: usize = size_of::<libc::cmsghdr>();
+
+/// An association, up or on its way there.
+#[derive(Debug)]
+pub(super) struct Association {
+    socket: Socket,
+    /// What came of a message that has not ended, and of a notification; the latter may come
+    /// between two parts of the former.
+    message: Vec<u8>,
+    notification: Vec<u8>,
+}
+
+/// What comes from an association.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Incoming {
+    /// It is up.
+    Up,
+    /// The peer began anew and has forgotten everything.
+    Restarted,
+    /// It broke, or could not be set up.
+    Lost,
+    /// It was shut down in good order.
+    Ended,
+    /// A message.
+    Message { ppid: u32, data: Vec<u8> },
+    /// What was sent with this context, or a fragment of it, was not acknowledged; whether it was
+    /// ever on its way.
+    Failed { context: u32, sent: bool },
+    /// Everything sent has been acknowledged.
+    Dry,
+    /// Something that says nothing here.
+    Other,
+}
+
+/// `struct sctp_rtoinfo` (RFC 6458 §8.1.1).
+#[repr(C)]
+struct RtoInfo {
+    association: i32,
+    initial: u32,
+    max: u32,
+    min: u32,
+}
+
+/// `struct sctp_assocparams` (RFC 6458 §8.1.2).
+#[repr(C)]
+struct AssociationParameters {
+    association: i32,
+    retransmissions: u16,
+    unchanged: u16,
+    unset: [u32; 3],
+}
+
+/// `struct sctp_paddrparams` (RFC 6458 §8.1.12), which Linux packs.
+#[repr(C, packed(2))]
+struct PeerAddresses {
+    association: i32,
+    every_address: [u8; 128],
+    heartbeat: u32,
+    retransmissions: u16,
+    /// The path's MTU and the delay of acknowledgements.
+    unchanged: [u32; 2],
+    flags: u32,
+    /// IPv6 flow label, DSCP, padding.
+    unset: [u8; 6],
+}
+
+/// `struct sctp_event` (RFC 6458 §6.2.2).
+#[repr(C)]
+struct Subscription {
+    association: i32,
+    kind: u16,
+    on: u8,
+    padding: u8,
+}
+
+impl Association {
+    /// A socket with the options that every association has.
+    pub(super) fn new(domain: Domain) -> io::Result<Self> {
+        let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::SCTP))?;
+        socket.set_send_buffer_size(LONGEST)?;
+        sys::set_option(&socket, SCTP_NODELAY, &1_u32)?;
+        sys::set_option(&socket, SCTP_RECVRCVINFO, &1_u32)?;
+        sys::set_option(&socket, SCTP_RTOINFO, &RTO_INFO)?;
+        sys::set_option(&socket, SCTP_ASSOCINFO, &ASSOCIATION)?;
+        sys::set_option(&socket, SCTP_PEER_ADDR_PARAMS, &PEER_ADDRESSES)?;
+        let new = Self { socket, message: Vec::new(), notification: Vec::new() };
+        new.subscribe(SCTP_ASSOC_CHANGE, true)?;
+        new.subscribe(SCTP_SEND_FAILED_EVENT, true)?;
+        Ok(new)
+    }
+
+    /// Begins to connect to one peer at all of its addresses.
+    pub(super) fn connect(to: &[SocketAddr]) -> io::Result<Self> {
+        let new = match to.iter().any(SocketAddr::is_ipv6) {
+            true => Self::new(Domain::IPV6)?,
+            false => Self::new(Domain::IPV4)?,
+        };
+        let addresses: Vec<_> = to.iter().flat_map(socket_address).collect();
+        match sys::set_option(&new.socket, SCTP_SOCKOPT_CONNECTX, &addresses[..]) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+            _ => Ok(new),
+        }
+    }
+
+    /// Hands one message for stream 0 to the kernel.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) where there is no room for it at the moment.
+    pub(super) fn send(
+        &self,
+        data: &[u8],
+        ppid: u32,
+        context: u32,
+        unordered: bool,
+    ) -> io::Result<()> {
+        let control = send_info(ppid, context, unordered);
+        let data = [io::IoSlice::new(data)];
+        let message = MsgHdr::new().with_buffers(&data).with_control(&control);
+        self.socket.sendmsg(&message, libc::MSG_NOSIGNAL).map(drop)
+    }
+
+    /// Asks to be told, or not, when everything sent is acknowledged (RFC 6458 §6.1.10). If it is
+    /// already, the answer comes at once.
+    pub(super) fn ask_whether_dry(&self, ask: bool) -> io::Result<()> {
+        self.subscribe(SCTP_SENDER_DRY_EVENT, ask)
+    }
+
+    /// What is next, as far as it is there.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) where nothing is there; any other error ends the
+    /// association.
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Incoming> {
+        loop {
+            let received = sys::receive(&self.socket, buffer)?;
+            if received.len == 0 {
+                return Ok(Incoming::Ended);
+            }
+            let record = match received.notification {
+                true => &mut self.notification,
+                false => &mut self.message,
+            };
+            record.extend_from_slice(&buffer[..received.len]);
+            if received.end_of_record {
+                let data = mem::take(record);
+                let ppid = ppid(received.control()).unwrap_or(0);
+                return Ok(match received.notification {
+                    true => notification(&data).unwrap_or(Incoming::Other),
+                    false => Incoming::Message { ppid, data },
+                });
+            }
+            if self.message.len() > LONGEST {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
+    }
+
+    /// What to wait for: that something comes, and that there is room, if that is `wanted`.
+    pub(super) fn poll(&self, room_wanted: bool) -> Poll {
+        let room = if room_wanted { libc::POLLOUT } else { 0 };
+        Poll { fd: self.socket.as_raw_fd(), events: libc::POLLIN | room, revents: 0 }
+    }
+
+    fn subscribe(&self, kind: u16, on: bool) -> io::Result<()> {
+        let event = Subscription { association: 0, kind, on: on.into(), padding: 0 };
+        sys::set_option(&self.socket, SCTP_EVENT, &event)
+    }
+}
+
+/// A `struct sockaddr_in` or `sockaddr_in6`.
+fn socket_address(at: &SocketAddr) -> Vec<u8> {
+    let port = at.port().to_be_bytes();
+    match at {
+        SocketAddr::V4(at) => {
+            let family = (libc::AF_INET as u16).to_ne_bytes();
+            [&family[..], &port, &at.ip().octets(), &[0; 8]].concat()
+        }
+        SocketAddr::V6(at) => {
+            let family = (libc::AF_INET6 as u16).to_ne_bytes();
+            let (flow, scope) = (at.flowinfo().to_be_bytes(), at.scope_id().to_ne_bytes());
+            [&family[..], &port, &flow, &at.ip().octets(), &scope].concat()
+        }
+    }
+}
+
+/// Ancillary data with a `struct sctp_sndinfo` (RFC 6458 §5.3.4).
+fn send_info(ppid: u32, context: u32, unordered: bool) -> Vec<u8> {
+    let (stream, association) = (0_u16.to_ne_bytes(), 0_u32.to_ne_bytes());
+    let flags = if unordered { SCTP_UNORDERED } else { 0 }.to_ne_bytes();
+    let (ppid, context) = (ppid.to_be_bytes(), context.to_ne_bytes());
+    let info = [&stream[..], &flags, &ppid, &context, &association].concat();
+    let (level, kind) = (libc::IPPROTO_SCTP.to_ne_bytes(), SCTP_SNDINFO.to_ne_bytes());
+    [&(HEADER + info.len()).to_ne_bytes()[..], &level, &kind, &info].concat()
+}
+
+/// The payload protocol identifier from ancillary data, which is a `struct sctp_rcvinfo` (RFC 6458
+/// §5.3.5), since nothing else was asked for.
+fn ppid(control: &[u8]) -> Option<u32> {
+    let kind = field(control, HEADER - 4).map(i32::from_ne_bytes)?;
+    let ppid = field(control, HEADER + 8).map(u32::from_be_bytes)?;
+    (kind == SCTP_RCVINFO).then_some(ppid)
+}
+
+/// What a notification says (RFC 6458 §6.1).
+fn notification(bytes: &[u8]) -> Option<Incoming> {
+    let u16_at = |at| field(bytes, at).map(u16::from_ne_bytes);
+    Some(match u16_at(0)? {
+        SCTP_ASSOC_CHANGE => match u16_at(8)? {
+            SCTP_COMM_UP => Incoming::Up,
+            SCTP_RESTART => Incoming::Restarted,
+            SCTP_SHUTDOWN_COMP => Incoming::Ended,
+            _ => Incoming::Lost,
+        },
+        SCTP_SEND_FAILED_EVENT => {
+            let context = field(bytes, 20).map(u32::from_ne_bytes)?;
+            Incoming::Failed { context, sent: u16_at(2)? != 0 }
+        }
+        SCTP_SENDER_DRY_EVENT => Incoming::Dry,
+        _ => Incoming::Other,
+    })
+}
+
+/// As many bytes as asked for, from `at` on.
+fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..at + N)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A multi-homed peer's addresses are packed without a gap, each as C has it.
+    #[test]
+    fn addresses_are_packed_as_c_has_them() {
+        let four = socket_address(&"10.1.2.3:3863".parse().unwrap());
+        assert_eq!(four[2..], [0x0f, 0x17, 10, 1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let six = socket_address(&"[fd00::17]:9".parse().unwrap());
+        assert_eq!((six.len(), &six[2..4], six[8], six[23]), (28, &[0, 9][..], 0xfd, 0x17));
+        assert_eq!(four[..2], 2_u16.to_ne_bytes());
+        assert_eq!(six[..2], 10_u16.to_ne_bytes());
+    }
+
+    /// The options' structures have the sizes that the kernel insists on.
+    #[test]
+    fn options_have_the_kernels_sizes() {
+        assert_eq!(size_of::<RtoInfo>(), 16);
+        assert_eq!(size_of::<AssociationParameters>(), 20);
+        assert_eq!(size_of::<PeerAddresses>(), 156);
+        assert_eq!(size_of::<Subscription>(), 8);
+        assert_eq!(mem::offset_of!(PeerAddresses, flags), 146);
+    }
+
+    /// [TLV-22]: what is sent carries its payload protocol identifier, and what comes is told by
+    /// it.
+    #[test]
+    fn the_payload_protocol_identifier_is_in_network_order() {
+        let sent = send_info(11, 7, true);
+        assert_eq!(sent.len(), HEADER + 16);
+        assert_eq!(sent[HEADER + 4..HEADER + 8], [0, 0, 0, 11]);
+        assert_eq!(sent[HEADER + 2..HEADER + 4], 1_u16.to_ne_bytes());
+
+        let mut received = vec![0; HEADER + 28];
+        received[HEADER - 4..HEADER].copy_from_slice(&SCTP_RCVINFO.to_ne_bytes());
+        received[HEADER + 11] = 11;
+        assert_eq!(ppid(&received), Some(11));
+        received[HEADER - 4] ^= 1;
+        assert_eq!(ppid(&received), None);
+        assert_eq!(ppid(&[]), None);
+    }
+
+    /// Notifications, as far as they matter, and cut short.
+    #[test]
+    fn notifications_are_told_apart() {
+        let halves = |halves: &[u16]| -> Vec<_> {
+            halves.iter().flat_map(|half| half.to_ne_bytes()).collect()
+        };
+        let change = |state| halves(&[SCTP_ASSOC_CHANGE, 0, 20, 0, state, 0, 1, 1, 0, 0]);
+        let told: Vec<_> = (0..5).map(|state| notification(&change(state)).unwrap()).collect();
+        use Incoming::{Ended, Lost, Restarted, Up};
+        assert_eq!(told, [Up, Lost, Restarted, Ended, Lost]);
+        let mut failed = halves(&[SCTP_SEND_FAILED_EVENT, 1, 32, 0, 0, 0, 0, 0, 0, 0]);
+        failed.extend(9_u32.to_ne_bytes());
+        assert_eq!(notification(&failed), Some(Incoming::Failed { context: 9, sent: true }));
+        assert_eq!(notification(&failed[..21]), None);
+        assert_eq!(notification(&halves(&[SCTP_SENDER_DRY_EVENT, 0])), Some(Incoming::Dry));
+        assert_eq!(notification(&[]), None);
+    }
+}

@@ -1,0 +1,422 @@
+//! SCTP from the Linux kernel, one thread and `poll(2)`: the transport that real registrars speak.
+//!
+//! Each channel is one association on a socket of its own, opened to all addresses of the peer at
+//! once. ASAP messages go out and come in on it marked with payload protocol identifier 11, data
+//! with any other (RFC 5352 §5); everything travels in stream 0. What the association reports
+//! becomes a channel's event:
+//!
+//! | from the kernel (RFC 6458 §6.1) | to the pool user |
+//! |---|---|
+//! | the association is up | `handle_opened` |
+//! | it was shut down | `handle_closed`, `Closed` |
+//! | it was lost, refused, could not be set up | `handle_closed`, `Failed` |
+//! | the peer restarted: it is there, but has forgotten everything | `handle_closed`, `Failed` |
+//! | a message could not be delivered and was never on the wire | `handle_unsent` |
+//! | everything was acknowledged ("sender dry") | `handle_delivered` for what it covers |
+//!
+//! So a session that runs over SCTP knows what to send again after a failover, and `Failover`'s
+//! column for transports that confirm applies. When the kernel's buffer is full, messages wait
+//! here, at most `window_messages` of a channel, until there is room.
+//!
+//! `sys` has the system calls and `association` what they mean; no crate for SCTP sockets tells of
+//! undelivered messages, which is why they are here.
+#![allow(clippy::disallowed_methods, reason = "a driver reads the clock")]
+
+mod association;
+mod sys;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::mem;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use asap_pu::wire::{ASAP_PPID, Protocol, Transport};
+use asap_pu::{
+    Action, Authentication, ChannelId, CloseReason, Config, Event, Instant, MessageId, Payload,
+    PoolUser, Protocols, Security,
+};
+use socket2::{Domain, Socket, Type};
+
+use crate::{Seen, Watcher, show};
+use association::{Association, Incoming, LONGEST};
+
+/// Where registrars announce themselves in practice; what IANA assigned is 224.0.1.185.
+pub const ANNOUNCE_GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 0, 0, 50), 3863);
+/// How long what is left to write on a channel that was closed may take.
+const LINGER: Duration = Duration::from_secs(5);
+/// How much is read from one channel before the others have their turn.
+const BURST: usize = 64;
+
+/// A pool user in touch with the world.
+#[derive(Debug)]
+pub struct Driver {
+    user: PoolUser,
+    /// What data is marked with: anything but 11. 0, which says nothing, if not changed.
+    pub data_ppid: u32,
+    /// Where a copy of every ASAP message goes; nowhere if not changed.
+    pub watcher: Option<Watcher>,
+    start: std::time::Instant,
+    announces: Option<UdpSocket>,
+    channels: BTreeMap<ChannelId, Channel>,
+    /// Channels that the pool user has done with while the kernel had no room for their last words.
+    lingering: Vec<(Instant, Channel)>,
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Channel {
+    association: Association,
+    /// What the kernel had no room for.
+    waiting: VecDeque<Payload>,
+    /// Data that the kernel has taken and not told the fate of, by the context that it knows it by.
+    untold: VecDeque<(u32, MessageId)>,
+    last_context: u32,
+    question: Question,
+}
+
+/// Whether the kernel is asked if everything was acknowledged. Its answer says nothing about what
+/// was sent after the question, and may be there twice: so none is asked while another answer may
+/// still be unread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Question {
+    Open,
+    /// About what was sent up to this context.
+    Asked(u32),
+    /// Answered, but perhaps more than once.
+    Answered,
+}
+
+impl Driver {
+    /// A pool user that reaches registrars and elements over SCTP. The seed should differ from
+    /// process to process, so that not all choose alike.
+    ///
+    /// Of `config`, what says what the driver can do is replaced; a session queues 128 KiB at most,
+    /// because the kernel takes no longer message.
+    ///
+    /// # Errors
+    /// The configuration contradicts itself ([`InvalidInput`](io::ErrorKind::InvalidInput)), or the
+    /// kernel has no SCTP ([`Unsupported`](io::ErrorKind::Unsupported)).
+    pub fn new(mut config: Config, seed: u64) -> io::Result<Self> {
+        Association::new(Domain::IPV4).map_err(explain)?;
+        let sctp = Protocols::from(Protocol::Sctp);
+        (config.registrar_protocols, config.element_protocols) = (sctp, sctp);
+        (config.confirms_delivery, config.confirms_writes) = (sctp, true);
+        config.max_queued_bytes = config.max_queued_bytes.min(LONGEST);
+        let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+        Ok(Self {
+            user: PoolUser::new(config, seed).map_err(invalid)?,
+            data_ppid: 0,
+            watcher: None,
+            start: std::time::Instant::now(),
+            announces: None,
+            channels: BTreeMap::new(),
+            lingering: Vec::new(),
+            buffer: vec![0; 0x1_0000],
+        })
+    }
+
+    /// Listens to what registrars announce to the multicast `group` (RFC 5352 §2.2.10), such as
+    /// [`ANNOUNCE_GROUP`], on the interface with this address or, where that is unspecified, the
+    /// one that the system chooses. Other programs on the host can do the same.
+    ///
+    /// # Errors
+    /// The socket cannot be had, or the group not be joined.
+    pub fn listen(&mut self, group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<()> {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM.nonblocking(), None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, group.port()).into())?;
+        socket.join_multicast_v4(group.ip(), &interface)?;
+        self.announces = Some(socket.into());
+        Ok(())
+    }
+
+    /// The pool user, for commands. Its events are read through [`event`](Self::event).
+    pub fn user(&mut self) -> &mut PoolUser {
+        &mut self.user
+    }
+
+    /// The time as the pool user sees it.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        Instant::EPOCH + self.start.elapsed()
+    }
+
+    /// The next event, or `None` if there is none within `patience`. All the work is done in here.
+    pub fn event(&mut self, patience: Duration) -> Option<Event> {
+        let end = self.now() + patience;
+        loop {
+            self.act();
+            if let Some(event) = self.user.poll_event() {
+                return Some(event);
+            }
+            let now = self.now();
+            if now >= end {
+                return None;
+            }
+            let wake = self.user.poll_timeout().map_or(end, |at| at.min(end));
+            self.wait(wake.since(now));
+            self.user.handle_timeout(self.now());
+        }
+    }
+
+    /// Closes everything in good order; says whether that was done within `patience`. Events that
+    /// come meanwhile are dropped.
+    pub fn shut_down(&mut self, patience: Duration) -> bool {
+        let end = self.now() + patience;
+        self.user.shut_down(self.now());
+        loop {
+            let done = self.user.is_shut_down() && self.lingering.is_empty();
+            if done || self.now() >= end {
+                return done;
+            }
+            self.event(Duration::from_millis(10));
+        }
+    }
+
+    /// Does what the pool user asks for.
+    fn act(&mut self) {
+        while let Some(action) = self.user.poll_action() {
+            match action {
+                Action::Open { channel, to, security: Security::None, .. } => {
+                    self.open(channel, &to);
+                }
+                // There is no TLS here, and no channel without it where it is wanted.
+                Action::Open { channel, .. } => {
+                    self.user.handle_closed(self.now(), channel, CloseReason::Failed);
+                }
+                Action::Send { channel, payload, .. } => {
+                    if let Payload::Control(message) = &payload {
+                        show(&self.watcher, || Seen::Sent(message.to_vec()));
+                    }
+                    if let Some(found) = self.channels.get_mut(&channel) {
+                        found.waiting.push_back(payload);
+                        self.write(channel);
+                    }
+                }
+                Action::Close { channel, .. } => self.close(channel),
+                _ => {}
+            }
+        }
+    }
+
+    fn open(&mut self, id: ChannelId, to: &Transport) {
+        match Association::connect(&to.socket_addrs().collect::<Vec<_>>()) {
+            Ok(association) => {
+                self.channels.insert(id, Channel::new(association));
+            }
+            Err(_) => self.user.handle_closed(self.now(), id, CloseReason::Failed),
+        }
+    }
+
+    /// Gives the kernel what waits on a channel, as far as it has room.
+    fn write(&mut self, id: ChannelId) {
+        let now = self.now();
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        let user = &mut self.user;
+        channel.write(self.data_ppid, |message| user.handle_written(now, id, message));
+    }
+
+    /// Takes from the kernel what came on a channel, until it has no more or others need a turn.
+    fn read(&mut self, id: ChannelId) {
+        let now = self.now();
+        let mut ended = None;
+        for _ in 0..BURST {
+            // Handing something in may have led to the end of the channel.
+            let Some(channel) = self.channels.get_mut(&id) else { return };
+            match channel.association.receive(&mut self.buffer) {
+                Ok(Incoming::Up) => self.user.handle_opened(now, id, Authentication::None),
+                Ok(Incoming::Message { ppid: ASAP_PPID, data }) => {
+                    show(&self.watcher, || Seen::Received(data.clone()));
+                    self.user.handle_control(now, id, &data);
+                }
+                Ok(Incoming::Message { data, .. }) => self.user.handle_data(now, id, &data),
+                Ok(Incoming::Failed { context, sent }) => {
+                    if let Some(message) = channel.failed(context) {
+                        if !sent {
+                            self.user.handle_unsent(now, id, message);
+                        }
+                    }
+                }
+                Ok(Incoming::Dry) => {
+                    for message in channel.acknowledged() {
+                        self.user.handle_delivered(now, id, message);
+                    }
+                }
+                Ok(Incoming::Other) => {}
+                // Word of undelivered messages comes after that of the loss.
+                Ok(Incoming::Lost | Incoming::Restarted) => ended = Some(CloseReason::Failed),
+                Ok(Incoming::Ended) => {
+                    ended.get_or_insert(CloseReason::Closed);
+                    break;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    channel.ask_again();
+                    break;
+                }
+                Err(_) => {
+                    ended = Some(CloseReason::Failed);
+                    break;
+                }
+            }
+        }
+        if let Some(reason) = ended {
+            self.channels.remove(&id);
+            self.user.handle_closed(now, id, reason);
+        }
+    }
+
+    /// Lets go of a channel. The kernel delivers first what it has taken, and then shuts the
+    /// association down.
+    fn close(&mut self, id: ChannelId) {
+        let Some(mut channel) = self.channels.remove(&id) else { return };
+        if channel.drain(&mut self.buffer) && !channel.waiting.is_empty() {
+            self.lingering.push((self.now() + LINGER, channel));
+        }
+    }
+
+    /// Waits until something happens on a socket, for `patience` at most, and sees to it.
+    fn wait(&mut self, patience: Duration) {
+        let ids: Vec<_> = self.channels.keys().copied().collect();
+        let lingering = self.lingering.iter().map(|(_, channel)| channel);
+        let channels = self.channels.values().chain(lingering);
+        let poll = |channel: &Channel| channel.association.poll(!channel.waiting.is_empty());
+        let mut polls: Vec<_> = channels.map(poll).collect();
+        if let Some(socket) = &self.announces {
+            polls.push(sys::Poll { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 });
+        }
+        // Interrupted by a signal, it has simply found nothing.
+        let _ = sys::poll(&mut polls, patience);
+        for (id, poll) in ids.into_iter().zip(polls) {
+            if poll.revents & libc::POLLOUT != 0 {
+                self.write(id);
+            }
+            if poll.revents & !libc::POLLOUT != 0 {
+                self.read(id);
+            }
+        }
+        let (now, ppid, buffer) = (self.now(), self.data_ppid, &mut self.buffer);
+        self.lingering.retain_mut(|(end, channel)| {
+            channel.write(ppid, |_| {});
+            channel.drain(buffer) && !channel.waiting.is_empty() && now < *end
+        });
+        while let Some(Ok((len, source))) = self.announces.as_ref().map(|s| s.recv_from(buffer)) {
+            show(&self.watcher, || Seen::Announced(source, buffer[..len].to_vec()));
+            self.user.handle_announce(now, source, &buffer[..len]);
+        }
+    }
+}
+
+impl Channel {
+    fn new(association: Association) -> Self {
+        Self {
+            association,
+            waiting: VecDeque::new(),
+            untold: VecDeque::new(),
+            last_context: 0,
+            question: Question::Open,
+        }
+    }
+
+    /// Gives the kernel what waits, as far as it has room, and tells which data it took.
+    fn write(&mut self, data_ppid: u32, mut written: impl FnMut(MessageId)) {
+        while let Some(payload) = self.waiting.front() {
+            let context = self.last_context.wrapping_add(1);
+            let sent = match payload {
+                Payload::Control(message) => self.association.send(message, ASAP_PPID, 0, false),
+                Payload::Data { data, unordered, .. } => {
+                    self.association.send(data, data_ppid, context, *unordered)
+                }
+                _ => Ok(()),
+            };
+            if sent.is_err() {
+                return; // No room; anything worse shows when reading.
+            }
+            if let Some(Payload::Data { message, .. }) = self.waiting.pop_front() {
+                self.last_context = context;
+                self.untold.push_back((context, message));
+                written(message);
+            }
+        }
+        if self.question == Question::Open {
+            self.ask();
+        }
+    }
+
+    /// Asks the kernel to tell when everything sent so far has been acknowledged.
+    fn ask(&mut self) {
+        self.question = match self.untold.is_empty() {
+            true => Question::Open,
+            false => Question::Asked(self.last_context),
+        };
+        if self.question != Question::Open {
+            // If it cannot be asked the association is at its end.
+            let _ = self.association.ask_whether_dry(true);
+        }
+    }
+
+    /// Nothing is left to be read: no second answer to the former question either.
+    fn ask_again(&mut self) {
+        if self.question == Question::Answered {
+            self.ask();
+        }
+    }
+
+    /// Everything was acknowledged that was sent before the question: which data that is.
+    fn acknowledged(&mut self) -> Vec<MessageId> {
+        let question = mem::replace(&mut self.question, Question::Answered);
+        let Question::Asked(last) = question else { return Vec::new() };
+        let _ = self.association.ask_whether_dry(false);
+        let covered = |(context, _): &_| last.wrapping_sub(*context) <= u32::MAX / 2;
+        let covered = self.untold.partition_point(covered);
+        self.untold.drain(..covered).map(|(_, message)| message).collect()
+    }
+
+    /// A message, or a fragment of it, was not delivered; the message, at its first fragment.
+    fn failed(&mut self, context: u32) -> Option<MessageId> {
+        let found = self.untold.iter().position(|(of, _)| *of == context)?;
+        self.untold.remove(found).map(|(_, message)| message)
+    }
+
+    /// Reads what is there for nobody, because the kernel breaks an association off whose socket is
+    /// closed with something unread. Says whether it still stands.
+    fn drain(&mut self, buffer: &mut [u8]) -> bool {
+        loop {
+            match self.association.receive(buffer) {
+                Ok(Incoming::Ended) => return false,
+                Ok(_) => {}
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+            }
+        }
+    }
+}
+
+/// Says what to do where the kernel does not know what SCTP is.
+fn explain(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::EPROTONOSUPPORT | libc::ESOCKTNOSUPPORT) => io::Error::new(
+            io::ErrorKind::Unsupported,
+            "this kernel has no SCTP: load its module with `modprobe sctp`, or use a driver for TCP",
+        ),
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where there is no SCTP the error says what to do, in one line.
+    #[test]
+    fn a_kernel_without_sctp_is_told_in_one_line() {
+        let error = explain(io::Error::from_raw_os_error(libc::EPROTONOSUPPORT));
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+        assert!(
+            error.to_string().contains("modprobe sctp") && error.to_string().lines().count() == 1
+        );
+        let other = explain(io::Error::from_raw_os_error(libc::EMFILE));
+        assert_eq!(other.raw_os_error(), Some(libc::EMFILE));
+    }
+}

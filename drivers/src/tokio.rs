@@ -1,0 +1,371 @@
+//! TCP and TLS, in an async application on tokio.
+//!
+//! The application owns the [`Driver`] and awaits [`Driver::event`], which does all the work that
+//! is the pool user's. Each channel has a task of its own: it connects, checks with TLS who is
+//! there where the pool user asks for that (RFC 5352 §9.2), and then reads and writes until one
+//! side closes. Tasks and driver share nothing but queues:
+//!
+//! ```text
+//!             ┌────────┐ ─ Payload ─▶ ┌────────────────────┐
+//!  Event ◀─── │ Driver │              │ task for a channel │ ◀─ bytes ─▶ registrar or element
+//!             └────────┘ ◀── Input ── └────────────────────┘
+//!                 ▲ announces
+//! ```
+//!
+//! All that happens comes through one bounded queue, so that an application which does not ask for
+//! events slows its peers down instead of filling memory. What is to be written waits in a queue
+//! for each channel, which the pool user keeps short: with `confirms_writes` it hands over no more
+//! data than its window allows, and control messages are few.
+//!
+//! Elements speak plain TCP: data only, in pieces of any size (RFC 5354 §3.5).
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+use std::time::Duration;
+
+use asap_pu::wire::{Protocol, Transport};
+use asap_pu::{
+    Action, Authentication, ChannelId, CloseReason, Config, ConfigError, Event, Instant, MessageId,
+    Payload, PeerKind, PoolUser, Security,
+};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use socket2::{Domain, Socket, Type};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedReceiver, UnboundedSender};
+use tokio::time::{self, timeout};
+use tokio_rustls::TlsConnector;
+
+use crate::{Seen, Watcher, show};
+
+/// How much is read at once.
+const READ_LEN: usize = 16 << 10;
+
+/// How many inputs wait for the driver before the tasks have to.
+const MAX_INPUTS: usize = 64;
+
+/// How long a peer may take to accept one message before it counts as failed.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a peer may take to close its side once this side is closed.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A pool user in touch with the world.
+#[derive(Debug)]
+pub struct Driver {
+    user: PoolUser,
+    /// What the pool user calls [`Instant::EPOCH`].
+    start: time::Instant,
+    tls: Option<Arc<ClientConfig>>,
+    /// The channels that the pool user asked for and has not closed.
+    channels: BTreeMap<ChannelId, Channel>,
+    inputs: Receiver<(ChannelId, Input)>,
+    to_inputs: Sender<(ChannelId, Input)>,
+    /// Where registrars announce themselves.
+    announces: Option<UdpSocket>,
+    datagram: Box<[u8]>,
+    /// The registrar's channel that failed last, and why.
+    failure: Option<String>,
+    /// Where a copy goes of what is exchanged with registrars; nowhere if not changed.
+    pub watcher: Option<Watcher>,
+}
+
+/// The driver's end of a channel; to drop it is to close the channel behind what is queued.
+#[derive(Debug)]
+struct Channel {
+    peer: PeerKind,
+    to: Transport,
+    queue: UnboundedSender<Payload>,
+}
+
+/// What happens on a channel.
+#[derive(Debug)]
+enum Input {
+    Opened(Authentication),
+    Received(Vec<u8>),
+    Written(MessageId),
+    /// The peer has closed the channel, or it failed.
+    Ended(io::Result<()>),
+}
+
+/// What TCP and TLS have in common.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+impl Driver {
+    /// A driver around a new pool user. What `config` says of transports and of confirmations is
+    /// overwritten with what this driver can do. The seed should differ from process to process, so
+    /// that not all choose the same element first.
+    ///
+    /// # Errors
+    /// The configuration contradicts itself, or lists a registrar that is not reached over TCP.
+    pub fn new(mut config: Config, seed: u64) -> Result<Self, ConfigError> {
+        config.registrar_protocols = Protocol::Tcp.into();
+        config.element_protocols = Protocol::Tcp.into();
+        config.confirms_writes = true;
+        let (to_inputs, inputs) = mpsc::channel(MAX_INPUTS);
+        Ok(Self {
+            user: PoolUser::new(config, seed)?,
+            start: time::Instant::now(),
+            tls: None,
+            channels: BTreeMap::new(),
+            inputs,
+            to_inputs,
+            announces: None,
+            datagram: vec![0; 0x1_0000].into(),
+            failure: None,
+            watcher: None,
+        })
+    }
+
+    /// The same driver, able to speak TLS: `tls` says whose certificates to trust, and holds the
+    /// pool user's own if it has one. Without it, channels that are to be secured fail.
+    #[must_use]
+    pub fn with_tls(self, tls: impl Into<Arc<ClientConfig>>) -> Self {
+        Self { tls: Some(tls.into()), ..self }
+    }
+
+    /// Listens to what registrars announce to the multicast `group` (RFC 5352 §2.2.10), on the
+    /// interface with this address or, where that is unspecified, the one that the system chooses.
+    /// Other programs on the host can do the same.
+    ///
+    /// # Errors
+    /// The socket cannot be had, or the group not be joined.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn listen(&mut self, group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<()> {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, group.port()).into())?;
+        socket.join_multicast_v4(group.ip(), &interface)?;
+        self.announces = Some(UdpSocket::from_std(socket.into())?);
+        Ok(())
+    }
+
+    /// The pool user, for commands and to look at. Its actions and events are the driver's.
+    pub fn user(&mut self) -> &mut PoolUser {
+        &mut self.user
+    }
+
+    /// The time as the pool user sees it.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        Instant::EPOCH + self.start.elapsed()
+    }
+
+    /// What to tell people where [`Event::NoRegistrarReachable`] is the end.
+    #[must_use]
+    pub fn no_registrar(&self) -> String {
+        let why = self.failure.as_deref().unwrap_or("none of them answers");
+        format!("no registrar can be reached: {why}")
+    }
+
+    /// Runs until the pool user has something to tell. `None` if there is nothing within `patience`,
+    /// or nothing to come after a [`shut_down`](PoolUser::shut_down).
+    ///
+    /// It may be dropped at any time without a loss. While nobody awaits it nothing moves: no
+    /// deadline is met, and peers are read from only as far as the queue goes.
+    pub async fn event(&mut self, patience: Duration) -> Option<Event> {
+        let end = self.now() + patience;
+        let mut is_over = false;
+        loop {
+            self.act();
+            let event = self.user.poll_event();
+            if event.is_some() || is_over || self.user.is_shut_down() {
+                return event;
+            }
+            let wake = self.user.poll_timeout().map_or(end, |at| at.min(end));
+            let left = wake.since(self.now());
+            tokio::select! {
+                Some((channel, input)) = self.inputs.recv() => self.take(channel, input),
+                Ok((len, source)) = receive(self.announces.as_ref(), &mut self.datagram) => {
+                    let (now, datagram) = (self.now(), &self.datagram[..len]);
+                    show(&self.watcher, || Seen::Announced(source, datagram.to_vec()));
+                    self.user.handle_announce(now, source, datagram);
+                }
+                () = time::sleep(left) => {}
+            }
+            self.user.handle_timeout(self.now());
+            is_over = self.now() >= end;
+        }
+    }
+
+    /// Shuts the pool user down and waits until everything is written and closed, `patience` at
+    /// most; says whether it came to that. Events are passed over: who wants them tells the pool
+    /// user first and reads on until there are none.
+    ///
+    /// A driver that is dropped instead closes its channels too, but nobody waits for it.
+    pub async fn shut_down(mut self, patience: Duration) -> bool {
+        let end = self.now() + patience;
+        self.user.shut_down(self.now());
+        while !self.user.is_shut_down() {
+            if self.now() >= end {
+                return false;
+            }
+            self.event(end.since(self.now())).await;
+        }
+        let left = end.since(self.now());
+        // Each task holds a sender until it is through.
+        let Self { mut inputs, to_inputs, .. } = self;
+        drop(to_inputs);
+        timeout(left, async { while inputs.recv().await.is_some() {} }).await.is_ok()
+    }
+
+    /// Does what the pool user asks for.
+    fn act(&mut self) {
+        while let Some(action) = self.user.poll_action() {
+            match action {
+                Action::Open { channel, peer, to, security, .. } => {
+                    let (queue, payloads) = mpsc::unbounded_channel();
+                    let connecting = connect(to.clone(), security, self.tls.clone());
+                    let inputs = self.to_inputs.clone();
+                    tokio::spawn(async move {
+                        let ended = carry(connecting, channel, payloads, &inputs).await;
+                        let _ = inputs.send((channel, Input::Ended(ended))).await;
+                    });
+                    self.channels.insert(channel, Channel { peer, to, queue });
+                }
+                Action::Send { channel, payload, .. } => {
+                    if let Payload::Control(message) = &payload {
+                        show(&self.watcher, || Seen::Sent(message.to_vec()));
+                    }
+                    if let Some(found) = self.channels.get(&channel) {
+                        // If the task is gone it has said why.
+                        let _ = found.queue.send(payload);
+                    }
+                }
+                Action::Close { channel, .. } => drop(self.channels.remove(&channel)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Hands in what happened, unless the pool user has closed the channel meanwhile.
+    fn take(&mut self, channel: ChannelId, input: Input) {
+        let now = self.now();
+        let Some(found) = self.channels.get(&channel) else { return };
+        match input {
+            Input::Opened(authentication) => self.user.handle_opened(now, channel, authentication),
+            Input::Received(bytes) => match found.peer {
+                PeerKind::Registrar => {
+                    show(&self.watcher, || Seen::Received(bytes.clone()));
+                    self.user.handle_stream(now, channel, &bytes);
+                }
+                _ => self.user.handle_data(now, channel, &bytes),
+            },
+            Input::Written(message) => self.user.handle_written(now, channel, message),
+            Input::Ended(outcome) => {
+                let reason = outcome.as_ref().map_or_else(reason, |()| CloseReason::Closed);
+                if let (PeerKind::Registrar, Err(error)) = (found.peer, outcome) {
+                    let at: Vec<_> = found.to.socket_addrs().map(|at| at.to_string()).collect();
+                    self.failure = Some(format!("{}: {error}", at.join(", ")));
+                }
+                self.channels.remove(&channel);
+                self.user.handle_closed(now, channel, reason);
+            }
+        }
+    }
+}
+
+/// The next announce; never if nobody listens to them.
+async fn receive(
+    announces: Option<&UdpSocket>,
+    datagram: &mut [u8],
+) -> io::Result<(usize, SocketAddr)> {
+    match announces {
+        Some(socket) => socket.recv_from(datagram).await,
+        None => pending().await,
+    }
+}
+
+/// The life of a channel: until its peer closes it, it fails, or the driver drops its end. If the
+/// driver is gone it need not be told anything, and the payloads have come to their end.
+async fn carry(
+    connecting: impl Future<Output = io::Result<(Box<dyn Stream>, Authentication)>>,
+    channel: ChannelId,
+    mut payloads: UnboundedReceiver<Payload>,
+    inputs: &Sender<(ChannelId, Input)>,
+) -> io::Result<()> {
+    let (stream, authentication) = tokio::select! {
+        connected = connecting => connected?,
+        // Nothing is sent before the channel is up: this is its end.
+        _ = payloads.recv() => return Ok(()),
+    };
+    let _ = inputs.send((channel, Input::Opened(authentication))).await;
+    let (mut from, mut to) = tokio::io::split(stream);
+    let reading = async {
+        let mut buffer = vec![0; READ_LEN];
+        loop {
+            match from.read(&mut buffer).await? {
+                0 => return Ok(()),
+                len => {
+                    let received = Input::Received(buffer[..len].to_vec());
+                    let _ = inputs.send((channel, received)).await;
+                }
+            }
+        }
+    };
+    let writing = async {
+        while let Some(payload) = payloads.recv().await {
+            timeout(WRITE_TIMEOUT, write(&mut to, &payload)).await??;
+            if let Payload::Data { message, .. } = payload {
+                let _ = inputs.send((channel, Input::Written(message))).await;
+            }
+        }
+        timeout(WRITE_TIMEOUT, to.shutdown()).await?
+    };
+    tokio::select! {
+        ended = reading => return ended,
+        written = writing => written?,
+    }
+    // A system that closes with something unread cuts off what was just written.
+    let _ = timeout(LINGER, tokio::io::copy(&mut from, &mut tokio::io::sink())).await;
+    Ok(())
+}
+
+/// Connects, and has the peer prove who it is where `security` asks for it.
+async fn connect(
+    to: Transport,
+    security: Security,
+    tls: Option<Arc<ClientConfig>>,
+) -> io::Result<(Box<dyn Stream>, Authentication)> {
+    let at: Vec<_> = to.socket_addrs().collect();
+    let stream = TcpStream::connect(&at[..]).await?;
+    stream.set_nodelay(true)?;
+    let identity = match security {
+        Security::None => return Ok((Box::new(stream), Authentication::None)),
+        Security::Tls { identity, .. } => String::from(identity),
+        other => return Err(io::Error::other(format!("{other:?} is not spoken here"))),
+    };
+    let tls =
+        tls.ok_or_else(|| io::Error::other("TLS is wanted, but no certificate is trusted"))?;
+    let name = ServerName::try_from(identity).map_err(io::Error::other)?;
+    let stream = TlsConnector::from(tls).connect(name, stream).await?;
+    Ok((Box::new(stream), Authentication::Verified))
+}
+
+async fn write(mut to: impl AsyncWrite + Unpin, payload: &Payload) -> io::Result<()> {
+    match payload {
+        Payload::Control(message) => to.write_all(message).await?,
+        Payload::Data { data, .. } => to.write_all(data).await?,
+        _ => {}
+    }
+    to.flush().await
+}
+
+/// A peer whose certificate was refused is not who it should be; all else is a failure.
+fn reason(error: &io::Error) -> CloseReason {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+            CloseReason::Unauthenticated
+        }
+        _ => CloseReason::Failed,
+    }
+}

@@ -1,0 +1,327 @@
+//! The example `asap-lookup`, asking registrars on sockets of this host.
+
+#[path = "../examples/asap-lookup/main.rs"]
+#[allow(dead_code, reason = "only the example has a `main`")]
+mod example;
+#[allow(dead_code, reason = "another test uses the rest")]
+mod peers;
+
+use std::ffi::OsString;
+use std::future::pending;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fs, thread};
+
+use asap_pu::wire::{
+    Body, Cause, CauseCode, Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement,
+    ServerIdentifier, StreamDecoder, Transport, TransportUse,
+};
+use tokio::runtime::Builder;
+
+use peers::{Authority, POOL};
+
+/// What the program leaves behind.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    status: u8,
+    out: String,
+    err: String,
+}
+
+fn run(arguments: &[&str]) -> Outcome {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let arguments = ["asap-lookup"].iter().chain(arguments).map(OsString::from);
+    let status = example::run(arguments, &mut out, &mut err);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Outcome { status, out: text(out), err: text(err) }
+}
+
+/// A registrar that gives the first of these answers to the first question, and so on; the last
+/// one for ever. It knows only one pool.
+fn registrar(answers: Vec<Vec<u8>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut answers = answers.into_iter().peekable();
+        for mut stream in listener.incoming().flatten() {
+            let (mut decoder, mut buffer) = (StreamDecoder::new(65_535), [0; 4096]);
+            while let Ok(len @ 1..) = stream.read(&mut buffer) {
+                let mut bytes = &buffer[..len];
+                while let Some(message) = decoder.next(&mut bytes).unwrap() {
+                    let asked = Message::decode(message).unwrap();
+                    assert!(matches!(asked.body, Body::HandleResolution { .. }));
+                    let answer = answers.next().unwrap();
+                    stream.write_all(&answer).unwrap();
+                    if answers.peek().is_none() {
+                        answers = vec![answer].into_iter().peekable();
+                    }
+                }
+            }
+        }
+    });
+    at.to_string()
+}
+
+fn listing(policy: impl Into<OverallPolicy>, elements: &[PoolElement]) -> Vec<u8> {
+    let message = Message::handle_resolution_response(POOL, Some(policy.into()), elements.to_vec());
+    message.to_bytes().unwrap().to_vec()
+}
+
+fn refusal(code: CauseCode) -> Vec<u8> {
+    let message = Message::handle_resolution_failure(POOL, vec![Cause::from(code)]);
+    message.to_bytes().unwrap().to_vec()
+}
+
+fn element(id: u32, weight: u32) -> PoolElement {
+    let at = SocketAddr::from(([10, 0, 0, u8::try_from(id).unwrap()], 7000));
+    let policy = Policy::WeightedRoundRobin { weight };
+    let mut element = PoolElement::new(PeIdentifier::new(id), Transport::tcp(at), policy);
+    element.home = ServerIdentifier::new(0x1234);
+    element
+}
+
+/// The lines without those that differ from run to run.
+fn steady(out: &str) -> Vec<&str> {
+    let varies = ["; query time: ", "; when: "];
+    out.lines().filter(|line| !varies.iter().any(|start| line.starts_with(start))).collect()
+}
+
+/// [SELECT-2] [CACHE-9]: elements of every kind in a table, and what the policy chooses among them,
+/// also among those that no driver here could reach.
+#[test]
+fn a_pool_is_shown_as_a_table() {
+    let addresses = ["10.0.0.9".parse().unwrap(), "fd00::9".parse().unwrap()];
+    let mut second = element(2, 1);
+    second.transport = Transport::sctp(9, TransportUse::DATA_PLUS_CONTROL, addresses);
+    let mut opaque = element(3, 0);
+    opaque.transport = Transport::opaque("by pigeon");
+    let list = listing(PolicyType::WEIGHTED_ROUND_ROBIN, &[element(1, 2), second, opaque]);
+    let at = registrar(vec![list]);
+    let Outcome { status, out, err } = run(&["--tcp", "-r", &at, POOL, "--pick", "4"]);
+    let registrar = format!("; registrar: TCP {at}, not authenticated");
+    let expected = [
+        "; EchoPool, policy Weighted Round Robin (0x2), elements: 3",
+        "",
+        "IDENTIFIER  HOME        TRANSPORT       VALUES    ADDRESSES",
+        "0x00000001  0x00001234  TCP             weight 2  10.0.0.1:7000",
+        "0x00000002  0x00001234  SCTP + control  weight 1  10.0.0.9:9 [fd00::9]:9",
+        "0x00000003  0x00001234  opaque          weight 0  opaque \"by pigeon\"",
+        "",
+        "; picked: 0x00000001 0x00000002 0x00000001 0x00000001",
+        &registrar,
+    ];
+    assert_eq!((steady(&out), status, &*err), (expected.to_vec(), 0, ""), "{out}");
+    assert_eq!(out.lines().filter(|line| line.starts_with("; query time: ")).count(), 1);
+    assert_eq!(out.lines().filter(|line| line.starts_with("; when: 2")).count(), 1);
+}
+
+/// What to think of an answer that is not all that it could be is said below it.
+#[test]
+fn doubtful_answers_say_so() {
+    let unknown = PolicyType::new(0xb000_1001);
+    let at = registrar(vec![listing(unknown, &[element(1, 2), element(1, 2)])]);
+    let Outcome { status, out, .. } = run(&["--tcp", "-r", &at, POOL]);
+    assert_eq!(status, 0);
+    let heading = "; EchoPool, policy 0xb0001001 (not known here: elements are taken in the \
+                   registrar's order), elements: 1";
+    assert!(out.starts_with(heading), "{out}");
+    let left_out = "because they have no address or the identifier of another: 1";
+    assert!(out.contains(left_out) && out.contains("do not count: 2"), "{out}");
+}
+
+/// [RES-6] [RES-7] [RES-13]: each way not to find a pool has a number and one line of its own.
+#[test]
+fn failures_are_told_apart() {
+    let unknown = registrar(vec![refusal(CauseCode::UNKNOWN_POOL_HANDLE)]);
+    let strict = registrar(vec![refusal(CauseCode::SECURITY)]);
+    let mut broken = listing(PolicyType::ROUND_ROBIN, &[element(1, 1)]);
+    broken[26] = 0xff;
+    let broken = registrar(vec![broken]);
+    let silent = registrar(vec![Vec::new()]);
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let missing = format!("{}/nowhere.pem", env!("CARGO_TARGET_TMPDIR"));
+    let long = "x".repeat(33);
+    let ask = |at: &str| vec!["--tcp".to_owned(), "-r".to_owned(), at.to_owned(), POOL.to_owned()];
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    for (mut arguments, status, expected) in [
+        (ask(&unknown), 1, "EchoPool: no such pool\n".to_owned()),
+        (words(&format!("--tcp -r ::1 {long}")), 2, "the pool handle has 33 bytes and may".into()),
+        (words("-r"), 2, "error: a value is required".into()),
+        (words("--tls pr.example x"), 2, "error: the following required arguments".into()),
+        (ask(&nobody), 3, format!("no registrar can be reached: {nobody}: Connection refused")),
+        (ask("no.host.invalid"), 3, "no.host.invalid has no address\n".into()),
+        (ask(&strict), 4, "EchoPool: the registrar refuses: Rejected due to security".into()),
+        (ask(&broken), 4, "what came is malformed or useless (messages: ".into()),
+        (ask(&silent), 4, "the registrar does not answer within 1 s\n".into()),
+        (words(&format!("-r ::1 --tls pr.example --ca {missing} x")), 5, format!("{missing}: ")),
+    ] {
+        arguments.push("--timeout=1".to_owned());
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let outcome = run(&arguments);
+        let said = outcome.err.strip_prefix("asap-lookup: ").unwrap_or(&outcome.err);
+        assert!(outcome.status == status && said.starts_with(&expected), "{outcome:?}");
+        assert_eq!(outcome.out, "");
+        assert!(outcome.err.lines().count() == 1 || status == 2, "{outcome:?}");
+    }
+}
+
+/// SCTP is what is asked for if nothing else is said; a kernel without it is told in one line that
+/// says what to do.
+#[test]
+#[cfg(target_os = "linux")]
+fn sctp_needs_a_kernel_that_has_it() {
+    let outcome = run(&["-r", "127.0.0.1:9", "--timeout", "1", POOL]);
+    let (status, err) = match asap_pu_drivers::sctp::Driver::new(Default::default(), 1) {
+        Ok(_) => (3, "asap-lookup: no registrar can be reached over SCTP\n"),
+        Err(_) => (
+            5,
+            "asap-lookup: this kernel has no SCTP: `modprobe sctp` loads it, --tcp goes without\n",
+        ),
+    };
+    assert_eq!((outcome.status, &*outcome.err), (status, err));
+}
+
+/// The help says what the exit status means.
+#[test]
+fn the_help_tells_the_exit_status() {
+    let Outcome { status, out, .. } = run(&["--help"]);
+    assert_eq!(status, 0);
+    assert!(out.contains("Exit status:\n  0  the pool was found\n  1  there is no such pool"));
+}
+
+/// [RES-12]: the messages as they were, to be read by `asap-decode`; how many elements to ask for
+/// is up to the user.
+#[test]
+fn messages_are_shown_in_hex() {
+    let answer = listing(PolicyType::ROUND_ROBIN, &[element(1, 2)]);
+    let hex: String = answer.iter().map(|byte| format!("{byte:02x}")).collect();
+    let at = registrar(vec![answer]);
+    for (wanted, parameter) in [("7", "803f000800000007"), ("0", "")] {
+        let length = 16 + parameter.len() / 2;
+        let question = format!("sent\t050000{length:02x}0009000c4563686f506f6f6c{parameter}");
+        let Outcome { out, .. } = run(&["--tcp", "-r", &at, "--hex", "--wanted", wanted, POOL]);
+        let found: Vec<_> = out.lines().take(2).collect();
+        assert_eq!(found, [question, format!("received\t{hex}")]);
+    }
+}
+
+/// What breaks off or makes no sense is shown too.
+#[test]
+fn broken_messages_are_shown_in_hex() {
+    let answer = listing(PolicyType::ROUND_ROBIN, &[element(1, 2)]);
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let piece = &answer[..answer.len() - 4];
+    for bad in [piece, &[6, 0, 0, 3, 7]] {
+        let at = registrar(vec![bad.to_vec(), Vec::new()]);
+        let ask = ["--tcp", "-r", &at, "--hex", "--timeout", "1", POOL];
+        let Outcome { status, out, .. } = run(&ask);
+        assert_eq!(status, 4);
+        let expected = format!("received a piece\t{}", hex(bad));
+        assert!(out.lines().any(|line| line.starts_with(&expected)), "{out}");
+    }
+}
+
+/// Who reads only the first lines gets no complaint.
+#[test]
+fn a_reader_may_go_away() {
+    struct Gone;
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let at = registrar(vec![listing(PolicyType::ROUND_ROBIN, &[element(1, 2)])]);
+    let arguments = ["asap-lookup", "--tcp", "-r", &at, POOL].into_iter().map(OsString::from);
+    let mut err = Vec::new();
+    assert_eq!((example::run(arguments, Gone, &mut err), err), (0, Vec::new()));
+}
+
+/// [RES-11] [CACHE-9]: what changes is shown until the pool is no more.
+#[test]
+fn changes_are_watched() {
+    let wrr = PolicyType::WEIGHTED_ROUND_ROBIN;
+    let at = registrar(vec![
+        listing(wrr, &[element(1, 2), element(2, 1)]),
+        listing(wrr, &[element(1, 2), element(2, 1)]),
+        listing(wrr, &[element(1, 20), element(3, 1)]),
+        refusal(CauseCode::UNKNOWN_POOL_HANDLE),
+    ]);
+    let Outcome { status, out, err } = run(&["--tcp", "-r", &at, "--watch=1", POOL]);
+    assert_eq!((status, &*err), (1, "asap-lookup: EchoPool: no such pool\n"));
+    let (_, changes) = out.split_once("; when: ").unwrap();
+    let changes: Vec<_> = changes.lines().skip(1).collect();
+    assert!(
+        changes[0].starts_with("; EchoPool, policy Weighted Round Robin (0x2), elements: 2: 2")
+    );
+    let expected = [
+        "- 0x00000002  0x00001234  TCP        weight 1   10.0.0.2:7000",
+        "~ 0x00000001  0x00001234  TCP        weight 20  10.0.0.1:7000",
+        "+ 0x00000003  0x00001234  TCP        weight 1   10.0.0.3:7000",
+    ];
+    assert_eq!(changes[1..], expected);
+}
+
+/// [HUNT-7] [HUNT-13]: without a registrar to ask, the first that announces itself is asked; if
+/// there is none, the user is told.
+#[test]
+fn announces_are_heard() {
+    let at = registrar(vec![listing(PolicyType::ROUND_ROBIN, &[element(1, 2)])]);
+    let transport = Transport::tcp(at.parse().unwrap());
+    let announce = Message::server_announce(ServerIdentifier::new(7), vec![transport]);
+    let announce = announce.to_bytes().unwrap();
+    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let group = format!("239.0.0.50:{port}");
+    let listen = ["--tcp", "--group", &group, "--interface", "127.0.0.1", "--timeout", "1", POOL];
+
+    let Outcome { status, err, .. } = run(&listen);
+    let expected = format!(
+        "asap-lookup: no registrar announces itself to {group} within 1 s; --registrar names one\n"
+    );
+    assert_eq!((status, err), (3, expected));
+
+    let over = Arc::new(());
+    let running = Arc::downgrade(&over);
+    let announcing = thread::spawn(move || {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        while running.upgrade().is_some() {
+            socket.send_to(&announce, (Ipv4Addr::new(239, 0, 0, 50), port)).unwrap();
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let Outcome { status, out, err } = run(&listen);
+    assert_eq!((status, &*err), (0, ""));
+    assert!(out.contains(&format!("; registrar: TCP {at}, not authenticated")), "{out}");
+    drop(over);
+    announcing.join().unwrap();
+}
+
+/// [HUNT-14] [HUNT-10]: over TLS the answer says that the registrar is who it should be; one that
+/// is not is not asked.
+#[test]
+fn registrars_are_authenticated() {
+    let authority = Authority::new("authority");
+    let file = format!("{}/lookup.pem", env!("CARGO_TARGET_TMPDIR"));
+    fs::write(&file, authority.pem()).unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let element = SocketAddr::from((Ipv4Addr::LOCALHOST, 7000));
+    let tls = authority.vouch("pr.example", 4000);
+    let registrar = runtime.block_on(peers::registrar(&[element], Some(tls)));
+    thread::spawn(move || runtime.block_on(pending::<()>()));
+    let at = registrar.at.to_string();
+    let ask = |name| run(&["-r", &at, "--tls", name, "--ca", &file, POOL]);
+
+    let Outcome { status, out, err } = ask("pr.example");
+    assert_eq!((status, &*err), (0, ""));
+    assert!(out.contains(&format!("; registrar: TCP {at}, authenticated")), "{out}");
+
+    let Outcome { status, err, .. } = ask("other.example");
+    assert_eq!(status, 3);
+    let expected =
+        format!("asap-lookup: no registrar can be reached: {at}: invalid peer certificate");
+    assert!(err.starts_with(&expected), "{err}");
+}

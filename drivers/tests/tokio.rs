@@ -1,0 +1,340 @@
+//! The `tokio` driver and its example, over real sockets and real certificates.
+
+#[path = "../examples/tokio.rs"]
+#[allow(dead_code, reason = "only the example has a `main`")]
+mod example;
+mod peers;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use asap_pu::wire::{Message, ServerIdentifier, Transport};
+use asap_pu::{
+    Authentication, Config, Event, Failover, PoolUser, Registrar, SendOptions, SessionOptions,
+};
+use asap_pu_drivers::tokio::Driver;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UdpSocket};
+
+use peers::{Authority, Heard, POOL, element, nobody, registrar};
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Of a certificate that is good, and of one that was.
+const LATER: i32 = 4000;
+const BEFORE: i32 = 2000;
+
+/// A driver that asks for the pool and knows these registrars.
+fn asking(registrars: &[Registrar]) -> Driver {
+    let mut config = Config::default();
+    config.registrars = registrars.to_vec();
+    let mut driver = Driver::new(config, 1).unwrap();
+    command(&mut driver, |user, now| user.resolve(now, POOL)).unwrap();
+    driver
+}
+
+fn command<T>(driver: &mut Driver, order: impl FnOnce(&mut PoolUser, asap_pu::Instant) -> T) -> T {
+    let now = driver.now();
+    order(driver.user(), now)
+}
+
+/// How the resolution ends: with an authenticated answer or another one, or the reason why none
+/// comes.
+async fn outcome(driver: &mut Driver) -> Result<Authentication, String> {
+    loop {
+        match driver.event(PATIENCE).await {
+            Some(Event::Resolved { authentication, .. }) => return Ok(authentication),
+            Some(Event::NoRegistrarReachable) => return Err(driver.no_registrar()),
+            Some(_) => {}
+            None => panic!("nothing happens"),
+        }
+    }
+}
+
+/// Tasks of the application's may own a driver.
+#[test]
+fn a_driver_can_be_moved_between_threads() {
+    fn assert_send(_: impl Send) {}
+    assert_send(|mut driver: Driver| async move { driver.event(PATIENCE).await });
+    assert_send(|driver: Driver| async move { driver.shut_down(PATIENCE).await });
+}
+
+#[tokio::test]
+async fn a_pool_is_resolved_over_tcp() {
+    let registrar = registrar(&[nobody().await], None).await;
+    let mut driver = asking(&[Registrar::tcp(registrar.at)]);
+    assert_eq!(outcome(&mut driver).await, Ok(Authentication::None));
+}
+
+/// [HUNT-14]: over TLS the registrar is the one that the open request names, by a DNS name or an
+/// address, and the resolution says so.
+#[tokio::test]
+async fn a_registrar_with_the_right_certificate_is_authenticated() {
+    let authority = Authority::new("authority");
+    for name in ["pr.example", "127.0.0.1"] {
+        let registrar = registrar(&[nobody().await], Some(authority.vouch(name, LATER))).await;
+        let mut driver =
+            asking(&[Registrar::tcp(registrar.at).with_tls(name)]).with_tls(authority.believer());
+        let found = driver.event(PATIENCE).await;
+        assert!(
+            matches!(
+                found,
+                Some(Event::RegistrarFound { authentication: Authentication::Verified, .. })
+            ),
+            "{found:?}"
+        );
+        assert_eq!(outcome(&mut driver).await, Ok(Authentication::Verified));
+    }
+}
+
+/// [HUNT-10]: a registrar whose certificate is not good is never the home, is left alone from then
+/// on, and another one answers.
+#[tokio::test]
+async fn a_registrar_with_a_wrong_certificate_is_left() {
+    let (authority, stranger) = (Authority::new("authority"), Authority::new("stranger"));
+    let wrong = [
+        (authority.vouch("other.example", LATER), "not valid for name"),
+        (stranger.vouch("pr.example", LATER), "UnknownIssuer"),
+        (authority.vouch("pr.example", BEFORE), "expired"),
+    ];
+    for (certificate, complaint) in wrong {
+        let mut impostor = registrar(&[nobody().await], Some(certificate)).await;
+        let mut driver = asking(&[Registrar::tcp(impostor.at).with_tls("pr.example")])
+            .with_tls(authority.believer());
+        let error = outcome(&mut driver).await.unwrap_err();
+        assert!(error.contains(complaint), "{error}");
+        assert!(error.contains(&impostor.at.to_string()), "{error}");
+        assert_eq!(driver.user().stats().registrars_barred, 1);
+        assert_eq!(driver.user().stats().homes_found, 0);
+
+        let certificate = authority.vouch("pr.example", LATER);
+        let honest = registrar(&[nobody().await], Some(certificate)).await;
+        let honest = Registrar::tcp(honest.at).with_tls("pr.example");
+        command(&mut driver, |user, now| user.add_registrar(now, honest)).unwrap();
+        assert_eq!(outcome(&mut driver).await, Ok(Authentication::Verified));
+        assert_eq!(impostor.heard.try_recv().ok(), None);
+    }
+}
+
+/// [HUNT-14]: what is to be secured is not opened without, and what is no more than a failure does
+/// not bar the registrar.
+#[tokio::test]
+async fn a_registrar_without_tls_has_failed() {
+    let authority = Authority::new("authority");
+    let at = registrar(&[nobody().await], None).await.at;
+    let mut driver = asking(&[Registrar::tcp(at).with_tls("pr.example")]);
+    let error = outcome(&mut driver).await.unwrap_err();
+    assert!(error.ends_with("TLS is wanted, but no certificate is trusted"), "{error}");
+
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = mute.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = mute.accept().await.unwrap();
+        stream.write_all(b"220 this is something else\r\n").await.unwrap();
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    });
+    let mut driver =
+        asking(&[Registrar::tcp(at).with_tls("pr.example")]).with_tls(authority.believer());
+    outcome(&mut driver).await.unwrap_err();
+    assert_eq!(driver.user().stats().registrars_barred, 0);
+    assert_eq!(driver.user().stats().homes_found, 0);
+}
+
+#[tokio::test]
+async fn an_address_where_nobody_is_is_told() {
+    let at = nobody().await;
+    let mut driver = asking(&[Registrar::tcp(at)]);
+    let error = outcome(&mut driver).await.unwrap_err();
+    assert!(error.starts_with(&format!("no registrar can be reached: {at}: ")), "{error}");
+}
+
+/// [HUNT-7]: a registrar that announces itself by multicast is found, by two programs of one host.
+#[tokio::test]
+async fn announces_are_heard() {
+    let registrar = registrar(&[nobody().await], None).await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let group = SocketAddrV4::new(Ipv4Addr::new(239, 0, 0, 50), port);
+    let mut drivers = [asking(&[]), asking(&[])];
+    for driver in &mut drivers {
+        driver.listen(group, Ipv4Addr::LOCALHOST).unwrap();
+    }
+    let server = ServerIdentifier::new(0x5afe);
+    let announce = Message::server_announce(server, vec![Transport::tcp(registrar.at)]);
+    // Its source address chooses the interface.
+    socket.send_to(&announce.to_bytes().unwrap(), group).await.unwrap();
+    for driver in &mut drivers {
+        assert_eq!(outcome(driver).await, Ok(Authentication::None));
+    }
+}
+
+/// A future of `event` that is dropped takes nothing with it.
+#[tokio::test]
+async fn waiting_can_be_given_up_at_any_time() {
+    let authority = Authority::new("authority");
+    let tls = authority.vouch("pr.example", LATER);
+    let registrar = registrar(&[nobody().await], Some(tls)).await;
+    let mut driver = asking(&[Registrar::tcp(registrar.at).with_tls("pr.example")])
+        .with_tls(authority.believer());
+    loop {
+        tokio::select! {
+            biased;
+            event = driver.event(PATIENCE) => match event {
+                Some(Event::Resolved { .. }) => return,
+                Some(Event::RegistrarFound { .. }) => {}
+                other => panic!("{other:?}"),
+            },
+            () = tokio::task::yield_now() => {}
+        }
+    }
+}
+
+/// An application that has a loop of its own, and only looks in, is served too.
+#[tokio::test]
+async fn looking_in_is_enough() {
+    let registrar = registrar(&[nobody().await], None).await;
+    let mut driver = asking(&[Registrar::tcp(registrar.at)]);
+    while !matches!(driver.event(Duration::ZERO).await, Some(Event::Resolved { .. })) {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// [SESSION-1] [SESSION-3]: every line is answered once, in order, by whoever is left; the elements
+/// that failed are reported before the driver is gone.
+#[tokio::test]
+async fn the_conversation_goes_on_elsewhere() {
+    let elements = [nobody().await, element(2, 2).await, element(3, 9).await];
+    let authority = Authority::new("authority");
+    let tls = authority.vouch("pr.example", LATER);
+    let mut registrar = registrar(&elements, Some(tls)).await;
+    let identity = Some(("pr.example", authority.believer()));
+    let driver = example::driver(&registrar.at.to_string(), identity).unwrap();
+    let mut answers = Vec::new();
+    let lines = &b"a\nb\nc\nd\n"[..];
+    example::converse(driver, POOL, lines, |line| answers.push(line.to_owned())).await.unwrap();
+    assert_eq!(answers, ["2: a", "2: b", "3: c", "3: d"]);
+    let mut heard = Vec::new();
+    while heard.last() != Some(&Heard::End) {
+        heard.push(registrar.heard.recv().await.unwrap());
+    }
+    assert_eq!(heard, [Heard::Question, Heard::Report(1), Heard::Report(2), Heard::End]);
+}
+
+/// What cannot go well is told in one line that says what is wrong.
+#[tokio::test]
+async fn the_example_says_what_is_wrong() {
+    let error = example::driver("example.org", None).unwrap_err().to_string();
+    assert_eq!(error, "example.org is no address of a registrar, which is like 192.0.2.1:3863");
+    let registrar = registrar(&[], None).await;
+    let driver = example::driver(&registrar.at.to_string(), None).unwrap();
+    let error = example::converse(driver, "nowhere", &b"a\n"[..], |_| {}).await.unwrap_err();
+    assert_eq!(error.to_string(), "the pool could not be resolved: no such pool");
+
+    let path = std::env::temp_dir().join(format!("asap-pu-drivers-{}.pem", std::process::id()));
+    let path = path.to_str().unwrap();
+    let error = example::trust(path).unwrap_err().to_string();
+    assert!(error.starts_with(path), "{error}");
+    std::fs::write(path, "nothing\n").unwrap();
+    let error = example::trust(path).unwrap_err().to_string();
+    assert_eq!(error, format!("{path}: holds no PEM certificate"));
+    std::fs::write(path, Authority::new("authority").pem()).unwrap();
+    example::trust(path).unwrap();
+    std::fs::remove_file(path).unwrap();
+}
+
+/// [SESSION-13] [SESSION-15]: more than the window holds goes out as fast as the element takes it, all of it
+/// before the driver is gone, and without a registrar.
+#[tokio::test]
+async fn all_that_was_sent_arrives() {
+    const MESSAGE: usize = 8 << 10;
+    const MESSAGES: usize = 120;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let element = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).await.unwrap();
+        received
+    });
+    let mut driver = asking(&[Registrar::tcp(nobody().await)]);
+    command(&mut driver, |user, now| {
+        let session = user.open_session_at(now, Transport::tcp(at), SessionOptions::default());
+        let session = session.unwrap();
+        for number in 0..MESSAGES {
+            let data = vec![u8::try_from(number).unwrap(); MESSAGE];
+            user.send(now, session, data, SendOptions::from(Failover::Never)).unwrap();
+        }
+    });
+    assert!(driver.shut_down(PATIENCE).await);
+    let received = element.await.unwrap();
+    assert_eq!(received.len(), MESSAGES * MESSAGE);
+    assert!(received.chunks(MESSAGE).map(|message| message[0]).is_sorted());
+}
+
+/// An application that does not read stops its element, and misses nothing.
+#[tokio::test]
+async fn an_element_cannot_send_more_than_is_read() {
+    const FLOOD: usize = 64 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let mut driver = asking(&[Registrar::tcp(nobody().await)]);
+    command(&mut driver, |user, now| {
+        user.open_session_at(now, Transport::tcp(at), SessionOptions::default()).unwrap()
+    });
+    while !matches!(driver.event(PATIENCE).await, Some(Event::Connected { .. })) {}
+    let (stream, _) = listener.accept().await.unwrap();
+    let (mut sent, mut refused) = (0, 0);
+    while sent < FLOOD && refused < 10_000 {
+        match stream.try_write(&[0; 16 << 10]) {
+            Ok(len) => (sent, refused) = (sent + len, 0),
+            // The driver's task has a turn.
+            Err(_) => {
+                refused += 1;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    assert!(sent < FLOOD, "all was taken");
+    let mut received = 0;
+    while received < sent {
+        if let Some(Event::Received { data, .. }) = driver.event(PATIENCE).await {
+            received += data.len();
+        }
+    }
+}
+
+/// A peer that does not close its side holds the end up for a moment only.
+#[tokio::test]
+async fn a_peer_that_does_not_close_is_not_waited_for_for_ever() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let mut driver = asking(&[Registrar::tcp(nobody().await)]);
+    command(&mut driver, |user, now| {
+        user.open_session_at(now, Transport::tcp(at), SessionOptions::default()).unwrap()
+    });
+    while !matches!(driver.event(PATIENCE).await, Some(Event::Connected { .. })) {}
+    let held = listener.accept().await.unwrap();
+    assert!(driver.shut_down(PATIENCE).await);
+    drop(held);
+}
+
+/// A driver that is dropped closes its channels.
+#[tokio::test]
+async fn a_driver_that_is_dropped_closes_its_channels() {
+    let mut registrar = registrar(&[nobody().await], None).await;
+    let mut driver = asking(&[Registrar::tcp(registrar.at)]);
+    outcome(&mut driver).await.unwrap();
+    drop(driver);
+    assert_eq!(registrar.heard.recv().await, Some(Heard::Question));
+    assert_eq!(registrar.heard.recv().await, Some(Heard::End));
+}
+
+/// A registrar that the driver cannot speak to is refused at once.
+#[test]
+fn transports_that_are_not_spoken_are_refused() {
+    let mut config = Config::default();
+    config.registrars.push(Registrar::sctp(3863, [IpAddr::from([192, 0, 2, 1])]));
+    let error = Driver::new(config, 1).unwrap_err();
+    assert_eq!(error.to_string(), "registrars: number 0 has no transport that can be used");
+}

@@ -1,0 +1,282 @@
+//! Packet captures, pcap and pcapng: the packets in them, and the messages in those.
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+
+use etherparse::TcpSlice;
+use pcap_parser::pcapng::Block;
+use pcap_parser::traits::PcapNGPacketBlock;
+use pcap_parser::{Linktype, PcapBlockOwned, PcapError, create_reader};
+
+use super::Failure;
+use super::packet::{Packet, Payload, Unread};
+use super::report::Report;
+use super::sctp::Reassembly;
+use super::tcp::{Found, Streams};
+
+/// The longest packet that can be read; captures hold at most a quarter of that.
+const BUFFER: usize = 1 << 20;
+const NANOS: i128 = 1_000_000_000;
+/// The resolution of time stamps where a pcapng file does not say.
+const DEFAULT_RESOLUTION: u64 = 1_000_000;
+
+/// What was in a capture besides messages.
+#[derive(Default)]
+pub(crate) struct Tally {
+    packets: usize,
+    fragments: usize,
+    cut_short: usize,
+    pieces: usize,
+}
+
+/// An interface that packets were captured on.
+struct Interface {
+    link: Linktype,
+    /// Time stamps a second.
+    resolution: i128,
+    /// What is to be added to time stamps, in seconds.
+    offset: i128,
+}
+
+/// What goes on in a capture.
+struct Conversation<'a, W> {
+    ports: &'a [u16],
+    report: &'a mut Report<W>,
+    sctp: Reassembly,
+    tcp: Streams,
+    tally: Tally,
+    /// When the first packet was captured, and how long after it this one, in nanoseconds.
+    began: Option<i128>,
+    elapsed: i128,
+}
+
+/// The line that a message stands on: when it was captured, from where to where.
+struct Place {
+    elapsed: i128,
+    source: SocketAddr,
+    destination: SocketAddr,
+}
+
+/// Whether bytes are the beginning of a capture, not of text.
+pub(crate) fn is_capture(beginning: &[u8]) -> bool {
+    let magic = beginning.first_chunk().copied().map(u32::from_be_bytes);
+    let pcapng = 0x0a0d_0d0a;
+    let pcap = [0xa1b2_c3d4, 0xa1b2_3c4d, 0xd4c3_b2a1, 0x4d3c_b2a1_u32];
+    magic.is_some_and(|magic| magic == pcapng || pcap.contains(&magic))
+}
+
+/// Shows all ASAP messages of a capture.
+pub(crate) fn decode(
+    input: impl Read + Send,
+    ports: &[u16],
+    report: &mut Report<impl Write>,
+) -> Result<Tally, Failure> {
+    let mut conversation = Conversation {
+        ports,
+        report,
+        sctp: Reassembly::default(),
+        tcp: Streams::default(),
+        tally: Tally::default(),
+        began: None,
+        elapsed: 0,
+    };
+    let complete = conversation.read(input);
+    let tally = conversation.finish()?;
+    complete.map(|()| tally)
+}
+
+impl<W: Write> Conversation<'_, W> {
+    fn read(&mut self, input: impl Read + Send) -> Result<(), Failure> {
+        let mut reader = create_reader(BUFFER, input).map_err(|error| self.unusable(&error))?;
+        let mut interfaces = Vec::new();
+        loop {
+            match reader.next() {
+                Ok((length, block)) => {
+                    self.block(block, &mut interfaces)?;
+                    reader.consume(length);
+                }
+                Err(PcapError::Eof) => return Ok(()),
+                Err(PcapError::Incomplete(_)) => {
+                    reader.refill().map_err(|error| self.unusable(&error))?;
+                }
+                Err(error) => return Err(self.unusable(&error)),
+            }
+        }
+    }
+
+    fn block(
+        &mut self,
+        block: PcapBlockOwned<'_>,
+        interfaces: &mut Vec<Interface>,
+    ) -> Result<(), Failure> {
+        let interface = |id: u32| {
+            let known = usize::try_from(id).ok().and_then(|id| interfaces.get(id));
+            known.ok_or("the capture has a packet of an interface that it does not describe")
+        };
+        match block {
+            PcapBlockOwned::LegacyHeader(header) => {
+                let resolution = if header.is_nanosecond_precision() {
+                    NANOS
+                } else {
+                    DEFAULT_RESOLUTION.into()
+                };
+                interfaces.push(Interface { link: header.network, resolution, offset: 0 });
+            }
+            PcapBlockOwned::Legacy(packet) => {
+                let interface = interface(0)?;
+                let stamp =
+                    i128::from(packet.ts_sec) * interface.resolution + i128::from(packet.ts_usec);
+                self.clock(interface.nanos(stamp));
+                self.packet(interface.link, packet.data)?;
+            }
+            PcapBlockOwned::NG(Block::SectionHeader(_)) => interfaces.clear(),
+            PcapBlockOwned::NG(Block::InterfaceDescription(it)) => {
+                let resolution = it.ts_resolution().unwrap_or(DEFAULT_RESOLUTION).into();
+                let (link, offset) = (it.linktype, it.ts_offset().into());
+                interfaces.push(Interface { link, resolution, offset });
+            }
+            PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
+                let interface = interface(packet.if_id)?;
+                let stamp = i128::from(packet.ts_high) << 32 | i128::from(packet.ts_low);
+                self.clock(interface.nanos(stamp));
+                self.packet(interface.link, packet.packet_data())?;
+            }
+            PcapBlockOwned::NG(Block::SimplePacket(packet)) => {
+                self.packet(interface(0)?.link, packet.packet_data())?;
+            }
+            PcapBlockOwned::NG(_) => {}
+        }
+        Ok(())
+    }
+
+    fn clock(&mut self, now: i128) {
+        self.elapsed = now - *self.began.get_or_insert(now);
+    }
+
+    fn packet(&mut self, link: Linktype, frame: &[u8]) -> Result<(), Failure> {
+        self.tally.packets += 1;
+        let packet = match Packet::read(link, frame) {
+            Ok(packet) => packet,
+            Err(unread) => {
+                match unread {
+                    Unread::Other => {}
+                    Unread::Fragment => self.tally.fragments += 1,
+                    Unread::CutShort => self.tally.cut_short += 1,
+                    Unread::Link(Linktype(link)) => {
+                        return Err(format!(
+                            "packet {}: link type {link} is none of Ethernet, Linux cooked, raw IP \
+                             and loopback; capture on another interface",
+                            self.tally.packets
+                        )
+                        .into());
+                    }
+                }
+                return Ok(());
+            }
+        };
+        let Packet { source, destination, payload } = packet;
+        let place = Place { elapsed: self.elapsed, source, destination };
+        let is_asap = [source, destination].iter().any(|end| self.ports.contains(&end.port()));
+        match payload {
+            Payload::Sctp(packet) => {
+                for message in self.sctp.take(packet) {
+                    self.report.message(&place, &message)?;
+                }
+            }
+            Payload::Tcp(segment) if is_asap => self.segment(source, destination, &segment)?,
+            Payload::Udp(datagram) if is_asap => self.report.message(&place, datagram.payload())?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn segment(
+        &mut self,
+        source: SocketAddr,
+        destination: SocketAddr,
+        segment: &TcpSlice<'_>,
+    ) -> Result<(), Failure> {
+        for (direction, found) in self.tcp.take((source, destination), segment) {
+            show(self.report, self.elapsed, direction, found)?;
+        }
+        Ok(())
+    }
+
+    /// Shows what was still waiting for the rest of it.
+    fn finish(mut self) -> Result<Tally, Failure> {
+        for (direction, found) in self.tcp.finish() {
+            show(self.report, self.elapsed, direction, found)?;
+        }
+        self.tally.pieces = self.sctp.left_over();
+        Ok(self.tally)
+    }
+
+    fn unusable<I>(&self, error: &PcapError<I>) -> Failure {
+        let packets = self.tally.packets;
+        match error {
+            PcapError::UnexpectedEof | PcapError::Incomplete(_) => {
+                format!("the capture breaks off behind packet {packets}")
+            }
+            PcapError::BufferTooSmall => {
+                format!("what follows packet {packets} is over {BUFFER} bytes long")
+            }
+            PcapError::ReadError => format!("the capture cannot be read behind packet {packets}"),
+            _ => format!("the capture is damaged behind packet {packets}"),
+        }
+        .into()
+    }
+}
+
+/// Shows what came to light in a stream.
+fn show(
+    report: &mut Report<impl Write>,
+    elapsed: i128,
+    (source, destination): (SocketAddr, SocketAddr),
+    found: Found,
+) -> Result<(), Failure> {
+    let place = Place { elapsed, source, destination };
+    match found {
+        Found::Message(message) => report.message(&place, &message),
+        Found::Gap(count) => report.note(
+            &place,
+            format_args!("{count} bytes of the stream are missing; it is read on behind them"),
+        ),
+        Found::Broken(at, error) => report
+            .broken(&place, format_args!("at byte {at} of it: {error}; what follows is left out")),
+        Found::CutOff(count) => {
+            report.note(&place, format_args!("the stream ends after {count} bytes of a message"))
+        }
+    }?;
+    Ok(())
+}
+
+impl Interface {
+    /// A time stamp in nanoseconds.
+    fn nanos(&self, stamp: i128) -> i128 {
+        stamp * NANOS / self.resolution + self.offset * NANOS
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { elapsed, source, destination } = self;
+        let seconds = *elapsed as f64 / NANOS as f64;
+        let (source, destination) = (source.to_string(), destination.to_string());
+        write!(f, "{seconds:>10.6}  {source:>16} > {destination:<16}")
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "packets: {}, ", self.packets)?;
+        let rest = [
+            ("IP fragments left out", self.fragments),
+            ("packets cut short by the capture left out", self.cut_short),
+            ("pieces of SCTP messages without the others", self.pieces),
+        ];
+        rest.iter()
+            .filter(|(_, count)| *count > 0)
+            .try_for_each(|(what, count)| write!(f, "{what}: {count}, "))
+    }
+}

@@ -1,0 +1,172 @@
+//! ASAP messages out of TCP segments.
+//!
+//! Each direction of a connection is a stream of bytes, and every byte has a number. Segments may
+//! come late, twice, or overlap; what runs ahead is kept until the bytes before it have come. A
+//! capture can also lack bytes for good: then the stream goes on behind the gap, where a message
+//! begins as a rule.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+use asap_pu::wire::{FramingError, StreamDecoder};
+use etherparse::TcpSlice;
+
+/// A stream waits for missing bytes until there are more segments than these behind them.
+const MAX_AHEAD: usize = 64;
+/// So many streams are followed; those that were silent longest are given up.
+const MAX_STREAMS: usize = 256;
+
+/// All streams of a capture.
+#[derive(Default)]
+pub(crate) struct Streams {
+    streams: BTreeMap<Direction, Stream>,
+    /// The same, in the order of their last segment.
+    recent: VecDeque<Direction>,
+}
+
+/// Where a segment comes from and where it goes to.
+pub(crate) type Direction = (SocketAddr, SocketAddr);
+
+/// What comes to light in a stream.
+pub(crate) enum Found {
+    /// A message with its padding.
+    Message(Vec<u8>),
+    /// So many bytes are missing from the capture.
+    Gap(u64),
+    /// No messages can be cut from it any more, since what is at this byte.
+    Broken(u64, FramingError),
+    /// The stream is over, and so many bytes of a message are there.
+    CutOff(usize),
+}
+
+/// One direction of a connection. Bytes are counted on beyond the 32 bits of a sequence number.
+struct Stream {
+    first: u64,
+    next: u64,
+    ahead: BTreeMap<u64, Vec<u8>>,
+    decoder: StreamDecoder,
+    broken: bool,
+}
+
+impl Streams {
+    /// Takes a segment; what it brings to light, in this and in other streams.
+    pub(crate) fn take(
+        &mut self,
+        direction: Direction,
+        segment: &TcpSlice<'_>,
+    ) -> Vec<(Direction, Found)> {
+        let mut ended = None;
+        let number = segment.sequence_number();
+        if segment.syn() {
+            ended = self.end(direction);
+            self.streams.insert(direction, Stream::new(number.wrapping_add(1)));
+        } else if segment.payload().is_empty() {
+            return Vec::new();
+        }
+        self.recent.retain(|other| *other != direction);
+        self.recent.push_back(direction);
+        if self.recent.len() > MAX_STREAMS {
+            ended = self.recent.front().copied().and_then(|oldest| self.end(oldest));
+        }
+        let mut found: Vec<_> = ended.into_iter().flatten().collect();
+        let stream = self.streams.entry(direction).or_insert_with(|| Stream::new(number));
+        let start = number.wrapping_add(u32::from(segment.syn()));
+        let here = stream.segment(start, segment.payload());
+        found.extend(here.into_iter().map(|it| (direction, it)));
+        found
+    }
+
+    /// The capture is over: what is still in the streams.
+    pub(crate) fn finish(mut self) -> Vec<(Direction, Found)> {
+        let mut found = Vec::new();
+        while let Some(direction) = self.recent.front().copied() {
+            found.extend(self.end(direction).into_iter().flatten());
+        }
+        found
+    }
+
+    /// What is still in a stream that is followed no longer.
+    fn end(
+        &mut self,
+        direction: Direction,
+    ) -> Option<impl Iterator<Item = (Direction, Found)> + use<>> {
+        self.recent.retain(|other| *other != direction);
+        let stream = self.streams.remove(&direction)?;
+        Some(stream.finish().into_iter().map(move |it| (direction, it)))
+    }
+}
+
+impl Stream {
+    const fn new(number: u32) -> Self {
+        // One lap ahead, so that a byte before the first one has a number too.
+        let first = (1 << 32) + number as u64;
+        let decoder = StreamDecoder::new(usize::MAX);
+        Self { first, next: first, ahead: BTreeMap::new(), decoder, broken: false }
+    }
+
+    fn segment(&mut self, number: u32, payload: &[u8]) -> Vec<Found> {
+        let mut found = Vec::new();
+        // The byte with this number that is nearest to the next one.
+        let distance = number.wrapping_sub(self.next as u32) as i32;
+        let start = self.next.saturating_add_signed(distance.into());
+        let kept = self.ahead.entry(start).or_default();
+        if kept.len() < payload.len() {
+            *kept = payload.to_vec();
+        }
+        self.read(&mut found);
+        if self.ahead.len() > MAX_AHEAD {
+            self.skip_gap(&mut found);
+        }
+        found
+    }
+
+    fn finish(mut self) -> Vec<Found> {
+        let mut found = Vec::new();
+        while !self.ahead.is_empty() {
+            self.skip_gap(&mut found);
+        }
+        self.cut_off(&mut found);
+        found
+    }
+
+    /// Reads what has arrived up to the next gap.
+    fn read(&mut self, found: &mut Vec<Found>) {
+        while let Some(entry) = self.ahead.first_entry() {
+            if *entry.key() > self.next {
+                break;
+            }
+            let (start, bytes) = entry.remove_entry();
+            let known = usize::try_from(self.next - start).unwrap_or(usize::MAX);
+            let mut fresh = bytes.get(known..).unwrap_or_default();
+            self.next += fresh.len() as u64;
+            while !self.broken {
+                match self.decoder.next(&mut fresh) {
+                    Ok(Some(message)) => found.push(Found::Message(message.to_vec())),
+                    Ok(None) => break,
+                    Err(error) => {
+                        self.broken = true;
+                        let unread = (fresh.len() + self.decoder.pending()) as u64;
+                        found.push(Found::Broken(self.next - unread - self.first, error));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives up the bytes before the first that are there.
+    fn skip_gap(&mut self, found: &mut Vec<Found>) {
+        let Some((&start, _)) = self.ahead.first_key_value() else { return };
+        self.cut_off(found);
+        found.push(Found::Gap(start.saturating_sub(self.next)));
+        self.next = start;
+        self.decoder = StreamDecoder::new(usize::MAX);
+        self.broken = false;
+        self.read(found);
+    }
+
+    fn cut_off(&self, found: &mut Vec<Found>) {
+        if !self.broken && self.decoder.pending() > 0 {
+            found.push(Found::CutOff(self.decoder.pending()));
+        }
+    }
+}

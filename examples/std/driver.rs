@@ -1,0 +1,348 @@
+//! A driver to copy: TCP, threads and the clock of the standard library around a [`PoolUser`].
+//!
+//! The application owns the [`Driver`] and calls [`Driver::event`], which does all the work that is
+//! the pool user's. What blocks has threads of its own, two for each channel: one connects and then
+//! writes, the other reads. Another one listens to the announces of registrars. They share nothing
+//! with the driver but queues:
+//!
+//! ```text
+//!             ┌────────┐ ─ Payload ─▶ ┌───────────────────────┐
+//!  Event ◀─── │ Driver │              │ threads for a channel │ ◀─ bytes ─▶ registrar or element
+//!             └────────┘ ◀── Input ── └───────────────────────┘
+//!                 ▲ announces
+//! ```
+//!
+//! All that happens comes through one bounded queue, where the driver waits for it or for the next
+//! deadline, whichever is first; an application which does not ask for events slows its peers down
+//! instead of filling memory. What is to be written waits in a queue for each channel, which the
+//! pool user keeps short: with `confirms_writes` it hands over no more data than its window allows,
+//! and control messages are few.
+//!
+//! Elements speak plain TCP: data only, in pieces of any size (RFC 5354 §3.5). The standard library
+//! knows no TLS, so channels that are to be secured fail.
+#![allow(clippy::disallowed_methods, reason = "a driver reads the clock")]
+#![allow(clippy::std_instead_of_alloc, reason = "programs have `std`")]
+#![allow(dead_code, reason = "each example uses a part")]
+
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::thread;
+
+use asap_pu::wire::{Protocol, Transport};
+use asap_pu::{
+    Action, Authentication, ChannelId, CloseReason, Config, ConfigError, Event, Instant, MessageId,
+    Payload, PeerKind, PoolUser, Security,
+};
+
+/// How much is read at once.
+const READ_LEN: usize = 16 << 10;
+
+/// How many inputs wait for the driver before the threads have to.
+const MAX_INPUTS: usize = 64;
+
+/// How long one address may take to answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a peer may accept nothing of what is written before it counts as failed.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a peer may take to close its side once this side is closed.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How often the thread that listens looks whether it is still wanted.
+const LISTEN_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A pool user in touch with the world.
+pub(crate) struct Driver {
+    user: PoolUser,
+    /// What the pool user calls [`Instant::EPOCH`].
+    start: std::time::Instant,
+    /// The channels that the pool user asked for and has not closed.
+    channels: BTreeMap<ChannelId, Channel>,
+    inputs: Receiver<Input>,
+    to_inputs: SyncSender<Input>,
+    /// Where registrars announce themselves.
+    announces: Option<Arc<UdpSocket>>,
+    /// The registrar's channel that failed last, and why.
+    failure: Option<String>,
+}
+
+/// The driver's end of a channel; to drop it is to close the channel behind what is queued.
+struct Channel {
+    peer: PeerKind,
+    to: Transport,
+    queue: Sender<Payload>,
+}
+
+/// What happens.
+enum Input {
+    Channel(ChannelId, Step),
+    Announce(SocketAddr, Vec<u8>),
+}
+
+/// What happens on a channel.
+enum Step {
+    Opened,
+    Received(Vec<u8>),
+    Written(MessageId),
+    /// The peer has closed the channel, or it failed.
+    Ended(io::Result<()>),
+}
+
+impl Driver {
+    /// A driver around a new pool user. What `config` says of transports and of confirmations is
+    /// overwritten with what this driver can do. The seed should differ from process to process, so
+    /// that not all choose the same element first.
+    ///
+    /// # Errors
+    /// The configuration contradicts itself, or lists a registrar that is not reached over TCP.
+    pub(crate) fn new(mut config: Config, seed: u64) -> Result<Self, ConfigError> {
+        config.registrar_protocols = Protocol::Tcp.into();
+        config.element_protocols = Protocol::Tcp.into();
+        config.confirms_writes = true;
+        let (to_inputs, inputs) = mpsc::sync_channel(MAX_INPUTS);
+        Ok(Self {
+            user: PoolUser::new(config, seed)?,
+            start: std::time::Instant::now(),
+            channels: BTreeMap::new(),
+            inputs,
+            to_inputs,
+            announces: None,
+            failure: None,
+        })
+    }
+
+    /// Listens to what registrars announce to the multicast `group` (RFC 5352 §2.2.10), on the
+    /// interface with this address or, where that is unspecified, the one that the system chooses.
+    ///
+    /// # Errors
+    /// The group cannot be joined, or another program listens on the port: the standard library
+    /// cannot share it.
+    pub(crate) fn listen(&mut self, group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<()> {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, group.port()))?;
+        socket.join_multicast_v4(group.ip(), &interface)?;
+        socket.set_read_timeout(Some(LISTEN_INTERVAL))?;
+        let (socket, inputs) = (Arc::new(socket), self.to_inputs.clone());
+        self.announces = Some(Arc::clone(&socket));
+        thread::spawn(move || listen(&socket, &inputs));
+        Ok(())
+    }
+
+    /// The pool user, for commands and to look at. Its actions and events are the driver's.
+    pub(crate) fn user(&mut self) -> &mut PoolUser {
+        &mut self.user
+    }
+
+    /// The time as the pool user sees it.
+    pub(crate) fn now(&self) -> Instant {
+        Instant::EPOCH + self.start.elapsed()
+    }
+
+    /// What to tell people where [`Event::NoRegistrarReachable`] is the end.
+    pub(crate) fn no_registrar(&self) -> String {
+        let why = self.failure.as_deref().unwrap_or("none of them answers");
+        format!("no registrar can be reached: {why}")
+    }
+
+    /// Runs until the pool user has something to tell. `None` if there is nothing within `patience`,
+    /// or nothing to come after a [`shut_down`](PoolUser::shut_down). Outside of this call nothing
+    /// moves.
+    pub(crate) fn event(&mut self, patience: Duration) -> Option<Event> {
+        let end = self.now() + patience;
+        let mut is_over = false;
+        loop {
+            self.act();
+            let event = self.user.poll_event();
+            if event.is_some() || is_over || self.user.is_shut_down() {
+                return event;
+            }
+            let wake = self.user.poll_timeout().map_or(end, |at| at.min(end));
+            if let Ok(input) = self.inputs.recv_timeout(wake.since(self.now())) {
+                self.take(input);
+            }
+            self.user.handle_timeout(self.now());
+            is_over = self.now() >= end;
+        }
+    }
+
+    /// Shuts the pool user down and waits until everything is written and closed, `patience` at
+    /// most; says whether it came to that. Events are passed over: who wants them tells the pool
+    /// user first and reads on until there are none.
+    ///
+    /// A driver that is dropped instead closes its channels too, but nobody waits for it.
+    pub(crate) fn shut_down(mut self, patience: Duration) -> bool {
+        let end = self.now() + patience;
+        self.user.shut_down(self.now());
+        while !self.user.is_shut_down() {
+            if self.now() >= end {
+                return false;
+            }
+            self.event(end.since(self.now()));
+        }
+        let Self { start, inputs, to_inputs, announces, .. } = self;
+        drop((to_inputs, announces));
+        loop {
+            // Each thread holds a sender until it is through.
+            match inputs.recv_timeout(end.since(Instant::EPOCH + start.elapsed())) {
+                Ok(_) => {}
+                Err(error) => return error == RecvTimeoutError::Disconnected,
+            }
+        }
+    }
+
+    /// Does what the pool user asks for.
+    fn act(&mut self) {
+        while let Some(action) = self.user.poll_action() {
+            match action {
+                Action::Open { channel, peer, to, security, .. } => {
+                    let (queue, payloads) = mpsc::channel();
+                    let (at, inputs) = (to.clone(), self.to_inputs.clone());
+                    thread::spawn(move || {
+                        carry(&at, &security, &payloads, &|step| {
+                            // If the driver is gone nobody is left to be told, and the payloads
+                            // have come to their end.
+                            let _ = inputs.send(Input::Channel(channel, step));
+                        });
+                    });
+                    self.channels.insert(channel, Channel { peer, to, queue });
+                }
+                Action::Send { channel, payload, .. } => {
+                    if let Some(found) = self.channels.get(&channel) {
+                        // If the thread is gone it has said why.
+                        let _ = found.queue.send(payload);
+                    }
+                }
+                Action::Close { channel, .. } => drop(self.channels.remove(&channel)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Hands in what happened, unless the pool user has closed the channel meanwhile.
+    fn take(&mut self, input: Input) {
+        let now = self.now();
+        let (channel, step) = match input {
+            Input::Channel(channel, step) => (channel, step),
+            Input::Announce(source, datagram) => {
+                return self.user.handle_announce(now, source, &datagram);
+            }
+        };
+        let Some(found) = self.channels.get(&channel) else { return };
+        match step {
+            Step::Opened => self.user.handle_opened(now, channel, Authentication::None),
+            Step::Received(bytes) => match found.peer {
+                PeerKind::Registrar => self.user.handle_stream(now, channel, &bytes),
+                _ => self.user.handle_data(now, channel, &bytes),
+            },
+            Step::Written(message) => self.user.handle_written(now, channel, message),
+            Step::Ended(outcome) => {
+                let reason = match outcome {
+                    Ok(()) => CloseReason::Closed,
+                    Err(_) => CloseReason::Failed,
+                };
+                if let (PeerKind::Registrar, Err(error)) = (found.peer, outcome) {
+                    let at: Vec<_> = found.to.socket_addrs().map(|at| at.to_string()).collect();
+                    self.failure = Some(format!("{}: {error}", at.join(", ")));
+                }
+                self.channels.remove(&channel);
+                self.user.handle_closed(now, channel, reason);
+            }
+        }
+    }
+}
+
+/// The life of a channel: until its peer closes it, it fails, or the driver drops its end.
+fn carry(
+    to: &Transport,
+    security: &Security,
+    payloads: &Receiver<Payload>,
+    tell: &(impl Fn(Step) + Sync),
+) {
+    let stream = match connect(to, security) {
+        Ok(stream) => stream,
+        Err(error) => return tell(Step::Ended(Err(error))),
+    };
+    tell(Step::Opened);
+    thread::scope(|scope| {
+        let (reading, is_read) = mpsc::channel::<()>();
+        scope.spawn(|| {
+            tell(Step::Ended(read(&stream, tell)));
+            drop(reading);
+        });
+        let written = write(&stream, payloads, tell);
+        if written.is_ok() {
+            // A system that closes with something unread cuts off what was just written.
+            let _ = is_read.recv_timeout(LINGER);
+        }
+        tell(Step::Ended(written));
+        // This ends the other thread. It fails where the peer was faster.
+        let _ = stream.shutdown(Shutdown::Both);
+    });
+}
+
+/// Connects to the first address that answers.
+fn connect(to: &Transport, security: &Security) -> io::Result<TcpStream> {
+    if *security != Security::None {
+        return Err(io::Error::other("TLS is wanted, and this driver does not speak it"));
+    }
+    let mut outcome = Err(ErrorKind::AddrNotAvailable.into());
+    for at in to.socket_addrs() {
+        outcome = TcpStream::connect_timeout(&at, CONNECT_TIMEOUT);
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    let stream = outcome?;
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+    Ok(stream)
+}
+
+/// Hands in what the peer sends, until it closes its side.
+fn read(mut stream: &TcpStream, tell: impl Fn(Step)) -> io::Result<()> {
+    let mut buffer = vec![0; READ_LEN];
+    loop {
+        match stream.read(&mut buffer)? {
+            0 => return Ok(()),
+            len => tell(Step::Received(buffer[..len].to_vec())),
+        }
+    }
+}
+
+/// Writes until the driver drops its end, and closes this side then.
+fn write(
+    mut stream: &TcpStream,
+    payloads: &Receiver<Payload>,
+    tell: impl Fn(Step),
+) -> io::Result<()> {
+    for payload in payloads {
+        match payload {
+            Payload::Control(message) => stream.write_all(&message)?,
+            Payload::Data { message, data, .. } => {
+                stream.write_all(&data)?;
+                tell(Step::Written(message));
+            }
+            _ => {}
+        }
+    }
+    stream.shutdown(Shutdown::Write)
+}
+
+/// Hands in announces, as long as the driver holds the socket too.
+fn listen(socket: &Arc<UdpSocket>, inputs: &SyncSender<Input>) {
+    let mut datagram = vec![0; 0x1_0000];
+    while Arc::strong_count(socket) > 1 {
+        match socket.recv_from(&mut datagram) {
+            Ok((len, source)) => {
+                let _ = inputs.send(Input::Announce(source, datagram[..len].to_vec()));
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,466 @@
+//! The example `asap-decode`: what it makes of text, of captures, and of input that is none.
+#![allow(clippy::std_instead_of_core, clippy::std_instead_of_alloc, reason = "tests have `std`")]
+#![cfg(not(miri))]
+
+#[path = "../examples/asap-decode/main.rs"]
+#[allow(dead_code, reason = "only the example has a `main`")]
+mod asap_decode;
+
+use std::io::Cursor;
+use std::ops::Range;
+use std::process::Command;
+use std::slice;
+
+use asap_pu::wire::{ASAP_PPID, Message, MessageType};
+use etherparse::{EtherType, IpNumber, PacketBuilder, PacketBuilderStep, VlanId};
+use proptest::prelude::*;
+
+const ETHERNET: u16 = 1;
+const RAW: u16 = 101;
+const LINUX_SLL: u16 = 113;
+const LINUX_SLL2: u16 = 276;
+const LOOPBACK: u16 = 0;
+
+const FIRST: u8 = 2;
+const LAST: u8 = 1;
+
+/// What the program leaves behind.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    status: u8,
+    out: String,
+    err: String,
+}
+
+fn run(arguments: &[&str], input: &[u8]) -> Outcome {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let arguments = arguments.iter().copied().map(str::to_owned);
+    let status = asap_decode::run(arguments, Cursor::new(input.to_vec()), &mut out, &mut err);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Outcome { status, out: text(out), err: text(err) }
+}
+
+fn lines(arguments: &[&str], input: &[u8]) -> Vec<String> {
+    run(arguments, input).out.lines().map(str::to_owned).collect()
+}
+
+/// [TLV-20]: every message that a real registrar, elements and users exchanged is found
+/// in the capture, in order, and means there what its bytes mean alone.
+#[test]
+fn a_capture_of_real_peers_is_read_in_full() {
+    let capture = include_bytes!("vectors/policies.pcap");
+    let outcome = run(&[], capture);
+    assert_eq!((outcome.status, &*outcome.err), (0, "packets: 412, messages: 411, malformed: 0\n"));
+    let mut found = outcome.out.lines();
+    let mut expected = 0;
+    for line in lines(&[], include_bytes!("vectors/messages.hex")) {
+        let Some(label) = line.strip_prefix("policies.pcap#") else { continue };
+        let (label, message) = label.split_once("  ").unwrap();
+        // Number, time, type, source->destination/protocol, handle.
+        let mut fields = label.split(':');
+        let time = fields.nth(1).unwrap();
+        let (ends, _) = label.split_once('/').unwrap();
+        let (from, to) = ends.split_once("->").unwrap();
+        let from = &from[from.rmatch_indices(':').nth(1).unwrap().0 + 1..];
+        let line = format!("{time:>10}  {from:>16} > {to:<16}  {message}");
+        assert!(found.any(|found| found == line), "{line}");
+        expected += 1;
+    }
+    assert_eq!(expected, 405);
+}
+
+/// Wireshark finds the same messages in the same packets.
+#[test]
+fn wireshark_finds_the_same_messages() {
+    let mut tshark = Command::new("tshark");
+    tshark.args(["-r", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/policies.pcap")]);
+    tshark.args(["-Y", "asap", "-T", "fields", "-e", "frame.time_relative"]);
+    let Ok(output) = tshark.args(["-e", "asap.message_type"]).output() else {
+        println!("skipped: tshark not installed");
+        return;
+    };
+    let text = String::from_utf8(output.stdout).unwrap();
+    let expected = text.lines().flat_map(|line| {
+        let (time, types) = line.split_once('\t').unwrap();
+        let seconds = time.parse::<f64>().unwrap();
+        types.split(',').map(move |kind| {
+            let kind = MessageType::new(kind.parse().unwrap());
+            (format!("{seconds:.6}"), kind.name().unwrap()["ASAP_".len()..].to_owned())
+        })
+    });
+    let found = lines(&[], include_bytes!("vectors/policies.pcap")).into_iter().map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        (words[0].to_owned(), words[4].to_owned())
+    });
+    assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+}
+
+/// However people have their bytes, they mean the same.
+#[test]
+fn hex_is_read_in_all_its_forms() {
+    let request = "HANDLE_RESOLUTION          \"echo\"";
+    for (text, labels) in [
+        ("05 00 00 0c 00 09 00 08 65 63 68 6f", vec!["line 1"]),
+        ("0500000C000900086563686F # a comment\r\n", vec!["line 1"]),
+        ("# a comment\n\n  0500 000c 0009 0008 6563 686f", vec!["line 3"]),
+        ("05:00:00:0c:00:09:00:08:65:63:68:6f", vec!["line 1"]),
+        ("0x05000000c 0x00090008 0x6563686f", vec![]),
+        ("0x0500000c 0x00090008 0x6563686f", vec!["line 1"]),
+        ("a#1:2:rr\t0500000c000900086563686f", vec!["a#1:2:rr"]),
+        ("0500000c000900086563686f 0500000c000900086563686f", vec!["line 1", "line 1"]),
+        ("00000000: 0500 000c 0009 0008 6563 686f            ........echo", vec!["line 1"]),
+        ("00000000  05 00 00 0c 00 09 00 08  65 63 68 6f     |....|", vec!["line 1"]),
+        (
+            "0000  05 00 00 0c 00 09 00 08   ........\n0008  65 63 68 6f   echo\n\n\
+             0000  05 00 00 0c 00 09 00 08   ........\n0008  65 63 68 6f   echo\n",
+            vec!["line 1", "line 4"],
+        ),
+    ] {
+        let expected: Vec<_> = labels.iter().map(|label| format!("{label}  {request}")).collect();
+        assert_eq!(lines(&[], text.as_bytes()), expected, "{text}");
+    }
+}
+
+/// [TLV-9]: the place where a message is broken is shown, and the next one is read.
+#[test]
+fn a_malformed_message_shows_where() {
+    let text = "\
+05 00 00 0c 00 09 00 08 65 63 68 6f
+01000034000900067272000000 0a0028000001030000000000 00ea60 0004003c1b580001000100080a00000d0008000800000001
+4f000004
+09 00 00 0c 00 09 00 08 65 63 68 6f
+05 00 00 0c 00 09 00 08 65 63 68 6f";
+    let expected = r#"line 1  HANDLE_RESOLUTION          "echo"
+line 2  malformed REGISTRATION, at byte 28, in SCTP transport (0x4): length 60 goes beyond the 24 bytes at hand
+    0000  01 00 00 34 00 09 00 06  72 72 00 00 00 0a 00 28
+    0010  00 00 01 03 00 00 00 00  00 00 ea 60 00 04 00 3c
+                                                     ^^ ^^
+line 3  malformed message, at byte 0, in the message: the message type 0x4f is not known
+    0000  4f 00 00 04
+          ^^
+line 4  malformed ENDPOINT_UNREACHABLE, at byte 4, in the message: PE identifier (0xe) is missing
+line 5  HANDLE_RESOLUTION          "echo"
+"#;
+    let outcome = run(&[], text.as_bytes());
+    assert_eq!(outcome, Outcome { status: 1, out: expected.to_owned(), err: String::new() });
+}
+
+/// Every parameter at every depth, with its offset and length; those of a malformed message up to
+/// the place where it is broken.
+#[test]
+fn the_tree_shows_all_parameters() {
+    let element = "000a0028 00000103 00000000 ffffffff 000400101b580001 000100080a00000d";
+    let text = format!(
+        "01000038 0009000672720000 {element} 0008000800000001 c0110004\n\
+         0e00001c 000c0018 00010008c0110004 0005000c 0102030405060708\n\
+         01000034 0009000672720000 {element} 0008000c00000002"
+    );
+    let expected = r#"line 1  REGISTRATION               "rr" 0x00000103 at SCTP 10.0.0.13:7000, data plus control; Round Robin + 0xc011
+        0    56  ASAP_REGISTRATION (0x1)
+        4     6    pool handle (0x9): "rr"
+       12    40    pool element (0xa): 0x00000103, home 0x00000000, life -1
+       28    16      SCTP transport (0x4): port 7000, data plus control (0x1)
+       36     8        IPv4 address (0x1): 10.0.0.13
+       44     8      pool member selection policy (0x8): Round Robin
+       52     4    0xc011: empty
+line 2  ERROR                      Unrecognized Parameter (0x1): 0xc011, Inconsistent Pooling Policy (0x5)
+        0    28  ASAP_ERROR (0xe)
+        4    24    operation error (0xc)
+        8     8      Unrecognized Parameter (0x1): 0xc011: c0 11 00 04
+       16    12      Inconsistent Pooling Policy (0x5): 01 02 03 04 05 06 07 08
+line 3  malformed REGISTRATION, at byte 44, in pool member selection policy (0x8): length 12 goes beyond the 8 bytes at hand
+        0    52  ASAP_REGISTRATION (0x1)
+        4     6    pool handle (0x9): "rr"
+       12    40    pool element (0xa): 0x00000103, home 0x00000000, life -1
+       28    16      SCTP transport (0x4): port 7000, data plus control (0x1)
+       36     8        IPv4 address (0x1): 10.0.0.13
+    0010  00 00 01 03 00 00 00 00  ff ff ff ff 00 04 00 10
+    0020  1b 58 00 01 00 01 00 08  0a 00 00 0d 00 08 00 0c
+                                                     ^^ ^^
+"#;
+    assert_eq!(run(&["--tree"], text.as_bytes()).out, expected);
+}
+
+/// Every kind of link, IPv4 and IPv6, with a VLAN tag and without.
+#[test]
+fn every_link_is_taken_off() {
+    let payload = sctp(7, &[data(1, FIRST | LAST, ASAP_PPID, &cookie("x"))]);
+    let build = |step: PacketBuilderStep<etherparse::IpHeaders>| {
+        let mut packet = Vec::new();
+        step.write(&mut packet, IpNumber::SCTP, &payload).unwrap();
+        packet
+    };
+    let v4 = || PacketBuilder::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64);
+    let v6 = || PacketBuilder::ipv6([0xfd; 16], [0xfe; 16], 64);
+    let ethernet = || PacketBuilder::ethernet2([1; 6], [2; 6]);
+    let cooked = |header: &[u8]| [header, &build(v4())].concat();
+    let [e0, e1] = EtherType::IPV4.0.to_be_bytes();
+    let sll =
+        [[0, 0, 0, 1, 0, 6, 2, 2, 2, 2, 2, 2, 0, 0], [e0, e1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]];
+    let sll2 = [[e0, e1, 0, 0, 0, 0, 0, 1, 0, 1, 0, 6, 2, 2, 2, 2, 2, 2, 0, 0]];
+    for (link, packet) in [
+        (ETHERNET, build(ethernet().ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64))),
+        (ETHERNET, build(ethernet().ipv6([0xfd; 16], [0xfe; 16], 64))),
+        (
+            ETHERNET,
+            build(ethernet().single_vlan(VlanId::try_new(7).unwrap()).ipv4(
+                [10, 0, 0, 1],
+                [10, 0, 0, 2],
+                64,
+            )),
+        ),
+        (RAW, build(v4())),
+        (RAW, build(v6())),
+        (LOOPBACK, cooked(&[2, 0, 0, 0])),
+        (LINUX_SLL, cooked(&sll.concat()[..16])),
+        (LINUX_SLL2, cooked(&sll2.concat())),
+    ] {
+        let outcome = run(&[], &pcap(link, &[packet]));
+        let (ends, message) = outcome.out.split_at(outcome.out.find("COOKIE").unwrap());
+        assert!(ends.contains(":3863 > "), "{link}: {ends}");
+        assert_eq!(message, "COOKIE                     1 bytes: \"x\"\n", "{link}");
+    }
+}
+
+/// Pieces are put together in whatever order they come, copies are seen once, and what is
+/// not marked as ASAP is passed over.
+#[test]
+fn pieces_of_sctp_messages_are_put_together() {
+    let long = cookie("abcdefghijklmnop");
+    let pieces = [
+        data(u32::MAX, FIRST, ASAP_PPID, &long[..8]),
+        data(0, 0, ASAP_PPID, &long[8..16]),
+        data(1, LAST, ASAP_PPID, &long[16..]),
+    ];
+    let other = data(2, FIRST | LAST, 0, &cookie("data"));
+    let whole = data(3, FIRST | LAST, ASAP_PPID, &cookie("whole"));
+    let lone = data(9, FIRST, ASAP_PPID, &long[..8]);
+    let [first, middle, last] = &pieces;
+    // The same numbers the other way round are another message.
+    let packets = [
+        sctp(1, slice::from_ref(last)),
+        sctp(2, slice::from_ref(first)),
+        sctp(1, &[other, whole.clone(), first.clone()]),
+        sctp(1, &[whole, first.clone()]),
+        sctp(2, &[middle.clone(), last.clone()]),
+        sctp(1, &[middle.clone(), lone]),
+        sctp(1, &pieces),
+    ];
+    let packets: Vec<_> = packets.iter().map(|payload| ip(IpNumber::SCTP, payload)).collect();
+    let outcome = run(&[], &pcap(RAW, &packets));
+    let cookies = ["\"whole\"", "\"abcdefghijklmnop\"", "\"abcdefghijklmnop\""];
+    assert!(outcome.out.lines().map(last_word).eq(cookies), "{outcome:?}");
+    let expected =
+        "packets: 7, pieces of SCTP messages without the others: 1, messages: 3, malformed: 0\n";
+    assert_eq!(outcome.err, expected);
+}
+
+/// A stream is read in order, whatever the order of its segments; what is missing is
+/// said.
+#[test]
+fn tcp_streams_are_read_in_order() {
+    let bytes = [cookie("one"), cookie("two"), cookie("three"), cookie("four")].concat();
+    let segment = |number: u32, range: Range<usize>| {
+        let mut packet = Vec::new();
+        // The numbers turn over on the way.
+        let number = (u32::MAX - 20).wrapping_add(number);
+        PacketBuilder::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
+            .tcp(4000, 3863, number, 1000)
+            .write(&mut packet, &bytes[range])
+            .unwrap();
+        packet
+    };
+    let at = |range: Range<usize>| segment(u32::try_from(range.start).unwrap(), range);
+    let shown = |packets: &[Vec<u8>]| -> Vec<String> {
+        let outcome = run(&[], &pcap(RAW, packets));
+        outcome.out.lines().map(|line| line[49..].trim_end().to_owned()).collect()
+    };
+    let cookies = ["one", "two", "three", "four"]
+        .map(|it| format!("COOKIE                     {} bytes: \"{it}\"", it.len()));
+    assert_eq!(bytes.len(), 52);
+    // Late, twice, overlapping.
+    assert_eq!(shown(&[at(0..5), at(20..30), at(3..24), at(0..5), at(30..52)]), cookies);
+    // A whole message is missing, and the last is cut off.
+    let found = shown(&[at(0..12), at(24..40), at(40..44)]);
+    let gap = "(12 bytes of the stream are missing; it is read on behind them)";
+    let end = "(the stream ends after 4 bytes of a message)";
+    assert_eq!(found, [&*cookies[0], gap, &cookies[2], end]);
+    // A new connection between the same ends, and a stream that is no ASAP.
+    let mut opening = at(0..0);
+    opening[33] |= 0x02;
+    let found = shown(&[at(0..8), opening.clone(), segment(1, 12..24), segment(13, 1..3)]);
+    let begun = "(the stream ends after 8 bytes of a message)";
+    assert_eq!(found, [begun, &*cookies[1], "(the stream ends after 2 bytes of a message)"]);
+    let broken =
+        "malformed stream, at byte 12 of it: message length 0 is under 4; what follows is left out";
+    assert_eq!(shown(&[at(0..12), segment(12, 11..15), segment(16, 12..24)])[1], broken);
+}
+
+/// However much is missing, what is kept is bounded, and what comes later is read.
+#[test]
+fn gaps_do_not_pile_up() {
+    let (long, short) = (cookie("abcdefghijkl"), cookie("x"));
+    let lone = |tsn| ip(IpNumber::SCTP, &sctp(1, &[data(tsn, FIRST, ASAP_PPID, &long[..8])]));
+    let mut packets: Vec<_> = (0..2_000).map(|n| lone(n * 2)).collect();
+    packets
+        .extend([lone(5_000), ip(IpNumber::SCTP, &sctp(1, &[data(5_001, LAST, 11, &long[8..])]))]);
+    let segment = |number: u32| {
+        let mut packet = Vec::new();
+        let step = PacketBuilder::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64);
+        step.tcp(4000, 3863, number, 1000).write(&mut packet, &short).unwrap();
+        packet
+    };
+    // The first is there, the second is missing.
+    packets.extend([segment(0)].into_iter().chain((2..100).map(|n| segment(n * 12))));
+    let Outcome { status, out, err } = run(&[], &pcap(RAW, &packets));
+    assert_eq!(status, 0);
+    let words: Vec<_> = out.lines().map(last_word).collect();
+    assert_eq!(words[..4], ["\"abcdefghijkl\"", "\"x\"", "them)", "\"x\""]);
+    assert_eq!(words.len(), 3 + 98);
+    assert!(err.contains("pieces of SCTP messages without the others: 2000"), "{err}");
+    // It was not the end of the capture that showed the rest.
+    let gap = out.lines().nth(2).unwrap();
+    assert!(gap.starts_with("2067.000000  "), "{gap}");
+}
+
+/// Datagrams count by their port, and by those that the user names.
+#[test]
+fn udp_counts_by_its_port() {
+    let datagram = |port| {
+        let mut packet = Vec::new();
+        let announce = [0x0a, 0, 0, 8, 0, 0, 0x12, 0x34];
+        let step = PacketBuilder::ipv4([10, 0, 0, 1], [239, 0, 0, 50], 1).udp(9999, port);
+        step.write(&mut packet, &announce).unwrap();
+        packet
+    };
+    let capture = pcap(RAW, &[datagram(3863), datagram(4000), datagram(4001)]);
+    assert_eq!(lines(&[], &capture).len(), 1);
+    let both = lines(&["--port", "4000"], &capture);
+    let expected = "  1.000000     10.0.0.1:9999 > 239.0.0.50:4000   SERVER_ANNOUNCE            server 0x00001234";
+    assert_eq!(both[1..], [expected]);
+}
+
+/// The newer format, with the resolution of its time stamps.
+#[test]
+fn pcapng_is_read_too() {
+    let block = |kind: u32, body: &[u8]| {
+        let length = u32::try_from(body.len() + 12).unwrap().to_le_bytes();
+        [&kind.to_le_bytes(), &length, body, &length].concat()
+    };
+    let packet = ip(IpNumber::SCTP, &sctp(1, &[data(1, FIRST | LAST, ASAP_PPID, &cookie("x"))]));
+    let length = u32::try_from(packet.len()).unwrap().to_le_bytes();
+    let padding = vec![0; packet.len().next_multiple_of(4) - packet.len()];
+    let enhanced = |nanos: u32| {
+        let head = [0, 0, nanos].map(u32::to_le_bytes).concat();
+        block(6, &[&head, &length[..], &length, &packet, &padding].concat())
+    };
+    let raw = [&RAW.to_le_bytes()[..], &[0; 6], &[9, 0, 1, 0, 9, 0, 0, 0], &[0; 4]].concat();
+    let section = [0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255];
+    let capture =
+        [block(0x0a0d_0d0a, &section), block(1, &raw), enhanced(1000), enhanced(250_001_000)];
+    let outcome = run(&[], &capture.concat());
+    assert_eq!((outcome.status, outcome.out.lines().count()), (0, 1), "{outcome:?}");
+    assert!(outcome.out.starts_with("  0.000000  "), "a copy is seen once");
+    assert_eq!(outcome.err, "packets: 2, messages: 1, malformed: 0\n");
+}
+
+/// Input that cannot be used is answered with one line that says why.
+#[test]
+fn unusable_input_is_one_clear_line() {
+    let capture = include_bytes!("vectors/policies.pcap");
+    let strange = pcap(127, &[vec![0; 40]]);
+    for (arguments, input, expected) in [
+        (&["/nonexistent"][..], &b""[..], "/nonexistent: No such file or directory (os error 2)"),
+        (&["--branch"], b"", "there is no option --branch; see --help"),
+        (&["--port", "70000"], b"", "--port needs a number up to 65535; see --help"),
+        (&["a", "b"], b"", "more than one file; see --help"),
+        (&[], b"05 00 00 0\n", "line 1 is not hex: 05 00 00 0"),
+        (&[], b"hello\n", "line 1 is not hex: hello"),
+        (
+            &[],
+            b"\x7fELF\xff\n",
+            "the input is neither text nor a packet capture (pcap, pcapng); see --help",
+        ),
+        (&[], &capture[..20], "the capture breaks off behind packet 0"),
+        (&[], &capture[..300], "the capture breaks off behind packet 3"),
+        (
+            &[],
+            &strange,
+            "packet 1: link type 127 is none of Ethernet, Linux cooked, raw IP and loopback; \
+             capture on another interface",
+        ),
+    ] {
+        let outcome = run(arguments, input);
+        assert_eq!((outcome.status, outcome.err), (2, format!("asap-decode: {expected}\n")));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever is in a capture or in a message, the program comes to its end.
+    #[test]
+    fn nothing_makes_it_panic(
+        at in 0..50_000_usize,
+        noise in prop::collection::vec(any::<u8>(), 1..40),
+        message in prop::collection::vec(any::<u8>(), 0..80),
+    ) {
+        let mut capture = include_bytes!("vectors/policies.pcap")[..].to_vec();
+        let from = at.min(capture.len() - noise.len());
+        capture[from..from + noise.len()].copy_from_slice(&noise);
+        capture.truncate(from + 2_000);
+        prop_assert!(run(&["--tree"], &capture).status <= 2);
+        let mut framed = message.clone();
+        if let [_, _, l0, l1, ..] = &mut framed[..] {
+            [*l0, *l1] = u16::try_from(message.len()).unwrap().to_be_bytes();
+        }
+        let text = framed.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        prop_assert!(run(&["--tree"], text.as_bytes()).status <= 1);
+    }
+}
+
+fn last_word(line: &str) -> &str {
+    line.rsplit(' ').next().unwrap()
+}
+
+fn cookie(text: &'static str) -> Vec<u8> {
+    Message::cookie(text).to_bytes().unwrap().to_vec()
+}
+
+/// An SCTP packet of the association with this verification tag (RFC 9260 §3).
+fn sctp(tag: u32, chunks: &[Vec<u8>]) -> Vec<u8> {
+    let ports = [3863_u16, 4000].map(u16::to_be_bytes).concat();
+    [&ports[..], &tag.to_be_bytes(), &[0; 4], &chunks.concat()].concat()
+}
+
+/// A DATA chunk (RFC 9260 §3.3.1).
+fn data(tsn: u32, flags: u8, ppid: u32, data: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(16 + data.len()).unwrap().to_be_bytes();
+    let mut chunk =
+        [&[0, flags][..], &length, &tsn.to_be_bytes(), &[0; 4], &ppid.to_be_bytes(), data].concat();
+    chunk.resize(chunk.len().next_multiple_of(4), 0);
+    chunk
+}
+
+fn ip(protocol: IpNumber, payload: &[u8]) -> Vec<u8> {
+    let mut packet = Vec::new();
+    let step = PacketBuilder::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64);
+    step.write(&mut packet, protocol, payload).unwrap();
+    packet
+}
+
+/// A capture with a packet every second.
+fn pcap(link: u16, packets: &[Vec<u8>]) -> Vec<u8> {
+    let mut file = Vec::new();
+    for word in [0xa1b2_c3d4, 0x0002_0004, 0, 0, 0xffff, u32::from(link)] {
+        file.extend(u32::to_be_bytes(word));
+    }
+    for (second, packet) in (0..).zip(packets) {
+        let length = u32::try_from(packet.len()).unwrap();
+        for word in [second, 0, length, length] {
+            file.extend(u32::to_be_bytes(word));
+        }
+        file.extend(packet);
+    }
+    file
+}

@@ -1,0 +1,446 @@
+//! Every limit of the configuration, reached: what becomes of the thing too many, and which counter
+//! or error tells of it [CORE-6].
+//!
+//! Each test has the name of the limit that it reaches. The first test holds them against the
+//! fields of [`Config`], so that a limit without a test fails; the second one does the same for the
+//! counters of [`Stats`].
+#![allow(clippy::std_instead_of_alloc, reason = "tests have `std`")]
+
+mod lab;
+
+use core::fmt::Debug;
+use core::time::Duration;
+use std::fs;
+use std::path::Path;
+
+use asap_pu::wire::{CauseCode, Message};
+use asap_pu::{
+    CloseReason, CommandError, Config, Event, Failover, ResolveError, SendErrorReason, SendOptions,
+    SessionError, SessionOptions, Stats,
+};
+use lab::*;
+
+/// [CORE-6]: a field that holds a number is a limit, and has a test here.
+#[test]
+fn every_limit_is_reached() {
+    let source = include_str!("limits.rs");
+    let mut limits = fields(&Config::default());
+    limits.retain(|(_, value)| value.parse::<u64>().is_ok());
+    assert!(limits.len() >= 20, "{limits:?}");
+    for (limit, _) in limits {
+        assert!(source.contains(&format!("#[test]\nfn {limit}() {{")), "{limit} has no test");
+    }
+}
+
+/// [CORE-7]: each counter is looked at in some test.
+#[test]
+fn every_counter_is_read() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tests: String = ["tests", "src"].iter().map(|dir| test_sources(&root.join(dir))).collect();
+    let is_read = |counter: &str| {
+        let whole = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        tests.split(&format!(".{counter}")).skip(1).any(whole)
+    };
+    for (counter, _) in fields(&Stats::default()) {
+        assert!(is_read(&counter), "{counter} is in no test");
+    }
+}
+
+/// [HUNT-9]: a full list turns newcomers away.
+#[test]
+fn max_announced() {
+    let mut lab = with(|config| config.max_announced = 2);
+    for (server, source) in (1..).zip(["10.0.0.1:3863", "10.0.0.2:3863", "10.0.0.3:3863"]) {
+        announce(&mut lab, source, server, vec![]);
+    }
+    assert_eq!(lab.pu.registrars().count(), 1 + 2);
+    assert_eq!((lab.pu.stats().announces, lab.pu.stats().announced_full), (3, 1));
+}
+
+/// [HUNT-10]: the bar that ends first is forgotten.
+#[test]
+fn max_barred() {
+    let mut lab = with(|config| {
+        config.registrars = lab::config(&FIVE).registrars;
+        config.max_barred = 2;
+    });
+    lab.pu.start(lab.now);
+    while let [open, ..] = &lab.opens()[..] {
+        lab.pu.handle_closed(lab.now, open.channel, CloseReason::Unauthenticated);
+    }
+    assert_eq!((lab.pu.stats().registrars_barred, lab.pu.stats().bars_forgotten), (3, 1));
+}
+
+/// [RES-3]: after the last repetition everybody who waits is told.
+#[test]
+fn max_request_retransmit() {
+    let (mut lab, _) = at_home(|config| config.max_request_retransmit = 1);
+    let requests = [(); 2].map(|()| lab.pu.resolve(lab.now, POOL).unwrap());
+    lab.wait_until(lab.now + secs(30));
+    let told: Vec<_> = lab.events().into_iter().map(failed).collect();
+    assert_eq!(told, requests.map(|request| (request, ResolveError::NotAnswered)));
+    let stats = lab.pu.stats();
+    assert_eq!((stats.requests_sent, stats.requests_repeated, stats.requests_failed), (1, 1, 2));
+}
+
+/// [RES-11]: one more subscription is refused.
+#[test]
+fn max_subscriptions() {
+    let (mut lab, _) = at_home(|config| config.max_subscriptions = 1);
+    lab.pu.subscribe(lab.now, "a").unwrap();
+    assert_eq!(lab.pu.subscribe(lab.now, "b"), Err(CommandError::TooManySubscriptions));
+}
+
+/// [CACHE-6]: the pool used the longest ago makes room.
+#[test]
+fn max_pools() {
+    let lab = list_pools(1, |config| config.max_pools = 2);
+    assert_eq!((lab.pu.pools().count(), lab.pu.stats().cache_evicted), (2, 1));
+    assert_eq!(lab.pu.find_pool(b"a"), None);
+}
+
+/// [CACHE-7]: as many handles are remembered that no registrar knows.
+#[test]
+fn max_pools_bounds_the_unknown_ones_too() {
+    let (mut lab, home) = at_home(|config| {
+        (config.max_pools, config.negative_cache_value) = (2, secs(60));
+    });
+    for (handle, asked) in [("a", 1), ("b", 1), ("c", 1), ("c", 0), ("b", 0), ("a", 1)] {
+        lab.secs(1);
+        lab.pu.resolve(lab.now, handle).unwrap();
+        assert_eq!(lab.requests().len(), asked, "{handle}");
+        if asked > 0 {
+            lab.receive(home, &refusal(handle, CauseCode::UNKNOWN_POOL_HANDLE));
+        }
+        failed(lab.event());
+    }
+}
+
+/// [CACHE-6]: likewise.
+#[test]
+fn max_cache_bytes() {
+    let lab = list_pools(100, |config| config.max_cache_bytes = 15_000);
+    assert!(lab.pu.cache_bytes() <= 15_000, "{}", lab.pu.cache_bytes());
+    let all = list_pools(100, |_| {});
+    assert!(all.pu.cache_bytes() > 15_000);
+    assert_eq!((lab.pu.stats().cache_evicted, all.pu.stats().cache_evicted), (1, 0));
+}
+
+/// [CACHE-6]: the first elements of a list count.
+#[test]
+fn max_elements() {
+    let (mut lab, home) = at_home(|config| config.max_elements = 2);
+    let pool = lab.pool(home, &three());
+    assert_eq!(lab.choose(pool), [1, 2, 1]);
+    assert_eq!(lab.pu.stats().elements_cut, 1);
+}
+
+/// [TLV-15]: a longer handle is refused to the user; of a peer's, nothing comes.
+#[test]
+fn max_handle_len() {
+    let mut config = mapped();
+    config.max_handle_len = POOL.len();
+    let (mut lab, _, _, element) = Lab::in_session(config, SessionOptions::default(), &three());
+    let long = format!("{POOL}!");
+    let error = CommandError::HandleTooLong { len: long.len(), max: POOL.len() };
+    assert_eq!(lab.pu.resolve(lab.now, long.as_str()), Err(error));
+    lab.receive(element.channel, &Message::business_card(long.as_str(), vec![]));
+    assert_eq!((lab.actions(), lab.pu.stats().cards_ignored), (vec![], 1));
+}
+
+/// [RES-13]: one more request is refused until an answer has been read, not just given.
+#[test]
+fn max_requests() {
+    let (mut lab, home) = at_home(|config| config.max_requests = 1);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    let full = Err(CommandError::TooManyRequests);
+    assert_eq!(lab.pu.resolve(lab.now, POOL), full);
+    lab.answer(home, POOL, &three());
+    assert_eq!(lab.pu.resolve(lab.now, POOL), full);
+    lab.event();
+    assert!(lab.pu.resolve(lab.now, POOL).is_ok());
+}
+
+/// [REPORT-4]: what is over the share of a second waits for the next one.
+#[test]
+fn max_reports_per_second() {
+    let (mut lab, home) = at_home(|config| config.max_reports_per_second = 2);
+    let pool = lab.pool(home, &three());
+    lab.choose::<3>(pool);
+    for element in 1..=3 {
+        lab.pu.report_unreachable(lab.now, pool, id(element)).unwrap();
+    }
+    assert_eq!((lab.controls().len(), lab.pu.stats().reports_sent), (2, 2));
+    assert_eq!(lab.wait(), secs(1));
+    assert_eq!((lab.controls().len(), lab.pu.stats().reports_sent), (1, 3));
+}
+
+/// [REPORT-1] [REPORT-4]: a report too many is dropped.
+#[test]
+fn max_pending_reports() {
+    let (mut lab, home) = at_home(|config| config.max_pending_reports = 1);
+    let pool = lab.pool(home, &three());
+    lab.choose::<3>(pool);
+    lab.fail(home);
+    for element in 1..=3 {
+        lab.pu.report_unreachable(lab.now, pool, id(element)).unwrap();
+    }
+    assert_eq!((lab.pu.stats().failures, lab.pu.stats().reports_dropped), (3, 2));
+}
+
+/// [SESSION-13]: one more session is refused until the end of another one has been read.
+#[test]
+fn max_sessions() {
+    let mut lab = with(|config| config.max_sessions = 1);
+    let open = |lab: &mut Lab| lab.pu.open_session(lab.now, POOL, SessionOptions::default());
+    let session = open(&mut lab).unwrap();
+    assert_eq!(open(&mut lab), Err(CommandError::TooManySessions));
+    lab.pu.abort(lab.now, session).unwrap();
+    lab.events();
+    assert!(open(&mut lab).is_ok());
+}
+
+/// [SESSION-2]: a message too many comes back.
+#[test]
+fn max_queued_messages() {
+    queue_is_full_after("ab", |config| config.max_queued_messages = 2);
+}
+
+/// [SESSION-2]: likewise; one that would never fit is refused as such.
+#[test]
+fn max_queued_bytes() {
+    queue_is_full_after("ab", |config| config.max_queued_bytes = 4);
+    let mut lab = with(|config| config.max_queued_bytes = 4);
+    let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+    let refused = lab.pu.send(lab.now, session, "12345", SendOptions::default()).unwrap_err();
+    assert_eq!(refused.reason, SendErrorReason::TooLong);
+}
+
+/// [SESSION-7] [SESSION-8]: a longer cookie is not stored, whoever brings it.
+#[test]
+fn max_cookie_len() {
+    let mut config = mapped();
+    config.max_cookie_len = 4;
+    let (mut lab, _, session, element) =
+        Lab::in_session(config, SessionOptions::default(), &three());
+    lab.receive(element.channel, &Message::cookie("1234"));
+    lab.receive(element.channel, &Message::cookie("12345"));
+    assert_eq!(lab.pu.session_cookie(session), None, "the former one is out of date");
+    assert!(matches!(lab.event(), Event::CookieTooLong { session: of, .. } if of == session));
+    assert_eq!((lab.pu.stats().cookies, lab.pu.stats().cookies_too_long), (1, 1));
+    let error = CommandError::CookieTooLong { len: 5, max: 4 };
+    assert_eq!(lab.pu.set_cookie(session, Some("12345".into())), Err(error));
+}
+
+/// [SESSION-4]: the session ends, and says why.
+#[test]
+fn max_attempts() {
+    let (mut lab, home) = at_home(|config| config.max_attempts = 2);
+    let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+    let message = send(&mut lab, session, "hello", Failover::Unsent);
+    lab.actions();
+    lab.answer(home, POOL, &three());
+    for _ in 0..2 {
+        let element = opens_among(&lab.actions()).remove(0);
+        lab.fail(element.channel);
+    }
+    let [Event::Undelivered { message: of, .. }, Event::SessionEnded { error, .. }] =
+        &lab.events()[..]
+    else {
+        panic!("a message and the end")
+    };
+    assert_eq!((*of, error), (message, &Some(SessionError::AllElementsFailed)));
+    assert_eq!((lab.pu.stats().failures, lab.pu.stats().messages_undelivered), (2, 1));
+}
+
+/// [SESSION-3]: failovers beyond the burst are put off, by no more than the spread.
+#[test]
+fn failover_burst() {
+    let (mut lab, home) = at_home(|config| config.failover_burst = 1);
+    let pool = lab.pool(home, &three());
+    let mut on_the_first = SessionOptions::default();
+    on_the_first.element = Some(id(1));
+    let mut open = || {
+        lab.pu.open_session(lab.now, POOL, on_the_first).unwrap();
+        let element = lab.open_one();
+        lab.up(element.channel);
+        element.channel
+    };
+    let channels = [open(), open(), open()];
+    lab.events();
+    for channel in channels {
+        lab.fail(channel);
+    }
+    assert_eq!(opens_among(&lab.actions()).len(), 1);
+    assert_eq!(lab.pu.stats().failovers_spread, 2);
+    let began = lab.now;
+    let mut later = 0;
+    while later < 2 {
+        lab.wait();
+        later += opens_among(&lab.actions()).len();
+    }
+    assert!(lab.now - began <= secs(1));
+    assert!(lab.pu.pool(pool).is_some());
+}
+
+/// [SESSION-15]: what is over the window stays in the queue.
+#[test]
+fn window_messages() {
+    window_is_full_after(2, |config| config.window_messages = 2);
+}
+
+/// [SESSION-15]: likewise.
+#[test]
+fn window_bytes() {
+    window_is_full_after(2, |config| config.window_bytes = 4);
+}
+
+/// [SESSION-9]: the first elements of a card count.
+#[test]
+fn max_card_elements() {
+    let mut config = mapped();
+    config.max_card_elements = 1;
+    let (mut lab, _, _, first) = Lab::in_session(config, SessionOptions::default(), &three());
+    lab.receive(first.channel, &Message::business_card(POOL, vec![element(3), element(2)]));
+    assert_eq!((lab.pu.stats().cards, lab.pu.stats().card_elements_cut), (1, 1));
+    assert_eq!(fail_over(&mut lab, &first).to, "10.0.0.3:7".parse().unwrap());
+}
+
+/// [CORE-9]: what the application leaves unread beyond it is dropped, and told.
+#[test]
+fn max_unread_bytes() {
+    let mut config = mapped();
+    config.max_unread_bytes = 1_000;
+    let (mut lab, _, session, element) =
+        Lab::in_session(config, SessionOptions::default(), &three());
+    for _ in 0..3 {
+        lab.pu.handle_data(lab.now, element.channel, &[0; 600]);
+    }
+    let events = lab.events();
+    let [Event::Received { .. }, Event::Dropped { session: of, messages: 2, .. }] = events[..]
+    else {
+        panic!("{events:?}")
+    };
+    assert_eq!(of, session);
+    assert_eq!((lab.pu.stats().messages_received, lab.pu.stats().messages_dropped), (1, 2));
+}
+
+/// [TLV-21]: a stream that announces a longer message is given up.
+#[test]
+fn max_message_len() {
+    for (length, broken) in [(64, 0), (68, 1)] {
+        let (mut lab, home) = at_home(|config| config.max_message_len = 64);
+        lab.pu.handle_stream(lab.now, home, &[0x06, 0, 0, length]);
+        assert_eq!((lab.pu.stats().broken_streams, lab.actions().len()), (broken, broken as usize));
+    }
+}
+
+/// [CORE-9]: what a driver that does not poll leaves waiting beyond it is dropped; T1 makes good for
+/// it.
+#[test]
+fn max_waiting_control() {
+    let (mut lab, home) = at_home(|config| config.max_waiting_control = 2);
+    for handle in ["a", "b", "c"] {
+        lab.pu.resolve(lab.now, handle).unwrap();
+    }
+    assert_eq!((lab.requests().len(), lab.pu.stats().control_dropped), (2, 1));
+    lab.wait();
+    assert_eq!(lab.pu.stats().control_dropped, 2, "two of three have room");
+    assert_eq!(lab.controls().len(), 2);
+    lab.answer(home, "c", &three());
+    resolved(lab.event());
+}
+
+/// [TLV-8]: one more ASAP_ERROR in ten seconds is suppressed.
+#[test]
+fn max_error_reports() {
+    let (mut lab, home) = at_home(|config| config.max_error_reports = 1);
+    let unknown = [0x4f, 0, 0, 4];
+    for _ in 0..3 {
+        lab.pu.handle_control(lab.now, home, &unknown);
+    }
+    assert_eq!(lab.controls().len(), 1);
+    assert_eq!((lab.pu.stats().errors_sent, lab.pu.stats().errors_suppressed), (1, 2));
+    lab.now = lab.now + Duration::from_secs(10);
+    lab.pu.handle_control(lab.now, home, &unknown);
+    assert_eq!(lab.controls().len(), 1);
+}
+
+/// A pool user that knows one registrar and has one limit.
+fn with(limit: impl FnOnce(&mut Config)) -> Lab {
+    let mut config = config(&[REGISTRAR]);
+    limit(&mut config);
+    Lab::new(config)
+}
+
+/// The same, with a home.
+fn at_home(limit: impl FnOnce(&mut Config)) -> (Lab, asap_pu::ChannelId) {
+    let mut config = config(&[REGISTRAR]);
+    limit(&mut config);
+    Lab::at_home_with(config)
+}
+
+/// The same, and three pools that it lists.
+fn list_pools(elements: u32, limit: impl FnOnce(&mut Config)) -> Lab {
+    let (mut lab, home) = at_home(limit);
+    let elements: Vec<_> = (0..elements).map(element).collect();
+    for handle in ["a", "b", "c"] {
+        lab.pu.resolve(lab.now, handle).unwrap();
+        lab.actions();
+        lab.answer(home, handle, &elements);
+        resolved(lab.event());
+    }
+    lab
+}
+
+/// A session that has no element takes two messages `data` and gives back the third.
+fn queue_is_full_after(data: &'static str, limit: impl FnOnce(&mut Config)) {
+    let mut lab = with(limit);
+    let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+    for _ in 0..2 {
+        send(&mut lab, session, data, Failover::Unsent);
+    }
+    let refused = lab.pu.send(lab.now, session, data, SendOptions::default()).unwrap_err();
+    assert_eq!((refused.reason, &refused.data[..]), (SendErrorReason::QueueFull, data.as_bytes()));
+}
+
+/// A session hands over so many messages of two bytes and keeps the rest.
+fn window_is_full_after(messages: usize, limit: impl FnOnce(&mut Config)) {
+    let mut config = config(&[REGISTRAR]);
+    config.confirms_writes = true;
+    limit(&mut config);
+    let (mut lab, _, session, _) = Lab::in_session(config, SessionOptions::default(), &three());
+    for _ in 0..4 {
+        send(&mut lab, session, "ab", Failover::Unsent);
+    }
+    assert_eq!((lab.data().len(), lab.pu.stats().messages_sent), (messages, messages as u64));
+    assert_eq!(lab.pu.session_queued(session), Some(4 - messages));
+}
+
+/// The fields of a structure, with their values, as its `Debug` output tells them.
+fn fields(structure: &impl Debug) -> Vec<(String, String)> {
+    let text = format!("{structure:#?}");
+    let field = |line: &str| {
+        let (name, value) = line.strip_prefix("    ")?.split_once(": ")?;
+        (!name.starts_with(' ')).then(|| (name.to_owned(), value.trim_end_matches(',').to_owned()))
+    };
+    text.lines().filter_map(field).collect()
+}
+
+/// The text of every test below `dir`.
+fn test_sources(dir: &Path) -> String {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let texts = entries.map(|path| {
+        if path.is_dir() {
+            return test_sources(&path);
+        }
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        match dir.components().any(|part| part.as_os_str() == "tests") {
+            true => text,
+            false => {
+                text.split_once("#[cfg(test)]").map(|(_, tests)| tests.into()).unwrap_or_default()
+            }
+        }
+    });
+    texts.collect()
+}
