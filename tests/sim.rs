@@ -285,7 +285,6 @@ fn mishap(hosts: usize) -> impl Strategy<Value = Mishap> {
         Lie::WrongHandle,
         Lie::EmptyList,
         Lie::Strangers,
-        Lie::Crowd,
         Lie::Garbage,
     ]);
     let fault = prop_oneof![
