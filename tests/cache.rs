@@ -37,7 +37,8 @@ fn the_cache_is_asked_first() {
     assert_eq!((stats.cache_misses, stats.cache_hits, stats.cache_stale), (1, 1, 1));
 }
 
-/// [CACHE-3]: by configuration a stale pool is held back until it is refreshed.
+/// [CACHE-2] [CACHE-3]: by configuration a stale pool is held back until it is refreshed, and with a
+/// stale timeout of zero every pool is stale.
 #[test]
 fn a_stale_pool_can_be_held_back() {
     let mut config = config(&[REGISTRAR]);

@@ -27,6 +27,7 @@ open HANDLE                a session with the pool; those below act on it
 open ADDRESS,...:PORT      a session with whatever is there
 send TEXT                  send a message
 hex BYTES                  the same, the message in hexadecimal
+flood N                    send N messages of a thousand bytes, each at most once
 ppid NUMBER                mark data with this payload protocol identifier
 leave                      the element has failed: go to another one
 close                      end the session
@@ -109,8 +110,15 @@ impl Prompt {
             }
             ("subscribe", [handle]) => self.driver.user().subscribe(now, *handle)?,
             ("open", [to]) => self.open(to)?,
-            ("send", [_, ..]) => self.send(rest.as_bytes().to_vec())?,
-            ("hex", [bytes]) => self.send(unhex(bytes).ok_or("not hexadecimal")?)?,
+            ("send", [_, ..]) => self.send(rest.as_bytes().to_vec(), Failover::Always)?,
+            ("hex", [bytes]) => {
+                self.send(unhex(bytes).ok_or("not hexadecimal")?, Failover::Always)?;
+            }
+            ("flood", [number]) => {
+                for n in 0..number.parse::<u8>()? {
+                    self.send(vec![n; 1_000], Failover::Unsent)?;
+                }
+            }
             ("ppid", [number]) => self.driver.data_ppid = number.parse()?,
             ("leave", []) => {
                 let session = self.session()?;
@@ -193,9 +201,9 @@ impl Prompt {
         Ok(())
     }
 
-    fn send(&mut self, data: Vec<u8>) -> Result<(), Box<dyn Error>> {
+    fn send(&mut self, data: Vec<u8>, failover: Failover) -> Result<(), Box<dyn Error>> {
         let (now, session) = (self.driver.now(), self.session()?);
-        self.driver.user().send(now, session, data, Failover::Always)?;
+        self.driver.user().send(now, session, data, failover)?;
         Ok(())
     }
 

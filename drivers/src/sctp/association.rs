@@ -17,8 +17,8 @@ use super::sys::{self, Poll};
 pub(super) const LONGEST: usize = 0x2_0000;
 
 /// How soon a silent peer counts as lost, in milliseconds. With the kernel's own values that takes
-/// minutes; with these, a peer is left for its next address after three seconds without an
-/// acknowledgement and counts as lost after nine, or, when it is idle, some five seconds later.
+/// minutes; with these, its next address is tried after one or two seconds, and it is lost after ten
+/// if anything is on its way, and after forty if heartbeats have to find out.
 const RTO_INFO: RtoInfo = RtoInfo { association: 0, initial: 1_000, max: 2_000, min: 1_000 };
 const PEER_ADDRESSES: PeerAddresses = PeerAddresses {
     association: 0,
@@ -56,7 +56,7 @@ const HEADER: usize = size_of::<libc::cmsghdr>();
 
 /// An association, up or on its way there.
 #[derive(Debug)]
-pub(super) struct Association {
+pub struct Association {
     socket: Socket,
     /// What came of a message that has not ended, and of a notification; the latter may come
     /// between two parts of the former.
@@ -66,7 +66,7 @@ pub(super) struct Association {
 
 /// What comes from an association.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Incoming {
+pub enum Incoming {
     /// It is up.
     Up,
     /// The peer began anew and has forgotten everything.
@@ -76,10 +76,19 @@ pub(super) enum Incoming {
     /// It was shut down in good order.
     Ended,
     /// A message.
-    Message { ppid: u32, data: Vec<u8> },
-    /// What was sent with this context, or a fragment of it, was not acknowledged; whether it was
-    /// ever on its way.
-    Failed { context: u32, sent: bool },
+    Message {
+        /// The payload protocol identifier.
+        ppid: u32,
+        /// What it says.
+        data: Vec<u8>,
+    },
+    /// A message, or a fragment of it, was not acknowledged.
+    Failed {
+        /// What it was sent with.
+        context: u32,
+        /// Whether it was ever on its way.
+        sent: bool,
+    },
     /// Everything sent has been acknowledged.
     Dry,
     /// Something that says nothing here.
@@ -128,9 +137,17 @@ struct Subscription {
 }
 
 impl Association {
-    /// A socket with the options that every association has.
+    /// A socket of its own with the options that every association has.
     pub(super) fn new(domain: Domain) -> io::Result<Self> {
-        let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::SCTP))?;
+        Self::over(Socket::new(domain, Type::STREAM, Some(Protocol::SCTP))?)
+    }
+
+    /// An association over a socket that a listening one has accepted.
+    ///
+    /// # Errors
+    /// It is no SCTP socket of the one-to-one style.
+    pub fn over(socket: Socket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
         socket.set_send_buffer_size(LONGEST)?;
         sys::set_option(&socket, SCTP_NODELAY, &1_u32)?;
         sys::set_option(&socket, SCTP_RECVRCVINFO, &1_u32)?;
@@ -143,8 +160,11 @@ impl Association {
         Ok(new)
     }
 
-    /// Begins to connect to one peer at all of its addresses.
-    pub(super) fn connect(to: &[SocketAddr]) -> io::Result<Self> {
+    /// Begins to connect to one peer at all of its addresses; [`Incoming::Up`] tells when it is done.
+    ///
+    /// # Errors
+    /// It cannot be tried: the kernel has no SCTP, for instance.
+    pub fn connect(to: &[SocketAddr]) -> io::Result<Self> {
         let new = match to.iter().any(SocketAddr::is_ipv6) {
             true => Self::new(Domain::IPV6)?,
             false => Self::new(Domain::IPV4)?,
@@ -156,17 +176,11 @@ impl Association {
         }
     }
 
-    /// Hands one message for stream 0 to the kernel.
+    /// Hands one message for stream 0 to the kernel, which calls it by `context` if it fails.
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) where there is no room for it at the moment.
-    pub(super) fn send(
-        &self,
-        data: &[u8],
-        ppid: u32,
-        context: u32,
-        unordered: bool,
-    ) -> io::Result<()> {
+    pub fn send(&self, data: &[u8], ppid: u32, context: u32, unordered: bool) -> io::Result<()> {
         let control = send_info(ppid, context, unordered);
         let data = [io::IoSlice::new(data)];
         let message = MsgHdr::new().with_buffers(&data).with_control(&control);
@@ -184,7 +198,7 @@ impl Association {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) where nothing is there; any other error ends the
     /// association.
-    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Incoming> {
+    pub fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Incoming> {
         loop {
             let received = sys::receive(&self.socket, buffer)?;
             if received.len == 0 {

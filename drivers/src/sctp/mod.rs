@@ -13,21 +13,21 @@
 //! | the peer restarted: it is there, but has forgotten everything | `handle_closed`, `Failed` |
 //! | a message could not be delivered and was never on the wire | `handle_unsent` |
 //! | everything was acknowledged ("sender dry") | `handle_delivered` for what it covers |
+//! | the association was lost, without a word of the message | the same: it was acknowledged |
 //!
 //! So a session that runs over SCTP knows what to send again after a failover, and `Failover`'s
 //! column for transports that confirm applies. When the kernel's buffer is full, messages wait
 //! here, at most `window_messages` of a channel, until there is room.
 //!
-//! `sys` has the system calls and `association` what they mean; no crate for SCTP sockets tells of
-//! undelivered messages, which is why they are here.
-#![allow(clippy::disallowed_methods, reason = "a driver reads the clock")]
+//! `sys` has the system calls and `association` what they mean, because no crate for SCTP sockets
+//! tells of undelivered messages; `untold` knows which messages the kernel still has to speak of.
 
 mod association;
 mod sys;
+mod untold;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::mem;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -40,7 +40,9 @@ use asap_pu::{
 use socket2::{Domain, Socket, Type};
 
 use crate::{Seen, Watcher, show};
-use association::{Association, Incoming, LONGEST};
+use association::LONGEST;
+pub use association::{Association, Incoming};
+use untold::Untold;
 
 /// Where registrars announce themselves in practice; what IANA assigned is 224.0.1.185.
 pub const ANNOUNCE_GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 0, 0, 50), 3863);
@@ -70,22 +72,7 @@ struct Channel {
     association: Association,
     /// What the kernel had no room for.
     waiting: VecDeque<Payload>,
-    /// Data that the kernel has taken and not told the fate of, by the context that it knows it by.
-    untold: VecDeque<(u32, MessageId)>,
-    last_context: u32,
-    question: Question,
-}
-
-/// Whether the kernel is asked if everything was acknowledged. Its answer says nothing about what
-/// was sent after the question, and may be there twice: so none is asked while another answer may
-/// still be unread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Question {
-    Open,
-    /// About what was sent up to this context.
-    Asked(u32),
-    /// Answered, but perhaps more than once.
-    Answered,
+    untold: Untold<MessageId>,
 }
 
 impl Driver {
@@ -146,18 +133,17 @@ impl Driver {
     /// The next event, or `None` if there is none within `patience`. All the work is done in here.
     pub fn event(&mut self, patience: Duration) -> Option<Event> {
         let end = self.now() + patience;
+        let mut is_over = false;
         loop {
             self.act();
-            if let Some(event) = self.user.poll_event() {
-                return Some(event);
-            }
-            let now = self.now();
-            if now >= end {
-                return None;
+            let event = self.user.poll_event();
+            if event.is_some() || is_over || self.is_shut_down() {
+                return event;
             }
             let wake = self.user.poll_timeout().map_or(end, |at| at.min(end));
-            self.wait(wake.since(now));
+            self.wait(wake.since(self.now()));
             self.user.handle_timeout(self.now());
+            is_over = self.now() >= end;
         }
     }
 
@@ -166,13 +152,14 @@ impl Driver {
     pub fn shut_down(&mut self, patience: Duration) -> bool {
         let end = self.now() + patience;
         self.user.shut_down(self.now());
-        loop {
-            let done = self.user.is_shut_down() && self.lingering.is_empty();
-            if done || self.now() >= end {
-                return done;
-            }
-            self.event(Duration::from_millis(10));
+        while !self.is_shut_down() && self.now() < end {
+            self.event(end.since(self.now()));
         }
+        self.is_shut_down()
+    }
+
+    fn is_shut_down(&self) -> bool {
+        self.user.is_shut_down() && self.lingering.is_empty()
     }
 
     /// Does what the pool user asks for.
@@ -221,9 +208,7 @@ impl Driver {
     /// Takes from the kernel what came on a channel, until it has no more or others need a turn.
     fn read(&mut self, id: ChannelId) {
         let now = self.now();
-        let mut ended = None;
         for _ in 0..BURST {
-            // Handing something in may have led to the end of the channel.
             let Some(channel) = self.channels.get_mut(&id) else { return };
             match channel.association.receive(&mut self.buffer) {
                 Ok(Incoming::Up) => self.user.handle_opened(now, id, Authentication::None),
@@ -232,40 +217,54 @@ impl Driver {
                     self.user.handle_control(now, id, &data);
                 }
                 Ok(Incoming::Message { data, .. }) => self.user.handle_data(now, id, &data),
-                Ok(Incoming::Failed { context, sent }) => {
-                    if let Some(message) = channel.failed(context) {
-                        if !sent {
-                            self.user.handle_unsent(now, id, message);
-                        }
-                    }
-                }
+                Ok(Incoming::Failed { context, sent }) => self.failed(id, context, sent),
                 Ok(Incoming::Dry) => {
-                    for message in channel.acknowledged() {
+                    let _ = channel.association.ask_whether_dry(false);
+                    for message in channel.untold.acknowledged() {
                         self.user.handle_delivered(now, id, message);
                     }
                 }
                 Ok(Incoming::Other) => {}
-                // Word of undelivered messages comes after that of the loss.
-                Ok(Incoming::Lost | Incoming::Restarted) => ended = Some(CloseReason::Failed),
-                Ok(Incoming::Ended) => {
-                    ended.get_or_insert(CloseReason::Closed);
-                    break;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(Incoming::Lost) => return self.lose(id),
+                Ok(Incoming::Ended) => return self.end(id, CloseReason::Closed),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    channel.ask_again();
-                    break;
+                    channel.untold.all_read();
+                    return channel.ask();
                 }
-                Err(_) => {
-                    ended = Some(CloseReason::Failed);
-                    break;
-                }
+                Ok(Incoming::Restarted) | Err(_) => return self.end(id, CloseReason::Failed),
             }
         }
-        if let Some(reason) = ended {
-            self.channels.remove(&id);
-            self.user.handle_closed(now, id, reason);
+    }
+
+    /// A message was not delivered. One that was sent may nevertheless have arrived.
+    fn failed(&mut self, id: ChannelId, context: u32, sent: bool) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        if let (Some(message), false) = (channel.untold.failed(context), sent) {
+            self.user.handle_unsent(self.now(), id, message);
         }
+    }
+
+    /// An association is lost. Behind that word come those of what was not delivered; so what no
+    /// word is of was acknowledged.
+    fn lose(&mut self, id: ChannelId) {
+        while let Some(channel) = self.channels.get_mut(&id) {
+            match channel.association.receive(&mut self.buffer) {
+                Ok(Incoming::Failed { context, sent }) => self.failed(id, context, sent),
+                Ok(Incoming::Ended) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+        let now = self.now();
+        let arrived = self.channels.get_mut(&id).map(|channel| channel.untold.rest());
+        for message in arrived.into_iter().flatten() {
+            self.user.handle_delivered(now, id, message);
+        }
+        self.end(id, CloseReason::Failed);
+    }
+
+    fn end(&mut self, id: ChannelId, reason: CloseReason) {
+        self.channels.remove(&id);
+        self.user.handle_closed(self.now(), id, reason);
     }
 
     /// Lets go of a channel. The kernel delivers first what it has taken, and then shuts the
@@ -311,19 +310,13 @@ impl Driver {
 
 impl Channel {
     fn new(association: Association) -> Self {
-        Self {
-            association,
-            waiting: VecDeque::new(),
-            untold: VecDeque::new(),
-            last_context: 0,
-            question: Question::Open,
-        }
+        Self { association, waiting: VecDeque::new(), untold: Untold::new() }
     }
 
     /// Gives the kernel what waits, as far as it has room, and tells which data it took.
     fn write(&mut self, data_ppid: u32, mut written: impl FnMut(MessageId)) {
         while let Some(payload) = self.waiting.front() {
-            let context = self.last_context.wrapping_add(1);
+            let context = self.untold.next_context();
             let sent = match payload {
                 Payload::Control(message) => self.association.send(message, ASAP_PPID, 0, false),
                 Payload::Data { data, unordered, .. } => {
@@ -332,52 +325,21 @@ impl Channel {
                 _ => Ok(()),
             };
             if sent.is_err() {
-                return; // No room; anything worse shows when reading.
+                break; // No room; anything worse shows when reading.
             }
             if let Some(Payload::Data { message, .. }) = self.waiting.pop_front() {
-                self.last_context = context;
-                self.untold.push_back((context, message));
+                self.untold.taken(message);
                 written(message);
             }
         }
-        if self.question == Question::Open {
-            self.ask();
-        }
+        self.ask();
     }
 
-    /// Asks the kernel to tell when everything sent so far has been acknowledged.
+    /// Asks what was acknowledged, if it is time to. Where that fails the association is at its end.
     fn ask(&mut self) {
-        self.question = match self.untold.is_empty() {
-            true => Question::Open,
-            false => Question::Asked(self.last_context),
-        };
-        if self.question != Question::Open {
-            // If it cannot be asked the association is at its end.
+        if self.untold.ask() {
             let _ = self.association.ask_whether_dry(true);
         }
-    }
-
-    /// Nothing is left to be read: no second answer to the former question either.
-    fn ask_again(&mut self) {
-        if self.question == Question::Answered {
-            self.ask();
-        }
-    }
-
-    /// Everything was acknowledged that was sent before the question: which data that is.
-    fn acknowledged(&mut self) -> Vec<MessageId> {
-        let question = mem::replace(&mut self.question, Question::Answered);
-        let Question::Asked(last) = question else { return Vec::new() };
-        let _ = self.association.ask_whether_dry(false);
-        let covered = |(context, _): &_| last.wrapping_sub(*context) <= u32::MAX / 2;
-        let covered = self.untold.partition_point(covered);
-        self.untold.drain(..covered).map(|(_, message)| message).collect()
-    }
-
-    /// A message, or a fragment of it, was not delivered; the message, at its first fragment.
-    fn failed(&mut self, context: u32) -> Option<MessageId> {
-        let found = self.untold.iter().position(|(of, _)| *of == context)?;
-        self.untold.remove(found).map(|(_, message)| message)
     }
 
     /// Reads what is there for nobody, because the kernel breaks an association off whose socket is
