@@ -301,14 +301,13 @@ impl Sim {
             _ => self.answers(key, peer, packet),
         };
         for answer in answers {
-            let copies = if fault == Some(Fault::Repeat) { 2 } else { 1 };
-            for _ in 0..copies {
-                match fault {
-                    Some(Fault::Delay(delay)) => {
-                        self.later(delay, Occurrence::Say(key, answer.clone()));
-                    }
-                    _ => self.push(key, Way::ToUser, answer.clone()),
+            match fault {
+                Some(Fault::Delay(delay)) => self.later(delay, Occurrence::Say(key, answer)),
+                Some(Fault::Repeat) => {
+                    self.push(key, Way::ToUser, answer.clone());
+                    self.push(key, Way::ToUser, answer);
                 }
+                _ => self.push(key, Way::ToUser, answer),
             }
         }
     }
