@@ -60,7 +60,8 @@ pub struct Config {
     /// that cookies and business cards can travel (RFC 5352 §3.8). RFC 5354 §3.5 forbids it
     /// for plain TCP. Default: none.
     pub control_mapping: Protocols,
-    /// Refuse registrars that the driver did not authenticate (RFC 5352 §9.2). Default: no.
+    /// Refuse every registrar that the driver did not authenticate (RFC 5352 §9.2), not only those
+    /// with [`Security::Tls`]. Default: no.
     pub authenticated_only: bool,
     /// How long a registrar that failed authentication is left alone; announces do not shorten it.
     /// Default: 10 minutes.
@@ -226,7 +227,7 @@ pub enum Security {
     #[default]
     None,
     /// TLS, the peer's certificate checked against this reference identity (a DNS name or an
-    /// address).
+    /// address). A peer that was not verified is refused.
     Tls {
         /// What the certificate must stand for.
         identity: Box<str>,

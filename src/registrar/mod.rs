@@ -53,7 +53,7 @@ use self::addresses::{AddressId, Addresses, announced_transports};
 pub use self::search::HomeSearch;
 use crate::Instant;
 use crate::channel::{Authentication, ChannelUser, CloseReason};
-use crate::config::Registrar;
+use crate::config::{Registrar, Security};
 use crate::context::Context;
 use crate::event::{Entry, Event};
 use crate::id::ChannelId;
@@ -126,6 +126,8 @@ pub(crate) struct Home {
 struct Attempt {
     channel: ChannelId,
     transport: Transport,
+    /// Whether the registrar has to be authenticated.
+    secured: bool,
 }
 
 impl Registrars {
@@ -260,7 +262,8 @@ impl Registrars {
         authentication: Authentication,
     ) {
         let Some(attempt) = self.take_attempt(channel) else { return };
-        if ctx.config.authenticated_only && authentication != Authentication::Verified {
+        let secured = attempt.secured || ctx.config.authenticated_only;
+        if secured && authentication != Authentication::Verified {
             ctx.channels.close(channel);
             self.addresses.bar(now, ctx, attempt.transport);
             self.go_on(now, ctx);
@@ -276,7 +279,7 @@ impl Registrars {
         self.in_vain = false;
         self.preferred = None;
         ctx.stats.homes_found += 1;
-        let Attempt { channel, transport } = attempt;
+        let Attempt { channel, transport, .. } = attempt;
         self.tell(ctx, Event::RegistrarFound { transport: transport.clone(), authentication });
         let takes_wanted = self.addresses.takes_wanted(&transport);
         self.state =
@@ -564,9 +567,10 @@ impl Registrars {
             return;
         };
         let user = ChannelUser::Registrar;
+        let secured = security != Security::None;
         let channel = ctx.channels.open(user, transport.clone(), security);
         ctx.stats.hunt_attempts += 1;
-        self.attempts.push(Attempt { channel, transport });
+        self.attempts.push(Attempt { channel, transport, secured });
     }
 
     /// Where channels are up or being set up.
