@@ -240,6 +240,10 @@ impl Sessions {
         if let Some(State::Up(channel)) = self.slab.get(id.0).map(|session| &session.state) {
             ctx.channels.touch(*channel);
         }
+        if delivered == Some(true) {
+            // It may have waited to be sent again, as the last one.
+            self.check_drained(self.owner(id));
+        }
         delivered == Some(true)
     }
 
