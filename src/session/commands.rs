@@ -101,7 +101,12 @@ impl Sessions {
         id: SessionId,
     ) -> Result<(), CommandError> {
         let session = self.slab.get_mut(id.0).ok_or(CommandError::UnknownSession)?;
-        if !matches!(session.state, State::Up(_) | State::Choosing) {
+        let serves = match session.state {
+            State::Up(_) => true,
+            // Also while its list is refreshed.
+            _ => session.role == Role::Choosing && !matches!(session.state, State::Over(_)),
+        };
+        if !serves {
             return Err(CommandError::NotConnected);
         }
         if session.gate == Gate::Held {

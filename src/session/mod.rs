@@ -40,7 +40,7 @@
 //! * One that *chooses for each message* (§6.5.2), and a message *to all* elements (§6.5.5), need
 //!   channels to several elements. For each there is a *leg*: a session of the machine's own, which
 //!   leads to one element, does not fail over, and gives back to its session what it could not
-//!   send.
+//!   send. Each choice is a hit on the cache: a stale list is refreshed (§3.3 C2).
 //!
 //! # Many at once
 //!
