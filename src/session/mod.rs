@@ -347,7 +347,7 @@ impl Sessions {
         self.drop_copies(ctx, cache, id);
         let Some(session) = self.slab.get_mut(id.0) else { return };
         if let Some(pool) = session.pool.take() {
-            cache.unpin(pool);
+            cache.unpin(ctx, pool);
         }
         session.search = None;
         self.timers.set(&mut session.timer, None, id);
