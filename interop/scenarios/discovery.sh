@@ -13,10 +13,9 @@ expect pu '^failed EchoPool: no registrar is known'
 
 registrar pr pr 0x1234
 element pe pe 0x101 echo
-expect pe 'Echo'
-sleep 3
 tell pu 'resolve EchoPool'
 expect pu '^registrar 10.0.0.1:'
+listed EchoPool 1
 expect pu '^pool EchoPool: policy Round Robin'
 expect pu '^  0x00000101 at 10.0.0.11:'
 tell pu 'resolve NoSuchPool'
