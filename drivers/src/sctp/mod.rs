@@ -11,7 +11,7 @@
 //! | it was shut down | `handle_closed`, `Closed` |
 //! | it was lost, refused, could not be set up | `handle_closed`, `Failed` |
 //! | the peer restarted: it is there, but has forgotten everything | `handle_closed`, `Failed` |
-//! | a message could not be delivered and was never on the wire | `handle_unsent` |
+//! | a message could not be delivered and was never on its way | `handle_unsent` |
 //! | everything was acknowledged ("sender dry") | `handle_delivered` for what it covers |
 //! | the association was lost, without a word of the message | the same: it was acknowledged |
 //!
@@ -262,9 +262,16 @@ impl Driver {
         self.end(id, CloseReason::Failed);
     }
 
+    /// A channel is no more, and what waited on it was never sent.
     fn end(&mut self, id: ChannelId, reason: CloseReason) {
-        self.channels.remove(&id);
-        self.user.handle_closed(self.now(), id, reason);
+        let now = self.now();
+        let waiting = self.channels.remove(&id).map(|channel| channel.waiting);
+        for payload in waiting.into_iter().flatten() {
+            if let Payload::Data { message, .. } = payload {
+                self.user.handle_unsent(now, id, message);
+            }
+        }
+        self.user.handle_closed(now, id, reason);
     }
 
     /// Lets go of a channel. The kernel delivers first what it has taken, and then shuts the
