@@ -129,7 +129,7 @@ impl Cache {
                 self.bytes -= core::mem::replace(&mut entry.bytes, entry.pool.heap_size());
                 self.bytes += entry.bytes;
                 self.touch(id.0);
-                self.make_room(ctx, id.0);
+                self.make_room(ctx, Some(id.0));
                 (id, change)
             }
             None => {
@@ -188,7 +188,7 @@ impl Cache {
     }
 
     /// Lets go of a pool that was held.
-    pub(crate) fn unpin(&mut self, id: PoolId) {
+    pub(crate) fn unpin(&mut self, ctx: &mut Context, id: PoolId) {
         if let Some(entry) = self.slab.get_mut(id.0) {
             entry.pins = entry.pins.saturating_sub(1);
             if entry.pins == 0 {
@@ -197,6 +197,7 @@ impl Cache {
                 if gone {
                     self.remove(id);
                 }
+                self.make_room(ctx, None);
             }
         }
     }
@@ -209,17 +210,17 @@ impl Cache {
         self.bytes += bytes;
         self.link(key);
         self.by_handle.insert(handle, PoolId(key));
-        self.make_room(ctx, key);
+        self.make_room(ctx, Some(key));
         PoolId(key)
     }
 
     /// Lets the pools go that were used the longest ago until the limits are kept, but not
     /// `newest`, which somebody is about to use.
-    fn make_room(&mut self, ctx: &mut Context, newest: Key) {
+    fn make_room(&mut self, ctx: &mut Context, newest: Option<Key>) {
         let Context { config, stats, .. } = ctx;
         while self.slab.len() > config.max_pools || self.bytes > config.max_cache_bytes {
-            let Some(oldest) = self.oldest.filter(|oldest| *oldest != newest) else {
-                stats.cache_overfull += 1;
+            let Some(oldest) = self.oldest.filter(|oldest| Some(*oldest) != newest) else {
+                stats.cache_overfull += u64::from(newest.is_some());
                 break;
             };
             self.remove(PoolId(oldest));

@@ -39,8 +39,7 @@ impl<K: Ord + Clone> Recent<K> {
                 }
             }
         }
-        if until > now && max > 0 {
-            self.until.insert(key.clone(), until);
+        if until > now && max > 0 && self.until.insert(key.clone(), until) != Some(until) {
             self.order.push_back((until, key));
         }
     }
@@ -82,6 +81,12 @@ mod tests {
     #[test]
     fn the_oldest_key_makes_room() {
         let mut recent = Recent::new();
+        for _ in 0..9 {
+            recent.remember(at(0), at(5), 3, 0);
+        }
+        recent.remember(at(0), at(5), 3, 1);
+        recent.remember(at(0), at(5), 3, 2);
+        assert!(recent.until(at(1), &0).is_some(), "the same key again takes no room");
         for key in 0..1_000 {
             recent.remember(at(0), at(5), 3, key);
             recent.remember(at(0), at(5), 0, key + 1_000);

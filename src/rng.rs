@@ -56,6 +56,7 @@ impl Rng {
 mod tests {
     use super::Rng;
 
+    /// [CORE-2]
     #[test]
     fn follows_the_published_sequence() {
         // Computed apart from this code, from the published definitions.

@@ -101,6 +101,8 @@ pub struct Stats {
 
     /// Elements found unreachable.
     pub failures: u64,
+    /// Failure marks forgotten before their time because a pool had too many.
+    pub marks_forgotten: u64,
     /// Unreachable reports sent.
     pub reports_sent: u64,
     /// Unreachable reports dropped: too many, too fast, or too old when a registrar was found.

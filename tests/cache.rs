@@ -37,7 +37,8 @@ fn the_cache_is_asked_first() {
     assert_eq!((stats.cache_misses, stats.cache_hits, stats.cache_stale), (1, 1, 1));
 }
 
-/// [CACHE-3]: by configuration a stale pool is held back until it is refreshed.
+/// [CACHE-2] [CACHE-3]: by configuration a stale pool is held back until it is refreshed, and with a
+/// stale timeout of zero every pool is stale.
 #[test]
 fn a_stale_pool_can_be_held_back() {
     let mut config = config(&[REGISTRAR]);
@@ -344,4 +345,46 @@ fn held_pools_are_kept_beside_the_limit() {
         lab.answer(home, handle, &[element(1)]);
     }
     assert_eq!((lab.pu.pools().count(), lab.pu.stats().cache_evicted), (3, 1));
+}
+
+/// [CACHE-6]: the limits hold again as soon as sessions let go of what was kept beside them.
+#[test]
+fn a_pool_kept_beside_the_limit_goes_with_its_session() {
+    let mut config = config(&[REGISTRAR]);
+    config.max_pools = 1;
+    let (mut lab, home) = Lab::at_home_with(config);
+    let [a, b] = ["a", "b"].map(|handle| {
+        let session = lab.pu.open_session(lab.now, handle, Default::default()).unwrap();
+        lab.actions();
+        lab.answer(home, handle, &[element(1)]);
+        session
+    });
+    lab.pu.abort(lab.now, b).unwrap();
+    assert_eq!((lab.pu.find_pool(b"b"), lab.pu.stats().cache_evicted), (None, 1));
+    lab.pu.abort(lab.now, a).unwrap();
+    assert!(lab.pu.find_pool(b"a").is_some(), "alone it is within the limit");
+}
+
+/// [CORE-6] [CORE-7] [REPORT-5]: where more elements failed than a pool may have, the mark that is
+/// the oldest is forgotten, and that is counted.
+#[test]
+fn the_oldest_of_too_many_marks_is_forgotten() {
+    let mut config = config(&[REGISTRAR]);
+    config.max_elements = 2;
+    config.stale_answers = StaleAnswers::Withheld;
+    let (mut lab, home) = Lab::at_home_with(config);
+    let pool = lab.pool(home, &[element(9), element(8)]);
+    lab.choose::<2>(pool);
+    for failed in [9, 8] {
+        lab.pu.report_unreachable(lab.now, pool, id(failed)).unwrap();
+        lab.secs(1);
+    }
+    lab.secs(30);
+    lab.actions();
+    assert_eq!(lab.pool(home, &[element(1), element(2)]), pool);
+    lab.choose::<1>(pool);
+    lab.pu.report_unreachable(lab.now, pool, id(1)).unwrap();
+    let marked = |n| lab.pu.pool(pool).unwrap().is_marked(lab.now, id(n));
+    assert_eq!([9, 8, 1].map(marked), [false, true, true]);
+    assert_eq!(lab.pu.stats().marks_forgotten, 1);
 }

@@ -11,12 +11,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where tests are.
-const ROOTS: [&str; 3] = ["tests", "src", "examples"];
+const ROOTS: [&str; 5] = ["tests", "src", "examples", "drivers/src", "drivers/tests"];
 /// The kinds of duties, so that `[u8]` or `[0-9]` is not taken for one.
 const TOPICS: [&str; 8] = ["TLV", "RES", "CACHE", "REPORT", "HUNT", "SELECT", "SESSION", "CORE"];
 const DOCUMENT: &str = "docs/conformance.md";
 
-/// One function marked `#[test]`.
+/// One function marked as a test.
 #[derive(Debug, PartialEq)]
 struct Test {
     name: String,
@@ -77,6 +77,11 @@ fn first() {
     assert!(true, \"[RES-5]\");
 }
 
+/// [RES-6]: of another runtime.
+#[tokio::test]
+async fn other() {
+}
+
 proptest! {
     /// Names none.
     #[test]
@@ -93,7 +98,8 @@ proptest! {
         duties: duties.iter().map(|&duty| duty.to_owned()).collect(),
     };
     let first = test("first", &["CORE-1", "TLV-2", "TLV-3", "RES-4", "RES-5"]);
-    assert_eq!(tests(source), [first, test("second", &["CORE-1", "HUNT-6"])]);
+    let other = test("other", &["CORE-1", "RES-6"]);
+    assert_eq!(tests(source), [first, other, test("second", &["CORE-1", "HUNT-6"])]);
 }
 
 fn here() -> &'static Path {
@@ -139,6 +145,15 @@ fn named(text: &str) -> impl Iterator<Item = String> {
     ids.filter(|id| is_duty(id)).map(str::to_owned)
 }
 
+fn is_mark(line: &str) -> bool {
+    line == "#[test]" || line.starts_with("#[tokio::test")
+}
+
+/// What follows `fn` where a function begins.
+fn function(line: &str) -> Option<&str> {
+    line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ")
+}
+
 /// The tests of a source file as rustfmt leaves it: a function ends with the first brace that
 /// stands where the function began.
 fn tests(source: &str) -> Vec<Test> {
@@ -151,9 +166,9 @@ fn tests(source: &str) -> Vec<Test> {
         let text = line.trim_start();
         if text.starts_with("///") {
             above.extend(named(text));
-        } else if text == "#[test]" {
+        } else if is_mark(text) {
             marked = true;
-        } else if let (true, Some(rest)) = (marked, text.strip_prefix("fn ")) {
+        } else if let (true, Some(rest)) = (marked, function(text)) {
             let end = format!("{}}}", &line[..line.len() - text.len()]);
             let body = lines.by_ref().take_while(|line| *line != end);
             above.extend(body.flat_map(named));
@@ -164,7 +179,7 @@ fn tests(source: &str) -> Vec<Test> {
             (above, marked) = (head.clone(), false);
         }
     }
-    let marks = source.lines().filter(|line| line.trim_start() == "#[test]").count();
+    let marks = source.lines().filter(|line| is_mark(line.trim_start())).count();
     assert_eq!(tests.len(), marks, "a test that is not written as these are: {tests:?}");
     tests
 }

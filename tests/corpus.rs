@@ -17,6 +17,24 @@ fn stream() {
     replay("stream", checks::stream);
 }
 
+/// [TLV-11]: any message that can be written down.
+#[test]
+fn roundtrip() {
+    replay("roundtrip", checks::roundtrip);
+}
+
+/// [SELECT-9]: stories of lists and picks.
+#[test]
+fn selection() {
+    replay("selection", checks::selection::live);
+}
+
+/// [CORE-5]: calls of the whole machine.
+#[test]
+fn pool_user() {
+    replay("pool_user", checks::pool_user::live);
+}
+
 fn replay(target: &str, check: fn(&[u8])) {
     let folder = format!("{}/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
     let mut replayed = 0;

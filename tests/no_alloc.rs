@@ -11,7 +11,7 @@ use asap_pu::wire::{
     StreamDecoder, Transport, TransportRef, TransportUse, encode_cookie_echo,
     encode_endpoint_unreachable, encode_handle_resolution,
 };
-use asap_pu::{Event, Rng, SessionOptions, StaleAnswers};
+use asap_pu::{Event, HomeSearch, Rng, SessionOptions, StaleAnswers};
 
 mod lab;
 mod support;
@@ -185,6 +185,40 @@ fn idleness_allocates_nothing() {
         });
         assert_eq!(idle.count_total, 0, "{deadline:?}");
     }
+}
+
+/// [CORE-10]: looking at everything there is to see.
+#[test]
+fn looking_allocates_nothing() {
+    let (mut lab, ..) = Lab::in_session(mapped(), SessionOptions::default(), &three());
+    let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
+    let one = PeIdentifier::new(1);
+    lab.pu.report_unreachable(lab.now, pool, one).unwrap();
+    lab.pu.subscribe(lab.now, "other").unwrap();
+    let pu = &lab.pu;
+    let looked = measure(|| {
+        assert!(pu.home().is_some() && pu.next_timer().is_some());
+        assert_eq!((pu.registrars().count(), pu.home_search()), (1, HomeSearch::Home));
+        assert_eq!((pu.channels(), pu.subscription(b"other")), (2, Some(false)));
+        for (id, pool) in pu.pools() {
+            assert_eq!(pu.pool(id).map(|pool| pool.elements().len()), Some(3));
+            assert!(pool.is_marked(lab.now, one));
+            for element in pool.elements() {
+                black_box((element.identifier(), element.transport().addresses().count()));
+            }
+        }
+        for session in pu.sessions() {
+            assert_eq!(pu.session_handle(session).map(PoolHandle::as_bytes), Some(POOL.as_bytes()));
+            assert_eq!(
+                (pu.session_element(session), pu.session_queued(session)),
+                (Some(one), Some(0))
+            );
+            assert_eq!(pu.session_cookie(session), None);
+        }
+        assert!(pu.cache_bytes() > 0 && !pu.is_shut_down());
+        black_box((pu.stats(), pu.config()));
+    });
+    assert_eq!(looked.count_total, 0);
 }
 
 /// [RES-3] [CORE-8]: what was sent is sent again as it is.

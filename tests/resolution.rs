@@ -216,6 +216,22 @@ fn handles_are_checked_and_requests_can_be_cancelled() {
     assert_eq!(lab.pu.poll_timeout(), None);
 }
 
+/// [TLV-15]: whatever command a handle is given to.
+#[test]
+fn every_command_checks_its_handle() {
+    let mut lab = Lab::knowing(&[REGISTRAR]);
+    let long = "x".repeat(33);
+    let too_long = CommandError::HandleTooLong { len: 33, max: 32 };
+    for (handle, error) in [("", CommandError::EmptyHandle), (&*long, too_long)] {
+        let options = Default::default();
+        assert_eq!(lab.pu.resolve(lab.now, handle).unwrap_err(), error);
+        assert_eq!(lab.pu.populate(lab.now, handle).unwrap_err(), error);
+        assert_eq!(lab.pu.subscribe(lab.now, handle).unwrap_err(), error);
+        assert_eq!(lab.pu.open_session(lab.now, handle, options).unwrap_err(), error);
+    }
+    assert_eq!((lab.actions(), lab.events()), (vec![], vec![]));
+}
+
 /// [RES-9]: ten thousand waiters cause one message, and each gets its answer.
 #[test]
 fn many_waiters_cause_one_message() {

@@ -2,6 +2,8 @@
 
 mod lab;
 
+use core::cell::Cell;
+
 use asap_pu::selection::{CustomPolicy, Member, Policy as Chosen, Selector};
 use asap_pu::wire::{Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement};
 use asap_pu::{CommandError, ConfigError, Rng};
@@ -44,6 +46,42 @@ fn loaded(id: u32, load: u32, degradation: u32) -> PoolElement {
 fn list(elements: Vec<PoolElement>) -> Message {
     let policy = OverallPolicy::new(RANDOMIZED_PRIORITY_LEAST_USED, Bytes::from(vec![0; 8]));
     Message::handle_resolution_response(POOL, Some(policy), elements)
+}
+
+/// [SELECT-10]: round robin, random and priority look at one member for a choice, of however many;
+/// the others at no more than a tree of them is high.
+#[test]
+fn a_choice_looks_at_few_members() {
+    let looks = |policy, n: u32| {
+        let members: Vec<_> = (0..n).map(|id| Member::new(id, 1 + id % 7)).collect();
+        let mut selector = Selector::new();
+        selector.refresh(policy, &members);
+        let (mut rng, mut worst) = (Rng::new(1), 0);
+        for _ in 0..1_000 {
+            let looked = Cell::new(0);
+            let skip = |_| {
+                looked.set(looked.get() + 1);
+                false
+            };
+            selector.pick(&mut rng, skip).unwrap();
+            worst = worst.max(looked.get());
+        }
+        worst
+    };
+    for policy in [Chosen::RoundRobin, Chosen::Random, Chosen::Priority] {
+        assert_eq!((looks(policy, 4), looks(policy, 4_096)), (1, 1), "{policy:?}");
+    }
+    for policy in [
+        Chosen::WeightedRoundRobin,
+        Chosen::WeightedRandom,
+        Chosen::LeastUsed,
+        Chosen::LeastUsedDegradation,
+        Chosen::PriorityLeastUsed,
+        Chosen::RandomizedLeastUsed,
+    ] {
+        let looked = looks(policy, 4_096);
+        assert!(looked <= 12, "{policy:?} looked at {looked}");
+    }
 }
 
 /// [SELECT-7]: a policy that is not known is served in the registrar's order, and the user can see that; one of the

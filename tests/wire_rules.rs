@@ -2,11 +2,11 @@
 #![allow(clippy::std_instead_of_alloc, clippy::std_instead_of_core, reason = "tests have `std`")]
 
 use asap_pu::wire::{
-    Body, BodyRef, Cause, CauseCode, DecodeError, EncodeError, Message, MessageRef, MessageType,
-    Notes, OverallPolicy, Parameter, ParameterType, PeIdentifier, Policy, PolicyType, PoolElement,
-    Protocol, RawParameter, Reason, SctpTransport, ServerIdentifier, Transport, TransportRef,
-    TransportUse, UnknownAction, encode_cookie_echo, encode_endpoint_unreachable, encode_error,
-    encode_handle_resolution,
+    ASAP_PPID, Body, BodyRef, Cause, CauseCode, DecodeError, EncodeError, Message, MessageRef,
+    MessageType, Notes, OverallPolicy, Parameter, ParameterType, PeIdentifier, Policy, PolicyType,
+    PoolElement, Protocol, RawParameter, Reason, SctpTransport, ServerIdentifier, Transport,
+    TransportRef, TransportUse, UnknownAction, encode_cookie_echo, encode_endpoint_unreachable,
+    encode_error, encode_handle_resolution,
 };
 
 mod support;
@@ -223,6 +223,37 @@ fn what_is_missing_is_named() {
     };
     assert_eq!(missing(0x01, &element("00080008 00000001")), Reason::MissingTransport);
     assert_eq!(missing(0x01, &element("00100004")), Reason::Missing(P::POLICY));
+}
+
+/// [TLV-17]: policies that are not known, private ones and the two invalid ones keep their values,
+/// whatever their number.
+#[test]
+fn unknown_policies_are_kept() {
+    for policy in ["00000000", "00000006", "40000000", "40000005", "b0001001", "ffffffff"] {
+        for values in ["", "01020304", "0102030405060708"] {
+            let parameter = format!("0008{:04x} {policy} {values}", 8 + values.len() / 2);
+            let length = 0x28 + values.len() / 2;
+            let element = ELEMENT.replacen("0028", &format!("{length:04x}"), 1);
+            let element = element.replace("00080008 00000001", &parameter);
+            let bytes = message(0x01, 0, &[HANDLE, &element].concat());
+            let owned = Message::decode(&bytes).unwrap();
+            let Body::Registration { element, .. } = &owned.body else { panic!() };
+            let Policy::Other { policy: of, values: raw } = &element.policy else {
+                panic!("{:?}", element.policy)
+            };
+            assert_eq!(
+                (format!("{:08x}", of.get()), &raw[..]),
+                (policy.into(), &unhex(values)[..])
+            );
+            assert_eq!(owned.to_bytes().unwrap(), bytes);
+        }
+    }
+}
+
+/// [TLV-22]: what marks an ASAP message over SCTP.
+#[test]
+fn the_payload_protocol_identifier_is_eleven() {
+    assert_eq!(ASAP_PPID, 11);
 }
 
 /// [RES-7]: a response with neither an element nor an error is no answer; an error without causes

@@ -329,8 +329,12 @@ impl Pool {
         }
         if self.marks.len() >= ctx.config.max_elements {
             self.end_marks(now);
-            if self.marks.len() >= ctx.config.max_elements {
-                self.marks.pop_first();
+            let oldest = self.marks.iter().min_by_key(|(_, mark)| mark.since);
+            if let Some(oldest) = oldest.map(|(oldest, _)| *oldest) {
+                if self.marks.len() >= ctx.config.max_elements {
+                    self.marks.remove(&oldest);
+                    ctx.stats.marks_forgotten += 1;
+                }
             }
         }
         let transport = self.index_of(identifier).map(|index| fingerprint(self.encoded(index)));

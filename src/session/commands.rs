@@ -81,11 +81,16 @@ impl Sessions {
         if session.is_closing() {
             return Err(SendError { reason: SendErrorReason::Closing, data });
         }
-        let pushed = session.outbox.push(&ctx.config, data, options);
-        let queued =
-            pushed.map_err(|data| SendError { reason: SendErrorReason::QueueFull, data })?;
-        self.stir(now, ctx, id);
-        Ok(queued)
+        match session.outbox.push(&ctx.config, data, options) {
+            Ok(queued) => {
+                self.stir(now, ctx, id);
+                Ok(queued)
+            }
+            Err(data) => {
+                session.heard.room = false;
+                Err(SendError { reason: SendErrorReason::QueueFull, data })
+            }
+        }
     }
 
     /// Lets data flow that was held back after a failover.

@@ -296,10 +296,12 @@ impl Sessions {
         Some(result)
     }
 
-    /// Closes the sessions that have handed over their last message.
+    /// Closes the sessions that have handed over their last message, unless it has come back.
     pub(crate) fn end_drained(&mut self, ctx: &mut Context, cache: &mut Cache) {
         while let Some(id) = self.drained.pop() {
-            self.end(ctx, cache, id, None);
+            if self.is_drained(id) {
+                self.end(ctx, cache, id, None);
+            }
         }
     }
 
@@ -345,7 +347,7 @@ impl Sessions {
         self.drop_copies(ctx, cache, id);
         let Some(session) = self.slab.get_mut(id.0) else { return };
         if let Some(pool) = session.pool.take() {
-            cache.unpin(pool);
+            cache.unpin(ctx, pool);
         }
         session.search = None;
         self.timers.set(&mut session.timer, None, id);

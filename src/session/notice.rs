@@ -24,7 +24,8 @@ pub(super) struct Heard {
     pub(super) dropped: u32,
     pub(super) cookie_too_long: bool,
     pub(super) cookie_echoed: bool,
-    room: bool,
+    /// Whether there is room again, as long as no other message was refused.
+    pub(super) room: bool,
 }
 
 impl Sessions {

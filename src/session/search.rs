@@ -101,7 +101,7 @@ impl Sessions {
         if session.pool != Some(pool) {
             cache.pin(pool);
             if let Some(former) = session.pool.replace(pool) {
-                cache.unpin(former);
+                cache.unpin(ctx, former);
             }
         }
         session.extra().handle = None;

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+use arbitrary::{Arbitrary, Unstructured};
 use asap_pu::wire::{
     Body, BodyRef, DecodeError, EncodeError, Message, MessageRef, Notes, Parameter, PoolElementRef,
     StreamDecoder, TransportRef, encode_error,
@@ -9,6 +10,8 @@ use asap_pu::wire::{
 
 use self::walker::{Found, parameters};
 
+pub(crate) mod pool_user;
+pub(crate) mod selection;
 pub(crate) mod walker;
 
 /// Decoding never panics. What it accepts is what an independent walker sees, and encodes to
@@ -36,6 +39,13 @@ pub(crate) fn decode(data: &[u8]) {
         };
         round_trip(&parameter, encode, Parameter::decode);
     }
+}
+
+/// Any message that can be written down decodes to itself; the bytes spell it.
+pub(crate) fn roundtrip(data: &[u8]) {
+    let Ok(message) = Message::arbitrary_take_rest(Unstructured::new(data)) else { return };
+    let bytes = message.to_bytes().unwrap();
+    assert_eq!(Message::decode(&bytes), Ok(message));
 }
 
 /// However a stream is cut into pieces, the same messages come out, and no more is held than was

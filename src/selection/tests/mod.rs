@@ -1,4 +1,6 @@
-//! Each policy against a slow and obvious model of it, or against the statistics that it must have.
+//! What each policy promises, by example and by the statistics that it must have.
+//!
+//! Any stories against slow models of the policies are in `tests/checks/selection`.
 
 mod custom;
 mod ranked;
@@ -46,77 +48,6 @@ fn selector(policy: Policy, members: &[Member]) -> Selector {
 fn picks(selector: &mut Selector, count: usize, skip: impl Fn(usize) -> bool) -> Vec<usize> {
     let mut rng = Rng::new(0);
     (0..count).map(|_| selector.pick(&mut rng, &skip).expect("a usable member")).collect()
-}
-
-/// What happens to a selector.
-#[derive(Debug, Clone)]
-enum Step {
-    /// Picks so many times, passing over the positions whose bits are set.
-    Pick(usize, u64),
-    Refresh(Vec<Member>),
-}
-
-/// A story of lists and picks: few identifiers and few values, so that members stay, change, leave
-/// and tie.
-fn story(value: impl Strategy<Value = u32> + Clone) -> impl Strategy<Value = Vec<Step>> {
-    let list = (proptest::sample::subsequence((0..10).collect::<Vec<u32>>(), 0..10), any::<bool>())
-        .prop_flat_map(|(ids, shuffle)| {
-            let ids = Just(ids);
-            if shuffle { ids.prop_shuffle().boxed() } else { ids.boxed() }
-        })
-        .prop_flat_map(move |ids| {
-            let values = proptest::collection::vec((value.clone(), 0..4_u32), ids.len());
-            (Just(ids), values)
-        })
-        .prop_map(|(ids, values)| {
-            let member =
-                |(id, (value, degradation))| Member::new(id, value).with_degradation(degradation);
-            ids.into_iter().zip(values).map(member).collect()
-        });
-    let step = prop_oneof![
-        4 => (1..12_usize, prop_oneof![Just(0), any::<u64>()])
-            .prop_map(|(count, skip)| Step::Pick(count, skip)),
-        1 => list.clone().prop_map(Step::Refresh),
-    ];
-    (list, proptest::collection::vec(step, 0..20)).prop_map(|(list, mut steps)| {
-        steps.insert(0, Step::Refresh(list));
-        steps
-    })
-}
-
-/// A policy told plainly.
-trait Model {
-    fn refresh(&mut self, members: &[Member]);
-    fn pick(&mut self, skip: &dyn Fn(usize) -> bool) -> Option<usize>;
-}
-
-/// Lets a selector and a model live through the same story.
-fn compare(policy: Policy, model: &mut dyn Model, story: &[Step]) -> Result<(), TestCaseError> {
-    let mut selector = Selector::new();
-    let mut rng = Rng::new(0);
-    let mut list: &[Member] = &[];
-    for step in story {
-        match step {
-            Step::Refresh(members) => {
-                list = members;
-                selector.refresh(policy, members);
-                model.refresh(members);
-                prop_assert_eq!(selector.len(), members.len());
-            }
-            Step::Pick(count, mask) => {
-                let skip = |at: usize| {
-                    assert!(at < list.len(), "asked about a position outside the list");
-                    mask >> at & 1 == 1
-                };
-                for _ in 0..*count {
-                    let picked = selector.pick(&mut rng, skip);
-                    prop_assert_eq!(picked, model.pick(&skip), "{:?}", step);
-                    prop_assert!(picked.is_none_or(|at| !skip(at)));
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 #[test]

@@ -1,35 +1,5 @@
 use super::*;
 
-/// In list order, behind the one chosen last, which is known by its identifier.
-#[derive(Default)]
-struct Plain {
-    ids: Vec<u32>,
-    last: Option<u32>,
-}
-
-impl Model for Plain {
-    fn refresh(&mut self, members: &[Member]) {
-        self.ids = members.iter().map(|m| m.id).collect();
-        self.last = self.last.filter(|last| self.ids.contains(last));
-    }
-
-    fn pick(&mut self, skip: &dyn Fn(usize) -> bool) -> Option<usize> {
-        let behind = self.ids.iter().position(|id| Some(*id) == self.last).map_or(0, |at| at + 1);
-        let at = (0..self.ids.len()).filter(|&at| !skip(at)).min_by_key(|&at| (at < behind, at))?;
-        self.last = Some(self.ids[at]);
-        Some(at)
-    }
-}
-
-proptest! {
-    /// [SELECT-1] [SELECT-7] [SELECT-9]
-    #[test]
-    fn is_the_plain_story(story in story(0..3_u32)) {
-        compare(Policy::RoundRobin, &mut Plain::default(), &story)?;
-        compare(Policy::Listed, &mut Plain::default(), &story)?;
-    }
-}
-
 /// [SELECT-1]
 #[test]
 fn goes_round_beginning_with_the_first() {

@@ -1,0 +1,211 @@
+//! What the application does.
+
+use asap_pu::{Instant, PoolUser, SendOptions, SessionOptions};
+use bytes::Bytes;
+
+use super::application::Kind;
+use super::setup::registrar;
+use super::step::{Element, Handle, Reach, Step};
+use super::{World, nth};
+
+impl World {
+    /// Whether it is a command.
+    pub(super) fn command(&mut self, now: Instant, step: &Step) -> bool {
+        let Self { pu, application, .. } = self;
+        let pool = |pu: &PoolUser, handle: Handle| pu.find_pool(handle.0.as_bytes());
+        match *step {
+            Step::Start => pu.start(now),
+            Step::Resolve(handle) => {
+                if let Ok(request) = pu.resolve(now, handle.0) {
+                    let known = application.requests.insert(request, self.latest);
+                    assert!(known.is_none() && !application.ended_requests.contains(&request));
+                }
+            }
+            Step::Cancel(n) => {
+                let ended = application.ended_requests.last();
+                let request = nth(application.requests.keys(), n).or(ended).copied();
+                if let Some(request) = request {
+                    let known = application.requests.remove(&request).is_some();
+                    assert_eq!(pu.cancel(now, request).is_ok(), known);
+                    application.ended_requests.push(request);
+                }
+            }
+            Step::Populate(handle) => drop(pu.populate(now, handle.0)),
+            Step::Subscribe(handle) => {
+                let anew = pu.subscription(handle.0.as_bytes()).is_none();
+                if pu.subscribe(now, handle.0).is_ok() && anew {
+                    application.subscribed(handle.0);
+                }
+            }
+            Step::Unsubscribe(handle) => {
+                if pu.unsubscribe(now, handle.0.as_bytes()) {
+                    application.unsubscribed(handle.0.as_bytes());
+                }
+            }
+            Step::Purge(handle) => {
+                pool(pu, handle).map(|pool| pu.purge(pool));
+            }
+            Step::PurgeAll => pu.purge_all(),
+            Step::AddRegistrar(n) => drop(pu.add_registrar(now, registrar(n % 7))),
+            Step::RemoveRegistrar(n) => {
+                pu.remove_registrar(now, &registrar(n % 7).transport);
+            }
+            Step::OpenSession { handle, hold, choose, element } => {
+                let mut options = SessionOptions::default();
+                options.hold_after_failover = hold;
+                options.choose_per_message = choose;
+                options.element = element.map(Element::identifier);
+                if let Ok(session) = pu.open_session(now, handle.0, options) {
+                    let kind = if choose { Kind::Choosing } else { Kind::Keeping };
+                    application.opened(self.latest, session, kind, options);
+                }
+            }
+            Step::OpenAt(element) => {
+                let options = SessionOptions::default();
+                if let Ok(session) = pu.open_session_at(now, element.transport(Reach::Tcp), options)
+                {
+                    application.opened(self.latest, session, Kind::AtAddress, options);
+                }
+            }
+            Step::Accept { control } => {
+                let options = SessionOptions::default();
+                if let Ok((session, channel)) = pu.accept(now, control, options) {
+                    application.opened(self.latest, session, Kind::Accepted, options);
+                    self.driver.accept(channel);
+                }
+            }
+            Step::Select { handle, avoid } => {
+                let avoid = [avoid.identifier()];
+                let chosen = pool(pu, handle).map(|pool| pu.select(now, pool, &avoid));
+                if let Some(Ok(chosen)) = chosen {
+                    assert_ne!(chosen.identifier(), avoid[0], "[SELECT-9]");
+                }
+            }
+            Step::SelectSeveral { handle, wanted } => {
+                let wanted = usize::from(wanted % 8);
+                let chosen = pool(pu, handle).map(|pool| pu.select_several(now, pool, wanted, &[]));
+                if let Some(Ok(chosen)) = chosen {
+                    let mut all: Vec<_> = chosen.iter().map(|it| it.identifier()).collect();
+                    all.sort_unstable();
+                    all.dedup();
+                    assert!(all.len() == chosen.len() && all.len() <= wanted, "[SELECT-8]");
+                }
+            }
+            Step::FailOver { handle, failed } => {
+                let failed = failed.identifier();
+                let next = pool(pu, handle).map(|pool| pu.fail_over(now, pool, failed));
+                if let Some(Ok(next)) = next {
+                    assert_ne!(next.identifier(), failed, "[SESSION-1]");
+                }
+            }
+            Step::ReportAt { handle, failed } => {
+                let at = failed.transport(Reach::Tcp);
+                let reported =
+                    pool(pu, handle).map(|pool| pu.report_unreachable_at(now, pool, &at));
+                if let Some(Ok(reported)) = reported {
+                    assert_eq!(reported, failed.identifier(), "[REPORT-6]");
+                }
+            }
+            Step::Trust { handle, element } => {
+                pool(pu, handle).map(|pool| pu.trust(pool, element.identifier()));
+            }
+            Step::ShutDown => {
+                pu.shut_down(now);
+                application.shut_down(self.latest);
+            }
+            _ => return self.session_command(now, step),
+        }
+        true
+    }
+
+    fn session_command(&mut self, now: Instant, step: &Step) -> bool {
+        let n = match *step {
+            Step::Send { n, .. }
+            | Step::Move { n, .. }
+            | Step::SetCookie { n, .. }
+            | Step::ForgetCookie(n)
+            | Step::Confirm { n, .. }
+            | Step::GiveUp(n)
+            | Step::Resume(n)
+            | Step::Close(n)
+            | Step::Abort(n) => n,
+            Step::SetCard(ref list) => {
+                let set = self.pu.set_card(list.elements());
+                assert_eq!(set.is_ok(), self.pu.config().identity.is_some());
+                return true;
+            }
+            _ => return false,
+        };
+        // One of the latest, which may have ended.
+        let count = self.application.sessions.len();
+        let Some(back) = usize::from(n).checked_rem(count.min(5)) else { return true };
+        let at = count - 1 - back;
+        let (cookie, made) = match *step {
+            Step::SetCookie { len, .. } => (Some(self.make(len)), 0),
+            Step::Send { .. } => (None, self.number()),
+            _ => (None, 0),
+        };
+        let (pu, session) = (&mut self.pu, &mut self.application.sessions[at]);
+        let (id, known) = (session.id, !session.over);
+        match *step {
+            Step::Send { failover, to, len, .. } => {
+                let mut options = SendOptions::from(failover);
+                options.to = to;
+                options.unordered = len & 1 > 0;
+                // Whose it is and which one, for whoever gets it.
+                let mut data =
+                    [&b"sent"[..], &(at as u16).to_be_bytes(), &made.to_be_bytes()].concat();
+                data.resize(data.len() + usize::from(len / 3), 0);
+                let data = Bytes::from(data);
+                let sent = pu.send(now, id, data.clone(), options);
+                session.sent(data, options, pu.session_element(id), sent);
+            }
+            Step::Move { to, .. } => {
+                let before = pu.stats().moves;
+                let moved = pu.move_session(now, id, to.map(Element::identifier));
+                assert!(known || moved.is_err());
+                if pu.stats().moves > before {
+                    session.moved(self.latest);
+                }
+            }
+            Step::SetCookie { .. } | Step::ForgetCookie(_) => {
+                let set = pu.set_cookie(id, cookie.clone()).is_ok();
+                assert!(!set || known && pu.session_cookie(id) == cookie.as_ref(), "[SESSION-8]");
+            }
+            Step::Confirm { m, .. } => {
+                let Some(message) = nth(session.messages.keys(), m).copied() else { return true };
+                if pu.confirm(now, id, message) {
+                    session.delivered(message);
+                    self.driver.written(id, message);
+                }
+            }
+            Step::GiveUp(_) => {
+                let given_up = pu.give_up(now, id).is_ok();
+                assert!(known || !given_up);
+                self.turned = if given_up { self.latest } else { self.turned };
+            }
+            Step::Resume(_) => {
+                let resumed = pu.resume(now, id).is_ok();
+                assert!(known || !resumed);
+                session.resumed |= resumed;
+            }
+            Step::Close(_) => {
+                let closed = pu.close(now, id);
+                assert!(closed.is_err() || known && session.closing.is_none());
+                if closed.is_ok() {
+                    session.closing = Some(self.latest);
+                }
+            }
+            Step::Abort(_) => {
+                let returned = pu.abort(now, id);
+                assert_eq!(returned.is_ok(), known);
+                if let Ok(returned) = returned {
+                    assert!(returned.is_sorted_by_key(|(message, _)| *message));
+                    session.aborted(&returned);
+                }
+            }
+            _ => {}
+        }
+        true
+    }
+}

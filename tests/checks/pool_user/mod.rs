@@ -1,0 +1,395 @@
+//! The whole machine under any calls at all: legal and illegal ones, from all three sides, in any
+//! order, peers that send anything, and time that advances, stands still and jumps.
+//!
+//! A driver that does what it is told and an application that remembers what it asked for keep
+//! books ([`driver`], [`application`]), which say of each output whether it may come. Between the
+//! steps the bounds hold and the deadlines are honest, and once everything is shut down it all
+//! ends.
+
+mod application;
+mod commands;
+mod driver;
+mod network;
+mod setup;
+mod step;
+
+use core::fmt::Debug;
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use arbitrary::Unstructured;
+use asap_pu::{
+    Action, Authentication, ChannelId, CommandError, Event, Instant, Payload, PoolId, PoolUser,
+    RequestId, SessionId,
+};
+use bytes::Bytes;
+
+use self::application::{Application, Kind};
+use self::driver::Driver;
+use self::setup::{Compared, Setup};
+use self::step::Step;
+
+/// The steps of one run. Longer ones find nothing that shorter ones do not.
+const STEPS: usize = 200;
+
+/// Lives through the calls that `data` tells.
+pub(crate) fn live(data: &[u8]) {
+    let mut u = Unstructured::new(data);
+    let Ok(setup) = u.arbitrary::<Setup>() else { return };
+    let mut steps: Vec<Step> = Vec::new();
+    while !u.is_empty() && steps.len() < STEPS {
+        let Ok(step) = u.arbitrary() else { break };
+        steps.push(step);
+    }
+    let run = |order| World::new(&setup, order).live(&steps);
+    match setup.compared {
+        Compared::Alone => drop(run(Order::AsTold)),
+        Compared::WithItself => {
+            assert!(run(Order::AsTold) == run(Order::AsTold), "[CORE-2] the same to the byte");
+        }
+        Compared::InAnyOrder => {
+            let told = run(Order::ActionsFirst);
+            compare(&told, &run(Order::EventsFirst));
+            compare(&told, &run(Order::InTurn));
+        }
+    }
+}
+
+/// In which order the outputs are polled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// As the steps say, also one at a time.
+    AsTold,
+    /// Until there is nothing left: first all actions, then all events, and again.
+    ActionsFirst,
+    EventsFirst,
+    /// The same, one of each.
+    InTurn,
+}
+
+/// What an output is about. Between those of different subjects there is no order.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Channel(ChannelId),
+    Session(SessionId),
+    Request(RequestId),
+    Pool(PoolId),
+    Subscriptions,
+    Registrars,
+    /// The order in which names of one kind fell free, those of sessions with their channels.
+    Freed(&'static str),
+}
+
+/// What came out from one settling to the next.
+type Outputs = BTreeMap<Subject, Vec<String>>;
+
+/// A pool user, a driver and an application.
+struct World {
+    pu: PoolUser,
+    /// The time, and the latest that was handed in.
+    now: Instant,
+    latest: Instant,
+    is_late: bool,
+    order: Order,
+    driver: Driver,
+    application: Application,
+    /// When a session last found or lost its element, as the driver or the application said.
+    turned: Instant,
+    /// What was made up so far, each under a number of its own.
+    made: u32,
+    outputs: Vec<Outputs>,
+    is_compared: bool,
+}
+
+impl World {
+    fn new(setup: &Setup, order: Order) -> Self {
+        Self {
+            pu: PoolUser::new(setup.config.clone(), setup.seed).expect("a valid configuration"),
+            now: Instant::EPOCH,
+            latest: Instant::EPOCH,
+            is_late: false,
+            order,
+            driver: Driver::default(),
+            application: Application::default(),
+            turned: Instant::EPOCH,
+            made: 0,
+            outputs: vec![Outputs::new()],
+            is_compared: setup.compared != Compared::Alone,
+        }
+    }
+
+    fn live(mut self, steps: &[Step]) -> Vec<Outputs> {
+        for step in steps {
+            self.step(step);
+            self.is_bounded();
+        }
+        self.finish();
+        self.outputs
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Wait | Step::Jump(_) | Step::Late(_) => self.clock(step),
+            Step::PollAction if self.order == Order::AsTold => drop(self.act()),
+            Step::PollEvent if self.order == Order::AsTold => drop(self.hear()),
+            Step::PollAction | Step::PollEvent => {}
+            Step::Settle => self.settle(),
+            _ => {
+                let now = self.time();
+                if !self.command(now, step) && !self.drive(now, step) {
+                    self.peer(now, step);
+                }
+            }
+        }
+    }
+
+    /// The time as the caller believes it to be.
+    fn time(&mut self) -> Instant {
+        let late = if self.is_late { 3_000_000_000 } else { 0 };
+        let now = Instant::from_nanos(self.now.as_nanos().saturating_sub(late));
+        self.latest = self.latest.max(now);
+        now
+    }
+}
+
+/// The clock.
+impl World {
+    fn clock(&mut self, step: &Step) {
+        match *step {
+            Step::Wait => {
+                if let Some(at) = self.pu.poll_timeout() {
+                    self.now = self.now.max(at);
+                    self.tick();
+                }
+            }
+            Step::Jump(by) => {
+                // Up to four seconds, to nine minutes, or to a day.
+                let most = u64::from(by >> 13) + if by % 64 == 63 { 8 } else { 0 };
+                self.now = self.now + Duration::from_millis(u64::from(by % 0x1000) << most);
+                self.tick();
+            }
+            Step::Late(late) => self.is_late = late,
+            _ => {}
+        }
+    }
+
+    /// [CORE-4]: what is due is done, and nothing is due again at once.
+    fn tick(&mut self) {
+        self.latest = self.latest.max(self.now);
+        self.pu.handle_timeout(self.now);
+        let next = self.pu.poll_timeout();
+        assert!(next.is_none_or(|next| next > self.latest), "a deadline that stays is a spin");
+        assert_eq!(next, self.pu.next_timer().map(|(at, _)| at));
+    }
+}
+
+/// Outputs.
+impl World {
+    /// Polls until there is nothing more to do at this time.
+    fn settle(&mut self) {
+        self.tick();
+        self.application.read = 0;
+        for _ in 0..100 {
+            match self.order {
+                Order::AsTold | Order::ActionsFirst => {
+                    while self.act() {}
+                    while self.hear() {}
+                }
+                Order::EventsFirst => {
+                    while self.hear() {}
+                    while self.act() {}
+                }
+                Order::InTurn => while self.hear() | self.act() {},
+            }
+            if self.act() || self.hear() {
+                continue;
+            }
+            if self.pu.poll_timeout().is_none_or(|at| at > self.latest) {
+                return self.is_settled();
+            }
+            self.tick();
+        }
+        panic!("it never settles");
+    }
+
+    /// [CORE-4] [CORE-8]: the same time again changes nothing, and nobody is kept waiting.
+    fn is_settled(&mut self) {
+        let before = (self.pu.poll_timeout(), *self.pu.stats());
+        self.tick();
+        assert!(self.pu.poll_action().is_none() && self.pu.poll_event().is_none());
+        assert_eq!(before, (self.pu.poll_timeout(), *self.pu.stats()));
+        assert!(self.application.read <= self.pu.config().max_unread_bytes, "[CORE-9]");
+        self.application.is_in_time(self.latest, self.turned, self.pu.config());
+        self.outputs.push(Outputs::new());
+    }
+
+    /// Writes down what came out, where it is compared with another run.
+    fn tell(&mut self, subject: Subject, output: &impl Debug) {
+        if self.is_compared {
+            let outputs = self.outputs.last_mut().expect("never empty");
+            outputs.entry(subject).or_default().push(format!("{output:?}"));
+        }
+    }
+
+    /// Carries out one action; says whether there was one.
+    fn act(&mut self) -> bool {
+        let Some(action) = self.pu.poll_action() else { return false };
+        let config = self.pu.config();
+        let channel = match &action {
+            Action::Open { channel, peer, to, security, .. } => {
+                self.driver.open(config, *channel, *peer, to, security);
+                *channel
+            }
+            Action::Send { channel, payload, .. } => {
+                let found = self.driver.live.get_mut(channel).expect("a channel that lives");
+                assert!(found.up, "a channel that is up");
+                match payload {
+                    Payload::Control(bytes) => self.driver.control(config, *channel, bytes),
+                    Payload::Data { message, data, .. } => {
+                        let at = u16::from_be_bytes([data[4], data[5]]);
+                        let session = &mut self.application.sessions[usize::from(at)];
+                        let one = session.kind != Kind::Choosing && session.is_to_one(*message);
+                        found.take(config, session.id, *message, one);
+                        session.handed_over(*message, data, *channel, found.element());
+                    }
+                    other => panic!("{other:?}"),
+                }
+                *channel
+            }
+            Action::Close { channel, .. } => {
+                self.driver.close(*channel);
+                self.tell(Subject::Freed("sessions"), &action);
+                *channel
+            }
+            other => panic!("{other:?}"),
+        };
+        self.tell(Subject::Channel(channel), &action);
+        true
+    }
+
+    /// Reads one event; says whether there was one.
+    fn hear(&mut self) -> bool {
+        let Some(event) = self.pu.poll_event() else { return false };
+        self.application.hear(self.latest, &self.pu, &event);
+        match event {
+            Event::SessionEnded { .. } => self.tell(Subject::Freed("sessions"), &event),
+            Event::Resolved { .. } | Event::ResolutionFailed { .. } => {
+                self.tell(Subject::Freed("requests"), &event);
+            }
+            _ => {}
+        }
+        self.tell(Subject::of(&event), &event);
+        true
+    }
+
+    /// [CORE-6] [CACHE-6] [RES-15] [REPORT-4]
+    fn is_bounded(&self) {
+        let (pu, config) = (&self.pu, self.pu.config());
+        let (alive, requests) = (self.application.alive().count(), &self.application.requests);
+        assert!(requests.len() <= config.max_requests);
+        assert!(alive <= config.max_sessions);
+        // One is kept beside the limit where sessions hold all others.
+        assert!(pu.pools().count() <= config.max_pools + alive + 1);
+        assert!(pu.pools().all(|(_, pool)| pool.elements().len() <= config.max_elements));
+        assert!(pu.registrars().count() <= 7 + config.max_announced);
+        for session in self.application.alive() {
+            let queued = pu.session_queued(session.id).expect("a session that is not over");
+            // A message to all counts as one, and waits once for each element.
+            assert!(queued <= config.max_queued_messages * 7);
+            let cookie = pu.session_cookie(session.id).map_or(0, Bytes::len);
+            assert!(cookie <= config.max_cookie_len);
+        }
+        // A session may have a channel to each element.
+        assert!(pu.channels() <= 3 + alive * 7);
+        self.driver.is_moderate(self.latest, config, pu.stats());
+    }
+
+    /// [CORE-11]: the driver and the application catch up, everything is shut down, and it all
+    /// ends.
+    fn finish(&mut self) {
+        self.is_late = false;
+        self.command(self.latest, &Step::ShutDown);
+        for _ in 0..1_000 {
+            self.settle();
+            if self.pu.poll_timeout().is_none() {
+                break;
+            }
+            self.clock(&Step::Wait);
+        }
+        assert!(self.application.requests.is_empty() && self.application.alive().next().is_none());
+        assert_eq!((self.pu.poll_timeout(), self.pu.channels()), (None, 0));
+        assert!(self.pu.is_shut_down() && self.driver.live.is_empty());
+
+        let now = self.latest + Duration::from_secs(100);
+        assert_eq!(self.pu.resolve(now, "a"), Err(CommandError::ShuttingDown));
+        for n in 0..self.driver.known.len().min(9) as u8 {
+            self.drive(now, &Step::Opened { n, authentication: Authentication::Verified });
+            self.peer(now, &Step::Data { n, len: 1 });
+            self.peer(now, &Step::Announce { n, listed: true });
+        }
+        self.pu.start(now);
+        self.pu.handle_timeout(now);
+        assert!(self.pu.poll_action().is_none() && self.pu.poll_event().is_none());
+        assert_eq!(self.pu.poll_timeout(), None);
+    }
+}
+
+impl Subject {
+    fn of(event: &Event) -> Self {
+        match *event {
+            Event::Resolved { request, .. } | Event::ResolutionFailed { request, .. } => {
+                Self::Request(request)
+            }
+            Event::PoolChanged { pool, .. } => Self::Pool(pool),
+            Event::SubscriptionEnded { .. } => Self::Subscriptions,
+            Event::Connected { session, .. }
+            | Event::ElementLost { session, .. }
+            | Event::FailedOver { session, .. }
+            | Event::Received { session, .. }
+            | Event::Dropped { session, .. }
+            | Event::CookieTooLong { session, .. }
+            | Event::Copied { session, .. }
+            | Event::CookieEchoed { session, .. }
+            | Event::Room { session, .. }
+            | Event::Undelivered { session, .. }
+            | Event::SessionEnded { session, .. } => Self::Session(session),
+            _ => Self::Registrars,
+        }
+    }
+}
+
+/// Two runs have the same to say about each subject. Of a session that has ended meanwhile it need
+/// not be told how things stood.
+///
+/// Names are given again in the order in which they fell free. From where that differs, runs are
+/// not to be compared.
+fn compare(one: &[Outputs], other: &[Outputs]) {
+    let told = |outputs: &Outputs, subject| {
+        let mut told: Vec<String> = outputs.get(subject).cloned().unwrap_or_default();
+        if told.last().is_some_and(|last| last.starts_with("SessionEnded")) {
+            let news = ["Connected", "ElementLost", "FailedOver", "Room"];
+            told.retain(|event| news.iter().all(|news| !event.starts_with(news)));
+        }
+        // Events of different kinds come in the order in which they are asked for.
+        told.sort_by_key(|output| output.split(' ').next().map(str::to_owned));
+        told
+    };
+    let is_freed = |subject: &Subject| matches!(subject, Subject::Freed(_));
+    for (one, other) in one.iter().zip(other) {
+        let (mut freed, told_of): (Vec<_>, Vec<_>) =
+            one.keys().chain(other.keys()).partition(|subject| is_freed(subject));
+        for it in told_of {
+            assert_eq!(told(one, it), told(other, it), "{it:?}");
+        }
+        if freed.drain(..).any(|kind| one.get(kind) != other.get(kind)) {
+            return;
+        }
+    }
+    assert_eq!(one.len(), other.len());
+}
+
+/// One of several, whatever the number.
+fn nth<T>(mut all: impl Iterator<Item = T> + Clone, n: u8) -> Option<T> {
+    let count = all.clone().count();
+    all.nth(usize::from(n).checked_rem(count)?)
+}

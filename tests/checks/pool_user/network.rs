@@ -1,0 +1,284 @@
+//! What the driver and the peers do.
+
+use core::net::SocketAddr;
+
+use asap_pu::wire::{Body, Cause, CauseCode, Message, PoolHandle, ServerIdentifier, Transport};
+use asap_pu::{Authentication, ChannelId, CloseReason, Instant, MessageId, PeerKind};
+use bytes::Bytes;
+
+use super::driver::Channel;
+use super::step::{Confirmation, Step};
+use super::{World, nth};
+
+/// The driver, within its rules or not.
+impl World {
+    /// Whether it is for the driver to do.
+    pub(super) fn drive(&mut self, now: Instant, step: &Step) -> bool {
+        match *step {
+            Step::Serve { fail, ref list } => {
+                for _ in 0..2 {
+                    self.settle();
+                    self.drive(
+                        now,
+                        &Step::Connect { fail, authentication: Authentication::Verified },
+                    );
+                    self.settle();
+                    while !self.driver.asked.is_empty() {
+                        let list = list.clone();
+                        self.peer(
+                            now,
+                            &Step::Answer { n: 0, list, updates: true, piecewise: false },
+                        );
+                    }
+                }
+            }
+            Step::Connect { fail, authentication } => {
+                let opening = self.driver.live.iter().filter(|(_, channel)| !channel.up);
+                let opening: Vec<_> = opening.map(|(channel, _)| *channel).collect();
+                for (n, channel) in opening.into_iter().enumerate() {
+                    if fail >> (n % 8) & 1 == 0 {
+                        self.opened(now, channel, authentication);
+                    } else {
+                        self.closed(now, channel, CloseReason::Failed);
+                    }
+                }
+            }
+            Step::Break { n, reason, gives_back } => {
+                if let Some(channel) = self.up(n, |_| true) {
+                    let undelivered = self.driver.live[&channel].undelivered.clone();
+                    for message in undelivered.into_iter().filter(|_| gives_back) {
+                        self.confirmed(now, channel, message, Confirmation::Unsent);
+                    }
+                    self.closed(now, channel, reason);
+                }
+            }
+            Step::Written(n) => {
+                if let Some(channel) = self.up(n, |channel| !channel.unwritten.is_empty()) {
+                    let message = self.driver.live[&channel].unwritten[0];
+                    self.confirmed(now, channel, message, Confirmation::Written);
+                }
+            }
+            Step::Delivered(n) => {
+                if let Some(channel) = self.up(n, |channel| !channel.undelivered.is_empty()) {
+                    let message = self.driver.live[&channel].undelivered[0];
+                    self.confirmed(now, channel, message, Confirmation::Delivered);
+                }
+            }
+            Step::Opened { n, authentication } => {
+                if let Some(channel) = self.any(n) {
+                    self.opened(now, channel, authentication);
+                }
+            }
+            Step::Closed { n, reason } => {
+                if let Some(channel) = self.any(n) {
+                    self.closed(now, channel, reason);
+                }
+            }
+            Step::Again { n, m, delivered } => {
+                if let Some(channel) = self.up(n, |channel| !channel.handed.is_empty()) {
+                    let handed = self.driver.live[&channel].handed.keys();
+                    let message = nth(handed, m).copied().expect("there is one");
+                    let how =
+                        if delivered { Confirmation::Delivered } else { Confirmation::Written };
+                    self.confirmed(now, channel, message, how);
+                }
+            }
+            Step::TooLate { n, m, how } => {
+                let sent = self.application.sessions.iter().flat_map(|it| it.messages.keys());
+                let message = nth(sent, m).copied();
+                let gone = self.any(n).filter(|channel| !self.driver.live.contains_key(channel));
+                if let (Some(channel), Some(message)) = (gone, message) {
+                    self.confirmed(now, channel, message, how);
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn opened(&mut self, now: Instant, channel: ChannelId, authentication: Authentication) {
+        let alive = self.application.alive().map(|session| session.id);
+        let cookies = alive.filter_map(|id| Some((id, self.pu.session_cookie(id)?.clone())));
+        let cookies = cookies.collect();
+        if let Some(found) = self.driver.live.get_mut(&channel).filter(|found| !found.up) {
+            found.came_up(cookies);
+            self.turned = self.latest;
+        }
+        self.pu.handle_opened(now, channel, authentication);
+    }
+
+    fn closed(&mut self, now: Instant, channel: ChannelId, reason: CloseReason) {
+        self.driver.end(channel);
+        self.turned = self.latest;
+        self.pu.handle_closed(now, channel, reason);
+    }
+
+    /// Says what became of a message. It counts only where the message was handed over.
+    fn confirmed(
+        &mut self,
+        now: Instant,
+        channel: ChannelId,
+        message: MessageId,
+        how: Confirmation,
+    ) {
+        let before = self.pu.stats().unknown_confirmations;
+        match how {
+            Confirmation::Written => self.pu.handle_written(now, channel, message),
+            Confirmation::Delivered => self.pu.handle_delivered(now, channel, message),
+            Confirmation::Unsent => self.pu.handle_unsent(now, channel, message),
+        }
+        let counts = self.pu.stats().unknown_confirmations == before;
+        let Some(found) = self.driver.live.get_mut(&channel) else {
+            return assert!(!counts, "the channel is no more");
+        };
+        found.unwritten.retain(|unwritten| *unwritten != message);
+        if how != Confirmation::Written {
+            found.undelivered.retain(|undelivered| *undelivered != message);
+        }
+        let session = self.application.session(found.handed[&message]);
+        match how {
+            Confirmation::Delivered if counts => session.delivered(message),
+            Confirmation::Unsent if counts => session.unsent(message),
+            _ => {}
+        }
+    }
+
+    /// One of the channels that are up, or of all that ever were.
+    fn any(&self, n: u8) -> Option<ChannelId> {
+        let all = || nth(self.driver.known.iter().rev(), n / 4).copied();
+        if n % 4 > 0 { self.up(n / 4, |_| true).or_else(all) } else { all() }
+    }
+
+    /// One of the channels that are up.
+    fn up(&self, n: u8, which: impl Fn(&Channel) -> bool) -> Option<ChannelId> {
+        let up = self.driver.live.iter().filter(|(_, channel)| channel.up && which(channel));
+        nth(up.map(|(channel, _)| channel), n).copied()
+    }
+}
+
+/// Registrars, pool elements, and who pretends to be one.
+impl World {
+    pub(super) fn peer(&mut self, now: Instant, step: &Step) {
+        match *step {
+            Step::Answer { n, ref list, updates, piecewise } => {
+                if let Some((channel, handle)) = nth(self.driver.asked.keys(), n).cloned() {
+                    self.driver.asked.remove(&(channel, handle.clone()));
+                    let message = granting(list.response(text(&handle)), updates);
+                    if !piecewise {
+                        return self.receive(now, channel, &message);
+                    }
+                    for piece in message.to_bytes().unwrap_or_default().chunks(7) {
+                        self.pu.handle_stream(now, channel, piece);
+                    }
+                }
+            }
+            Step::Refuse { n, unknown } => {
+                if let Some((channel, handle)) = nth(self.driver.asked.keys(), n).cloned() {
+                    let code = match unknown {
+                        true => CauseCode::UNKNOWN_POOL_HANDLE,
+                        false => CauseCode::new(0xa),
+                    };
+                    let cause = Cause::new(code, Bytes::new());
+                    let message = Message::handle_resolution_failure(handle, vec![cause]);
+                    self.receive(now, channel, &message);
+                }
+            }
+            Step::Misunderstand { n, parameter } => {
+                let asked = nth(self.driver.asked.iter(), n);
+                if let Some((channel, request)) = asked.map(|((channel, _), it)| (*channel, it)) {
+                    let cause = match parameter {
+                        true => {
+                            let wanted = request.slice(request.len() - 8..);
+                            Cause::new(CauseCode::UNRECOGNIZED_PARAMETER, wanted)
+                        }
+                        false => Cause::new(CauseCode::UNRECOGNIZED_MESSAGE, request.clone()),
+                    };
+                    self.receive(now, channel, &Message::error(vec![cause]));
+                }
+            }
+            Step::Unasked { n, handle, ref list, updates } => {
+                if let Some(channel) = self.any(n) {
+                    self.receive(now, channel, &granting(list.response(handle.0), updates));
+                }
+            }
+            Step::KeepAlive { n, home } => {
+                if let Some(channel) = self.any(n) {
+                    let server = ServerIdentifier::new(1);
+                    self.receive(now, channel, &Message::endpoint_keep_alive(home, server, "a"));
+                }
+            }
+            Step::Announce { n, listed } => {
+                let at = |port| SocketAddr::from(([10, 1, 0, n % 8], port));
+                let listed = listed.then(|| Transport::tcp(at(3863))).into_iter().collect();
+                let message = Message::server_announce(ServerIdentifier::new(n.into()), listed);
+                self.pu.handle_announce(now, at(1_000), &message.to_bytes().unwrap());
+            }
+            Step::Cookie { n, len } => {
+                if let Some(channel) = self.up(n, |found| found.peer == PeerKind::Element) {
+                    let (cookie, before) = (self.make(len), self.pu.stats().cookies);
+                    self.receive(now, channel, &Message::cookie(cookie.clone()));
+                    let stored = self.pu.stats().cookies > before;
+                    let mut alive = self.application.alive();
+                    let found = alive.any(|it| self.pu.session_cookie(it.id) == Some(&cookie));
+                    assert_eq!(stored, found, "[SESSION-7] the latest one replaces the former");
+                }
+            }
+            Step::Card { n, handle, ref list } => {
+                if let Some(channel) = self.up(n, |found| found.peer == PeerKind::Element) {
+                    self.receive(now, channel, &Message::business_card(handle.0, list.elements()));
+                }
+            }
+            Step::Echo { n, len } => {
+                if let Some(channel) = self.any(n) {
+                    let cookie = self.make(len);
+                    self.receive(now, channel, &Message::cookie_echo(cookie));
+                }
+            }
+            Step::Data { n, len } => {
+                if let Some(channel) = self.any(n) {
+                    let data = self.make(len.into());
+                    self.application.will_receive(data.clone());
+                    self.pu.handle_data(now, channel, &data);
+                }
+            }
+            Step::Control { n, ref bytes } => {
+                let _ = self.any(n).map(|channel| self.pu.handle_control(now, channel, bytes));
+            }
+            Step::Stream { n, ref bytes } => {
+                let _ = self.any(n).map(|channel| self.pu.handle_stream(now, channel, bytes));
+            }
+            _ => {}
+        }
+    }
+
+    /// A message arrives, if it can be said at all.
+    fn receive(&mut self, now: Instant, channel: ChannelId, message: &Message) {
+        if let Ok(bytes) = message.to_bytes() {
+            self.pu.handle_control(now, channel, &bytes);
+        }
+    }
+
+    pub(super) fn number(&mut self) -> u32 {
+        self.made += 1;
+        self.made
+    }
+
+    /// Bytes like no others.
+    pub(super) fn make(&mut self, len: u16) -> Bytes {
+        let mut bytes = self.number().to_be_bytes().to_vec();
+        bytes.resize(4 + usize::from(len % 2_500), 0);
+        bytes.into()
+    }
+}
+
+/// The response, with the promise of updates.
+fn granting(mut response: Message, granted: bool) -> Message {
+    if let Body::HandleResolutionResponse { updates, .. } = &mut response.body {
+        *updates = granted;
+    }
+    response
+}
+
+fn text(handle: &PoolHandle) -> &str {
+    core::str::from_utf8(handle.as_bytes()).expect("a handle of these tests")
+}
