@@ -202,7 +202,10 @@ impl Driver {
         let now = self.now();
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let user = &mut self.user;
-        channel.write(self.data_ppid, |message| user.handle_written(now, id, message));
+        channel.write(self.data_ppid, |message, taken| match taken {
+            true => user.handle_written(now, id, message),
+            false => user.handle_unsent(now, id, message),
+        });
     }
 
     /// Takes from the kernel what came on a channel, until it has no more or others need a turn.
@@ -305,10 +308,12 @@ impl Driver {
         }
         let (now, ppid, buffer) = (self.now(), self.data_ppid, &mut self.buffer);
         self.lingering.retain_mut(|(end, channel)| {
-            channel.write(ppid, |_| {});
+            channel.write(ppid, |_, _| {});
             channel.drain(buffer) && !channel.waiting.is_empty() && now < *end
         });
-        while let Some(Ok((len, source))) = self.announces.as_ref().map(|s| s.recv_from(buffer)) {
+        let Some(socket) = &self.announces else { return };
+        for _ in 0..BURST {
+            let Ok((len, source)) = socket.recv_from(buffer) else { return };
             show(&self.watcher, || Seen::Announced(source, buffer[..len].to_vec()));
             self.user.handle_announce(now, source, &buffer[..len]);
         }
@@ -320,8 +325,9 @@ impl Channel {
         Self { association, waiting: VecDeque::new(), untold: Untold::new() }
     }
 
-    /// Gives the kernel what waits, as far as it has room, and tells which data it took.
-    fn write(&mut self, data_ppid: u32, mut written: impl FnMut(MessageId)) {
+    /// Gives the kernel what waits, as far as it has room, and tells of data whether it was taken.
+    /// What cannot be sent, because it is empty for instance, is not tried twice.
+    fn write(&mut self, data_ppid: u32, mut told: impl FnMut(MessageId, bool)) {
         while let Some(payload) = self.waiting.front() {
             let context = self.untold.next_context();
             let sent = match payload {
@@ -331,12 +337,14 @@ impl Channel {
                 }
                 _ => Ok(()),
             };
-            if sent.is_err() {
-                break; // No room; anything worse shows when reading.
+            if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                break;
             }
             if let Some(Payload::Data { message, .. }) = self.waiting.pop_front() {
-                self.untold.taken(message);
-                written(message);
+                if sent.is_ok() {
+                    self.untold.taken(message);
+                }
+                told(message, sent.is_ok());
             }
         }
         self.ask();
@@ -352,13 +360,14 @@ impl Channel {
     /// Reads what is there for nobody, because the kernel breaks an association off whose socket is
     /// closed with something unread. Says whether it still stands.
     fn drain(&mut self, buffer: &mut [u8]) -> bool {
-        loop {
+        for _ in 0..BURST {
             match self.association.receive(buffer) {
                 Ok(Incoming::Ended) => return false,
                 Ok(_) => {}
                 Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
             }
         }
+        true
     }
 }
 
