@@ -6,10 +6,13 @@
 //! cargo run --example policies -- --svg policies.svg
 //! ```
 
+mod drawing;
+
 use core::fmt::Write as _;
 
 use asap_pu::Rng;
 use asap_pu::selection::{Member, Policy, Selector};
+use drawing::{COLORS, document};
 
 const NAMES: [&str; 5] = ["A", "B", "C", "D", "E"];
 const WEIGHTS: [u32; 5] = [4, 3, 2, 1, 0];
@@ -143,18 +146,10 @@ fn text(outcomes: &[(Outcome, Example)]) -> String {
 
 /// Nine panels, three in a row.
 fn svg(outcomes: &[(Outcome, Example)]) -> String {
-    const COLORS: [&str; 5] = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9"];
     const PANEL: (usize, usize) = (400, 236);
     const CELL: usize = 15;
     const BAR: f64 = 190.0;
-    let mut out = String::from(
-        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 1220 790' \
-         font-family='Helvetica, Arial, sans-serif' font-size='13' fill='#222'>\n\
-         <rect width='1220' height='790' fill='#fff'/>\n\
-         <text x='24' y='42' font-size='24' font-weight='bold'>Whom a pool user chooses</text>\n\
-         <text x='1196' y='42' text-anchor='end' fill='#666'>the pool policies of RFC 5356, \
-         24 choices one by one and the shares of 1000</text>\n",
-    );
+    let mut out = String::new();
     for (panel, (outcome, example)) in outcomes.iter().enumerate() {
         let (x, y) = (24 + panel % 3 * PANEL.0, 72 + panel / 3 * PANEL.1);
         let Example { name, section, value, .. } = example;
@@ -187,6 +182,6 @@ fn svg(outcomes: &[(Outcome, Example)]) -> String {
         }
         _ = writeln!(out, "</g>");
     }
-    out.push_str("</svg>\n");
-    out
+    let note = "the pool policies of RFC 5356, 24 choices one by one and the shares of 1000";
+    document(1220, 790, "Whom a pool user chooses", note, &out)
 }

@@ -30,7 +30,7 @@ use crate::{Instant, Security};
 const ERROR_WINDOW: Duration = Duration::from_secs(10);
 
 /// What the driver is to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Action {
     /// Set up a channel, and answer with [`handle_opened`](crate::PoolUser::handle_opened) or
@@ -75,7 +75,7 @@ pub enum PeerKind {
 }
 
 /// A message to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Payload {
     /// One ASAP message: over SCTP a user message on stream 0 with payload protocol identifier 11
@@ -94,7 +94,7 @@ pub enum Payload {
 }
 
 /// Whether the driver knows who is at the other end of a channel (RFC 5352 §9.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Authentication {
     /// Nobody checked.
@@ -105,7 +105,7 @@ pub enum Authentication {
 }
 
 /// Why a channel is no more, or never came up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CloseReason {
     /// The peer closed it in good order.

@@ -219,7 +219,7 @@ pub struct Identity {
 }
 
 /// How a channel is to be secured (RFC 5352 §9.2).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Security {
     /// Not at all.

@@ -117,7 +117,7 @@ pub enum SendErrorReason {
 }
 
 /// Why a pool handle could not be resolved.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum ResolveError {
     /// The registrar knows no such pool (RFC 5354 §3.12.11).
@@ -141,7 +141,7 @@ pub enum ResolveError {
 }
 
 /// Why a session ended by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum SessionError {
     /// The pool could not be resolved.

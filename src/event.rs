@@ -18,7 +18,7 @@ use crate::id::{MessageId, PoolId, RequestId, SessionId};
 use crate::wire::{PeIdentifier, PoolHandle, Transport};
 
 /// What the application is told by [`PoolUser::poll_event`](crate::PoolUser::poll_event).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Event {
     /// A home registrar was found.

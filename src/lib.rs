@@ -22,6 +22,9 @@ mod resolver;
 mod rng;
 pub mod selection;
 mod session;
+#[cfg(feature = "sim")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sim")))]
+pub mod sim;
 mod slab;
 mod stats;
 mod time;

@@ -1,104 +1,26 @@
-//! Stories of sessions that meet trouble, in virtual time (RFC 5352 §3.7, §3.8, §6.9).
+//! Stories of sessions that meet trouble, message by message (RFC 5352 §3.7, §3.8, §6.9). Those that
+//! are told by what comes of it in the end are in `session_failures.rs`.
 
 mod lab;
 
-use core::time::Duration;
-
 use asap_pu::wire::{CauseCode, Message, Policy, PoolElement, Protocol, Transport};
 use asap_pu::{
-    Action, CommandError, Event, Failover, Protocols, ResolveError, SendErrorReason, SendOptions,
-    SessionError, SessionId, SessionOptions,
+    Action, CommandError, Event, Failover, Protocols, SendErrorReason, SendOptions, SessionError,
+    SessionId, SessionOptions,
 };
 use lab::*;
-
-/// How a session ended, and how long that took; channels fail or stay silent as `answers` says,
-/// requests are answered by `registrar`.
-fn end_of(
-    lab: &mut Lab,
-    fail_at_once: bool,
-    mut registrar: impl FnMut(&mut Lab, asap_pu::ChannelId),
-) -> (Option<SessionError>, Duration) {
-    let began = lab.now;
-    loop {
-        let actions = lab.actions();
-        let idle = actions.is_empty();
-        for action in actions {
-            match action {
-                Action::Open { channel, .. } if fail_at_once => lab.fail(channel),
-                Action::Send { channel, .. } => registrar(lab, channel),
-                _ => {}
-            }
-        }
-        for event in lab.events() {
-            if let Event::SessionEnded { error, .. } = event {
-                return (error, lab.now - began);
-            }
-        }
-        if idle {
-            lab.wait();
-        }
-    }
-}
-
-/// [SESSION-4]: no registrar is known, and none announces itself: the session ends with that after the wait for one.
-#[test]
-fn no_registrar_is_known() {
-    let mut lab = Lab::knowing(&[]);
-    lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
-    let (error, after) = end_of(&mut lab, true, |_, _| {});
-    let expected = SessionError::Unresolved(ResolveError::NoRegistrarKnown);
-    assert_eq!((error, after), (Some(expected), secs(5)));
-}
-
-/// [SESSION-4]: registrars are known and none can be reached: the session says so, not that its time is up.
-#[test]
-fn no_registrar_can_be_reached() {
-    let mut lab = Lab::knowing(&[REGISTRAR]);
-    lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
-    let (error, after) = end_of(&mut lab, true, |_, _| {});
-    let expected = SessionError::Unresolved(ResolveError::NoRegistrarReachable);
-    assert_eq!((error, after), (Some(expected), secs(60)));
-}
-
-/// [SESSION-4]: a registrar that stays silent fails the session after three requests.
-#[test]
-fn the_registrar_is_silent() {
-    let (mut lab, _) = Lab::at_home();
-    lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
-    let (error, after) = end_of(&mut lab, false, |_, _| {});
-    let expected = SessionError::Unresolved(ResolveError::NotAnswered);
-    assert_eq!((error, after), (Some(expected), secs(45)));
-}
 
 /// [SESSION-4]: a pool whose elements the driver cannot speak to ends the session at once.
 #[test]
 fn no_element_can_be_used() {
     let (mut lab, home) = Lab::at_home();
     lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+    lab.actions();
     let udp = Transport::udp("10.0.0.1:7".parse().unwrap());
-    let element = PoolElement::new(id(1), udp, Policy::RoundRobin);
-    let (error, after) =
-        end_of(&mut lab, true, |lab, _| lab.answer(home, POOL, core::slice::from_ref(&element)));
-    assert_eq!((error, after), (Some(SessionError::NoUsableElement), secs(0)));
-}
-
-/// [SESSION-4]: all elements refuse: attempts end it. All elements stay silent: so does the deadline, in the middle of an
-/// attempt.
-#[test]
-fn all_elements_fail() {
-    for (fail_at_once, expected) in
-        [(true, SessionError::AllElementsFailed), (false, SessionError::DeadlineReached)]
-    {
-        let (mut lab, home) = Lab::at_home();
-        lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
-        let (error, after) = end_of(&mut lab, fail_at_once, |lab, to| {
-            if to == home {
-                lab.answer(home, POOL, &three());
-            }
-        });
-        assert_eq!(error, Some(expected));
-        assert!(after <= secs(60), "{after:?}");
-    }
+    lab.answer(home, POOL, &[PoolElement::new(id(1), udp, Policy::RoundRobin)]);
+    let event = lab.event();
+    let Event::SessionEnded { error, .. } = event else { panic!("{event:?}") };
+    assert_eq!(error, Some(SessionError::NoUsableElement));
 }
 
 /// [SESSION-4]: the deadline passes while a channel is being set up; the attempt is given up.
@@ -180,28 +102,6 @@ fn a_cookie_is_replaced_in_flight() {
     assert_eq!(lab.controls(), [(second.channel, Message::cookie_echo("old"))]);
     let third = fail_over(&mut lab, &second);
     assert_eq!(lab.controls(), [(third.channel, Message::cookie_echo("new"))]);
-}
-
-/// [SESSION-3]: all elements die at once, and one comes back: the session goes on there.
-#[test]
-fn all_die_at_once_and_one_returns() {
-    let (mut lab, home, session, first) = Lab::in_session(mapped(), Default::default(), &three());
-    let message = send(&mut lab, session, "one", Failover::Always);
-    lab.actions();
-    lab.fail(first.channel);
-    for _ in 0..2 {
-        let open = opens_among(&lab.actions())[0].clone();
-        lab.fail(open.channel);
-    }
-    lab.events();
-    assert!(lab.wait() <= secs(1), "a pause");
-    lab.actions();
-    lab.answer(home, POOL, &three());
-    let back = opens_among(&lab.actions())[0].clone();
-    lab.up(back.channel);
-    assert!(matches!(lab.event(), Event::FailedOver { .. }));
-    assert_eq!(data_among(&lab.actions()), [(back.channel, "one".into())]);
-    assert!(lab.pu.confirm(lab.now, session, message));
 }
 
 /// [SESSION-3] [SESSION-14]: the pool is refreshed in the middle of a failover: the next choice is made from the new list,
@@ -359,84 +259,5 @@ fn sctp_says_whether_there_is_a_control_channel() {
             Lab::in_session(config, Default::default(), &[element]);
         lab.receive(channel.channel, &Message::cookie("x"));
         assert_eq!(lab.pu.session_cookie(session).is_some(), control);
-    }
-}
-
-/// [SESSION-10] [CORE-5]: an application that reacts to every event by calling back, in the most awkward way there is,
-/// meets no panic, and its sessions still end in order.
-#[test]
-fn user_code_calls_back_in_every_event() {
-    for reaction in 0..6 {
-        let (mut lab, home) = Lab::at_home_with(mapped());
-        let mut open: Vec<SessionId> = (0..20)
-            .map(|_| lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap())
-            .collect();
-        for session in &open {
-            send(&mut lab, *session, "hello", Failover::Always);
-        }
-        for round in 0..40_u32 {
-            for action in lab.actions() {
-                match action {
-                    Action::Open { channel, .. } if (round + reaction) % 3 == 0 => {
-                        lab.fail(channel)
-                    }
-                    Action::Open { channel, .. } => lab.up(channel),
-                    Action::Send { channel, .. } if channel == home => {
-                        lab.answer(home, POOL, &three());
-                    }
-                    Action::Send { channel, .. } => {
-                        lab.pu.handle_data(lab.now, channel, b"answer");
-                        if round % 4 == 1 {
-                            lab.fail(channel);
-                        }
-                    }
-                    _ => {}
-                }
-            }
-            while let Some(event) = lab.pu.poll_event() {
-                let session = match event {
-                    Event::Connected { session, .. }
-                    | Event::ElementLost { session, .. }
-                    | Event::FailedOver { session, .. }
-                    | Event::Received { session, .. }
-                    | Event::Undelivered { session, .. } => session,
-                    Event::SessionEnded { session, .. } => {
-                        assert!(open.contains(&session), "told once");
-                        open.retain(|other| *other != session);
-                        session
-                    }
-                    _ => continue,
-                };
-                let now = lab.now;
-                match reaction {
-                    0 => drop(lab.pu.give_up(now, session)),
-                    1 => drop(lab.pu.move_session(now, session, None)),
-                    2 => drop(lab.pu.send(lab.now, session, "more", SendOptions::default())),
-                    3 => drop(lab.pu.close(now, session)),
-                    4 => {
-                        if lab.pu.abort(now, session).is_ok() {
-                            open.retain(|other| *other != session);
-                        }
-                    }
-                    _ => drop(lab.pu.resume(lab.now, session)),
-                }
-            }
-            if lab.pu.poll_timeout().is_some() {
-                lab.wait();
-            }
-        }
-        lab.pu.shut_down(lab.now);
-        for _ in 0..100 {
-            lab.actions();
-            for event in lab.events() {
-                if let Event::SessionEnded { session, .. } = event {
-                    open.retain(|other| *other != session);
-                }
-            }
-            if lab.pu.poll_timeout().is_some() {
-                lab.wait();
-            }
-        }
-        assert_eq!((open.len(), lab.pu.channels()), (0, 0), "reaction {reaction}");
     }
 }

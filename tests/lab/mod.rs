@@ -1,4 +1,9 @@
 //! A pool user with a clock made of numbers, and the messages that its peers would send.
+//!
+//! The test plays all peers by hand, message by message. That is for duties that speak of single
+//! messages: what is sent, in which order, on which channel, and what a strange answer does. Duties
+//! that speak of what comes of it in the end, whatever the messages, are tested among peers that act
+//! for themselves, in the simulator (`asap_pu::sim`).
 #![allow(dead_code, reason = "each test uses a part")]
 
 use core::net::SocketAddr;

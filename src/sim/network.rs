@@ -1,0 +1,338 @@
+//! The network of a simulation: channels as links of two pipes each, latency, and what cannot pass.
+//!
+//! A link behaves as an SCTP association does, or a connection that keeps messages apart: nothing is
+//! lost or changes its order while the link lives. What cannot pass, because one of the hosts is cut
+//! off or the two are separated, is held at the head of its pipe and tried again; if it has been
+//! held for as long as the transport has patience, the link breaks. An attempt to set one up is
+//! repeated until its caller gives it up.
+
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::transcript::Note;
+use super::{Fault, Host, Occurrence, Sim, UserId};
+use crate::slab::Key;
+use crate::wire::{Protocol, Transport};
+use crate::{Authentication, ChannelId, CloseReason, Instant, Security};
+
+/// How often something that cannot pass is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What holds for all links.
+#[derive(Debug)]
+pub(super) struct Network {
+    /// The shortest and the longest time that a message is on its way.
+    pub(super) latency: (Duration, Duration),
+    /// How long a link holds what cannot pass.
+    pub(super) patience: Duration,
+    /// Pairs of hosts, the lower one first, that do not hear each other.
+    pub(super) severed: BTreeSet<(Host, Host)>,
+}
+
+/// A channel, as the network sees it.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) user: UserId,
+    pub(super) channel: ChannelId,
+    pub(super) peer: Host,
+    /// Whether messages are cut from a byte stream (RFC 5354 §3.5).
+    stream: bool,
+    authentication: Authentication,
+    /// Whether the process that the peer had when it took the channel still lives.
+    pub(super) alive: bool,
+    /// Whether the user knows that it is up.
+    up: bool,
+    /// What the element knows of the session.
+    pub(super) state: Vec<u8>,
+    to_peer: Pipe,
+    to_user: Pipe,
+}
+
+/// What is on its way in one direction, and since when.
+type Pipe = VecDeque<(Instant, Packet)>;
+
+/// Where something is on its way to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    ToPeer,
+    ToUser,
+}
+
+/// What is on its way.
+#[derive(Debug, Clone)]
+pub(super) enum Packet {
+    Control(Bytes),
+    Data(crate::MessageId, Bytes),
+    /// An answer of an element.
+    Reply(Bytes),
+    /// The peer's transport has this message.
+    Receipt(crate::MessageId),
+    /// The user has closed the channel.
+    End,
+}
+
+impl Network {
+    pub(super) const fn new() -> Self {
+        Self {
+            latency: (Duration::from_millis(1), Duration::from_millis(20)),
+            patience: Duration::from_secs(10),
+            severed: BTreeSet::new(),
+        }
+    }
+}
+
+impl Sim {
+    /// How long something is on its way this time.
+    pub(super) fn latency(&mut self) -> Duration {
+        let (least, most) = self.network.latency;
+        let spread = most.saturating_sub(least).as_nanos();
+        let spread = u64::try_from(spread).unwrap_or(u64::MAX);
+        least + Duration::from_nanos(self.rng.below(spread))
+    }
+
+    /// A user wants a channel.
+    pub(super) fn open(
+        &mut self,
+        user: UserId,
+        channel: ChannelId,
+        to: &Transport,
+        security: &Security,
+    ) {
+        let peer = Host::at(to).filter(|peer| self.place(*peer).is_some());
+        self.note(user, peer, &Note::Opens);
+        let Some(peer) = peer else {
+            return self.fail_channel(user, channel, CloseReason::Failed);
+        };
+        let authentication = match security {
+            Security::None => Authentication::None,
+            Security::Tls { .. } => Authentication::Verified,
+        };
+        let link = self.links.insert(Link {
+            user,
+            channel,
+            peer,
+            stream: to.protocol() == Protocol::Tcp,
+            authentication,
+            alive: false,
+            up: false,
+            state: Vec::new(),
+            to_peer: Pipe::new(),
+            to_user: Pipe::new(),
+        });
+        self.users[user].channels.insert(channel, link);
+        let latency = self.latency();
+        self.later(latency, Occurrence::Call(link));
+    }
+
+    /// An attempt to set up a channel arrives at the peer.
+    pub(super) fn called(&mut self, key: Key) {
+        let Some(link) = self.links.get(key) else { return };
+        let (user, peer) = (link.user, link.peer);
+        if !self.can_hear(user, peer) {
+            return self.later(RETRY, Occurrence::Call(key));
+        }
+        let outcome = match self.place(peer).and_then(|place| place.fault) {
+            Some(Fault::Crash | Fault::Refuse) => Err(CloseReason::Failed),
+            Some(Fault::Impostor) => Err(CloseReason::Unauthenticated),
+            _ => Ok(()),
+        };
+        if let Some(link) = self.links.get_mut(key) {
+            link.alive = outcome.is_ok();
+        }
+        if let (Ok(()), Host::Element(element)) = (outcome, peer) {
+            self.elements[element].sessions += 1;
+        }
+        let latency = self.latency();
+        self.later(latency, Occurrence::Settled(key, outcome));
+    }
+
+    /// The user learns whether its channel is up, or that it broke.
+    pub(super) fn settled(&mut self, key: Key, outcome: Result<(), CloseReason>) {
+        let Some(link) = self.links.get_mut(key) else { return };
+        let (user, peer, channel) = (link.user, link.peer, link.channel);
+        let (authentication, known) = (link.authentication, link.up);
+        match outcome {
+            _ if !self.can_hear(user, peer) => self.later(RETRY, Occurrence::Settled(key, outcome)),
+            Ok(()) if known => {}
+            Ok(()) => {
+                if let Some(link) = self.links.get_mut(key) {
+                    link.up = true;
+                }
+                self.note(user, Some(peer), &Note::Opened);
+                self.call(user, |pu, now| pu.handle_opened(now, channel, authentication));
+            }
+            Err(reason) => self.break_link(key, reason),
+        }
+    }
+
+    /// A user closes a channel: at once if it is not up, else behind what is on its way.
+    pub(super) fn close(&mut self, user: UserId, channel: ChannelId) {
+        let Some(key) = self.users[user].channels.remove(&channel) else { return };
+        let Some(link) = self.links.get_mut(key) else { return };
+        link.to_user.clear();
+        let (peer, up) = (link.peer, link.up);
+        self.note(user, Some(peer), &Note::Closes);
+        match up {
+            true => self.push(key, Way::ToPeer, Packet::End),
+            false => self.hang_up(key),
+        }
+    }
+
+    /// Nobody can use a link any more: the user learns it, if it has not closed it.
+    fn break_link(&mut self, key: Key, reason: CloseReason) {
+        let Some(&Link { user, channel, peer, .. }) = self.links.get(key) else { return };
+        let open = self.users[user].channels.contains_key(&channel);
+        self.hang_up(key);
+        if open {
+            self.note(user, Some(peer), &Note::Closed(reason));
+            self.fail_channel(user, channel, reason);
+        }
+    }
+
+    fn fail_channel(&mut self, user: UserId, channel: ChannelId, reason: CloseReason) {
+        self.call(user, |pu, now| pu.handle_closed(now, channel, reason));
+    }
+
+    /// A link is no more.
+    fn hang_up(&mut self, key: Key) {
+        let Some(link) = self.links.remove(key) else { return };
+        self.users[link.user].channels.remove(&link.channel);
+        if let (true, Host::Element(element)) = (link.alive, link.peer) {
+            self.elements[element].sessions -= 1;
+        }
+    }
+
+    /// The process of a peer dies, and its host says so to everyone it had a channel with.
+    pub(super) fn break_links_of(&mut self, peer: Host) {
+        let of_peer = self.links.iter().filter(|(_, link)| link.alive && link.peer == peer);
+        let links: Vec<Key> = of_peer.map(|(key, _)| key).collect();
+        for key in links {
+            if let Some(link) = self.links.get_mut(key) {
+                link.alive = false;
+            }
+            let latency = self.latency();
+            self.later(latency, Occurrence::Settled(key, Err(CloseReason::Failed)));
+        }
+        if let Host::Element(element) = peer {
+            self.elements[element].sessions = 0;
+        }
+    }
+
+    /// Sends something on a link.
+    pub(super) fn push(&mut self, key: Key, way: Way, packet: Packet) {
+        let now = self.now;
+        let Some(link) = self.links.get_mut(key) else { return };
+        let pipe = link.pipe(way);
+        pipe.push_back((now, packet));
+        if pipe.len() == 1 {
+            let latency = self.latency();
+            self.later(latency, Occurrence::Carry(key, way));
+        }
+    }
+
+    /// The head of a pipe arrives, if it can pass.
+    pub(super) fn carry(&mut self, key: Key, way: Way) {
+        let (now, patience) = (self.now, self.network.patience);
+        let Some(link) = self.links.get(key) else { return };
+        let can_hear = self.can_hear(link.user, link.peer);
+        let Some(link) = self.links.get_mut(key) else { return };
+        let pipe = link.pipe(way);
+        let Some((sent, _)) = pipe.front() else { return };
+        let held = now.since(*sent);
+        if !can_hear {
+            return match patience.checked_sub(held) {
+                None | Some(Duration::ZERO) => self.break_link(key, CloseReason::Failed),
+                Some(left) => self.later(RETRY.min(left), Occurrence::Carry(key, way)),
+            };
+        }
+        let Some((_, packet)) = pipe.pop_front() else { return };
+        if let Some(next) = pipe.front().map(|(sent, _)| now.since(*sent)) {
+            let latency = self.latency().saturating_sub(next);
+            self.later(latency, Occurrence::Carry(key, way));
+        }
+        match way {
+            Way::ToPeer => self.arrive_at_peer(key, packet),
+            Way::ToUser => self.arrive_at_user(key, packet),
+        }
+    }
+
+    fn arrive_at_user(&mut self, key: Key, packet: Packet) {
+        let Some(link) = self.links.get(key) else { return };
+        let (user, channel, stream, peer) = (link.user, link.channel, link.stream, link.peer);
+        match packet {
+            Packet::Control(message) => {
+                self.note(user, Some(peer), &Note::GetsControl(&message));
+                self.call(user, |pu, now| match stream {
+                    true => pu.handle_stream(now, channel, &message),
+                    false => pu.handle_control(now, channel, &message),
+                });
+            }
+            Packet::Reply(data) => {
+                self.note(user, Some(peer), &Note::GetsData(&data));
+                self.call(user, |pu, now| pu.handle_data(now, channel, &data));
+            }
+            Packet::Receipt(message) => {
+                self.note(user, Some(peer), &Note::Delivered(message));
+                self.call(user, |pu, now| pu.handle_delivered(now, channel, message));
+            }
+            Packet::Data(..) | Packet::End => {}
+        }
+    }
+
+    fn arrive_at_peer(&mut self, key: Key, packet: Packet) {
+        let Some(link) = self.links.get(key) else { return };
+        let (user, peer, alive) = (link.user, link.peer, link.alive);
+        if let Packet::End = packet {
+            return self.hang_up(key);
+        }
+        if !alive {
+            return;
+        }
+        let fault = self.place(peer).and_then(|place| place.fault);
+        if let (Packet::Data(message, _), true) = (&packet, self.confirms(user)) {
+            self.push(key, Way::ToUser, Packet::Receipt(*message));
+        }
+        let answers = match fault {
+            Some(Fault::Doomed) => return self.fail(peer, Fault::Crash),
+            Some(Fault::Hang) => return,
+            _ => self.answers(key, peer, packet),
+        };
+        for answer in answers {
+            match fault {
+                Some(Fault::Delay(delay)) => self.later(delay, Occurrence::Say(key, answer)),
+                Some(Fault::Repeat) => {
+                    self.push(key, Way::ToUser, answer.clone());
+                    self.push(key, Way::ToUser, answer);
+                }
+                _ => self.push(key, Way::ToUser, answer),
+            }
+        }
+    }
+
+    /// What a peer has to say to what it got.
+    fn answers(&mut self, key: Key, peer: Host, packet: Packet) -> Vec<Packet> {
+        match (peer, packet) {
+            (Host::Registrar(server), Packet::Control(message)) => {
+                self.ask_registrar(server, &message).into_iter().map(Packet::Control).collect()
+            }
+            (Host::Element(_), Packet::Control(message)) => {
+                self.restore(key, &message);
+                Vec::new()
+            }
+            (Host::Element(element), Packet::Data(_, data)) => self.serve(key, element, &data),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Link {
+    fn pipe(&mut self, way: Way) -> &mut Pipe {
+        match way {
+            Way::ToPeer => &mut self.to_peer,
+            Way::ToUser => &mut self.to_user,
+        }
+    }
+}
