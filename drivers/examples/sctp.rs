@@ -111,9 +111,7 @@ impl Prompt {
             ("subscribe", [handle]) => self.driver.user().subscribe(now, *handle)?,
             ("open", [to]) => self.open(to)?,
             ("send", [_, ..]) => self.send(rest.as_bytes().to_vec(), Failover::Always)?,
-            ("hex", [bytes]) => {
-                self.send(unhex(bytes).ok_or("not hexadecimal")?, Failover::Always)?;
-            }
+            ("hex", _) => self.send(unhex(rest).ok_or("not hexadecimal")?, Failover::Always)?,
             ("flood", [number]) => {
                 for n in 0..number.parse::<u8>()? {
                     self.send(vec![n; 1_000], Failover::Unsent)?;

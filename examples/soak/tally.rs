@@ -145,16 +145,16 @@ impl fmt::Display for Statement {
         writeln!(f, "{failovers:>12} failovers; {given_up} times an application lost patience")?;
         writeln!(f, "{:>12} resolutions\n", self.resolutions)?;
 
-        writeln!(f, "time to recover            mishaps  outages   median     99 %    worst")?;
+        writeln!(f, "time to recover             mishaps  outages   median     99 %    worst")?;
         for kind in KINDS {
             let mishaps = self.mishaps.get(&kind).copied().unwrap_or(0);
             let times = self.tally.recoveries.get(&kind).map_or(&[][..], |times| times);
-            write!(f, "  {:<24} {mishaps:>7} {:>8}", kind.name(), times.len())?;
+            write!(f, "  {:<25} {mishaps:>7} {:>8}", kind.name(), times.len())?;
             writeln!(f, " {}", Spread(times))?;
         }
         let connected = &self.tally.connected[..];
         let times = Spread(connected);
-        writeln!(f, "  {:<24}         {:>8} {times}\n", "a new session", connected.len())?;
+        writeln!(f, "  {:<25}         {:>8} {times}\n", "a new session", connected.len())?;
 
         writeln!(f, "load against the policy's ideal   sessions     mean    worst   sigmas")?;
         for Load { policy, sessions, mean, worst, sigmas } in &self.loads {

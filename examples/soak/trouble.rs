@@ -132,12 +132,14 @@ impl Trouble {
         let parted = self.partition.filter(|(.., until)| recent(*until));
         let parted = parted.filter(|(part, ..)| is_in(user.into(), *part) != is_in(host, *part));
         match (of_host, parted) {
-            (Some((kind, since, _)), None) => (*kind, *since),
-            (None, Some((_, since, _))) => (Kind::Partition, since),
             (Some((_, earlier, _)), Some((_, since, _))) if since > *earlier => {
                 (Kind::Partition, since)
             }
-            (Some((kind, since, _)), Some(_)) => (*kind, *since),
+            // Its fate was settled earlier, but it lived until a request came, and its death is
+            // told at once.
+            (Some((Kind::Doomed, ..)), _) => (Kind::Doomed, now),
+            (Some((kind, since, _)), _) => (*kind, *since),
+            (None, Some((_, since, _))) => (Kind::Partition, since),
             (None, None) => (Kind::Nothing, now),
         }
     }

@@ -148,7 +148,8 @@ impl Association {
     /// It is no SCTP socket of the one-to-one style.
     pub fn over(socket: Socket) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        socket.set_send_buffer_size(LONGEST)?;
+        // The kernel doubles it.
+        socket.set_send_buffer_size(LONGEST / 2)?;
         sys::set_option(&socket, SCTP_NODELAY, &1_u32)?;
         sys::set_option(&socket, SCTP_RECVRCVINFO, &1_u32)?;
         sys::set_option(&socket, SCTP_RTOINFO, &RTO_INFO)?;

@@ -11,7 +11,7 @@
 //! | it was shut down | `handle_closed`, `Closed` |
 //! | it was lost, refused, could not be set up | `handle_closed`, `Failed` |
 //! | the peer restarted: it is there, but has forgotten everything | `handle_closed`, `Failed` |
-//! | a message could not be delivered and was never on the wire | `handle_unsent` |
+//! | a message could not be delivered and was never on its way | `handle_unsent` |
 //! | everything was acknowledged ("sender dry") | `handle_delivered` for what it covers |
 //! | the association was lost, without a word of the message | the same: it was acknowledged |
 //!
@@ -202,7 +202,10 @@ impl Driver {
         let now = self.now();
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let user = &mut self.user;
-        channel.write(self.data_ppid, |message| user.handle_written(now, id, message));
+        channel.write(self.data_ppid, |message, taken| match taken {
+            true => user.handle_written(now, id, message),
+            false => user.handle_unsent(now, id, message),
+        });
     }
 
     /// Takes from the kernel what came on a channel, until it has no more or others need a turn.
@@ -262,9 +265,16 @@ impl Driver {
         self.end(id, CloseReason::Failed);
     }
 
+    /// A channel is no more, and what waited on it was never sent.
     fn end(&mut self, id: ChannelId, reason: CloseReason) {
-        self.channels.remove(&id);
-        self.user.handle_closed(self.now(), id, reason);
+        let now = self.now();
+        let waiting = self.channels.remove(&id).map(|channel| channel.waiting);
+        for payload in waiting.into_iter().flatten() {
+            if let Payload::Data { message, .. } = payload {
+                self.user.handle_unsent(now, id, message);
+            }
+        }
+        self.user.handle_closed(now, id, reason);
     }
 
     /// Lets go of a channel. The kernel delivers first what it has taken, and then shuts the
@@ -298,10 +308,12 @@ impl Driver {
         }
         let (now, ppid, buffer) = (self.now(), self.data_ppid, &mut self.buffer);
         self.lingering.retain_mut(|(end, channel)| {
-            channel.write(ppid, |_| {});
+            channel.write(ppid, |_, _| {});
             channel.drain(buffer) && !channel.waiting.is_empty() && now < *end
         });
-        while let Some(Ok((len, source))) = self.announces.as_ref().map(|s| s.recv_from(buffer)) {
+        let Some(socket) = &self.announces else { return };
+        for _ in 0..BURST {
+            let Ok((len, source)) = socket.recv_from(buffer) else { return };
             show(&self.watcher, || Seen::Announced(source, buffer[..len].to_vec()));
             self.user.handle_announce(now, source, &buffer[..len]);
         }
@@ -313,8 +325,9 @@ impl Channel {
         Self { association, waiting: VecDeque::new(), untold: Untold::new() }
     }
 
-    /// Gives the kernel what waits, as far as it has room, and tells which data it took.
-    fn write(&mut self, data_ppid: u32, mut written: impl FnMut(MessageId)) {
+    /// Gives the kernel what waits, as far as it has room, and tells of data whether it was taken.
+    /// What cannot be sent, because it is empty for instance, is not tried twice.
+    fn write(&mut self, data_ppid: u32, mut told: impl FnMut(MessageId, bool)) {
         while let Some(payload) = self.waiting.front() {
             let context = self.untold.next_context();
             let sent = match payload {
@@ -324,12 +337,14 @@ impl Channel {
                 }
                 _ => Ok(()),
             };
-            if sent.is_err() {
-                break; // No room; anything worse shows when reading.
+            if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                break;
             }
             if let Some(Payload::Data { message, .. }) = self.waiting.pop_front() {
-                self.untold.taken(message);
-                written(message);
+                if sent.is_ok() {
+                    self.untold.taken(message);
+                }
+                told(message, sent.is_ok());
             }
         }
         self.ask();
@@ -345,13 +360,14 @@ impl Channel {
     /// Reads what is there for nobody, because the kernel breaks an association off whose socket is
     /// closed with something unread. Says whether it still stands.
     fn drain(&mut self, buffer: &mut [u8]) -> bool {
-        loop {
+        for _ in 0..BURST {
             match self.association.receive(buffer) {
                 Ok(Incoming::Ended) => return false,
                 Ok(_) => {}
                 Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
             }
         }
+        true
     }
 }
 
