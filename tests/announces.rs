@@ -110,6 +110,19 @@ fn announces_are_bounded() {
     assert_eq!(lab.open_one().to, REGISTRAR.parse().unwrap());
 }
 
+/// [HUNT-9]: where announces are not accepted, one is counted and that is all.
+#[test]
+fn announces_need_not_be_accepted() {
+    let mut config = config(&[REGISTRAR]);
+    config.accept_announces = false;
+    let mut lab = Lab::new(config);
+    lab.pu.start(lab.now);
+    assert_eq!(lab.opens().len(), 1);
+    announce(&mut lab, "10.0.0.1:3863", 1, vec![]);
+    assert_eq!((lab.actions(), lab.pu.registrars().count()), (vec![], 1));
+    assert_eq!((lab.pu.stats().announces_ignored, lab.pu.stats().announces), (1, 0));
+}
+
 /// [HUNT-7] [HUNT-13]: when the last announced address has outdated, an announce is waited for at
 /// once.
 #[test]

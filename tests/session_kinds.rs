@@ -16,7 +16,8 @@ fn on(element: u32) -> SessionOptions {
     options
 }
 
-/// [SESSION-11]: a session on an element handle begins at that element, whatever the policy says.
+/// [SESSION-11] [REPORT-3]: a session on an element handle begins at that element, whatever the
+/// policy says; that counts as using it.
 #[test]
 fn an_element_handle_comes_first() {
     let (mut lab, home) = Lab::at_home_with(mapped());
