@@ -167,6 +167,25 @@ fn a_choice_from_a_stale_list_has_it_refreshed() {
     }
 }
 
+/// [CACHE-2] [SESSION-5]: also a list that is never fresh serves, once it was asked for.
+#[test]
+fn a_choice_from_a_list_that_is_never_fresh() {
+    for stale_answers in [StaleAnswers::Served, StaleAnswers::Fallback, StaleAnswers::Withheld] {
+        let mut config = mapped();
+        config.stale_answers = stale_answers;
+        config.stale_cache_value = secs(0);
+        let (mut lab, home, session) = choosing_lab(config);
+        lab.secs(1);
+        lab.pu.send(lab.now, session, "a", to(Recipient::One)).unwrap();
+        lab.wait();
+        if stale_answers != StaleAnswers::Served {
+            assert_eq!(lab.requests(), [(home, POOL.into())]);
+            lab.answer(home, POOL, &three());
+        }
+        assert_eq!(opens_among(&lab.actions()).len(), 1, "{stale_answers:?}");
+    }
+}
+
 /// [SESSION-3] [SESSION-5] [SESSION-7] [SESSION-10]: when one of its elements dies, the application of a choosing session
 /// hears of it first; then what may go on goes on, the rest comes back, and the latest cookie goes
 /// ahead to elements that are new.

@@ -297,12 +297,16 @@ impl Sessions {
     }
 
     /// Closes the sessions that have handed over their last message, unless it has come back.
-    pub(crate) fn end_drained(&mut self, ctx: &mut Context, cache: &mut Cache) {
+    /// Says whether there was any.
+    pub(crate) fn end_drained(&mut self, ctx: &mut Context, cache: &mut Cache) -> bool {
+        let mut ended = false;
         while let Some(id) = self.drained.pop() {
             if self.is_drained(id) {
                 self.end(ctx, cache, id, None);
+                ended = true;
             }
         }
+        ended
     }
 
     /// Has a session closed that is closing and has nothing left to hand over.
