@@ -151,7 +151,8 @@ impl PoolUser {
         self.cache.find(handle)
     }
 
-    /// All pools in the cache.
+    /// All pools in the cache, also those that are purged or unknown by now and still held by
+    /// sessions.
     pub fn pools(&self) -> impl Iterator<Item = (PoolId, &Pool)> {
         self.cache.iter()
     }
