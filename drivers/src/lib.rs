@@ -10,6 +10,7 @@ use socket2::{Domain, Socket, Type};
 
 #[cfg(target_os = "linux")]
 pub mod sctp;
+#[cfg(feature = "tokio")]
 pub mod tokio;
 
 /// Where registrars announce themselves in practice; what IANA assigned is 224.0.1.185.
