@@ -7,8 +7,8 @@
 //! channel: the driver need not answer it, and what it still says about the channel is ignored.
 //! Identifiers are not used again while either side may still speak of them.
 //!
-//! Nothing is queued here that a session could still take elsewhere. Control messages wait in a
-//! short queue of their channel; application data stays with its session and is pulled at the
+//! Nothing is queued here that a session could still take elsewhere. Control messages wait with
+//! their channel, bounded in bytes over all of them; application data stays with its session and is pulled at the
 //! moment the driver polls, so that a slow driver slows the session down instead of swallowing its
 //! messages. The actions are bounded for the same reason: they derive from what the channels are,
 //! and a channel that ends before the driver heard of it leaves no trace. One that it did hear of
@@ -140,6 +140,8 @@ pub(crate) struct Channels {
     ready: VecDeque<ChannelId>,
     /// Channels that the driver heard of and is to close.
     closing: VecDeque<ChannelId>,
+    /// What the control messages that wait on all channels cost.
+    waiting: usize,
 }
 
 #[derive(Debug)]
@@ -168,7 +170,7 @@ enum Phase {
 
 impl Channels {
     pub(crate) const fn new() -> Self {
-        Self { slab: Slab::new(), ready: VecDeque::new(), closing: VecDeque::new() }
+        Self { slab: Slab::new(), ready: VecDeque::new(), closing: VecDeque::new(), waiting: 0 }
     }
 
     pub(crate) fn open(
@@ -192,7 +194,7 @@ impl Channels {
 
     /// The machine's word that it is done with a channel.
     pub(crate) fn close(&mut self, channel: ChannelId) {
-        let Some(gone) = self.slab.remove(channel.0) else { return };
+        let Some(gone) = self.remove(channel) else { return };
         match gone.phase {
             Phase::Wanted(_) => self.sweep(),
             Phase::Opening | Phase::Open => self.closing.push_back(channel),
@@ -224,7 +226,14 @@ impl Channels {
         if matches!(self.slab.get(channel.0)?.phase, Phase::Wanted(_)) {
             return None;
         }
-        self.slab.remove(channel.0).map(|gone| gone.user)
+        self.remove(channel).map(|gone| gone.user)
+    }
+
+    fn remove(&mut self, channel: ChannelId) -> Option<Channel> {
+        let gone = self.slab.remove(channel.0)?;
+        let control = gone.extra.iter().flat_map(|extra| &extra.control);
+        self.waiting -= control.map(|message| cost(message.len())).sum::<usize>();
+        Some(gone)
     }
 
     /// Who uses a channel that is up.
@@ -232,24 +241,18 @@ impl Channels {
         self.slab.get(channel.0).filter(|c| matches!(c.phase, Phase::Open)).map(|c| c.user)
     }
 
+    /// Whether a control message of `len` bytes fits beside those that wait on all channels.
+    pub(crate) const fn has_room(&self, len: usize, limit: usize) -> bool {
+        self.waiting.saturating_add(cost(len)) <= limit
+    }
+
     /// Queues a control message; what was queued while the channel is set up goes out once it is
     /// up.
-    ///
-    /// Says whether there was room.
-    pub(crate) fn send_control(
-        &mut self,
-        channel: ChannelId,
-        message: Bytes,
-        limit: usize,
-    ) -> bool {
-        let Some(found) = self.slab.get_mut(channel.0) else { return false };
-        let control = &mut found.extra().control;
-        if control.len() >= limit {
-            return false;
-        }
-        control.push_back(message);
+    pub(crate) fn send_control(&mut self, channel: ChannelId, message: Bytes) {
+        let Some(found) = self.slab.get_mut(channel.0) else { return };
+        self.waiting += cost(message.len());
+        found.extra().control.push_back(message);
         self.touch(channel);
-        true
     }
 
     /// Lets the next poll ask the user of `channel` for data.
@@ -314,6 +317,7 @@ impl Channels {
                     found.phase = Phase::Open;
                     let control = found.extra.as_mut().and_then(|extra| extra.control.pop_front());
                     if let Some(message) = control {
+                        self.waiting -= cost(message.len());
                         let payload = Payload::Control(message);
                         self.touch(channel);
                         return Some(Next::Action(Action::Send { channel, payload }));
@@ -342,6 +346,11 @@ impl Channels {
     pub(crate) fn len(&self) -> usize {
         self.slab.len()
     }
+}
+
+/// What a control message that waits counts for: a short one costs something too.
+const fn cost(len: usize) -> usize {
+    len + size_of::<Bytes>()
 }
 
 impl Channel {

@@ -60,7 +60,8 @@ pub struct Config {
     /// that cookies and business cards can travel (RFC 5352 §3.8). RFC 5354 §3.5 forbids it
     /// for plain TCP. Default: none.
     pub control_mapping: Protocols,
-    /// Refuse registrars that the driver did not authenticate (RFC 5352 §9.2). Default: no.
+    /// Refuse every registrar that the driver did not authenticate (RFC 5352 §9.2), not only those
+    /// with [`Security::Tls`]. Default: no.
     pub authenticated_only: bool,
     /// How long a registrar that failed authentication is left alone; announces do not shorten it.
     /// Default: 10 minutes.
@@ -188,9 +189,10 @@ pub struct Config {
     /// The longest message taken from a registrar's byte stream. Default: 65,535, the longest
     /// there is.
     pub max_message_len: usize,
-    /// How many control messages wait on one channel for a driver that does not poll; more are
-    /// dropped and counted. Default: 65,536.
-    pub max_waiting_control: usize,
+    /// How many bytes of control messages wait for a driver that does not poll; more are dropped
+    /// and counted, but for the cookie and the business card that a channel begins with. Default:
+    /// 16 MiB.
+    pub max_control_bytes: usize,
     /// How many ASAP_ERROR messages answer one channel in ten seconds at most. Default: 4.
     pub max_error_reports: u32,
 }
@@ -226,7 +228,7 @@ pub enum Security {
     #[default]
     None,
     /// TLS, the peer's certificate checked against this reference identity (a DNS name or an
-    /// address).
+    /// address). A peer that was not verified is refused.
     Tls {
         /// What the certificate must stand for.
         identity: Box<str>,
@@ -344,7 +346,7 @@ impl Default for Config {
             max_card_elements: 32,
             max_unread_bytes: 16 << 20,
             max_message_len: 65_535,
-            max_waiting_control: 65_536,
+            max_control_bytes: 16 << 20,
             max_error_reports: 4,
         }
     }

@@ -31,7 +31,9 @@ impl Context {
 
     /// Queues a control message on a channel, within the bound for a driver that does not poll.
     pub(crate) fn send_control(&mut self, channel: ChannelId, message: Bytes) {
-        if !self.channels.send_control(channel, message, self.config.max_waiting_control) {
+        if self.channels.has_room(message.len(), self.config.max_control_bytes) {
+            self.channels.send_control(channel, message);
+        } else {
             self.stats.control_dropped += 1;
         }
     }

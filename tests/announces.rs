@@ -110,6 +110,19 @@ fn announces_are_bounded() {
     assert_eq!(lab.open_one().to, REGISTRAR.parse().unwrap());
 }
 
+/// [HUNT-9]: where announces are not accepted, one is counted and that is all.
+#[test]
+fn announces_need_not_be_accepted() {
+    let mut config = config(&[REGISTRAR]);
+    config.accept_announces = false;
+    let mut lab = Lab::new(config);
+    lab.pu.start(lab.now);
+    assert_eq!(lab.opens().len(), 1);
+    announce(&mut lab, "10.0.0.1:3863", 1, vec![]);
+    assert_eq!((lab.actions(), lab.pu.registrars().count()), (vec![], 1));
+    assert_eq!((lab.pu.stats().announces_ignored, lab.pu.stats().announces), (1, 0));
+}
+
 /// [HUNT-7] [HUNT-13]: when the last announced address has outdated, an announce is waited for at
 /// once.
 #[test]
@@ -138,6 +151,50 @@ fn the_home_outlives_its_address() {
     assert_eq!(lab.requests(), [(home.channel, POOL.into())]);
     lab.fail(home.channel);
     assert_eq!(lab.pu.home_search(), HomeSearch::Listening);
+}
+
+/// [HUNT-3] [HUNT-7]: the home whose address has outdated and is announced again is the same
+/// registrar: in doubt, nobody tries it beside itself.
+#[test]
+fn the_home_is_known_when_it_is_announced_again() {
+    let mut lab = Lab::new(Config::default());
+    let announced = |lab: &mut Lab| announce(lab, "10.0.0.1:3863", 1, vec![]);
+    announced(&mut lab);
+    lab.pu.start(lab.now);
+    let home = lab.open_one();
+    lab.up(home.channel);
+    lab.wait();
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    assert_eq!(lab.requests().len(), 1);
+    for _ in 0..4 {
+        lab.secs(4);
+        announced(&mut lab);
+        lab.pu.handle_timeout(lab.now);
+    }
+    assert_eq!((lab.pu.home_search(), lab.pu.registrars().count()), (HomeSearch::Doubted, 1));
+    assert_eq!(lab.requests(), [(home.channel, POOL.into())], "and no second channel");
+}
+
+/// [HUNT-7] [HUNT-16]: removing the home leaves it, whatever became of its address meanwhile.
+#[test]
+fn the_home_is_removed_without_its_address() {
+    for announced_again in [false, true] {
+        let mut lab = Lab::new(Config::default());
+        announce(&mut lab, "10.0.0.1:3863", 1, vec![]);
+        lab.pu.start(lab.now);
+        let home = lab.open_one();
+        lab.up(home.channel);
+        lab.wait();
+        if announced_again {
+            announce(&mut lab, "10.0.0.1:3863", 1, vec![]);
+        }
+        let transport = lab.pu.home().unwrap().clone();
+        assert!(lab.pu.remove_registrar(lab.now, &transport));
+        assert_eq!((lab.pu.home(), lab.pu.registrars().count()), (None, 0));
+        assert!(
+            matches!(lab.actions()[..], [Action::Close { channel, .. }] if channel == home.channel)
+        );
+    }
 }
 
 /// [HUNT-8]: transports in an announce are what counts, of those SCTP and TCP, not UDP; its source

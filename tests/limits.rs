@@ -336,10 +336,11 @@ fn max_message_len() {
 }
 
 /// [CORE-9]: what a driver that does not poll leaves waiting beyond it is dropped; T1 makes good for
-/// it.
+/// it. A peer cannot fill more than that with what it has reported back to it.
 #[test]
-fn max_waiting_control() {
-    let (mut lab, home) = at_home(|config| config.max_waiting_control = 2);
+fn max_control_bytes() {
+    let request = 20 + size_of::<bytes::Bytes>();
+    let (mut lab, home) = at_home(|config| config.max_control_bytes = 2 * request + 1);
     for handle in ["a", "b", "c"] {
         lab.pu.resolve(lab.now, handle).unwrap();
     }
@@ -349,6 +350,22 @@ fn max_waiting_control() {
     assert_eq!(lab.controls().len(), 2);
     lab.answer(home, "c", &three());
     resolved(lab.event());
+
+    let (mut lab, home) = at_home(|config| config.max_control_bytes = 10_000);
+    let mut unknown = vec![0; 4_000];
+    unknown[..4].copy_from_slice(&[0x4f, 0, 0x0f, 0xa0]);
+    for _ in 0..3 {
+        lab.pu.handle_control(lab.now, home, &unknown);
+    }
+    assert_eq!((lab.pu.stats().errors_sent, lab.pu.stats().control_dropped), (3, 1));
+    lab.pu.handle_closed(lab.now, home, CloseReason::Closed);
+    assert!(lab.actions().is_empty(), "what waited went with its channel");
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    let again = lab.open_one().channel;
+    lab.up(again);
+    lab.pu.handle_control(lab.now, again, &unknown);
+    lab.pu.handle_control(lab.now, again, &unknown);
+    assert_eq!((lab.actions().len(), lab.pu.stats().control_dropped), (3, 1), "and left room");
 }
 
 /// [TLV-8]: one more ASAP_ERROR in ten seconds is suppressed.

@@ -50,7 +50,7 @@ fn limits() -> Config {
     config.max_card_elements = 16;
     config.max_unread_bytes = 64 * KIB;
     config.max_message_len = 32 * KIB;
-    config.max_waiting_control = 4;
+    config.max_control_bytes = 128 * KIB;
     config.max_error_reports = 1;
     config
 }
@@ -66,7 +66,7 @@ fn bound(config: &Config) -> usize {
     let queued = config.max_queued_messages * THING + config.max_queued_bytes;
     // An element of a session that chooses one for each message has a channel of its own.
     let channels = 3 + config.max_sessions * config.max_elements;
-    let control = 3 * config.max_waiting_control * MESSAGE;
+    let greeting = THING + config.max_cookie_len;
     [
         registrars * address,
         config.max_cache_bytes + held + marks,
@@ -74,7 +74,7 @@ fn bound(config: &Config) -> usize {
         (config.max_pools + config.max_pending_reports + config.max_elements) * THING,
         config.max_sessions * (THING + config.max_cookie_len + config.max_card_elements * THING),
         config.max_sessions * queued,
-        channels * THING + control + config.max_sessions * config.max_waiting_control * MESSAGE,
+        channels * (THING + greeting) + config.max_control_bytes,
         config.max_unread_bytes,
         3 * config.max_message_len,
         // What is worked on: a message, its elements, the list that they become.

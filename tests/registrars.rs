@@ -210,6 +210,22 @@ fn unauthenticated_registrars_are_barred() {
     assert_eq!(authentication, Authentication::Verified);
 }
 
+/// [HUNT-14]: a registrar that was to be authenticated and was not is refused, whatever holds for
+/// the others.
+#[test]
+fn what_was_asked_of_one_registrar_holds_for_it() {
+    let mut config = config(&FIVE[..1]);
+    config.registrars[0] = config.registrars[0].clone().with_tls("pr.example");
+    let mut lab = Lab::new(config);
+    lab.pu.start(lab.now);
+    let open = lab.open_one();
+    lab.up(open.channel);
+    assert!(
+        matches!(lab.actions()[..], [Action::Close { channel, .. }] if channel == open.channel)
+    );
+    assert_eq!((lab.pu.home(), lab.pu.stats().registrars_barred), (None, 1));
+}
+
 /// [HUNT-16]: registrars come and go while running; removing the home hunts for another one.
 #[test]
 fn registrars_are_added_and_removed() {

@@ -46,3 +46,19 @@ fn room_is_told_as_it_stands() {
     assert_eq!(lab.data(), [(element.channel, "c".into()), (element.channel, "d".into())]);
     assert!(matches!(lab.events()[..], [Event::Room { .. }]));
 }
+
+/// [SESSION-13]: a session that is closing ends in good order when the application confirms the
+/// last message, which waited to be sent again.
+#[test]
+fn a_confirmed_message_is_the_last_one_too() {
+    let (mut lab, _, session, element) =
+        Lab::in_session(config(&[REGISTRAR]), SessionOptions::default(), &three());
+    let message = send(&mut lab, session, "last", Failover::Always);
+    assert_eq!(lab.data().len(), 1);
+    lab.fail(element.channel);
+    lab.pu.close(lab.now, session).unwrap();
+    lab.actions();
+    lab.events();
+    assert!(lab.pu.confirm(lab.now, session, message));
+    assert!(matches!(lab.event(), Event::SessionEnded { error: None, .. }));
+}

@@ -6,6 +6,7 @@ mod lab;
 use asap_pu::wire::{Message, PoolHandle, Transport};
 use asap_pu::{
     Action, CommandError, Event, Failover, Identity, Recipient, SessionError, SessionOptions,
+    StaleAnswers,
 };
 use lab::*;
 
@@ -15,7 +16,8 @@ fn on(element: u32) -> SessionOptions {
     options
 }
 
-/// [SESSION-11]: a session on an element handle begins at that element, whatever the policy says.
+/// [SESSION-11] [REPORT-3]: a session on an element handle begins at that element, whatever the
+/// policy says; that counts as using it.
 #[test]
 fn an_element_handle_comes_first() {
     let (mut lab, home) = Lab::at_home_with(mapped());
@@ -135,6 +137,53 @@ fn each_message_has_an_element_of_its_own() {
     let event = lab.event();
     let Event::Received { session: of, element, .. } = event else { panic!("{event:?}") };
     assert_eq!((of, element, lab.pu.poll_timeout()), (session, id(2), None));
+}
+
+/// [CACHE-3] [SESSION-5]: each choice is a hit on the cache. A stale list is refreshed, beside the
+/// choice or before it, as the configuration says.
+#[test]
+fn a_choice_from_a_stale_list_has_it_refreshed() {
+    for stale_answers in [StaleAnswers::Served, StaleAnswers::Withheld] {
+        let mut config = mapped();
+        config.stale_answers = stale_answers;
+        let (mut lab, home, session) = choosing_lab(config);
+        lab.secs(31);
+        lab.pu.send(lab.now, session, "a", to(Recipient::One)).unwrap();
+        lab.pu.send(lab.now, session, "b", to(Recipient::One)).unwrap();
+        lab.wait();
+        let mut actions = lab.actions();
+        assert_eq!(control(actions.remove(0)).0, home, "one request");
+        let served = stale_answers == StaleAnswers::Served;
+        assert_eq!(actions.len(), if served { 2 } else { 0 });
+        lab.answer(home, POOL, &[4, 5, 6].map(element));
+        lab.pu.send(lab.now, session, "c", to(Recipient::One)).unwrap();
+        lab.wait();
+        let new = opens_among(&lab.actions());
+        assert_eq!(new.len(), if served { 1 } else { 3 });
+        assert!(
+            new.iter().all(|open| open.to.ip() >= core::net::IpAddr::from([10, 0, 0, 4])),
+            "{new:?}"
+        );
+    }
+}
+
+/// [CACHE-2] [SESSION-5]: also a list that is never fresh serves, once it was asked for.
+#[test]
+fn a_choice_from_a_list_that_is_never_fresh() {
+    for stale_answers in [StaleAnswers::Served, StaleAnswers::Fallback, StaleAnswers::Withheld] {
+        let mut config = mapped();
+        config.stale_answers = stale_answers;
+        config.stale_cache_value = secs(0);
+        let (mut lab, home, session) = choosing_lab(config);
+        lab.secs(1);
+        lab.pu.send(lab.now, session, "a", to(Recipient::One)).unwrap();
+        lab.wait();
+        if stale_answers != StaleAnswers::Served {
+            assert_eq!(lab.requests(), [(home, POOL.into())]);
+            lab.answer(home, POOL, &three());
+        }
+        assert_eq!(opens_among(&lab.actions()).len(), 1, "{stale_answers:?}");
+    }
 }
 
 /// [SESSION-3] [SESSION-5] [SESSION-7] [SESSION-10]: when one of its elements dies, the application of a choosing session

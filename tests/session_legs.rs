@@ -4,7 +4,7 @@
 mod lab;
 
 use asap_pu::wire::Message;
-use asap_pu::{Action, CommandError, Event, Failover, Recipient};
+use asap_pu::{Action, CommandError, Event, Failover, Recipient, StaleAnswers};
 use lab::*;
 
 /// [SESSION-4] [SESSION-5]: a leg that comes up while its session pauses ends the pause: there is an
@@ -233,4 +233,29 @@ fn a_lone_element_that_refuses_is_not_run_after() {
         lab.events();
     }
     assert!((20..=45).contains(&calls), "{calls} calls in half a minute");
+}
+
+/// [SESSION-10] [CACHE-3]: what is held back may be resumed while the list is refreshed too.
+#[test]
+fn data_is_resumed_while_the_list_is_refreshed() {
+    let mut config = config(&[REGISTRAR]);
+    config.stale_answers = StaleAnswers::Withheld;
+    let (mut lab, home) = Lab::at_home_with(config);
+    let mut options = choosing();
+    options.hold_after_failover = true;
+    let session = lab.pu.open_session(lab.now, POOL, options).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &three());
+    send(&mut lab, session, "a", Failover::Unsent);
+    let legs = settle(&mut lab);
+    assert_eq!(lab.data().len(), 1);
+    lab.secs(31);
+    send(&mut lab, session, "b", Failover::Unsent);
+    lab.wait();
+    assert_eq!(lab.requests().len(), 1);
+    lab.fail(legs[0].channel);
+    lab.events();
+    lab.pu.resume(lab.now, session).unwrap();
+    lab.answer(home, POOL, &three());
+    assert_eq!(opens_among(&lab.actions()).len(), 1);
 }

@@ -344,8 +344,10 @@ impl PoolUser {
     /// The application knows that a message arrived (it got the answer, say); it will not be sent
     /// again. Says whether it would have been.
     pub fn confirm(&mut self, now: Instant, session: SessionId, message: MessageId) -> bool {
-        self.advance(now);
-        self.sessions.confirm(&mut self.ctx, session, message)
+        let now = self.advance(now);
+        let awaited = self.sessions.confirm(&mut self.ctx, &mut self.cache, session, message);
+        self.route(now);
+        awaited
     }
 
     /// The application's word that the element of a session has failed, by a timeout of its own for

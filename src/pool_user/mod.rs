@@ -251,7 +251,10 @@ impl PoolUser {
     /// What the driver is to do next.
     pub fn poll_action(&mut self) -> Option<Action> {
         loop {
-            self.sessions.end_drained(&mut self.ctx, &mut self.cache);
+            if self.sessions.end_drained(&mut self.ctx, &mut self.cache) {
+                // What they still waited for is asked for no more.
+                self.route(self.now);
+            }
             let action = self.next_action();
             if action.is_some() || self.ending != Ending::Begun || !self.is_quiet() {
                 return action;

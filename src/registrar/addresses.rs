@@ -8,8 +8,10 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::array;
 use core::net::SocketAddr;
 
+use super::MAX_CHANNELS;
 use crate::config::Registrar;
 use crate::context::Context;
 use crate::timers::Timers;
@@ -29,7 +31,7 @@ pub(super) struct Addresses {
     round: u64,
     tries: u64,
     /// The home that was lost, last in this round.
-    demoted: Option<AddressId>,
+    demoted: Option<Transport>,
 }
 
 /// Names an address in the list, in the order of their arrival.
@@ -131,20 +133,26 @@ impl Addresses {
         let mut any = false;
         while let Some(id) = self.t7.pop_due(now) {
             ctx.stats.announced_outdated += 1;
-            self.remove(id);
+            self.forget(id);
             any = true;
         }
         any
     }
 
-    pub(super) fn remove(&mut self, id: AddressId) {
+    /// Takes a registrar out; says whether it was there.
+    pub(super) fn remove(&mut self, transport: &Transport) -> bool {
+        let found = self.find(transport);
+        found.map(|id| self.forget(id)).is_some()
+    }
+
+    fn forget(&mut self, id: AddressId) {
         if let Some(mut gone) = self.list.remove(&id) {
             self.t7.set(&mut gone.outdates, None, id);
             self.announced -= usize::from(gone.announced);
         }
     }
 
-    pub(super) fn find(&self, transport: &Transport) -> Option<AddressId> {
+    fn find(&self, transport: &Transport) -> Option<AddressId> {
         let same = |address: &Address| address.registrar.transport == *transport;
         self.list.iter().find(|(_, address)| same(address)).map(|(id, _)| *id)
     }
@@ -162,13 +170,14 @@ impl Addresses {
     }
 
     /// Whether a registrar understands how many elements are wanted, as far as is known.
-    pub(super) fn takes_wanted(&self, id: AddressId) -> bool {
-        self.list.get(&id).is_none_or(|address| address.takes_wanted)
+    pub(super) fn takes_wanted(&self, transport: &Transport) -> bool {
+        let found = self.find(transport).and_then(|id| self.list.get(&id));
+        found.is_none_or(|address| address.takes_wanted)
     }
 
     /// A registrar said that it does not; this lasts as long as its address is in the list.
-    pub(super) fn refused_wanted(&mut self, id: AddressId) {
-        if let Some(address) = self.list.get_mut(&id) {
+    pub(super) fn refused_wanted(&mut self, transport: &Transport) {
+        if let Some(address) = self.find_mut(transport) {
             address.takes_wanted = false;
         }
     }
@@ -180,44 +189,47 @@ impl Addresses {
     }
 
     /// Tries this one last in the present round.
-    pub(super) fn demote(&mut self, id: AddressId) {
-        self.demoted = Some(id);
+    pub(super) fn demote(&mut self, home: Transport) {
+        self.demoted = Some(home);
     }
 
     /// The address to try next, while channels to `busy` are up or being set up.
-    pub(super) fn choose(
+    pub(super) fn choose<'a>(
         &self,
         now: Instant,
         rng: &mut Rng,
-        busy: impl Iterator<Item = AddressId> + Clone,
+        mut busy: impl Iterator<Item = &'a Transport>,
     ) -> Option<AddressId> {
-        let rank = |id: AddressId, address: &Address| (self.demoted == Some(id), address.tried);
+        let busy: [_; MAX_CHANNELS] = array::from_fn(|_| self.find(busy.next()?));
+        let rank = |address: &Address| {
+            (self.demoted.as_ref() == Some(&address.registrar.transport), address.tried)
+        };
         let untried = || self.list.iter().filter(|(_, a)| a.round != Some(self.round));
-        let open = || untried().filter(|(id, _)| self.is_free(now, **id, busy.clone()));
-        let best = open().map(|(id, a)| rank(*id, a)).min()?;
-        let equals: Vec<_> = open().filter(|(id, a)| rank(**id, a) == best).collect();
+        let open = || untried().filter(|(id, _)| self.is_free(now, **id, &busy));
+        let best = open().map(|(_, a)| rank(a)).min()?;
+        let equals: Vec<_> = open().filter(|(_, a)| rank(a) == best).collect();
         let drawn = usize::try_from(rng.below(equals.len() as u64)).ok()?;
         let server = equals[drawn].1.server;
         let first = equals.iter().find(|(_, a)| server.is_some() && a.server == server);
         Some(*first.unwrap_or(&equals[drawn]).0)
     }
 
+    /// The address of a registrar, if it may be tried while there is no channel to any.
+    pub(super) fn find_free(&self, now: Instant, transport: &Transport) -> Option<AddressId> {
+        self.find(transport).filter(|id| self.is_free(now, *id, &[]))
+    }
+
     /// Whether an address may be tried: it is not barred, and no channel to its server is up or
     /// being set up.
-    pub(super) fn is_free(
-        &self,
-        now: Instant,
-        id: AddressId,
-        mut busy: impl Iterator<Item = AddressId>,
-    ) -> bool {
+    fn is_free(&self, now: Instant, id: AddressId, busy: &[Option<AddressId>]) -> bool {
         let Some(address) = self.list.get(&id) else { return false };
-        let same = |other: AddressId| {
-            let server = self.list.get(&other).and_then(|other| other.server);
-            other == id || (server.is_some() && server == address.server)
+        let same = |other: &AddressId| {
+            let server = self.list.get(other).and_then(|other| other.server);
+            *other == id || (server.is_some() && server == address.server)
         };
         let transport = &address.registrar.transport;
         !self.barred.iter().any(|(barred, until)| barred == transport && *until > now)
-            && !busy.any(same)
+            && !busy.iter().flatten().any(same)
     }
 
     /// Notes that an address is tried, and says how.
@@ -230,10 +242,14 @@ impl Addresses {
     }
 
     /// An attempt was given up through no fault of its address, which may be tried again.
-    pub(super) fn put_back(&mut self, id: AddressId) {
-        if let Some(address) = self.list.get_mut(&id) {
+    pub(super) fn put_back(&mut self, transport: &Transport) {
+        if let Some(address) = self.find_mut(transport) {
             address.round = None;
         }
+    }
+
+    fn find_mut(&mut self, transport: &Transport) -> Option<&mut Address> {
+        self.list.values_mut().find(|address| address.registrar.transport == *transport)
     }
 
     fn insert(&mut self, registrar: Registrar, server: Option<ServerIdentifier>) -> AddressId {

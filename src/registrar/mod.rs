@@ -46,7 +46,6 @@ mod search;
 mod tests;
 
 use alloc::vec::Vec;
-use core::iter;
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -54,7 +53,7 @@ use self::addresses::{AddressId, Addresses, announced_transports};
 pub use self::search::HomeSearch;
 use crate::Instant;
 use crate::channel::{Authentication, ChannelUser, CloseReason};
-use crate::config::Registrar;
+use crate::config::{Registrar, Security};
 use crate::context::Context;
 use crate::event::{Entry, Event};
 use crate::id::ChannelId;
@@ -85,7 +84,7 @@ pub(crate) struct Registrars {
     /// time.
     hopeless: bool,
     /// The home whose idle channel ended, first when one is needed.
-    preferred: Option<AddressId>,
+    preferred: Option<Transport>,
     /// Whether the application was told that this hunt goes on in vain.
     in_vain: bool,
     /// What the application has not heard.
@@ -109,11 +108,11 @@ pub(crate) enum State {
     Doubted(Home),
 }
 
-/// The home registrar.
+/// The home registrar. It is known by its transport, as the list may forget its address and take it
+/// in again meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Home {
     pub(crate) channel: ChannelId,
-    address: AddressId,
     pub(crate) transport: Transport,
     pub(crate) authentication: Authentication,
     /// Whether it understands how many elements are wanted (RES-14).
@@ -122,12 +121,13 @@ pub(crate) struct Home {
     proven: bool,
 }
 
-/// A channel that is being set up. The transport is kept because its address may outdate meanwhile.
+/// A channel that is being set up.
 #[derive(Debug)]
 struct Attempt {
     channel: ChannelId,
-    address: AddressId,
     transport: Transport,
+    /// Whether the registrar has to be authenticated.
+    secured: bool,
 }
 
 impl Registrars {
@@ -262,7 +262,8 @@ impl Registrars {
         authentication: Authentication,
     ) {
         let Some(attempt) = self.take_attempt(channel) else { return };
-        if ctx.config.authenticated_only && authentication != Authentication::Verified {
+        let secured = attempt.secured || ctx.config.authenticated_only;
+        if secured && authentication != Authentication::Verified {
             ctx.channels.close(channel);
             self.addresses.bar(now, ctx, attempt.transport);
             self.go_on(now, ctx);
@@ -271,24 +272,18 @@ impl Registrars {
         if let State::Doubted(former) = core::mem::replace(&mut self.state, State::Idle) {
             ctx.channels.close(former.channel);
             ctx.stats.homes_lost += 1;
-            self.addresses.demote(former.address);
+            self.addresses.demote(former.transport);
         }
         self.stop(ctx);
         self.started = false;
         self.in_vain = false;
         self.preferred = None;
         ctx.stats.homes_found += 1;
-        let Attempt { channel, address, transport } = attempt;
+        let Attempt { channel, transport, .. } = attempt;
         self.tell(ctx, Event::RegistrarFound { transport: transport.clone(), authentication });
-        let takes_wanted = self.addresses.takes_wanted(address);
-        self.state = State::Home(Home {
-            channel,
-            address,
-            transport,
-            authentication,
-            takes_wanted,
-            proven: false,
-        });
+        let takes_wanted = self.addresses.takes_wanted(&transport);
+        self.state =
+            State::Home(Home { channel, transport, authentication, takes_wanted, proven: false });
     }
 
     /// The driver's word that a channel to a registrar is no more or did not come up.
@@ -318,7 +313,7 @@ impl Registrars {
     /// that is news.
     pub(crate) fn refused_wanted(&mut self) -> bool {
         let (State::Home(home) | State::Doubted(home)) = &mut self.state else { return false };
-        self.addresses.refused_wanted(home.address);
+        self.addresses.refused_wanted(&home.transport);
         core::mem::take(&mut home.takes_wanted)
     }
 
@@ -384,17 +379,18 @@ impl Registrars {
         ctx: &mut Context,
         transport: &Transport,
     ) -> bool {
-        let Some(id) = self.addresses.find(transport) else { return false };
-        self.addresses.remove(id);
-        if let Some(index) = self.attempts.iter().position(|attempt| attempt.address == id) {
+        let listed = self.addresses.remove(transport);
+        let tried = self.attempts.iter().position(|attempt| attempt.transport == *transport);
+        if let Some(index) = tried {
             ctx.channels.close(self.attempts.swap_remove(index).channel);
             self.go_on(now, ctx);
         }
-        if self.home().is_some_and(|home| home.address == id) {
+        let is_home = self.home().is_some_and(|home| home.transport == *transport);
+        if is_home {
             self.leave(now, ctx);
             self.start(now, ctx);
         }
-        true
+        listed || tried.is_some() || is_home
     }
 
     /// Something is due.
@@ -445,9 +441,8 @@ impl Registrars {
             self.begin_round();
         }
         self.in_vain = false;
-        let preferred =
-            self.preferred.take().filter(|id| self.addresses.is_free(now, *id, iter::empty()));
-        if let Some(id) = preferred {
+        let preferred = self.preferred.take();
+        if let Some(id) = preferred.and_then(|former| self.addresses.find_free(now, &former)) {
             self.state = State::Reopening;
             self.arm_t5(now, ctx);
             self.attempt(ctx, id);
@@ -498,7 +493,7 @@ impl Registrars {
                 if self.wanted {
                     self.state = State::Hunting;
                 } else {
-                    self.preferred = Some(home.address);
+                    self.preferred = Some(home.transport.clone());
                 }
                 home
             }
@@ -513,7 +508,7 @@ impl Registrars {
         };
         ctx.stats.homes_lost += 1;
         if self.state == State::Hunting {
-            self.addresses.demote(home.address);
+            self.addresses.demote(home.transport.clone());
             self.tell(ctx, Event::RegistrarLost);
             if self.deadline.is_some() {
                 self.fill(now, ctx);
@@ -529,7 +524,7 @@ impl Registrars {
     fn stop(&mut self, ctx: &mut Context) {
         for attempt in self.attempts.drain(..) {
             ctx.channels.close(attempt.channel);
-            self.addresses.put_back(attempt.address);
+            self.addresses.put_back(&attempt.transport);
         }
         self.deadline = None;
     }
@@ -572,15 +567,16 @@ impl Registrars {
             return;
         };
         let user = ChannelUser::Registrar;
+        let secured = security != Security::None;
         let channel = ctx.channels.open(user, transport.clone(), security);
         ctx.stats.hunt_attempts += 1;
-        self.attempts.push(Attempt { channel, address, transport });
+        self.attempts.push(Attempt { channel, transport, secured });
     }
 
-    /// The addresses to which channels are up or being set up.
-    fn busy(&self) -> impl Iterator<Item = AddressId> + Clone {
-        let home = self.home().map(|home| home.address);
-        self.attempts.iter().map(|attempt| attempt.address).chain(home)
+    /// Where channels are up or being set up.
+    fn busy(&self) -> impl Iterator<Item = &Transport> {
+        let home = self.home().map(|home| &home.transport);
+        self.attempts.iter().map(|attempt| &attempt.transport).chain(home)
     }
 
     fn take_attempt(&mut self, channel: ChannelId) -> Option<Attempt> {

@@ -101,7 +101,12 @@ impl Sessions {
         id: SessionId,
     ) -> Result<(), CommandError> {
         let session = self.slab.get_mut(id.0).ok_or(CommandError::UnknownSession)?;
-        if !matches!(session.state, State::Up(_) | State::Choosing) {
+        let serves = match session.state {
+            State::Up(_) => true,
+            // Also while its list is refreshed.
+            _ => session.role == Role::Choosing && !matches!(session.state, State::Over(_)),
+        };
+        if !serves {
             return Err(CommandError::NotConnected);
         }
         if session.gate == Gate::Held {
@@ -195,13 +200,18 @@ impl Sessions {
     }
 
     /// The application's word that a message has arrived, wherever it went.
-    pub(crate) fn confirm(&mut self, ctx: &mut Context, id: SessionId, message: MessageId) -> bool {
-        if self.delivered(ctx, id, message) {
-            return true;
-        }
+    pub(crate) fn confirm(
+        &mut self,
+        ctx: &mut Context,
+        cache: &mut Cache,
+        id: SessionId,
+        message: MessageId,
+    ) -> bool {
         let Some(session) = self.slab.get(id.0) else { return false };
-        let legs: Vec<_> = session.legs().collect();
-        legs.into_iter().any(|leg| self.delivered(ctx, leg, message))
+        let channels: Vec<_> = core::iter::once(id).chain(session.legs()).collect();
+        let awaited = channels.into_iter().any(|at| self.delivered(ctx, at, message));
+        self.end_drained(ctx, cache);
+        awaited
     }
 
     /// Ends a session once everything queued was handed over.

@@ -40,7 +40,7 @@
 //! * One that *chooses for each message* (§6.5.2), and a message *to all* elements (§6.5.5), need
 //!   channels to several elements. For each there is a *leg*: a session of the machine's own, which
 //!   leads to one element, does not fail over, and gives back to its session what it could not
-//!   send.
+//!   send. Each choice is a hit on the cache: a stale list is refreshed (§3.3 C2).
 //!
 //! # Many at once
 //!
@@ -297,12 +297,16 @@ impl Sessions {
     }
 
     /// Closes the sessions that have handed over their last message, unless it has come back.
-    pub(crate) fn end_drained(&mut self, ctx: &mut Context, cache: &mut Cache) {
+    /// Says whether there was any.
+    pub(crate) fn end_drained(&mut self, ctx: &mut Context, cache: &mut Cache) -> bool {
+        let mut ended = false;
         while let Some(id) = self.drained.pop() {
             if self.is_drained(id) {
                 self.end(ctx, cache, id, None);
+                ended = true;
             }
         }
+        ended
     }
 
     /// Has a session closed that is closing and has nothing left to hand over.

@@ -66,7 +66,7 @@ impl Sessions {
     }
 
     /// What a control channel hears first: the latest cookie (§3.8), then this node's business card
-    /// (§3.9).
+    /// (§3.9). Both once a channel, so that they are bounded with it and never dropped.
     fn greet(&mut self, ctx: &mut Context, id: SessionId, channel: ChannelId) {
         let Some(session) = self.slab.get_mut(id.0) else { return };
         session.heard.cookie_echoed = false;
@@ -78,12 +78,12 @@ impl Sessions {
             // A cookie that was stored fits: its length is bounded by the configuration, or it came
             // in a message.
             if wire::encode_cookie_echo(&mut self.buffer, cookie).is_ok() {
-                ctx.send_control(channel, Bytes::copy_from_slice(&self.buffer));
+                ctx.channels.send_control(channel, Bytes::copy_from_slice(&self.buffer));
                 session.heard.cookie_echoed = true;
             }
         }
         if let Some(card) = &self.card {
-            ctx.send_control(channel, card.clone());
+            ctx.channels.send_control(channel, card.clone());
             ctx.stats.cards_sent += 1;
         }
     }
@@ -239,6 +239,10 @@ impl Sessions {
         let delivered = self.with_outbox(ctx, id, |outbox| outbox.delivered(message));
         if let Some(State::Up(channel)) = self.slab.get(id.0).map(|session| &session.state) {
             ctx.channels.touch(*channel);
+        }
+        if delivered == Some(true) {
+            // It may have waited to be sent again, as the last one.
+            self.check_drained(self.owner(id));
         }
         delivered == Some(true)
     }

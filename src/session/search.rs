@@ -312,6 +312,9 @@ impl Sessions {
                 }
                 State::Yielding if step_is_over => self.connect(now, ctx, cache, id),
                 State::Pausing if step_is_over => self.resolve(cache, id, true),
+                State::Choosing if session.chooses_from_a_stale_list(now, ctx, cache) => {
+                    self.resolve(cache, id, false);
+                }
                 _ => self.dispatch(now, ctx, cache, id),
             }
         }
@@ -319,6 +322,14 @@ impl Sessions {
 }
 
 impl Session {
+    /// Whether the next message is to go to an element of a list that has become stale (RFC 5352
+    /// §3.3 C2).
+    fn chooses_from_a_stale_list(&self, now: Instant, ctx: &Context, cache: &Cache) -> bool {
+        let pool = self.pool.and_then(|pool| cache.get(pool));
+        let is_stale = |pool: &Pool| now.since(pool.fetched()) >= ctx.config.stale_cache_value;
+        self.gate == Gate::Open && !self.outbox.is_empty() && pool.is_some_and(is_stale)
+    }
+
     /// Asks for a channel to an element.
     pub(super) fn call(
         &mut self,

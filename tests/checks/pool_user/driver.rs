@@ -128,9 +128,11 @@ impl Driver {
         self.live.insert(channel, Channel::new(peer, Some(to.clone())));
         match peer {
             PeerKind::Registrar => {
-                let registrars =
-                    self.live.values().filter(|channel| channel.peer == PeerKind::Registrar);
-                assert!(registrars.count() <= 3, "[HUNT-3]");
+                let registrars: Vec<_> =
+                    self.live.values().filter(|it| it.peer == PeerKind::Registrar).collect();
+                assert!(registrars.len() <= 3, "[HUNT-3]");
+                let here = registrars.iter().filter(|it| it.to.as_ref() == Some(to));
+                assert_eq!(here.count(), 1, "a registrar is not tried beside itself");
                 assert!(config.registrar_protocols.contains(to.protocol()), "[HUNT-15]");
                 let configured = config.registrars.iter().find(|known| known.transport == *to);
                 assert!(configured.is_none_or(|known| known.security == *security), "[HUNT-14]");

@@ -104,7 +104,7 @@ fn config(u: &mut Unstructured<'_>) -> Result<Config> {
     config.window_messages = u.int_in_range(1..=3)?;
     config.window_bytes = *u.choose(&[250, 1, 100_000])?;
     config.max_unread_bytes = *u.choose(&[2_000, 400, 0])?;
-    config.max_waiting_control = u.int_in_range(1..=4)?;
+    config.max_control_bytes = u.int_in_range(40..=295)?;
     config.max_error_reports = u.int_in_range(0..=3)?;
     Ok(config)
 }
