@@ -16,7 +16,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::{self, ExitCode};
 
-use asap_pu::{Config, Event, Registrar, wire::Transport};
+use asap_pu::{Config, Event, PoolId, Registrar, wire::Transport};
 use driver::Driver;
 
 /// How long things may take that are not the pool user's.
@@ -54,15 +54,19 @@ pub(crate) fn run(registrar: &str, handle: &str) -> Result<String, Box<dyn Error
             _ => {}
         }
     };
+    let answer = converse(&mut driver, pool);
+    driver.shut_down(PATIENCE); // the reports go out
+    answer
+}
+
+/// Goes from one element to the next until one answers.
+fn converse(driver: &mut Driver, pool: PoolId) -> Result<String, Box<dyn Error>> {
     let now = driver.now();
     let mut chosen = driver.user().select(now, pool, &[])?; // get primary
     for _ in 0..8 {
         let (element, transport) = (chosen.identifier(), chosen.transport().to_owned());
         match talk(&transport) {
-            Ok(answer) => {
-                driver.shut_down(PATIENCE); // the reports go out
-                return Ok(answer);
-            }
+            Ok(answer) => return Ok(answer),
             Err(_) => {
                 let now = driver.now();
                 chosen = driver.user().fail_over(now, pool, element)?; // get next

@@ -40,17 +40,14 @@ pub(crate) struct Outcome {
     hash: u64,
 }
 
-fn main() {
-    let seed = std::env::args().nth(1).and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    match run(seed, |line| println!("{line}")) {
-        Ok(outcome) => {
-            println!("\n{} jobs in {:?} of simulated time", outcome.results.len(), outcome.took);
-            println!("{} failovers, {} jobs done in all", outcome.failovers, outcome.done);
-            println!("transcript {:#018x}: seed {seed} gives it again", outcome.hash);
-            assert!(outcome.is_complete(), "a job was lost");
-        }
-        Err(error) => eprintln!("{error}"),
-    }
+fn main() -> Result<(), Box<dyn core::error::Error>> {
+    let seed = std::env::args().nth(1).map_or(Ok(1), |seed| seed.parse())?;
+    let outcome = run(seed, |line| println!("{line}"))?;
+    println!("\n{} jobs in {:?} of simulated time", outcome.results.len(), outcome.took);
+    println!("{} failovers, {} jobs done in all", outcome.failovers, outcome.done);
+    println!("transcript {:#018x}: seed {seed} gives it again", outcome.hash);
+    assert!(outcome.is_complete(), "a job was lost");
+    Ok(())
 }
 
 /// Two registrars and four workers, of whom one after the other gets into trouble.

@@ -146,9 +146,11 @@ impl Driver {
             let wake = self.user.poll_timeout().map(|at| at.since(self.now()));
             match self.link.1.recv_timeout(wake.unwrap_or(Duration::MAX)) {
                 Ok(frame) => self.take(Frame::decode(&frame).ok_or("no frame")?),
-                Err(mpsc::RecvTimeoutError::Timeout) => self.user.handle_timeout(self.now()),
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(error) => return Err(error.into()),
             }
+            // Also when frames do not cease to come.
+            self.user.handle_timeout(self.now());
         }
     }
 

@@ -115,6 +115,14 @@ fn the_resolver_level() {
     assert_eq!(error.to_string(), "no such pool");
 }
 
+/// [REPORT-1]: where no element answers, that is reported too.
+#[test]
+fn elements_are_reported_also_if_none_is_left() {
+    let (registrar, reports) = registrar(&[nobody(), element(2, 0)]);
+    assert!(resolver_level::run(&registrar, POOL).is_err());
+    assert_eq!(reports.iter().take(2).collect::<Vec<_>>(), [1, 2]);
+}
+
 /// [SESSION-1] [SESSION-3]: the pool as one server: every line is answered once, in order, by whoever is left.
 #[test]
 fn the_session_level() {

@@ -14,7 +14,8 @@ use std::{env, io, process, thread};
 
 use asap_pu::wire::{PeIdentifier, Transport, TransportUse};
 use asap_pu::{Config, Event, Failover, PoolId, Registrar, SessionId};
-use asap_pu_drivers::sctp::{ANNOUNCE_GROUP, Driver};
+use asap_pu_drivers::ANNOUNCE_GROUP;
+use asap_pu_drivers::sctp::Driver;
 
 const COMMANDS: &str = "\
 resolve HANDLE             who is in the pool

@@ -1,25 +1,66 @@
 #![doc = include_str!("../README.md")]
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::sync::mpsc::Sender;
+
+use asap_pu::wire::Transport;
+use socket2::{Domain, Socket, Type};
 
 #[cfg(target_os = "linux")]
 pub mod sctp;
+#[cfg(feature = "tokio")]
 pub mod tokio;
+
+/// Where registrars announce themselves in practice; what IANA assigned is 224.0.1.185.
+pub const ANNOUNCE_GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 0, 0, 50), 3863);
 
 /// What passes a driver, for tools that show it (`watcher` in each driver).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     /// An ASAP message that goes out.
     Sent(Vec<u8>),
-    /// An ASAP message that came in or, of a byte stream, any piece of some.
+    /// An ASAP message that came in.
     Received(Vec<u8>),
+    /// What came in of a stream of ASAP messages: any part of one or of several.
+    Streamed(Vec<u8>),
     /// A datagram that came to the multicast group of the registrars, and from where.
     Announced(SocketAddr, Vec<u8>),
 }
 
 /// Takes what passes; a driver goes on all the same if nobody is at the other end any more.
 pub type Watcher = Sender<Seen>;
+
+/// Why the registrar's channel failed that failed last.
+#[derive(Debug, Default)]
+struct LastFailure(Option<String>);
+
+impl LastFailure {
+    fn set(&mut self, to: &Transport, why: &io::Error) {
+        let at: Vec<_> = to.socket_addrs().map(|at| at.to_string()).collect();
+        self.0 = Some(format!("{}: {why}", at.join(", ")));
+    }
+}
+
+/// What to tell people where no registrar can be reached.
+impl fmt::Display for LastFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = self.0.as_deref().unwrap_or("none of them answers");
+        write!(f, "no registrar can be reached: {why}")
+    }
+}
+
+/// A socket for what registrars announce to a multicast group. Other programs on the host can have
+/// one too.
+fn join(group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, group.port()).into())?;
+    socket.join_multicast_v4(group.ip(), &interface)?;
+    Ok(socket.into())
+}
 
 fn show(watcher: &Option<Watcher>, seen: impl FnOnce() -> Seen) {
     if let Some(watcher) = watcher {

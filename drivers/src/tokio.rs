@@ -33,14 +33,13 @@ use asap_pu::{
 };
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedReceiver, UnboundedSender};
 use tokio::time::{self, timeout};
 use tokio_rustls::TlsConnector;
 
-use crate::{Seen, Watcher, show};
+use crate::{LastFailure, Seen, Watcher, join, show};
 
 /// How much is read at once.
 const READ_LEN: usize = 16 << 10;
@@ -68,8 +67,7 @@ pub struct Driver {
     /// Where registrars announce themselves.
     announces: Option<UdpSocket>,
     datagram: Box<[u8]>,
-    /// The registrar's channel that failed last, and why.
-    failure: Option<String>,
+    failure: LastFailure,
     /// Where a copy goes of what is exchanged with registrars; nowhere if not changed.
     pub watcher: Option<Watcher>,
 }
@@ -118,7 +116,7 @@ impl Driver {
             to_inputs,
             announces: None,
             datagram: vec![0; 0x1_0000].into(),
-            failure: None,
+            failure: LastFailure::default(),
             watcher: None,
         })
     }
@@ -140,12 +138,7 @@ impl Driver {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn listen(&mut self, group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<()> {
-        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, group.port()).into())?;
-        socket.join_multicast_v4(group.ip(), &interface)?;
-        self.announces = Some(UdpSocket::from_std(socket.into())?);
+        self.announces = Some(UdpSocket::from_std(join(group, interface)?)?);
         Ok(())
     }
 
@@ -163,8 +156,7 @@ impl Driver {
     /// What to tell people where [`Event::NoRegistrarReachable`] is the end.
     #[must_use]
     pub fn no_registrar(&self) -> String {
-        let why = self.failure.as_deref().unwrap_or("none of them answers");
-        format!("no registrar can be reached: {why}")
+        self.failure.to_string()
     }
 
     /// Runs until the pool user has something to tell. `None` if there is nothing within `patience`,
@@ -255,7 +247,7 @@ impl Driver {
             Input::Opened(authentication) => self.user.handle_opened(now, channel, authentication),
             Input::Received(bytes) => match found.peer {
                 PeerKind::Registrar => {
-                    show(&self.watcher, || Seen::Received(bytes.clone()));
+                    show(&self.watcher, || Seen::Streamed(bytes.clone()));
                     self.user.handle_stream(now, channel, &bytes);
                 }
                 _ => self.user.handle_data(now, channel, &bytes),
@@ -264,8 +256,7 @@ impl Driver {
             Input::Ended(outcome) => {
                 let reason = outcome.as_ref().map_or_else(reason, |()| CloseReason::Closed);
                 if let (PeerKind::Registrar, Err(error)) = (found.peer, outcome) {
-                    let at: Vec<_> = found.to.socket_addrs().map(|at| at.to_string()).collect();
-                    self.failure = Some(format!("{}: {error}", at.join(", ")));
+                    self.failure.set(&found.to, &error);
                 }
                 self.channels.remove(&channel);
                 self.user.handle_closed(now, channel, reason);

@@ -149,6 +149,7 @@ fn failures_are_told_apart() {
         (ask(&unknown), 1, "EchoPool: no such pool\n".to_owned()),
         (words(&format!("--tcp -r ::1 {long}")), 2, "the pool handle has 33 bytes and may".into()),
         (words("-r"), 2, "error: a value is required".into()),
+        (words("--pick 70000 x"), 2, "error: invalid value '70000'".into()),
         (words("--tls pr.example x"), 2, "error: the following required arguments".into()),
         (ask(&nobody), 3, format!("no registrar can be reached: {nobody}: Connection refused")),
         (ask("no.host.invalid"), 3, "no.host.invalid has no address\n".into()),
@@ -174,13 +175,13 @@ fn failures_are_told_apart() {
 fn sctp_needs_a_kernel_that_has_it() {
     let outcome = run(&["-r", "127.0.0.1:9", "--timeout", "1", POOL]);
     let (status, err) = match asap_pu_drivers::sctp::Driver::new(Default::default(), 1) {
-        Ok(_) => (3, "asap-lookup: no registrar can be reached over SCTP\n"),
+        Ok(_) => (3, "asap-lookup: no registrar can be reached: 127.0.0.1:9: Connection refused"),
         Err(_) => (
             5,
             "asap-lookup: this kernel has no SCTP: `modprobe sctp` loads it, --tcp goes without\n",
         ),
     };
-    assert_eq!((outcome.status, &*outcome.err), (status, err));
+    assert!(outcome.status == status && outcome.err.starts_with(err), "{outcome:?}");
 }
 
 /// The help says what the exit status means.

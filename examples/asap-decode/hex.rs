@@ -6,9 +6,11 @@
 //! 0500000c 00090008 6563686f                     bytes, in groups of any even length
 //! a request<TAB>05 00 00 0c 00 09 00 08 65 63 68 6f
 //! 00000000: 0500 000c 0009 0008 6563 686f        ........echo      xxd
-//! 0000  05 00 00 0c 00 09 00 08 65 63 68 6f      ........echo      tshark -x, hexdump -C
+//! 0000  05 00 00 0c 00 09 00 08 65 63 68 6f      ........echo      tshark -x, hexdump -Cv
 //! # a comment
 //! ```
+//!
+//! The line with nothing but the length that ends what `hexdump` shows belongs to the dump.
 
 use std::io::{self, BufRead, Write};
 
@@ -89,6 +91,10 @@ impl Line {
             Some((line, _comment)) => line,
             None => line,
         };
+        // The end of a dump in progress.
+        if held > 0 && offset(line) == Some(held) {
+            return Some(Self::Nothing);
+        }
         let dumped = dump(line).filter(|(offset, _)| *offset == 0 || *offset == held);
         match dumped {
             Some((offset, bytes)) => Some(Self::Dump(offset, bytes)),
@@ -99,17 +105,23 @@ impl Line {
 
 /// The offset and the bytes of a line of a dump, without the text behind them.
 fn dump(line: &str) -> Option<(usize, Vec<u8>)> {
-    let (offset, rest) = line.trim_start().split_once([':', ' '])?;
-    if offset.len() < 4 || !(line.contains(": ") || rest.starts_with(' ')) {
+    let (digits, rest) = line.trim_start().split_once([':', ' '])?;
+    if !(line.contains(": ") || rest.starts_with(' ')) {
         return None;
     }
-    let offset = usize::from_str_radix(offset, 16).ok()?;
+    let offset = offset(digits)?;
     let mut columns = rest.trim_start().split("  ");
     let mut dumped = bytes(columns.next()?)?;
     if dumped.len() == HALF_A_LINE {
         dumped.extend(columns.next().and_then(bytes).unwrap_or_default());
     }
     Some((offset, dumped))
+}
+
+/// Four hex digits or more.
+fn offset(digits: &str) -> Option<usize> {
+    let is_offset = digits.len() >= 4 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    usize::from_str_radix(digits, 16).ok().filter(|_| is_offset)
 }
 
 /// Pairs of hex digits, with spaces or colons between them, or `0x` in front.

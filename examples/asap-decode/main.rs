@@ -28,8 +28,10 @@ mod tree;
 
 use std::env;
 use std::error::Error;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use asap_pu::wire::ASAP_PORT;
@@ -58,16 +60,16 @@ type Failure = Box<dyn Error>;
 struct Options {
     tree: bool,
     ports: Vec<u16>,
-    file: Option<String>,
+    file: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    ExitCode::from(run(env::args().skip(1), io::stdin(), io::stdout().lock(), io::stderr()))
+    ExitCode::from(run(env::args_os().skip(1), io::stdin(), io::stdout().lock(), io::stderr()))
 }
 
 /// Does what the arguments say; the exit status.
 pub(crate) fn run(
-    arguments: impl Iterator<Item = String>,
+    arguments: impl Iterator<Item = OsString>,
     input: impl Read + Send + 'static,
     mut out: impl Write,
     mut err: impl Write,
@@ -95,13 +97,16 @@ fn show(
     mut out: impl Write,
     mut err: impl Write,
 ) -> Result<usize, Failure> {
+    let name = options.file.as_deref().unwrap_or(Path::new("standard input")).display();
+    let unreadable = |error| format!("{name}: {error}");
     let input: Box<dyn Read + Send> = match &options.file {
         None => Box::new(input),
-        Some(path) => Box::new(File::open(path).map_err(|error| format!("{path}: {error}"))?),
+        Some(path) => Box::new(File::open(path).map_err(unreadable)?),
     };
     let mut input = BufReader::new(input);
+    let is_capture = capture::is_capture(input.fill_buf().map_err(unreadable)?);
     let mut report = Report::new(&mut out, options.tree);
-    match capture::is_capture(input.fill_buf()?) {
+    match is_capture {
         true => {
             let tally = capture::decode(input, &options.ports, &mut report)?;
             writeln!(err, "{tally}{}", report.tally())?;
@@ -119,14 +124,14 @@ fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
 
 impl Options {
     /// `None` if all that is asked for is help.
-    fn read(mut arguments: impl Iterator<Item = String>) -> Result<Option<Self>, Failure> {
+    fn read(mut arguments: impl Iterator<Item = OsString>) -> Result<Option<Self>, Failure> {
         let mut options = Self { tree: false, ports: vec![ASAP_PORT], file: None };
         while let Some(argument) = arguments.next() {
-            match argument.as_str() {
+            match argument.to_string_lossy().as_ref() {
                 "--help" => return Ok(None),
                 "--tree" => options.tree = true,
                 "--port" => {
-                    let port = arguments.next().and_then(|port| port.parse().ok());
+                    let port = arguments.next().and_then(|port| port.to_str()?.parse().ok());
                     options.ports.push(port.ok_or("--port needs a number up to 65535")?);
                 }
                 "-" => {}
@@ -134,7 +139,7 @@ impl Options {
                     return Err(format!("there is no option {option}").into());
                 }
                 _ if options.file.is_some() => return Err("more than one file".into()),
-                _ => options.file = Some(argument),
+                _ => options.file = Some(argument.into()),
             }
         }
         Ok(Some(options))

@@ -125,7 +125,11 @@ impl Options {
             let value = args.next()?;
             match &option[..] {
                 "--users" => options.users = value.parse().ok().filter(|users| *users > 0)?,
-                "--hours" => options.hours = value.parse().ok().filter(|hours| *hours > 0.0)?,
+                // A million is more than a century, and nobody waits for that.
+                "--hours" => {
+                    let hours = value.parse().ok();
+                    options.hours = hours.filter(|hours| *hours > 0.0 && *hours <= 1e6)?;
+                }
                 "--seed" => options.seed = value.parse().ok()?,
                 "--svg" => options.svg = Some(value.into()),
                 _ => return None,

@@ -335,13 +335,15 @@ fn write(
 
 /// Hands in announces, as long as the driver holds the socket too.
 fn listen(socket: &Arc<UdpSocket>, inputs: &SyncSender<Input>) {
+    use ErrorKind::{Interrupted, TimedOut, WouldBlock};
     let mut datagram = vec![0; 0x1_0000];
     while Arc::strong_count(socket) > 1 {
         match socket.recv_from(&mut datagram) {
             Ok((len, source)) => {
                 let _ = inputs.send(Input::Announce(source, datagram[..len].to_vec()));
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            // A process that was stopped and goes on is interrupted.
+            Err(error) if matches!(error.kind(), WouldBlock | TimedOut | Interrupted) => {}
             Err(_) => return,
         }
     }

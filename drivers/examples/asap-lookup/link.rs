@@ -34,14 +34,12 @@ impl Link {
     #[cfg(target_os = "linux")]
     fn sctp(options: &Options, watcher: Watcher) -> Result<Self, Failure> {
         let config = options.config().map_err(unreachable)?;
-        let mut driver = sctp::Driver::new(config, options.seed()).map_err(|error| {
-            unable(match error.kind() {
-                io::ErrorKind::Unsupported => {
-                    "this kernel has no SCTP: `modprobe sctp` loads it, --tcp goes without".into()
-                }
-                _ => error.to_string(),
-            })
-        })?;
+        let mut driver =
+            sctp::Driver::new(config, options.seed()).map_err(|error| match error.kind() {
+                io::ErrorKind::Unsupported => unable(format!("{error}, --tcp goes without")),
+                io::ErrorKind::InvalidInput => Failure::new(Status::Usage, error.to_string()),
+                _ => unable(error.to_string()),
+            })?;
         driver.watcher = Some(watcher).filter(|_| options.hex);
         if options.listens() {
             driver.listen(options.group, options.interface).map_err(|e| deaf(options, &e))?;
@@ -99,7 +97,7 @@ impl Link {
     pub(crate) fn no_registrar(&self) -> String {
         match self {
             #[cfg(target_os = "linux")]
-            Self::Sctp(_) => "no registrar can be reached over SCTP".to_owned(),
+            Self::Sctp(driver) => driver.no_registrar(),
             Self::Tokio(driver, _) => driver.no_registrar(),
         }
     }

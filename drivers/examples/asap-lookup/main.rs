@@ -169,7 +169,7 @@ impl<'a, W: Write> Lookup<'a, W> {
         let seed = self.options.seed();
         let Some(pool) = self.link.user().pool(pool) else { return Ok(()) };
         let list = List::of(pool);
-        let picks = answer::picks(pool, self.options.pick, seed);
+        let picks = answer::picks(pool, self.options.pick.into(), seed);
         let heading = heading(pool);
         writeln!(self.out, "; {heading}\n\n{list}")?;
         if !picks.is_empty() {

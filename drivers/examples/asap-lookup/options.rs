@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use asap_pu::wire::{ASAP_PORT, ASAP_TLS_PORT};
 use asap_pu::{Config, Registrar, Security};
+use asap_pu_drivers::ANNOUNCE_GROUP;
 use clap::Parser;
 
 const STATUS: &str = "\
@@ -46,7 +47,7 @@ pub(crate) struct Options {
     pub(crate) ca: Option<PathBuf>,
 
     /// Where registrars announce themselves.
-    #[arg(long, value_name = "GROUP:PORT", default_value = "239.0.0.50:3863")]
+    #[arg(long, value_name = "GROUP:PORT", default_value_t = ANNOUNCE_GROUP)]
     pub(crate) group: SocketAddrV4,
 
     /// The interface to listen on for announces, by its address.
@@ -59,7 +60,7 @@ pub(crate) struct Options {
 
     /// Choose so many times by the pool's policy.
     #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) pick: usize,
+    pub(crate) pick: u16,
 
     /// Choose as another run with this seed did.
     #[arg(long, value_name = "N")]

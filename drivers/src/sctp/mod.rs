@@ -35,17 +35,15 @@ use std::time::Duration;
 use asap_pu::wire::{ASAP_PPID, Protocol, Transport};
 use asap_pu::{
     Action, Authentication, ChannelId, CloseReason, Config, Event, Instant, MessageId, Payload,
-    PoolUser, Protocols, Security,
+    PeerKind, PoolUser, Protocols, Security,
 };
-use socket2::{Domain, Socket, Type};
+use socket2::Domain;
 
-use crate::{Seen, Watcher, show};
+use crate::{LastFailure, Seen, Watcher, join, show};
 use association::LONGEST;
 pub use association::{Association, Incoming};
 use untold::Untold;
 
-/// Where registrars announce themselves in practice; what IANA assigned is 224.0.1.185.
-pub const ANNOUNCE_GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 0, 0, 50), 3863);
 /// How long what is left to write on a channel that was closed may take.
 const LINGER: Duration = Duration::from_secs(5);
 /// How much is read from one channel before the others have their turn.
@@ -64,11 +62,14 @@ pub struct Driver {
     channels: BTreeMap<ChannelId, Channel>,
     /// Channels that the pool user has done with while the kernel had no room for their last words.
     lingering: Vec<(Instant, Channel)>,
+    failure: LastFailure,
     buffer: Vec<u8>,
 }
 
 #[derive(Debug)]
 struct Channel {
+    peer: PeerKind,
+    to: Transport,
     association: Association,
     /// What the kernel had no room for.
     waiting: VecDeque<Payload>,
@@ -100,26 +101,23 @@ impl Driver {
             announces: None,
             channels: BTreeMap::new(),
             lingering: Vec::new(),
+            failure: LastFailure::default(),
             buffer: vec![0; 0x1_0000],
         })
     }
 
     /// Listens to what registrars announce to the multicast `group` (RFC 5352 §2.2.10), such as
-    /// [`ANNOUNCE_GROUP`], on the interface with this address or, where that is unspecified, the
-    /// one that the system chooses. Other programs on the host can do the same.
+    /// [`ANNOUNCE_GROUP`](crate::ANNOUNCE_GROUP), on the interface with this address or, where that
+    /// is unspecified, the one that the system chooses. Other programs on the host can do the same.
     ///
     /// # Errors
     /// The socket cannot be had, or the group not be joined.
     pub fn listen(&mut self, group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<()> {
-        let socket = Socket::new(Domain::IPV4, Type::DGRAM.nonblocking(), None)?;
-        socket.set_reuse_address(true)?;
-        socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, group.port()).into())?;
-        socket.join_multicast_v4(group.ip(), &interface)?;
-        self.announces = Some(socket.into());
+        self.announces = Some(join(group, interface)?);
         Ok(())
     }
 
-    /// The pool user, for commands. Its events are read through [`event`](Self::event).
+    /// The pool user, for commands and to look at. Its actions and events are the driver's.
     pub fn user(&mut self) -> &mut PoolUser {
         &mut self.user
     }
@@ -130,7 +128,15 @@ impl Driver {
         Instant::EPOCH + self.start.elapsed()
     }
 
-    /// The next event, or `None` if there is none within `patience`. All the work is done in here.
+    /// What to tell people where [`Event::NoRegistrarReachable`] is the end.
+    #[must_use]
+    pub fn no_registrar(&self) -> String {
+        self.failure.to_string()
+    }
+
+    /// Runs until the pool user has something to tell. `None` if there is nothing within `patience`,
+    /// or nothing to come after a [`shut_down`](PoolUser::shut_down). Outside of this call nothing
+    /// moves.
     pub fn event(&mut self, patience: Duration) -> Option<Event> {
         let end = self.now() + patience;
         let mut is_over = false;
@@ -140,16 +146,18 @@ impl Driver {
             if event.is_some() || is_over || self.is_shut_down() {
                 return event;
             }
-            let wake = self.user.poll_timeout().map_or(end, |at| at.min(end));
+            let deadlines = self.lingering.iter().map(|(end, _)| *end);
+            let wake = deadlines.chain(self.user.poll_timeout()).fold(end, Instant::min);
             self.wait(wake.since(self.now()));
             self.user.handle_timeout(self.now());
             is_over = self.now() >= end;
         }
     }
 
-    /// Closes everything in good order; says whether that was done within `patience`. Events that
-    /// come meanwhile are dropped.
-    pub fn shut_down(&mut self, patience: Duration) -> bool {
+    /// Shuts the pool user down and waits until everything is written and closed, `patience` at
+    /// most; says whether it came to that. Events are passed over: who wants them tells the pool
+    /// user first and reads on until there are none.
+    pub fn shut_down(mut self, patience: Duration) -> bool {
         let end = self.now() + patience;
         self.user.shut_down(self.now());
         while !self.is_shut_down() && self.now() < end {
@@ -166,13 +174,13 @@ impl Driver {
     fn act(&mut self) {
         while let Some(action) = self.user.poll_action() {
             match action {
-                Action::Open { channel, to, security: Security::None, .. } => {
-                    self.open(channel, &to);
-                }
-                // There is no TLS here, and no channel without it where it is wanted.
-                Action::Open { channel, .. } => {
-                    self.user.handle_closed(self.now(), channel, CloseReason::Failed);
-                }
+                Action::Open { channel, peer, to, security, .. } => match open(&to, &security) {
+                    Ok(association) => {
+                        let new = Channel::new(peer, to, association);
+                        self.channels.insert(channel, new);
+                    }
+                    Err(why) => self.fail(channel, peer, &to, &why),
+                },
                 Action::Send { channel, payload, .. } => {
                     if let Payload::Control(message) = &payload {
                         show(&self.watcher, || Seen::Sent(message.to_vec()));
@@ -185,15 +193,6 @@ impl Driver {
                 Action::Close { channel, .. } => self.close(channel),
                 _ => {}
             }
-        }
-    }
-
-    fn open(&mut self, id: ChannelId, to: &Transport) {
-        match Association::connect(&to.socket_addrs().collect::<Vec<_>>()) {
-            Ok(association) => {
-                self.channels.insert(id, Channel::new(association));
-            }
-            Err(_) => self.user.handle_closed(self.now(), id, CloseReason::Failed),
         }
     }
 
@@ -229,12 +228,15 @@ impl Driver {
                 }
                 Ok(Incoming::Other) => {}
                 Ok(Incoming::Lost) => return self.lose(id),
-                Ok(Incoming::Ended) => return self.end(id, CloseReason::Closed),
+                Ok(Incoming::Ended) => return self.end(id, Ok(())),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     channel.untold.all_read();
                     return channel.ask();
                 }
-                Ok(Incoming::Restarted) | Err(_) => return self.end(id, CloseReason::Failed),
+                Ok(Incoming::Restarted) => {
+                    return self.end(id, Err(io::ErrorKind::ConnectionReset.into()));
+                }
+                Err(error) => return self.end(id, Err(error)),
             }
         }
     }
@@ -247,13 +249,20 @@ impl Driver {
         }
     }
 
-    /// An association is lost. Behind that word come those of what was not delivered; so what no
-    /// word is of was acknowledged.
+    /// An association is lost. Behind that word come those of what was not delivered, and then the
+    /// cause; so what no word is of was acknowledged.
     fn lose(&mut self, id: ChannelId) {
+        let mut why = io::ErrorKind::ConnectionAborted.into();
         while let Some(channel) = self.channels.get_mut(&id) {
             match channel.association.receive(&mut self.buffer) {
                 Ok(Incoming::Failed { context, sent }) => self.failed(id, context, sent),
-                Ok(Incoming::Ended) | Err(_) => break,
+                Ok(Incoming::Ended) => break,
+                Err(error) => {
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        why = error;
+                    }
+                    break;
+                }
                 Ok(_) => {}
             }
         }
@@ -262,19 +271,29 @@ impl Driver {
         for message in arrived.into_iter().flatten() {
             self.user.handle_delivered(now, id, message);
         }
-        self.end(id, CloseReason::Failed);
+        self.end(id, Err(why));
     }
 
     /// A channel is no more, and what waited on it was never sent.
-    fn end(&mut self, id: ChannelId, reason: CloseReason) {
+    fn end(&mut self, id: ChannelId, outcome: io::Result<()>) {
         let now = self.now();
-        let waiting = self.channels.remove(&id).map(|channel| channel.waiting);
-        for payload in waiting.into_iter().flatten() {
+        let Some(Channel { peer, to, waiting, .. }) = self.channels.remove(&id) else { return };
+        for payload in waiting {
             if let Payload::Data { message, .. } = payload {
                 self.user.handle_unsent(now, id, message);
             }
         }
-        self.user.handle_closed(now, id, reason);
+        match outcome {
+            Ok(()) => self.user.handle_closed(now, id, CloseReason::Closed),
+            Err(why) => self.fail(id, peer, &to, &why),
+        }
+    }
+
+    fn fail(&mut self, id: ChannelId, peer: PeerKind, to: &Transport, why: &io::Error) {
+        if peer == PeerKind::Registrar {
+            self.failure.set(to, why);
+        }
+        self.user.handle_closed(self.now(), id, CloseReason::Failed);
     }
 
     /// Lets go of a channel. The kernel delivers first what it has taken, and then shuts the
@@ -321,8 +340,8 @@ impl Driver {
 }
 
 impl Channel {
-    fn new(association: Association) -> Self {
-        Self { association, waiting: VecDeque::new(), untold: Untold::new() }
+    fn new(peer: PeerKind, to: Transport, association: Association) -> Self {
+        Self { peer, to, association, waiting: VecDeque::new(), untold: Untold::new() }
     }
 
     /// Gives the kernel what waits, as far as it has room, and tells of data whether it was taken.
@@ -371,12 +390,20 @@ impl Channel {
     }
 }
 
+/// Begins to connect.
+fn open(to: &Transport, security: &Security) -> io::Result<Association> {
+    if *security != Security::None {
+        return Err(io::Error::other("TLS is wanted, and this driver does not speak it"));
+    }
+    Association::connect(&to.socket_addrs().collect::<Vec<_>>())
+}
+
 /// Says what to do where the kernel does not know what SCTP is.
 fn explain(error: io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(libc::EPROTONOSUPPORT | libc::ESOCKTNOSUPPORT) => io::Error::new(
             io::ErrorKind::Unsupported,
-            "this kernel has no SCTP: load its module with `modprobe sctp`, or use a driver for TCP",
+            "this kernel has no SCTP: `modprobe sctp` loads it",
         ),
         _ => error,
     }
