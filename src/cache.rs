@@ -129,7 +129,7 @@ impl Cache {
                 self.bytes -= core::mem::replace(&mut entry.bytes, entry.pool.heap_size());
                 self.bytes += entry.bytes;
                 self.touch(id.0);
-                self.make_room(ctx, Some(id.0));
+                self.make_room(ctx, id.0);
                 (id, change)
             }
             None => {
@@ -187,8 +187,9 @@ impl Cache {
         }
     }
 
-    /// Lets go of a pool that was held.
-    pub(crate) fn unpin(&mut self, ctx: &mut Context, id: PoolId) {
+    /// Lets go of a pool that was held. If there are too many, room is made when the next list
+    /// comes: an end inside of a poll must not take away what another poll would tell.
+    pub(crate) fn unpin(&mut self, id: PoolId) {
         if let Some(entry) = self.slab.get_mut(id.0) {
             entry.pins = entry.pins.saturating_sub(1);
             if entry.pins == 0 {
@@ -197,7 +198,6 @@ impl Cache {
                 if gone {
                     self.remove(id);
                 }
-                self.make_room(ctx, None);
             }
         }
     }
@@ -210,17 +210,17 @@ impl Cache {
         self.bytes += bytes;
         self.link(key);
         self.by_handle.insert(handle, PoolId(key));
-        self.make_room(ctx, Some(key));
+        self.make_room(ctx, key);
         PoolId(key)
     }
 
     /// Lets the pools go that were used the longest ago until the limits are kept, but not
     /// `newest`, which somebody is about to use.
-    fn make_room(&mut self, ctx: &mut Context, newest: Option<Key>) {
+    fn make_room(&mut self, ctx: &mut Context, newest: Key) {
         let Context { config, stats, .. } = ctx;
         while self.slab.len() > config.max_pools || self.bytes > config.max_cache_bytes {
-            let Some(oldest) = self.oldest.filter(|oldest| Some(*oldest) != newest) else {
-                stats.cache_overfull += u64::from(newest.is_some());
+            let Some(oldest) = self.oldest.filter(|oldest| *oldest != newest) else {
+                stats.cache_overfull += 1;
                 break;
             };
             self.remove(PoolId(oldest));

@@ -347,24 +347,6 @@ fn held_pools_are_kept_beside_the_limit() {
     assert_eq!((lab.pu.pools().count(), lab.pu.stats().cache_evicted), (3, 1));
 }
 
-/// [CACHE-6]: the limits hold again as soon as sessions let go of what was kept beside them.
-#[test]
-fn a_pool_kept_beside_the_limit_goes_with_its_session() {
-    let mut config = config(&[REGISTRAR]);
-    config.max_pools = 1;
-    let (mut lab, home) = Lab::at_home_with(config);
-    let [a, b] = ["a", "b"].map(|handle| {
-        let session = lab.pu.open_session(lab.now, handle, Default::default()).unwrap();
-        lab.actions();
-        lab.answer(home, handle, &[element(1)]);
-        session
-    });
-    lab.pu.abort(lab.now, b).unwrap();
-    assert_eq!((lab.pu.find_pool(b"b"), lab.pu.stats().cache_evicted), (None, 1));
-    lab.pu.abort(lab.now, a).unwrap();
-    assert!(lab.pu.find_pool(b"a").is_some(), "alone it is within the limit");
-}
-
 /// [CORE-6] [CORE-7] [REPORT-5]: where more elements failed than a pool may have, the mark that is
 /// the oldest is forgotten, and that is counted.
 #[test]

@@ -351,7 +351,7 @@ impl Sessions {
         self.drop_copies(ctx, cache, id);
         let Some(session) = self.slab.get_mut(id.0) else { return };
         if let Some(pool) = session.pool.take() {
-            cache.unpin(ctx, pool);
+            cache.unpin(pool);
         }
         session.search = None;
         self.timers.set(&mut session.timer, None, id);

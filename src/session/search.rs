@@ -101,7 +101,7 @@ impl Sessions {
         if session.pool != Some(pool) {
             cache.pin(pool);
             if let Some(former) = session.pool.replace(pool) {
-                cache.unpin(ctx, former);
+                cache.unpin(former);
             }
         }
         session.extra().handle = None;
