@@ -18,9 +18,10 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use arbitrary::Unstructured;
+use asap_pu::wire::PeIdentifier;
 use asap_pu::{
-    Action, Authentication, ChannelId, CommandError, Event, Instant, Payload, PoolId, PoolUser,
-    RequestId, SessionId,
+    Action, Authentication, ChannelId, CommandError, Event, Instant, MessageId, Payload, PoolId,
+    PoolUser, RequestId, SessionId,
 };
 use bytes::Bytes;
 
@@ -73,6 +74,8 @@ enum Subject {
     Channel(ChannelId),
     Session(SessionId),
     Request(RequestId),
+    /// Copies go out on channels of their own.
+    Copy(MessageId, PeIdentifier),
     Pool(PoolId),
     Subscriptions,
     Registrars,
@@ -342,13 +345,13 @@ impl Subject {
             }
             Event::PoolChanged { pool, .. } => Self::Pool(pool),
             Event::SubscriptionEnded { .. } => Self::Subscriptions,
+            Event::Copied { message, element, .. } => Self::Copy(message, element),
             Event::Connected { session, .. }
             | Event::ElementLost { session, .. }
             | Event::FailedOver { session, .. }
             | Event::Received { session, .. }
             | Event::Dropped { session, .. }
             | Event::CookieTooLong { session, .. }
-            | Event::Copied { session, .. }
             | Event::CookieEchoed { session, .. }
             | Event::Room { session, .. }
             | Event::Undelivered { session, .. }
