@@ -74,8 +74,8 @@ enum Subject {
     Channel(ChannelId),
     Session(SessionId),
     Request(RequestId),
-    /// Copies go out on channels of their own.
-    Copy(MessageId, PeIdentifier),
+    /// Copies go out on channels of their own. Each session counts its messages from 0.
+    Copy(SessionId, MessageId, PeIdentifier),
     Pool(PoolId),
     Subscriptions,
     Registrars,
@@ -345,7 +345,9 @@ impl Subject {
             }
             Event::PoolChanged { pool, .. } => Self::Pool(pool),
             Event::SubscriptionEnded { .. } => Self::Subscriptions,
-            Event::Copied { message, element, .. } => Self::Copy(message, element),
+            Event::Copied { session, message, element, .. } => {
+                Self::Copy(session, message, element)
+            }
             Event::Connected { session, .. }
             | Event::ElementLost { session, .. }
             | Event::FailedOver { session, .. }
