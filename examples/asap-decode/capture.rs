@@ -1,7 +1,7 @@
 //! Packet captures, pcap and pcapng: the packets in them, and the messages in those.
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{self, Cursor, Read, Write};
 use std::net::SocketAddr;
 
 use etherparse::TcpSlice;
@@ -10,16 +10,19 @@ use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{Linktype, PcapBlockOwned, PcapError, create_reader};
 
 use super::Failure;
+use super::fragments::Fragments;
 use super::packet::{Packet, Payload, Unread};
 use super::report::Report;
 use super::sctp::Reassembly;
 use super::tcp::{Found, Streams};
 
-/// The longest packet that can be read; captures hold at most a quarter of that.
+/// What is read at once; captures hold packets of at most a quarter of that.
 const BUFFER: usize = 1 << 20;
+/// The longest block of a pcapng file that can be read: not all of them are packets.
+const MAX_BUFFER: usize = 1 << 26;
 const NANOS: i128 = 1_000_000_000;
 /// The resolution of time stamps where a pcapng file does not say.
-const DEFAULT_RESOLUTION: u64 = 1_000_000;
+const DEFAULT_RESOLUTION: i128 = 1_000_000;
 
 /// What was in a capture besides messages.
 #[derive(Default)]
@@ -27,6 +30,9 @@ pub(crate) struct Tally {
     packets: usize,
     fragments: usize,
     cut_short: usize,
+    /// Packets of links that are not known here, and the last of these.
+    foreign: usize,
+    link: Option<Linktype>,
     pieces: usize,
 }
 
@@ -43,6 +49,7 @@ struct Interface {
 struct Conversation<'a, W> {
     ports: &'a [u16],
     report: &'a mut Report<W>,
+    fragments: Fragments,
     sctp: Reassembly,
     tcp: Streams,
     tally: Tally,
@@ -57,6 +64,9 @@ struct Place {
     source: SocketAddr,
     destination: SocketAddr,
 }
+
+/// So many bytes tell whether it is a capture.
+pub(crate) const MAGIC: usize = 4;
 
 /// Whether bytes are the beginning of a capture, not of text.
 pub(crate) fn is_capture(beginning: &[u8]) -> bool {
@@ -75,6 +85,7 @@ pub(crate) fn decode(
     let mut conversation = Conversation {
         ports,
         report,
+        fragments: Fragments::default(),
         sctp: Reassembly::default(),
         tcp: Streams::default(),
         tally: Tally::default(),
@@ -87,9 +98,11 @@ pub(crate) fn decode(
 }
 
 impl<W: Write> Conversation<'_, W> {
-    fn read(&mut self, input: impl Read + Send) -> Result<(), Failure> {
+    fn read(&mut self, mut input: impl Read + Send) -> Result<(), Failure> {
+        let header = header(&mut input)?;
+        let input = Cursor::new(header).chain(input);
         let mut reader = create_reader(BUFFER, input).map_err(|error| self.unusable(&error))?;
-        let mut interfaces = Vec::new();
+        let (mut interfaces, mut buffer) = (Vec::new(), BUFFER);
         loop {
             match reader.next() {
                 Ok((length, block)) => {
@@ -97,6 +110,10 @@ impl<W: Write> Conversation<'_, W> {
                     reader.consume(length);
                 }
                 Err(PcapError::Eof) => return Ok(()),
+                Err(PcapError::BufferTooSmall) if buffer < MAX_BUFFER => {
+                    buffer *= 2;
+                    reader.grow(buffer);
+                }
                 Err(PcapError::Incomplete(_)) => {
                     reader.refill().map_err(|error| self.unusable(&error))?;
                 }
@@ -116,12 +133,11 @@ impl<W: Write> Conversation<'_, W> {
         };
         match block {
             PcapBlockOwned::LegacyHeader(header) => {
-                let resolution = if header.is_nanosecond_precision() {
-                    NANOS
-                } else {
-                    DEFAULT_RESOLUTION.into()
-                };
-                interfaces.push(Interface { link: header.network, resolution, offset: 0 });
+                let resolution =
+                    if header.is_nanosecond_precision() { NANOS } else { DEFAULT_RESOLUTION };
+                // The upper half says how long a checksum behind each frame is.
+                let link = Linktype(header.network.0 & 0xffff);
+                interfaces.push(Interface { link, resolution, offset: 0 });
             }
             PcapBlockOwned::Legacy(packet) => {
                 let interface = interface(0)?;
@@ -132,7 +148,9 @@ impl<W: Write> Conversation<'_, W> {
             }
             PcapBlockOwned::NG(Block::SectionHeader(_)) => interfaces.clear(),
             PcapBlockOwned::NG(Block::InterfaceDescription(it)) => {
-                let resolution = it.ts_resolution().unwrap_or(DEFAULT_RESOLUTION).into();
+                let base = if it.if_tsresol & 0x80 == 0 { 10_i128 } else { 2 };
+                let resolution = base.checked_pow((it.if_tsresol & 0x7f).into());
+                let resolution = resolution.unwrap_or(DEFAULT_RESOLUTION);
                 let (link, offset) = (it.linktype, it.ts_offset().into());
                 interfaces.push(Interface { link, resolution, offset });
             }
@@ -156,25 +174,27 @@ impl<W: Write> Conversation<'_, W> {
 
     fn packet(&mut self, link: Linktype, frame: &[u8]) -> Result<(), Failure> {
         self.tally.packets += 1;
-        let packet = match Packet::read(link, frame) {
-            Ok(packet) => packet,
-            Err(unread) => {
-                match unread {
-                    Unread::Other => {}
-                    Unread::Fragment => self.tally.fragments += 1,
-                    Unread::CutShort => self.tally.cut_short += 1,
-                    Unread::Link(Linktype(link)) => {
-                        return Err(format!(
-                            "packet {}: link type {link} is none of Ethernet, Linux cooked, raw IP \
-                             and loopback; capture on another interface",
-                            self.tally.packets
-                        )
-                        .into());
+        match Packet::read(link, frame) {
+            Ok(packet) => self.read_packet(packet)?,
+            Err(Unread::Fragment(fragment)) => {
+                if let Some((whole, payload)) = self.fragments.take(&fragment) {
+                    let ends = (whole.source, whole.destination);
+                    if let Ok(packet) = Packet::of(ends, whole.protocol, &payload) {
+                        self.read_packet(packet)?;
                     }
                 }
-                return Ok(());
             }
-        };
+            Err(Unread::Other) => {}
+            Err(Unread::CutShort) => self.tally.cut_short += 1,
+            Err(Unread::Link(link)) => {
+                self.tally.foreign += 1;
+                self.tally.link = Some(link);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_packet(&mut self, packet: Packet<'_>) -> Result<(), Failure> {
         let Packet { source, destination, payload } = packet;
         let place = Place { elapsed: self.elapsed, source, destination };
         let is_asap = [source, destination].iter().any(|end| self.ports.contains(&end.port()));
@@ -208,6 +228,16 @@ impl<W: Write> Conversation<'_, W> {
         for (direction, found) in self.tcp.finish() {
             show(self.report, self.elapsed, direction, found)?;
         }
+        if let Some(Linktype(link)) =
+            self.tally.link.filter(|_| self.tally.foreign == self.tally.packets)
+        {
+            return Err(format!(
+                "link type {link} is none of Ethernet, Linux cooked, raw IP and loopback; capture \
+                 on another interface"
+            )
+            .into());
+        }
+        self.tally.fragments = self.fragments.left_over();
         self.tally.pieces = self.sctp.left_over();
         Ok(self.tally)
     }
@@ -219,13 +249,30 @@ impl<W: Write> Conversation<'_, W> {
                 format!("the capture breaks off behind packet {packets}")
             }
             PcapError::BufferTooSmall => {
-                format!("what follows packet {packets} is over {BUFFER} bytes long")
+                format!("what follows packet {packets} is over {MAX_BUFFER} bytes long")
             }
             PcapError::ReadError => format!("the capture cannot be read behind packet {packets}"),
             _ => format!("the capture is damaged behind packet {packets}"),
         }
         .into()
     }
+}
+
+/// The header of the file, or what is there of it: `create_reader` reads once and wants all of it.
+fn header(input: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // As long as the header of pcap; that of pcapng says how long it is, in the byte order that
+    // its third word shows.
+    input.take(24).read_to_end(&mut bytes)?;
+    if let [0x0a, 0x0d, 0x0d, 0x0a, l0, l1, l2, l3, order, ..] = bytes[..] {
+        let length = match order {
+            0x1a => u32::from_be_bytes([l0, l1, l2, l3]),
+            _ => u32::from_le_bytes([l0, l1, l2, l3]),
+        };
+        let rest = u64::from(length).saturating_sub(24).min(MAX_BUFFER as u64);
+        input.take(rest).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 /// Shows what came to light in a stream.
@@ -238,6 +285,10 @@ fn show(
     let place = Place { elapsed, source, destination };
     match found {
         Found::Message(message) => report.message(&place, &message),
+        Found::Inside(count) => report.note(
+            &place,
+            format_args!("{count} bytes of a message that began before are left out"),
+        ),
         Found::Gap(count) => report.note(
             &place,
             format_args!("{count} bytes of the stream are missing; it is read on behind them"),
@@ -271,7 +322,8 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "packets: {}, ", self.packets)?;
         let rest = [
-            ("IP fragments left out", self.fragments),
+            ("IP fragments without the others", self.fragments),
+            ("packets of other kinds of links left out", self.foreign),
             ("packets cut short by the capture left out", self.cut_short),
             ("pieces of SCTP messages without the others", self.pieces),
         ];

@@ -18,6 +18,7 @@
 
 mod capture;
 mod fault;
+mod fragments;
 mod hex;
 mod packet;
 mod report;
@@ -30,7 +31,7 @@ use std::env;
 use std::error::Error;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -104,14 +105,22 @@ fn show(
         Some(path) => Box::new(File::open(path).map_err(unreadable)?),
     };
     let mut input = BufReader::new(input);
-    let is_capture = capture::is_capture(input.fill_buf().map_err(unreadable)?);
+    // A pipe may give it out byte by byte.
+    let mut beginning = Vec::new();
+    input.by_ref().take(capture::MAGIC as u64).read_to_end(&mut beginning).map_err(unreadable)?;
+    let is_capture = capture::is_capture(&beginning);
+    let input = Cursor::new(beginning).chain(input);
     let mut report = Report::new(&mut out, options.tree);
+    let named = |error: Failure| match error.is::<io::Error>() {
+        true => error,
+        false => format!("{name}: {error}").into(),
+    };
     match is_capture {
         true => {
-            let tally = capture::decode(input, &options.ports, &mut report)?;
+            let tally = capture::decode(input, &options.ports, &mut report).map_err(named)?;
             writeln!(err, "{tally}{}", report.tally())?;
         }
-        false => hex::decode(input, &mut report)?,
+        false => hex::decode(input, &mut report).map_err(named)?,
     }
     Ok(report.malformed())
 }

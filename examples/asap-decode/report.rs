@@ -53,6 +53,11 @@ impl<W: Write> Report<W> {
         writeln!(self.out, "{place}  ({what})")
     }
 
+    /// How many there were.
+    pub(crate) const fn messages(&self) -> usize {
+        self.messages
+    }
+
     /// How many were malformed.
     pub(crate) const fn malformed(&self) -> usize {
         self.malformed

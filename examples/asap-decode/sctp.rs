@@ -2,12 +2,14 @@
 //!
 //! A packet is a header and chunks. A DATA chunk carries a user message, or a piece of one: the
 //! flags B and E mark the first and the last, and the transmission sequence numbers (TSN) in
-//! between go up by one. A receiver is allowed to see them in any order and more than once.
+//! between go up by one. A receiver is allowed to see them in any order and more than once. Of an
+//! I-DATA chunk (RFC 8260 §2.1) the TSN only tells it from its copies: the message has a number in
+//! its stream, the pieces are numbered in the message, and only the first says what it carries.
 //!
 //! An association direction is known by its two ports and the verification tag, not by addresses:
 //! an association may use several of them at each end.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::iter;
 
 use asap_pu::wire::ASAP_PPID;
@@ -16,36 +18,51 @@ const COMMON_HEADER: usize = 12;
 const CHUNK_HEADER: usize = 4;
 /// The chunk type of DATA (§3.3.1).
 const DATA: u8 = 0x00;
+/// The one of I-DATA (RFC 8260 §2.1).
+const I_DATA: u8 = 0x40;
 /// The flag of the last piece of a message.
 const END: u8 = 0x01;
 /// The flag of the first piece of a message.
 const BEGIN: u8 = 0x02;
+/// The flag of a message outside of the order, which has numbers of its own with I-DATA.
+const UNORDERED: u8 = 0x04;
 
 /// So many pieces are kept; beyond, those that wait are given up.
 const MAX_PIECES: usize = 1024;
 /// A chunk is known for a copy as long as there were not so many since.
-const MAX_SEEN: usize = 512;
+const MAX_SEEN: usize = 0x1_0000;
 
 /// Puts messages together again.
 #[derive(Default)]
 pub(crate) struct Reassembly {
-    pieces: BTreeMap<(Direction, u32), Piece>,
-    seen: VecDeque<(Direction, u32)>,
+    pieces: BTreeMap<(Direction, Message, u32), Piece>,
+    seen: BTreeSet<(Direction, u32)>,
+    /// The same, in the order in which they came.
+    recent: VecDeque<(Direction, u32)>,
     given_up: usize,
 }
 
 /// Ports and verification tag of an association, one way.
 type Direction = [u8; 8];
+/// Order, stream and number of a message in I-DATA chunks. Those in DATA chunks have none, and need
+/// none: no piece of another one can be between theirs.
+type Message = Option<(u8, [u8; 8])>;
 
 struct Piece {
     flags: u8,
+    is_asap: bool,
     data: Vec<u8>,
 }
 
-/// What of a DATA chunk matters here.
+/// What of a chunk with data matters here.
 struct Chunk<'a> {
     flags: u8,
     tsn: u32,
+    message: Message,
+    /// Pieces of a message go up by one.
+    number: u32,
+    /// Not known of the later pieces in I-DATA chunks.
+    is_asap: bool,
     data: &'a [u8],
 }
 
@@ -56,56 +73,58 @@ impl Reassembly {
             return Vec::new();
         };
         let Some(&direction) = direction.first_chunk() else { return Vec::new() };
-        asap_chunks(chunks).filter_map(|chunk| self.chunk(direction, &chunk)).collect()
+        data_chunks(chunks).filter_map(|chunk| self.chunk(direction, &chunk)).collect()
     }
 
     /// How many pieces never became a message.
     pub(crate) fn left_over(&self) -> usize {
-        self.given_up + self.pieces.len()
+        self.given_up + self.pieces.values().filter(|piece| piece.is_asap).count()
     }
 
     fn chunk(&mut self, direction: Direction, chunk: &Chunk<'_>) -> Option<Vec<u8>> {
-        let key = (direction, chunk.tsn);
-        if self.seen.contains(&key) {
+        let &Chunk { flags, tsn, message, number, is_asap, data } = chunk;
+        if !self.seen.insert((direction, tsn)) {
             return None;
         }
-        self.seen.push_back(key);
-        if self.seen.len() > MAX_SEEN {
-            self.seen.pop_front();
+        self.recent.push_back((direction, tsn));
+        if self.recent.len() > MAX_SEEN {
+            self.recent.pop_front().map(|oldest| self.seen.remove(&oldest));
         }
-        if chunk.flags & (BEGIN | END) == BEGIN | END {
-            return Some(chunk.data.to_vec());
+        if flags & (BEGIN | END) == BEGIN | END {
+            return is_asap.then(|| data.to_vec());
         }
         if self.pieces.len() == MAX_PIECES {
-            self.given_up += self.pieces.len();
+            self.given_up = self.left_over();
             self.pieces.clear();
         }
-        self.pieces.insert(key, Piece { flags: chunk.flags, data: chunk.data.to_vec() });
-        self.complete(direction, chunk.tsn)
+        let piece = Piece { flags, is_asap, data: data.to_vec() };
+        self.pieces.insert((direction, message, number), piece);
+        self.complete(direction, message, number)
     }
 
-    /// The message around a piece, if all of it is there.
-    fn complete(&mut self, direction: Direction, tsn: u32) -> Option<Vec<u8>> {
-        let flags = |tsn| self.pieces.get(&(direction, tsn)).map(|piece| piece.flags);
-        let mut first = tsn;
-        while flags(first)? & BEGIN == 0 {
+    /// The message around a piece, if all of it is there and it is one of ASAP.
+    fn complete(&mut self, direction: Direction, message: Message, number: u32) -> Option<Vec<u8>> {
+        let piece = |number| self.pieces.get(&(direction, message, number));
+        let mut first = number;
+        while piece(first)?.flags & BEGIN == 0 {
             first = first.wrapping_sub(1);
         }
-        let mut last = tsn;
-        while flags(last)? & END == 0 {
+        let is_asap = piece(first)?.is_asap;
+        let mut last = number;
+        while piece(last)?.flags & END == 0 {
             last = last.wrapping_add(1);
         }
-        let mut message = Vec::new();
+        let mut whole = Vec::new();
         for ahead in 0..=last.wrapping_sub(first) {
-            let piece = self.pieces.remove(&(direction, first.wrapping_add(ahead)))?;
-            message.extend(piece.data);
+            let piece = self.pieces.remove(&(direction, message, first.wrapping_add(ahead)))?;
+            whole.extend(piece.data);
         }
-        Some(message)
+        is_asap.then_some(whole)
     }
 }
 
-/// The DATA chunks among these that carry ASAP.
-fn asap_chunks(mut chunks: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
+/// The chunks among these that may carry ASAP.
+fn data_chunks(mut chunks: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
     let every = iter::from_fn(move || {
         let &[kind, flags, l0, l1] = chunks.first_chunk()?;
         let length = usize::from(u16::from_be_bytes([l0, l1]));
@@ -114,9 +133,28 @@ fn asap_chunks(mut chunks: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
         Some((kind, flags, value))
     });
     every.filter_map(|(kind, flags, value)| {
-        // TSN, stream identifier and sequence number, payload protocol identifier.
-        let (&[t0, t1, t2, t3, _, _, _, _, p0, p1, p2, p3], data) = value.split_first_chunk()?;
-        let is_asap = kind == DATA && u32::from_be_bytes([p0, p1, p2, p3]) == ASAP_PPID;
-        is_asap.then_some(Chunk { flags, tsn: u32::from_be_bytes([t0, t1, t2, t3]), data })
+        let (tsn, value) = value.split_first_chunk()?;
+        // Both have the payload protocol identifier at the end of the header; I-DATA has it in the
+        // first piece only, and the number of the piece in the others.
+        let (message, last, data) = match kind {
+            DATA => {
+                let (&[_, _, _, _, ref last @ ..], data) = value.split_first_chunk::<8>()?;
+                (None, last, data)
+            }
+            I_DATA => {
+                let (head, data) = value.split_first_chunk::<12>()?;
+                let (stream_and_number, last) = head.split_first_chunk()?;
+                (Some((flags & UNORDERED, *stream_and_number)), last.first_chunk()?, data)
+            }
+            _ => return None,
+        };
+        let (tsn, last) = (u32::from_be_bytes(*tsn), u32::from_be_bytes(*last));
+        let (number, is_asap) = match message {
+            None => (tsn, last == ASAP_PPID),
+            Some(_) if flags & BEGIN != 0 => (0, last == ASAP_PPID),
+            Some(_) => (last, false),
+        };
+        let matters = is_asap || message.is_some();
+        matters.then_some(Chunk { flags, tsn, message, number, is_asap, data })
     })
 }

@@ -8,11 +8,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-use asap_pu::wire::{FramingError, StreamDecoder};
+use asap_pu::wire::{FramingError, MessageType, StreamDecoder};
 use etherparse::TcpSlice;
 
 /// A stream waits for missing bytes until there are more segments than these behind them.
 const MAX_AHEAD: usize = 64;
+/// What comes again is not further back than this.
+const MAX_BACK: i32 = 1 << 24;
 /// So many streams are followed; those that were silent longest are given up.
 const MAX_STREAMS: usize = 256;
 
@@ -31,6 +33,8 @@ pub(crate) type Direction = (SocketAddr, SocketAddr);
 pub(crate) enum Found {
     /// A message with its padding.
     Message(Vec<u8>),
+    /// So many bytes belong to a message whose beginning was not captured.
+    Inside(usize),
     /// So many bytes are missing from the capture.
     Gap(u64),
     /// No messages can be cut from it any more, since what is at this byte.
@@ -46,6 +50,8 @@ struct Stream {
     ahead: BTreeMap<u64, Vec<u8>>,
     decoder: StreamDecoder,
     broken: bool,
+    /// It is known where a message begins.
+    aligned: bool,
 }
 
 impl Streams {
@@ -57,11 +63,18 @@ impl Streams {
     ) -> Vec<(Direction, Found)> {
         let mut ended = None;
         let number = segment.sequence_number();
+        let stream = self.streams.get(&direction);
         if segment.syn() {
-            ended = self.end(direction);
-            self.streams.insert(direction, Stream::new(number.wrapping_add(1)));
+            let number = number.wrapping_add(1);
+            // Unless it comes twice, or late.
+            if stream.is_none_or(|stream| stream.first as u32 != number) {
+                ended = self.end(direction);
+                self.streams.insert(direction, Stream::new(number, true));
+            }
         } else if segment.payload().is_empty() {
             return Vec::new();
+        } else if stream.is_some_and(|stream| stream.is_long_past(number)) {
+            ended = self.end(direction);
         }
         self.recent.retain(|other| *other != direction);
         self.recent.push_back(direction);
@@ -69,7 +82,7 @@ impl Streams {
             ended = self.recent.front().copied().and_then(|oldest| self.end(oldest));
         }
         let mut found: Vec<_> = ended.into_iter().flatten().collect();
-        let stream = self.streams.entry(direction).or_insert_with(|| Stream::new(number));
+        let stream = self.streams.entry(direction).or_insert_with(|| Stream::new(number, false));
         let start = number.wrapping_add(u32::from(segment.syn()));
         let here = stream.segment(start, segment.payload());
         found.extend(here.into_iter().map(|it| (direction, it)));
@@ -97,11 +110,17 @@ impl Streams {
 }
 
 impl Stream {
-    const fn new(number: u32) -> Self {
+    const fn new(number: u32, aligned: bool) -> Self {
         // One lap ahead, so that a byte before the first one has a number too.
         let first = (1 << 32) + number as u64;
         let decoder = StreamDecoder::new(usize::MAX);
-        Self { first, next: first, ahead: BTreeMap::new(), decoder, broken: false }
+        Self { first, next: first, ahead: BTreeMap::new(), decoder, broken: false, aligned }
+    }
+
+    /// Whether a byte lies so far back that nobody sends it again: a new connection between the
+    /// same ends, whose beginning was not captured.
+    fn is_long_past(&self, number: u32) -> bool {
+        (number.wrapping_sub(self.next as u32) as i32) < -MAX_BACK
     }
 
     fn segment(&mut self, number: u32, payload: &[u8]) -> Vec<Found> {
@@ -139,6 +158,16 @@ impl Stream {
             let known = usize::try_from(self.next - start).unwrap_or(usize::MAX);
             let mut fresh = bytes.get(known..).unwrap_or_default();
             self.next += fresh.len() as u64;
+            // In a capture that begins in the middle of a message, a segment that looks like the
+            // beginning of one has to come first.
+            if !self.aligned {
+                self.aligned =
+                    fresh.first().is_some_and(|it| MessageType::new(*it).name().is_some());
+                if !self.aligned && !fresh.is_empty() {
+                    found.push(Found::Inside(fresh.len()));
+                    continue;
+                }
+            }
             while !self.broken {
                 match self.decoder.next(&mut fresh) {
                     Ok(Some(message)) => found.push(Found::Message(message.to_vec())),
@@ -160,7 +189,7 @@ impl Stream {
         found.push(Found::Gap(start.saturating_sub(self.next)));
         self.next = start;
         self.decoder = StreamDecoder::new(usize::MAX);
-        self.broken = false;
+        (self.broken, self.aligned) = (false, false);
         self.read(found);
     }
 
