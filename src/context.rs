@@ -29,12 +29,16 @@ impl Context {
         }
     }
 
-    /// Queues a control message on a channel, within the bound for a driver that does not poll.
-    pub(crate) fn send_control(&mut self, channel: ChannelId, message: Bytes) {
-        if self.channels.has_room(message.len(), self.config.max_control_bytes) {
+    /// Queues a control message on a channel, within the bound for a driver that does not poll;
+    /// says whether it had room.
+    #[must_use]
+    pub(crate) fn send_control(&mut self, channel: ChannelId, message: Bytes) -> bool {
+        let has_room = self.channels.has_room(message.len(), self.config.max_control_bytes);
+        if has_room {
             self.channels.send_control(channel, message);
         } else {
             self.stats.control_dropped += 1;
         }
+        has_room
     }
 }

@@ -112,8 +112,8 @@ impl Reports {
             let encoded =
                 wire::encode_endpoint_unreachable(&mut self.buffer, handle.as_bytes(), identifier);
             if encoded.is_ok() {
-                ctx.send_control(home, Bytes::copy_from_slice(&self.buffer));
-                ctx.stats.reports_sent += 1;
+                let sent = ctx.send_control(home, Bytes::copy_from_slice(&self.buffer));
+                ctx.stats.reports_sent += u64::from(sent);
                 self.window.1 += 1;
             }
         }

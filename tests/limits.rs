@@ -345,11 +345,22 @@ fn max_control_bytes() {
         lab.pu.resolve(lab.now, handle).unwrap();
     }
     assert_eq!((lab.requests().len(), lab.pu.stats().control_dropped), (2, 1));
+    assert_eq!(lab.pu.stats().requests_sent, 2, "what was dropped was not sent");
     lab.wait();
     assert_eq!(lab.pu.stats().control_dropped, 2, "two of three have room");
     assert_eq!(lab.controls().len(), 2);
     lab.answer(home, "c", &three());
     resolved(lab.event());
+
+    let (mut lab, home) = at_home(|config| config.max_control_bytes = request + 5);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &three());
+    let (_, pool) = resolved(lab.event());
+    let chosen = lab.pu.select(lab.now, pool, &[]).unwrap().identifier();
+    lab.pu.resolve(lab.now, "a").unwrap();
+    lab.pu.report_unreachable(lab.now, pool, chosen).unwrap();
+    assert_eq!((lab.pu.stats().reports_sent, lab.pu.stats().control_dropped), (0, 1));
 
     let (mut lab, home) = at_home(|config| config.max_control_bytes = 10_000);
     let mut unknown = vec![0; 4_000];
@@ -357,7 +368,7 @@ fn max_control_bytes() {
     for _ in 0..3 {
         lab.pu.handle_control(lab.now, home, &unknown);
     }
-    assert_eq!((lab.pu.stats().errors_sent, lab.pu.stats().control_dropped), (3, 1));
+    assert_eq!((lab.pu.stats().errors_sent, lab.pu.stats().control_dropped), (2, 1));
     lab.pu.handle_closed(lab.now, home, CloseReason::Closed);
     assert!(lab.actions().is_empty(), "what waited went with its channel");
     lab.pu.resolve(lab.now, POOL).unwrap();

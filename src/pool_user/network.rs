@@ -300,8 +300,8 @@ impl PoolUser {
         let report = wire::encode_error(&mut message, causes);
         stats.errors_cut += report.left_out as u64;
         if report.included > 0 {
-            stats.errors_sent += 1;
-            self.ctx.send_control(channel, message.into());
+            let sent = self.ctx.send_control(channel, message.into());
+            self.ctx.stats.errors_sent += u64::from(sent);
         }
     }
 

@@ -275,8 +275,8 @@ impl<W: Copy + PartialEq> Resolver<W> {
             self.fail_query(ctx, handle, &ResolveError::NotAnswered, |_| true);
             self.subscriptions.renew_later(now, ctx, handle.as_bytes());
         } else {
-            ctx.stats.requests_repeated += 1;
-            self.transmit(now, ctx, handle, sendings.saturating_add(1));
+            let sent = self.transmit(now, ctx, handle, sendings.saturating_add(1));
+            ctx.stats.requests_repeated += u64::from(sent);
         }
         true
     }
@@ -315,16 +315,25 @@ impl<W: Copy + PartialEq> Resolver<W> {
             State::Pausing => return,
             State::Waiting { sendings } | State::Asked { sendings, .. } => sendings,
         };
+        let sent = self.transmit(now, ctx, handle, sendings.max(1));
         match sendings {
-            0 => ctx.stats.requests_sent += 1,
-            _ => ctx.stats.requests_moved += 1,
+            0 => ctx.stats.requests_sent += u64::from(sent),
+            _ => ctx.stats.requests_moved += u64::from(sent),
         }
-        self.transmit(now, ctx, handle, sendings.max(1));
     }
 
-    /// Sends the request for the `sendings`th time.
-    fn transmit(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle, sendings: u32) {
-        let (Some(home), Some(query)) = (self.home, self.queries.get_mut(handle)) else { return };
+    /// Sends the request for the `sendings`th time, which counts whether or not the driver has left
+    /// room for it; says whether it has.
+    fn transmit(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        handle: &PoolHandle,
+        sendings: u32,
+    ) -> bool {
+        let (Some(home), Some(query)) = (self.home, self.queries.get_mut(handle)) else {
+            return false;
+        };
         let Route { channel: on, wanted } = home;
         let subscribing = self.subscriptions.has(handle.as_bytes());
         query.state = State::Asked { on, sendings, subscribing };
@@ -340,12 +349,13 @@ impl<W: Copy + PartialEq> Resolver<W> {
         );
         // A handle that was let in fits into a message: its length is bounded by the configuration,
         // and what is too long after all is never answered and fails at its deadline.
-        if encoded.is_ok() {
-            if query.request != self.buffer {
-                query.request = Bytes::copy_from_slice(&self.buffer);
-            }
-            ctx.send_control(on, query.request.clone());
+        if encoded.is_err() {
+            return false;
         }
+        if query.request != self.buffer {
+            query.request = Bytes::copy_from_slice(&self.buffer);
+        }
+        ctx.send_control(on, query.request.clone())
     }
 
     /// The home is gone: the query waits for another one.

@@ -41,8 +41,8 @@ impl Sessions {
         for (_, session) in self.slab.iter() {
             if let State::Up(channel) = session.state {
                 if session.control {
-                    ctx.send_control(channel, card.clone());
-                    ctx.stats.cards_sent += 1;
+                    let sent = ctx.send_control(channel, card.clone());
+                    ctx.stats.cards_sent += u64::from(sent);
                 }
             }
         }
