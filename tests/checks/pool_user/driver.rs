@@ -36,6 +36,8 @@ pub(super) struct Channel {
     echo: Option<Bytes>,
     /// Whether anything was sent that a cookie comes before.
     talked: bool,
+    /// How often it was told that something was not understood.
+    errors: u64,
     /// What was handed over: each message once.
     pub(super) handed: BTreeMap<MessageId, SessionId>,
     pub(super) unwritten: Vec<MessageId>,
@@ -53,6 +55,7 @@ impl Channel {
             cookies: BTreeMap::new(),
             echo: None,
             talked: false,
+            errors: 0,
             handed: BTreeMap::new(),
             unwritten: Vec::new(),
             undelivered: Vec::new(),
@@ -166,7 +169,7 @@ impl Driver {
                     !causes.is_empty()
                         && (found.peer == PeerKind::Registrar || found.has_control(config))
                 );
-                found.talked = true;
+                (found.talked, found.errors) = (true, found.errors + 1);
             }
             (peer, other) => panic!("{other:?} for a {peer:?}"),
         }
@@ -212,6 +215,9 @@ impl Driver {
         let per_second = u64::from(config.max_reports_per_second);
         let seconds = times(core::time::Duration::from_secs(1));
         assert!(reports <= per_second * (seconds + 1), "[REPORT-4]");
+        let most = u64::from(config.max_error_reports)
+            * times(core::time::Duration::from_secs(10)).saturating_add(1);
+        assert!(self.live.values().all(|channel| channel.errors <= most), "[TLV-8]");
         let most = times(config.resolution_interval).saturating_add(1 + stats.requests_moved);
         // Pauses are remembered for as many pools as may be asked for.
         if config.max_requests > 30 {

@@ -3,11 +3,11 @@
 use core::net::SocketAddr;
 
 use asap_pu::wire::{Body, Cause, CauseCode, Message, PoolHandle, ServerIdentifier, Transport};
-use asap_pu::{Authentication, ChannelId, CloseReason, Instant, MessageId, PeerKind};
+use asap_pu::{Authentication, ChannelId, CloseReason, Instant, MessageId, PeerKind, Stats};
 use bytes::Bytes;
 
 use super::driver::Channel;
-use super::step::{Confirmation, Step};
+use super::step::{Confirmation, Step, Unknown};
 use super::{World, nth};
 
 /// The driver, within its rules or not.
@@ -241,6 +241,11 @@ impl World {
                     self.pu.handle_data(now, channel, &data);
                 }
             }
+            Step::Unknown { n, what } => {
+                if let Some(channel) = self.any(n) {
+                    self.unknown(now, channel, what);
+                }
+            }
             Step::Control { n, ref bytes } => {
                 let _ = self.any(n).map(|channel| self.pu.handle_control(now, channel, bytes));
             }
@@ -249,6 +254,34 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// [TLV-5] [TLV-6] [TLV-8]: the bits of what is not known say what becomes of it.
+    fn unknown(&mut self, now: Instant, channel: ChannelId, what: Unknown) {
+        let parameter = |kind: u16| [&kind.to_be_bytes()[..], &[0, 8, 1, 2, 3, 4]].concat();
+        let with = |message: Message, kind| {
+            let mut bytes = [&message.to_bytes().unwrap()[..], &parameter(kind)].concat();
+            let length = u16::try_from(bytes.len()).unwrap();
+            bytes[2..4].copy_from_slice(&length.to_be_bytes());
+            bytes
+        };
+        let (bytes, is_read, is_reported) = match what {
+            Unknown::Message(kind) => (vec![kind, 0, 0, 4], false, kind >> 6 == 1),
+            Unknown::Parameter(kind) => {
+                let (is_read, is_reported) = (kind >> 15 == 1, kind >> 14 & 1 == 1);
+                (with(Message::cookie(self.make(4)), kind), is_read, is_reported)
+            }
+            Unknown::InError(kind) => {
+                let causes = vec![Cause::new(CauseCode::new(0xa), Bytes::new())];
+                (with(Message::error(causes), kind), kind >> 15 == 1, false)
+            }
+        };
+        let told = |it: &Stats| it.errors_sent + it.errors_suppressed + it.control_dropped;
+        let before = *self.pu.stats();
+        self.pu.handle_control(now, channel, &bytes);
+        let after = self.pu.stats();
+        assert!(is_reported || told(after) == told(&before), "{what:?} is reported");
+        assert!(is_read || after.cookies == before.cookies, "{what:?} is read over");
     }
 
     /// A message arrives, if it can be said at all.

@@ -165,6 +165,11 @@ pub(super) enum Step {
     },
 
     // Anyone.
+    /// What is well formed and of a kind that nobody knows.
+    Unknown {
+        n: u8,
+        what: Unknown,
+    },
     Control {
         n: u8,
         bytes: Vec<u8>,
@@ -192,6 +197,16 @@ pub(super) enum Confirmation {
     Written,
     Delivered,
     Unsent,
+}
+
+/// A kind of message or parameter that nobody knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unknown {
+    Message(u8),
+    /// In a cookie.
+    Parameter(u16),
+    /// In an error, which is not answered whatever is in it.
+    InError(u16),
 }
 
 /// A pool handle, some of which are no good.
@@ -310,6 +325,7 @@ impl<'a> Arbitrary<'a> for Step {
             133 => Self::Late(u.arbitrary()?),
             134..140 => Self::PollAction,
             140..144 => Self::PollEvent,
+            159 => Self::Unknown { n: u.arbitrary()?, what: u.arbitrary()? },
             _ => Self::Settle,
         })
     }
@@ -323,6 +339,20 @@ impl<'a> Arbitrary<'a> for Handle {
             2..20 => "b",
             _ => "a",
         }))
+    }
+}
+
+impl<'a> Arbitrary<'a> for Unknown {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let told = u.arbitrary::<u8>()?;
+        // What to do with it is in the upper two bits.
+        let bits = told << 6;
+        let parameter = u16::from_be_bytes([bits | 0x3f, 0xff]);
+        Ok(match told >> 2 & 3 {
+            0 => Self::Message(bits | 0x3f),
+            1 => Self::InError(parameter),
+            _ => Self::Parameter(parameter),
+        })
     }
 }
 
