@@ -465,3 +465,68 @@ fn an_impostor_is_not_called_again() {
     lab.pu.handle_closed(lab.now, home, CloseReason::Unauthenticated);
     assert_eq!((lab.actions(), lab.pu.stats().registrars_barred), (vec![], 1));
 }
+
+/// [RES-3] [HUNT-2]: a home that left a request unanswered until nobody waited for it is not trusted
+/// with the next one alone.
+#[test]
+fn a_silent_home_stays_in_doubt() {
+    let mut config = config(&FIVE[..2]);
+    config.request_deadline = config.t1_request;
+    let mut lab = Lab::new(config);
+    lab.pu.start(lab.now);
+    let [silent, other] = lab.opens().try_into().unwrap();
+    lab.up(silent.channel);
+    lab.actions();
+    lab.events();
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    assert_eq!(lab.requests(), [(silent.channel, POOL.into())]);
+    lab.wait_until(lab.now + secs(15));
+    failed(lab.event());
+    lab.actions();
+    assert_eq!(lab.pu.home_search(), HomeSearch::Home);
+
+    lab.secs(1);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    let actions = lab.actions();
+    let [alternate] = opens_among(&actions).try_into().unwrap();
+    assert_eq!((alternate.to, actions.len()), (other.to, 2), "and the request to the home");
+    lab.up(alternate.channel);
+    lab.actions();
+    lab.answer(alternate.channel, POOL, &three());
+    assert!(lab.events().into_iter().any(|event| matches!(event, Event::Resolved { .. })));
+}
+
+/// [HUNT-5] [HUNT-6]: who failed in a round that is over may be tried at once when the home is lost.
+#[test]
+fn a_round_of_long_ago_bars_nobody() {
+    let mut lab = Lab::knowing(&FIVE[..2]);
+    lab.pu.start(lab.now);
+    let [home, other] = lab.opens().try_into().unwrap();
+    lab.fail(other.channel);
+    lab.up(home.channel);
+    lab.secs(100);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.actions();
+    lab.fail(home.channel);
+    assert!(lab.opens().iter().any(|open| open.to == other.to));
+}
+
+/// [HUNT-2]: a home whose idle channel ended is the first to be tried also after a search for it that
+/// was broken off (decision 2).
+#[test]
+fn a_reopening_that_is_broken_off_is_taken_up_again() {
+    let mut lab = Lab::knowing(&FIVE);
+    lab.pu.start(lab.now);
+    let home = lab.opens().remove(0);
+    lab.up(home.channel);
+    lab.actions();
+    lab.pu.handle_closed(lab.now, home.channel, CloseReason::Closed);
+    for _ in 0..2 {
+        let request = lab.pu.resolve(lab.now, POOL).unwrap();
+        assert_eq!(
+            opens_among(&lab.actions()).iter().map(|it| it.to).collect::<Vec<_>>(),
+            [home.to]
+        );
+        lab.pu.cancel(lab.now, request).unwrap();
+    }
+}

@@ -119,6 +119,8 @@ pub(crate) struct Home {
     pub(crate) takes_wanted: bool,
     /// Whether it has given a valid answer since it became the home.
     proven: bool,
+    /// Whether it has left a request unanswered since its last valid answer.
+    silent: bool,
 }
 
 /// A channel that is being set up.
@@ -219,8 +221,20 @@ impl Registrars {
         let worth_a_hunt = (wanted || self.started) && self.knows_any();
         match core::mem::replace(&mut self.state, State::Idle) {
             State::Idle if by_request || worth_a_hunt => self.seek(now, ctx),
+            // Nobody waited for its answer any longer, which is no reason to trust it again.
+            State::Home(home) if by_request && home.silent => {
+                self.state = State::Doubted(home);
+                if self.round_ends <= now {
+                    self.begin_round();
+                }
+                self.hunt(now, ctx);
+            }
             State::Listening if !by_request && !self.started => self.stop(ctx),
-            State::Reopening | State::Hunting if !wanted && !self.started => self.stop(ctx),
+            State::Reopening if !wanted && !self.started => {
+                self.preferred = self.attempts.first().map(|attempt| attempt.transport.clone());
+                self.stop(ctx);
+            }
+            State::Hunting if !wanted && !self.started => self.stop(ctx),
             State::Doubted(home) if !wanted => {
                 self.stop(ctx);
                 self.state = State::Home(home);
@@ -233,7 +247,7 @@ impl Registrars {
     pub(crate) fn doubt(&mut self, now: Instant, ctx: &mut Context) {
         match core::mem::replace(&mut self.state, State::Idle) {
             State::Home(home) => {
-                self.state = State::Doubted(home);
+                self.state = State::Doubted(Home { silent: true, ..home });
                 self.begin_round();
                 self.hunt(now, ctx);
             }
@@ -247,7 +261,7 @@ impl Registrars {
             State::Home(home) | State::Doubted(home) => {
                 self.stop(ctx);
                 self.t5 = ctx.config.t5_hunt;
-                self.state = State::Home(Home { proven: true, ..home });
+                self.state = State::Home(Home { proven: true, silent: false, ..home });
             }
             state => self.state = state,
         }
@@ -282,8 +296,14 @@ impl Registrars {
         let Attempt { channel, transport, .. } = attempt;
         self.tell(ctx, Event::RegistrarFound { transport: transport.clone(), authentication });
         let takes_wanted = self.addresses.takes_wanted(&transport);
-        self.state =
-            State::Home(Home { channel, transport, authentication, takes_wanted, proven: false });
+        self.state = State::Home(Home {
+            channel,
+            transport,
+            authentication,
+            takes_wanted,
+            proven: false,
+            silent: false,
+        });
     }
 
     /// The driver's word that a channel to a registrar is no more or did not come up.
@@ -487,7 +507,7 @@ impl Registrars {
     fn lose(&mut self, now: Instant, ctx: &mut Context) -> Option<Home> {
         let home = match core::mem::replace(&mut self.state, State::Idle) {
             State::Home(home) => {
-                if home.proven {
+                if home.proven || self.round_ends <= now {
                     self.begin_round();
                 }
                 if self.wanted {
