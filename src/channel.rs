@@ -226,7 +226,9 @@ impl Channels {
         if matches!(self.slab.get(channel.0)?.phase, Phase::Wanted(_)) {
             return None;
         }
-        self.remove(channel).map(|gone| gone.user)
+        let gone = self.remove(channel).map(|gone| gone.user);
+        self.sweep();
+        gone
     }
 
     fn remove(&mut self, channel: ChannelId) -> Option<Channel> {

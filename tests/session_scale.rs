@@ -4,7 +4,7 @@ mod lab;
 
 use allocation_counter::measure;
 use asap_pu::wire::{PeIdentifier, Policy, PoolElement, Transport};
-use asap_pu::{ChannelId, Config, SendOptions, SessionOptions};
+use asap_pu::{ChannelId, Config, Failover, SendOptions, SessionOptions};
 use lab::*;
 
 const SESSIONS: usize = 100_000;
@@ -113,4 +113,22 @@ fn a_death_costs_those_who_notice() {
     };
     let (alone, among_many) = (cost(0), cost(20_000));
     assert!(among_many <= alone + alone / 10, "{alone} allocations alone, {among_many} among many");
+}
+
+/// [CORE-6] [CORE-9]: channels that come and go leave nothing for a driver that does not poll.
+#[test]
+fn channels_that_end_leave_no_trace() {
+    let (mut lab, _) = Lab::at_home();
+    let mut size = || {
+        for _ in 0..1_000 {
+            let (session, channel) =
+                lab.pu.accept(lab.now, false, SessionOptions::default()).unwrap();
+            lab.pu.send(lab.now, session, "x", Failover::Never).unwrap();
+            lab.fail(channel);
+            lab.events();
+        }
+        format!("{:?}", lab.pu).len()
+    };
+    let (first, second) = (size(), size());
+    assert!(second < first + 1_000, "{first} grows to {second}");
 }
