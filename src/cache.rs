@@ -94,6 +94,13 @@ impl Cache {
         change
     }
 
+    /// The application wants to hear no more of a pool.
+    pub(crate) fn forget_change(&mut self, handle: &[u8]) {
+        if let Some(id) = self.by_handle.get(handle) {
+            self.changes.remove(id);
+        }
+    }
+
     pub(crate) fn get(&self, id: PoolId) -> Option<&Pool> {
         self.slab.get(id.0).map(|entry| &entry.pool)
     }

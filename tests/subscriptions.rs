@@ -252,3 +252,14 @@ fn a_subscription_outlives_the_request_it_joined() {
     assert_eq!(lab.pu.stats().answers, 1);
     assert!(lab.pu.poll_timeout().is_some(), "it asks again");
 }
+
+/// [CACHE-9]: a change that was not read is not told to an application that has unsubscribed since.
+#[test]
+fn changes_are_told_to_those_who_subscribe() {
+    let (mut lab, home) = Lab::at_home();
+    lab.pu.subscribe(lab.now, POOL).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &[element(1)]);
+    assert!(lab.pu.unsubscribe(lab.now, POOL.as_bytes()));
+    assert_eq!(lab.events(), []);
+}
