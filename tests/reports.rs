@@ -177,3 +177,18 @@ fn hearsay_is_not_reported() {
     assert_eq!(told, Err(CommandError::NeverUsed));
     assert!(lab.actions().is_empty());
 }
+
+/// [REPORT-5]: where all have failed, those that failed longest ago come first, and one that fails
+/// again is the last one from then on.
+#[test]
+fn those_that_failed_take_turns() {
+    let (mut lab, home) = Lab::at_home();
+    let pool = lab.pool(home, &three());
+    let mut at = lab.pu.select(lab.now, pool, &[]).unwrap().identifier();
+    let mut tried = Vec::new();
+    for _ in 0..9 {
+        at = lab.pu.fail_over(lab.now, pool, at).unwrap().identifier();
+        tried.push(at.get());
+    }
+    assert_eq!(tried, [2, 3, 1, 2, 3, 1, 2, 3, 1]);
+}

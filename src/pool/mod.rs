@@ -48,6 +48,8 @@ pub struct Pool {
     unspoken: usize,
     selector: Selector,
     marks: BTreeMap<PeIdentifier, Mark>,
+    /// How many failures there were, also of elements that were marked.
+    failures: u64,
     fetched: Instant,
     authentication: Authentication,
 }
@@ -73,7 +75,8 @@ struct Element {
 /// An element was found unreachable.
 #[derive(Debug)]
 struct Mark {
-    since: Instant,
+    /// Which of the pool's failures was its last one.
+    failure: u64,
     until: Instant,
     /// Where the element was when it failed, if it was listed then: the [`fingerprint`] of its
     /// transport, which may be as long as a message.
@@ -108,6 +111,7 @@ impl Pool {
             unspoken: 0,
             selector: Selector::new(),
             marks: BTreeMap::new(),
+            failures: 0,
             fetched: now,
             authentication: Authentication::None,
         }
@@ -231,7 +235,7 @@ impl Pool {
             let skip = |i: usize| out(&elements[i]) || marked(&elements[i]).is_some();
             selector.pick(rng, skip).or_else(|| {
                 let left = elements.iter().enumerate().filter(|(_, e)| !out(e));
-                left.min_by_key(|(_, e)| marked(e).map(|mark| mark.since)).map(|(index, _)| index)
+                left.min_by_key(|(_, e)| marked(e).map(|mark| mark.failure)).map(|(index, _)| index)
             })
         }?;
         self.elements[index].used = true;
@@ -254,7 +258,7 @@ impl Pool {
         let mut chosen = Vec::new();
         selector.pick_many(rng, wanted, skip, |index| chosen.push(index));
         let failed = elements.iter().enumerate().filter(|(_, e)| !out(e));
-        let failed = failed.filter_map(|(index, e)| marked(e).map(|mark| (mark.since, index)));
+        let failed = failed.filter_map(|(index, e)| marked(e).map(|mark| (mark.failure, index)));
         let mut failed: Vec<_> = failed.collect();
         failed.sort_unstable();
         chosen.extend(failed.into_iter().map(|(_, index)| index));
@@ -275,9 +279,10 @@ impl Pool {
         found.is_some()
     }
 
-    /// Whether an element is left beside `avoid`, marked or not.
-    pub(crate) fn has_other_than(&self, avoid: PeIdentifier) -> bool {
-        self.elements.iter().any(|e| e.spoken && e.identifier != avoid)
+    /// Whether an element is left beside `avoid` that has not failed.
+    pub(crate) fn has_other_than(&self, now: Instant, avoid: PeIdentifier) -> bool {
+        let is_left = |e: &Element| e.spoken && e.identifier != avoid;
+        self.elements.iter().any(|e| is_left(e) && !self.is_marked(now, e.identifier))
     }
 
     /// Whether an element was ever handed out.
@@ -324,12 +329,16 @@ impl Pool {
         ctx: &mut Context,
         identifier: PeIdentifier,
     ) -> bool {
-        if self.is_marked(now, identifier) {
+        self.failures += 1;
+        let failure = self.failures;
+        if let Some(mark) = self.marks.get_mut(&identifier).filter(|mark| mark.until > now) {
+            // The same event, and yet the others failed longer ago.
+            mark.failure = failure;
             return false;
         }
         if self.marks.len() >= ctx.config.max_elements {
             self.end_marks(now);
-            let oldest = self.marks.iter().min_by_key(|(_, mark)| mark.since);
+            let oldest = self.marks.iter().min_by_key(|(_, mark)| mark.failure);
             if let Some(oldest) = oldest.map(|(oldest, _)| *oldest) {
                 if self.marks.len() >= ctx.config.max_elements {
                     self.marks.remove(&oldest);
@@ -339,7 +348,7 @@ impl Pool {
         }
         let transport = self.index_of(identifier).map(|index| fingerprint(self.encoded(index)));
         let until = now + ctx.config.failure_mark;
-        self.marks.insert(identifier, Mark { since: now, until, transport });
+        self.marks.insert(identifier, Mark { failure, until, transport });
         ctx.stats.failures += 1;
         true
     }

@@ -164,7 +164,7 @@ impl Sessions {
         match to {
             Some(to) if pool.element(to).is_none() => return Err(CommandError::UnknownElement),
             Some(to) if to == from => return Ok(()),
-            None if !pool.has_other_than(from) => return Err(CommandError::NoElementLeft),
+            None if !pool.has_other_than(now, from) => return Err(CommandError::NoElementLeft),
             _ => {}
         }
         let mut search = Search::begin(now, ctx);
@@ -214,7 +214,7 @@ impl Sessions {
         awaited
     }
 
-    /// Ends a session once everything queued was handed over.
+    /// Ends a session once everything queued was handed over, and delivered where the driver tells.
     pub(crate) fn close(
         &mut self,
         now: Instant,
