@@ -2,8 +2,13 @@
 
 mod lab;
 
+use core::time::Duration;
+
 use asap_pu::wire::Protocol;
-use asap_pu::{Action, Event, Failover, Payload, Protocols, SessionOptions};
+use asap_pu::{
+    Action, CloseReason, CommandError, Event, Failover, Payload, PeerKind, Protocols,
+    SessionOptions,
+};
 use lab::*;
 
 /// [SESSION-3] [SESSION-13]: the last message was handed over, and comes back before the session
@@ -23,6 +28,9 @@ fn a_closing_session_sends_again_what_came_back() {
     let next = fail_over(&mut lab, &element);
     assert!(matches!(lab.events()[..], [Event::FailedOver { .. }]));
     assert_eq!(data_among(&lab.actions()), [(next.channel, "last".into())]);
+    assert!(lab.events().is_empty(), "it may come back once more");
+    lab.pu.handle_delivered(lab.now, next.channel, message);
+    assert!(matches!(lab.actions()[..], [Action::Close { .. }]));
     assert!(matches!(lab.event(), Event::SessionEnded { error: None, .. }));
 }
 
@@ -61,4 +69,149 @@ fn a_confirmed_message_is_the_last_one_too() {
     lab.events();
     assert!(lab.pu.confirm(lab.now, session, message));
     assert!(matches!(lab.event(), Event::SessionEnded { error: None, .. }));
+}
+
+/// [SESSION-13]: a closing session whose only message is for an element that is not listed gives it
+/// back and ends.
+#[test]
+fn a_closing_session_gives_back_what_is_for_nobody() {
+    let (mut lab, home) = Lab::at_home();
+    let mut options = SessionOptions::default();
+    options.element = Some(id(9));
+    let session = lab.pu.open_session(lab.now, POOL, options).unwrap();
+    send(&mut lab, session, "for 9 alone", Failover::Never);
+    lab.pu.close(lab.now, session).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &three());
+    let end = lab.events();
+    assert!(
+        matches!(end[..], [Event::Undelivered { .. }, Event::SessionEnded { error: None, .. }]),
+        "{end:?}"
+    );
+}
+
+/// [SESSION-10]: data flows to the first element before the application has read of it. If that one
+/// is lost, the next one still is a failover, of which it reads before anything goes there.
+#[test]
+fn a_failover_from_an_element_not_heard_of_is_one() {
+    let (mut lab, home) = Lab::at_home();
+    let mut options = SessionOptions::default();
+    options.hold_after_failover = true;
+    let session = lab.pu.open_session(lab.now, POOL, options).unwrap();
+    send(&mut lab, session, "login", Failover::Unsent);
+    send(&mut lab, session, "work", Failover::Always);
+    lab.actions();
+    lab.answer(home, POOL, &three());
+    let one = lab.open_one();
+    lab.up(one.channel);
+    assert_eq!(lab.data().len(), 2);
+    let two = fail_over(&mut lab, &one);
+    let told = lab.events();
+    assert!(
+        matches!(told[..], [Event::Connected { element, .. }, Event::FailedOver { from, .. }]
+            if element == id(1) && from == id(1)),
+        "{told:?}"
+    );
+    assert_eq!(data_among(&lab.actions()), [], "held back");
+    lab.pu.resume(lab.now, session).unwrap();
+    assert_eq!(data_among(&lab.actions()), [(two.channel, "work".into())]);
+}
+
+/// [CACHE-3] [SESSION-4]: a session that loses its element goes on with the list it has at once, and
+/// has it refreshed where it is stale.
+#[test]
+fn a_failover_from_a_stale_list_has_it_refreshed() {
+    let (mut lab, home, _, one) =
+        Lab::in_session(config(&[REGISTRAR]), SessionOptions::default(), &three());
+    lab.secs(3_600);
+    lab.fail(one.channel);
+    let actions = lab.actions();
+    let [two] = opens_among(&actions).try_into().unwrap();
+    let asked = actions
+        .iter()
+        .filter(|action| matches!(action, Action::Send { channel, .. } if *channel == home));
+    assert_eq!(asked.count(), 2, "a report and a request");
+    lab.answer(home, POOL, &[element(9)]);
+    lab.fail(two.channel);
+    assert_eq!(opens_among(&lab.actions())[0].to, "10.0.0.9:7".parse().unwrap());
+}
+
+/// [CACHE-8] [SESSION-4]: after a round over the pool the registrar is asked first, but not waited for
+/// longer than for an element: one that failed may be back.
+#[test]
+fn a_session_does_not_wait_for_a_registrar_that_is_gone() {
+    let (mut lab, home, _, only) =
+        Lab::in_session(config(&[REGISTRAR]), SessionOptions::default(), &[element(1)]);
+    lab.fail(home);
+    lab.fail(only.channel);
+    let lost = lab.now;
+    let back = loop {
+        let opens = opens_among(&lab.actions());
+        if let Some(open) = opens.iter().find(|open| open.peer == PeerKind::Element) {
+            break open.clone();
+        }
+        opens.iter().for_each(|open| lab.fail(open.channel));
+        lab.wait();
+    };
+    assert!(back.to == only.to && lab.now - lost < secs(10), "{:?}", lab.now - lost);
+    lab.up(back.channel);
+    assert!(lab.events().iter().any(|event| matches!(event, Event::FailedOver { .. })));
+}
+
+/// [SESSION-4]: elements that come up and break off at once, before they have said anything, do not
+/// make a session spin.
+#[test]
+fn elements_that_break_off_at_once_are_not_called_at_once() {
+    let (mut lab, home, _, element) =
+        Lab::in_session(config(&[REGISTRAR]), SessionOptions::default(), &three());
+    lab.fail(element.channel);
+    let (end, mut calls) = (lab.now + secs(60), 0);
+    while lab.now < end {
+        let actions = lab.actions();
+        for open in opens_among(&actions) {
+            calls += 1;
+            lab.up(open.channel);
+            lab.pu.handle_closed(lab.now, open.channel, CloseReason::Closed);
+        }
+        if actions.is_empty() {
+            lab.wait();
+            lab.answer(home, POOL, &three());
+        }
+        lab.events();
+    }
+    assert!((5..100).contains(&calls), "{calls} calls in a minute");
+}
+
+/// [CORE-4]: a pause without end has no end, and overflows nothing.
+#[test]
+fn pauses_may_be_as_long_as_one_likes() {
+    let mut config = config(&[REGISTRAR]);
+    config.session_backoff = Duration::MAX;
+    config.session_deadline = Duration::MAX;
+    let (mut lab, _, _, only) = Lab::in_session(config, SessionOptions::default(), &[element(1)]);
+    lab.fail(only.channel);
+    lab.actions();
+    for _ in 0..4 {
+        let Some(at) = lab.pu.poll_timeout() else { break };
+        lab.now = lab.now.max(at);
+        lab.pu.handle_timeout(lab.now);
+        for open in opens_among(&lab.actions()) {
+            lab.fail(open.channel);
+        }
+    }
+}
+
+/// [SESSION-14]: there is nowhere to move to by the policy's choice where all others have failed; to
+/// one that is named a session goes all the same.
+#[test]
+fn nobody_moves_to_those_that_failed() {
+    let two = [1, 2].map(element);
+    let (mut lab, _, session, _) =
+        Lab::in_session(config(&[REGISTRAR]), SessionOptions::default(), &two);
+    let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
+    lab.pu.select(lab.now, pool, &[id(1)]).unwrap();
+    lab.pu.report_unreachable(lab.now, pool, id(2)).unwrap();
+    let refused = lab.pu.move_session(lab.now, session, None);
+    assert_eq!(refused, Err(CommandError::NoElementLeft));
+    lab.pu.move_session(lab.now, session, Some(id(2))).unwrap();
 }

@@ -153,6 +153,7 @@ impl PoolUser {
     pub fn unsubscribe(&mut self, now: Instant, handle: &[u8]) -> bool {
         let now = self.advance(now);
         let known = self.resolver.unsubscribe(handle);
+        self.cache.forget_change(handle);
         self.route(now);
         known
     }
@@ -418,7 +419,8 @@ impl PoolUser {
         self.sessions.resume(now, &mut self.ctx, session)
     }
 
-    /// Closes a session once everything queued was handed to the driver, within `session_deadline`.
+    /// Closes a session once everything queued was handed to the driver, and delivered where the
+    /// driver tells ([`confirms_delivery`](crate::Config::confirms_delivery)), within `session_deadline`.
     ///
     /// # Errors
     /// The session is unknown or closing.

@@ -392,7 +392,9 @@ impl PoolUser {
                 self.answer(now, waiter, pool, true);
             }
             StaleAnswers::Fallback | StaleAnswers::Withheld => {
-                self.resolver.ask(now, &mut self.ctx, handle, waiter);
+                if waiter != Waiter::Refresh || !self.resolver.is_asked(handle) {
+                    self.resolver.ask(now, &mut self.ctx, handle, waiter);
+                }
             }
         }
     }

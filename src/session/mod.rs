@@ -18,9 +18,14 @@
 //!   └──────── Pausing ◀┘ every element was tried           any state ──▶ Over: closed, or failed
 //! ```
 //!
+//! When a session loses its element it goes on with the list it has; where that is stale it is asked
+//! for meanwhile (§3.3 C2). Elements that come up and break off before they have said anything are
+//! not called one after the other without end: after two of them in a row there is a pause.
+//!
 //! The search for an element is bounded: by a number of attempts, by a deadline, and by pauses that
-//! grow once every element was tried; after a pause the pool is resolved anew. When the search
-//! fails the session is over, and every message that was not delivered is given back, in order.
+//! grow once every element was tried; after a pause the pool is resolved anew, and where no registrar
+//! answers in time the session goes on with the elements it knows. When the search fails the session
+//! is over, and every message that was not delivered is given back, in order.
 //!
 //! # Cookies and business cards
 //!
@@ -133,6 +138,11 @@ struct Session {
     /// Whether the driver tells what becomes of each message on it.
     confirms: bool,
     hold_after_failover: bool,
+    /// How many elements in a row came up and were lost before any sign of life.
+    flaps: u8,
+    /// Whether it has asked for the elements of its pool and not been told; it may have gone on
+    /// with those it knows.
+    asked: bool,
     /// The pool, pinned.
     pool: Option<PoolId>,
     /// The element that is connected to, or used.
@@ -316,15 +326,15 @@ impl Sessions {
         }
     }
 
-    /// Whether a session is closing and has nothing left to hand over.
+    /// Whether a session is closing and has nothing left to hand over, or to hear of.
     fn is_drained(&self, id: SessionId) -> bool {
         let Some(session) = self.slab.get(id.0) else { return false };
         let mut legs = session.legs().filter_map(|leg| self.slab.get(leg.0));
         let copied = session.extra.as_ref().and_then(|extra| extra.legs.as_ref());
         session.draining().is_some()
-            && session.outbox.is_empty()
+            && session.is_settled()
             && copied.is_none_or(|legs| !legs.has_copies_to_make())
-            && legs.all(|leg| leg.outbox.is_empty())
+            && legs.all(Session::is_settled)
     }
 
     /// The session is over.
@@ -342,7 +352,7 @@ impl Sessions {
         if let Some(channel) = session.channel() {
             ctx.channels.close(channel);
         }
-        if session.state == State::Resolving {
+        if session.asked {
             if let Some(handle) = session.handle(cache).cloned() {
                 self.needs.push_back(Need::Forget { session: id, handle });
             }
@@ -373,6 +383,8 @@ impl Session {
             control: false,
             confirms: false,
             hold_after_failover: options.hold_after_failover,
+            flaps: 0,
+            asked: false,
             pool: None,
             element: None,
             outbox: Outbox::default(),
@@ -395,6 +407,11 @@ impl Session {
     fn handle<'a>(&'a self, cache: &'a Cache) -> Option<&'a PoolHandle> {
         let unresolved = self.extra.as_ref().and_then(|extra| extra.handle.as_ref());
         unresolved.or_else(|| Some(cache.get(self.pool?)?.handle()))
+    }
+
+    /// Whether nothing waits to be handed over, nor, where the driver tells, to be delivered.
+    fn is_settled(&self) -> bool {
+        self.outbox.is_empty() && !(self.confirms && self.outbox.awaits_word())
     }
 
     fn draining(&self) -> Option<Instant> {

@@ -59,7 +59,7 @@ impl Sessions {
             return self.leg_opened(now, ctx, id, owner);
         }
         let Some(session) = self.slab.get_mut(id.0) else { return };
-        let failover = session.heard.came_up();
+        let failover = session.heard.came_up(session.peer());
         session.gate = if failover { Gate::Untold } else { Gate::Open };
         ctx.stats.failovers += u64::from(failover);
         session.note(ctx, id);
@@ -96,7 +96,8 @@ impl Sessions {
         id: SessionId,
         data: &[u8],
     ) {
-        let Some(session) = self.slab.get(id.0) else { return };
+        let Some(session) = self.slab.get_mut(id.0) else { return };
+        session.flaps = 0;
         let element = session.peer();
         let session = self.owner(id);
         let handle = self.handle(cache, session).cloned();
@@ -133,6 +134,9 @@ impl Sessions {
         id: SessionId,
         body: &BodyRef<'_>,
     ) {
+        if let Some(session) = self.slab.get_mut(id.0) {
+            session.flaps = 0;
+        }
         match body {
             BodyRef::Cookie { cookie, .. } => self.cookie_received(ctx, id, cookie),
             BodyRef::CookieEcho { cookie, .. } => self.cookie_echoed(ctx, id, cookie),
@@ -241,6 +245,9 @@ impl Sessions {
             ctx.channels.touch(*channel);
         }
         if delivered == Some(true) {
+            if let Some(session) = self.slab.get_mut(id.0) {
+                session.flaps = 0;
+            }
             // It may have waited to be sent again, as the last one.
             self.check_drained(self.owner(id));
         }

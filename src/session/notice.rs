@@ -2,7 +2,7 @@
 
 use core::mem;
 
-use super::{Gate, Role, Session, Sessions, State};
+use super::{Role, Session, Sessions, State};
 use crate::Instant;
 use crate::context::Context;
 use crate::event::{Entry, Event};
@@ -15,7 +15,8 @@ pub(super) struct Heard {
     /// How many notes are in the queue of events: one, and another one once the session is over,
     /// behind all that was received on it.
     notes: u8,
-    /// The element, and how often one had come up by then.
+    /// The element, and how often one had come up by then; never, while it is the first one and the
+    /// application has not heard of it.
     element: Option<(PeIdentifier, u32)>,
     /// Whether it knows that the element was lost.
     pub(super) lost: bool,
@@ -95,16 +96,19 @@ impl Session {
 
     /// What the application has not heard of the one element that the session has.
     fn news_of_element(&mut self, ctx: &mut Context, session: SessionId) -> Option<Event> {
+        if matches!(self.state, State::Over(_)) {
+            return None;
+        }
         let heard = &mut self.heard;
+        // Data may have flowed to the first one, so whatever came up after it is a failover.
+        if let Some((element, ups @ 0)) = &mut heard.element {
+            *ups = 1;
+            return Some(Event::Connected { session, element: *element });
+        }
         match (&self.state, self.element) {
             (State::Up(channel), Some(element)) => {
-                let before = heard.element.replace((element, heard.ups));
+                let (from, ups) = heard.element.replace((element, heard.ups))?;
                 heard.lost = false;
-                let Some((from, ups)) = before else {
-                    self.gate = Gate::Open;
-                    ctx.channels.touch(*channel);
-                    return Some(Event::Connected { session, element });
-                };
                 if ups == heard.ups {
                     return None;
                 }
@@ -113,11 +117,10 @@ impl Session {
                 ctx.channels.touch(channel);
                 Some(Event::FailedOver { session, from, to: element, cookie_echoed })
             }
-            (State::Choosing, Some(element)) if heard.element.is_none() => {
-                heard.element = Some((element, heard.ups));
+            (_, Some(element)) if self.role == Role::Choosing && heard.element.is_none() => {
+                heard.element = Some((element, 1));
                 Some(Event::Connected { session, element })
             }
-            (State::Over(_), _) => None,
             _ => {
                 let lost = heard.element.filter(|_| self.role != Role::Choosing && !heard.lost);
                 let (element, _) = lost?;
@@ -130,8 +133,11 @@ impl Session {
 
 impl Heard {
     /// An element came up; says whether that makes it a failover.
-    pub(super) const fn came_up(&mut self) -> bool {
+    pub(super) const fn came_up(&mut self, element: PeIdentifier) -> bool {
         let failover = self.ups > 0;
+        if !failover {
+            self.element = Some((element, 0));
+        }
         self.ups = self.ups.wrapping_add(1);
         failover
     }

@@ -147,6 +147,11 @@ impl Outbox {
         self.lanes.as_mut()?.queue.pop_front()
     }
 
+    /// Gives back a message that was taken out, and is still on the books.
+    pub(super) fn return_one(&mut self, message: Message) {
+        self.lanes.get_or_insert_default().returned.push_back(message);
+    }
+
     /// Takes something off the books.
     pub(super) fn release(&mut self, load: Load) {
         if let Some(lanes) = &mut self.lanes {
@@ -259,6 +264,11 @@ impl Outbox {
         self.len() == 0
     }
 
+    /// Whether a message was handed over and may come back.
+    pub(super) fn awaits_word(&self) -> bool {
+        self.lanes.as_ref().is_some_and(|lanes| !lanes.sent.is_empty())
+    }
+
     /// How many messages wait.
     pub(super) fn len(&self) -> usize {
         self.lanes.as_ref().map_or(0, |lanes| lanes.queue.len())
@@ -293,6 +303,11 @@ impl Message {
     /// A copy for one element of a message to all.
     pub(super) fn to_copy(&self) -> Self {
         Self { copy: true, handed_over: false, ..self.clone() }
+    }
+
+    /// Whether it may go to another element than the one it is meant for.
+    pub(super) fn fails_over(&self) -> bool {
+        self.options.failover != Failover::Never
     }
 
     /// What the message counts for.

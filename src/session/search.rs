@@ -2,6 +2,7 @@
 //! 5352 §3.7, §6.5.2).
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::card::Preferred;
 use super::{Gate, NOBODY, Need, Role, Session, Sessions, State};
@@ -15,6 +16,10 @@ use crate::id::{PoolId, SessionId};
 use crate::pool::Pool;
 use crate::timers::jitter;
 use crate::wire::{PeIdentifier, Transport, TransportUse};
+
+/// So many elements in a row may come up and break off before any sign of life, and the next one is
+/// called at once.
+const MAX_FLAPS: u8 = 2;
 
 /// From the opening, or the loss of the former element, until one is up.
 #[derive(Debug)]
@@ -80,9 +85,21 @@ impl Sessions {
             search.step = None;
         }
         session.rearm(&mut self.timers, id);
-        if let Some(handle) = session.handle(cache).cloned() {
+        let asked = core::mem::replace(&mut session.asked, true);
+        if let Some(handle) = session.handle(cache).cloned().filter(|_| !asked) {
             self.needs.push_back(Need::Resolve { session: id, handle, anew });
         }
+    }
+
+    /// Asks for the elements of the session's pool although it knows some, and goes on with those if
+    /// no registrar answers as fast as an element has to (CACHE-8): one that failed may be back.
+    fn resolve_anew(&mut self, now: Instant, ctx: &Context, cache: &Cache, id: SessionId) {
+        self.resolve(cache, id, true);
+        let Some(session) = self.slab.get_mut(id.0) else { return };
+        if let Some(search) = &mut session.search {
+            search.step = Some(now + ctx.config.connect_timeout);
+        }
+        session.rearm(&mut self.timers, id);
     }
 
     /// The pool of a session was resolved.
@@ -95,6 +112,7 @@ impl Sessions {
         pool: PoolId,
     ) {
         let Some(session) = self.slab.get_mut(id.0) else { return };
+        session.asked = false;
         if session.state != State::Resolving {
             return;
         }
@@ -119,6 +137,9 @@ impl Sessions {
         id: SessionId,
         error: ResolveError,
     ) {
+        if let Some(session) = self.slab.get_mut(id.0) {
+            session.asked = false;
+        }
         match self.slab.get(id.0) {
             Some(Session { state: State::Resolving, pool: Some(_), .. }) => {
                 self.proceed(now, ctx, cache, id);
@@ -133,6 +154,9 @@ impl Sessions {
     /// Goes on with the elements that are known.
     fn proceed(&mut self, now: Instant, ctx: &mut Context, cache: &mut Cache, id: SessionId) {
         let Some(session) = self.slab.get_mut(id.0) else { return };
+        if let Some(search) = &mut session.search {
+            search.step = None;
+        }
         if session.role == Role::Choosing {
             session.state = State::Choosing;
             if session.outbox.is_empty() {
@@ -167,7 +191,11 @@ impl Sessions {
             // The element asked for is not there: what was meant for it alone comes back.
             session.outbox.element_lost();
             session.note(ctx, id);
+            if self.is_drained(id) {
+                return self.end(ctx, cache, id, None);
+            }
         }
+        let Some(session) = self.slab.get_mut(id.0) else { return };
         session.call(ctx, id, element, to);
         if let Some(search) = &mut session.search {
             search.attempt(now, ctx, element);
@@ -208,7 +236,8 @@ impl Sessions {
             return None;
         }
         search.tried.clear();
-        let pause = ctx.config.session_backoff * 2_u32.saturating_pow(search.rounds.min(16));
+        let doubled = 2_u32.saturating_pow(search.rounds.min(16));
+        let pause = ctx.config.session_backoff.saturating_mul(doubled);
         search.rounds += 1;
         search.step = Some(now + jitter(&mut ctx.rng, pause));
         session.state = State::Pausing;
@@ -248,6 +277,7 @@ impl Sessions {
         }
         let Some(session) = self.slab.get_mut(id.0) else { return };
         if was_up {
+            session.flaps = session.flaps.saturating_add(1);
             let mut search = Search::begin(now, ctx);
             search.tried.extend(session.pool.map(|_| element));
             session.search = Some(search.into());
@@ -255,6 +285,12 @@ impl Sessions {
         session.role = Role::Keeping;
         session.note(ctx, id);
         session.look_for_room(ctx, id);
+        // The choice of the next one is a hit on the cache: a stale list is refreshed, and the
+        // session goes on meanwhile (§3.3 C2).
+        if was_up && session.has_stale_list(now, ctx, cache) {
+            let handle = session.handle(cache).cloned();
+            self.needs.extend(handle.map(|handle| Need::LookUp { handle }));
+        }
         self.failed(now, ctx, cache, id, element);
         self.turn_away(now, ctx, cache, id);
     }
@@ -277,18 +313,25 @@ impl Sessions {
         }
     }
 
-    /// Leaves a failed element for another one: at once, or in its turn where many do so.
+    /// Leaves a failed element for another one: at once, or in its turn where many do so, or after
+    /// a pause where elements come up and break off at once, one after the other.
     fn turn_away(&mut self, now: Instant, ctx: &mut Context, cache: &mut Cache, id: SessionId) {
         let spread = ctx.config.failover_spread;
-        if self.failovers.count(now, spread) <= ctx.config.failover_burst || spread.is_zero() {
-            return self.connect(now, ctx, cache, id);
-        }
+        let lost = self.failovers.count(now, spread);
+        let is_crowd = lost > ctx.config.failover_burst && !spread.is_zero();
         let Some(session) = self.slab.get_mut(id.0) else { return };
-        ctx.stats.failovers_spread += 1;
+        let begins = session.search.as_ref().is_some_and(|search| search.attempts == 0);
+        let wait = if begins && session.flaps > MAX_FLAPS {
+            jitter(&mut ctx.rng, ctx.config.session_backoff)
+        } else if is_crowd {
+            ctx.stats.failovers_spread += 1;
+            let nanos = u64::try_from(spread.as_nanos()).unwrap_or(u64::MAX);
+            Duration::from_nanos(ctx.rng.below(nanos))
+        } else {
+            return self.connect(now, ctx, cache, id);
+        };
         session.state = State::Yielding;
         if let Some(search) = &mut session.search {
-            let nanos = u64::try_from(spread.as_nanos()).unwrap_or(u64::MAX);
-            let wait = core::time::Duration::from_nanos(ctx.rng.below(nanos));
             search.step = Some(now + wait);
         }
         session.rearm(&mut self.timers, id);
@@ -311,7 +354,8 @@ impl Sessions {
                     self.lost(now, ctx, cache, id);
                 }
                 State::Yielding if step_is_over => self.connect(now, ctx, cache, id),
-                State::Pausing if step_is_over => self.resolve(cache, id, true),
+                State::Pausing if step_is_over => self.resolve_anew(now, ctx, cache, id),
+                State::Resolving if step_is_over => self.proceed(now, ctx, cache, id),
                 State::Choosing if session.chooses_from_a_stale_list(now, ctx, cache) => {
                     self.resolve(cache, id, false);
                 }
@@ -322,12 +366,15 @@ impl Sessions {
 }
 
 impl Session {
-    /// Whether the next message is to go to an element of a list that has become stale (RFC 5352
-    /// §3.3 C2).
-    fn chooses_from_a_stale_list(&self, now: Instant, ctx: &Context, cache: &Cache) -> bool {
+    /// Whether the list of its pool has become stale (RFC 5352 §3.3 C2).
+    fn has_stale_list(&self, now: Instant, ctx: &Context, cache: &Cache) -> bool {
         let pool = self.pool.and_then(|pool| cache.get(pool));
-        let is_stale = |pool: &Pool| now.since(pool.fetched()) >= ctx.config.stale_cache_value;
-        self.gate == Gate::Open && !self.outbox.is_empty() && pool.is_some_and(is_stale)
+        pool.is_some_and(|pool| now.since(pool.fetched()) >= ctx.config.stale_cache_value)
+    }
+
+    /// Whether the next message is to go to an element of a stale list.
+    fn chooses_from_a_stale_list(&self, now: Instant, ctx: &Context, cache: &Cache) -> bool {
+        self.gate == Gate::Open && !self.outbox.is_empty() && self.has_stale_list(now, ctx, cache)
     }
 
     /// Asks for a channel to an element.
