@@ -257,10 +257,12 @@ impl World {
                     }
                     (3, false) => self.control(channel, &Message::cookie(vec![1; size])),
                     (4, false) => {
-                        let pool = [format!("pool {}", n % 20), format!("pool {n}")];
-                        let elements = (0..100).map(|at| element(n + at)).collect();
-                        let card = Message::business_card(&*pool[size % 2], elements);
-                        self.control(channel, &card);
+                        // One of them may be the session's own.
+                        for pool in (0..20).chain([n]) {
+                            let elements = (0..100).map(|at| element(n + at)).collect();
+                            let card = Message::business_card(&*format!("pool {pool}"), elements);
+                            self.control(channel, &card);
+                        }
                     }
                     (_, _) => self.pu.handle_data(self.now, channel, &vec![2; size]),
                 }

@@ -4,7 +4,7 @@
 mod lab;
 
 use asap_pu::wire::Message;
-use asap_pu::{Action, CommandError, Event, Failover, Recipient, StaleAnswers};
+use asap_pu::{Action, CommandError, Event, Failover, Identity, Recipient, StaleAnswers};
 use lab::*;
 
 /// [SESSION-4] [SESSION-5]: a leg that comes up while its session pauses ends the pause: there is an
@@ -258,4 +258,120 @@ fn data_is_resumed_while_the_list_is_refreshed() {
     lab.pu.resume(lab.now, session).unwrap();
     lab.answer(home, POOL, &three());
     assert_eq!(opens_among(&lab.actions()).len(), 1);
+}
+
+/// [REPORT-3]: an element that a copy was sent to counts as tried.
+#[test]
+fn copies_count_as_use() {
+    let (mut lab, _, session, _) = Lab::in_session(mapped(), Default::default(), &three());
+    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    lab.actions();
+    assert_eq!(settle(&mut lab).len(), 2);
+    let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
+    assert_eq!(lab.pu.report_unreachable(lab.now, pool, id(3)), Ok(()));
+}
+
+/// [SESSION-5]: what is for one element alone comes back when that is lost or not listed, also where
+/// another one could be chosen.
+#[test]
+fn what_is_for_one_alone_comes_back() {
+    let (mut lab, home, session) = choosing_lab(config(&[REGISTRAR]));
+    send(&mut lab, session, "one", Failover::Unsent);
+    let [one] = settle(&mut lab).try_into().unwrap();
+    lab.actions();
+    lab.fail(one.channel);
+    lab.actions();
+    lab.events();
+    let mut options = to(Recipient::SameAsLast);
+    options.failover = Failover::Never;
+    let message = lab.pu.send(lab.now, session, "for the same alone", options).unwrap();
+    lab.wait();
+    assert_eq!(lab.actions(), []);
+    let back = lab.event();
+    assert!(matches!(back, Event::Undelivered { message: it, .. } if it == message), "{back:?}");
+
+    let mut options = choosing();
+    options.element = Some(id(9));
+    let session = lab.pu.open_session(lab.now, "a", options).unwrap();
+    send(&mut lab, session, "for 9 alone", Failover::Never);
+    lab.actions();
+    lab.answer(home, "a", &three());
+    assert_eq!(lab.actions(), []);
+    assert!(matches!(lab.event(), Event::Undelivered { session: it, .. } if it == session));
+}
+
+/// [SESSION-3]: the application hears that its session has an element also while the list is
+/// refreshed.
+#[test]
+fn an_element_that_comes_up_during_a_refresh_is_told() {
+    let mut config = config(&[REGISTRAR]);
+    config.stale_answers = StaleAnswers::Withheld;
+    config.stale_cache_value = secs(1);
+    let (mut lab, home, session) = choosing_lab(config);
+    send(&mut lab, session, "one", Failover::Unsent);
+    lab.wait();
+    let one = lab.open_one();
+    lab.secs(2);
+    send(&mut lab, session, "two", Failover::Unsent);
+    lab.wait();
+    assert_eq!(lab.requests(), [(home, POOL.into())]);
+    lab.up(one.channel);
+    assert!(matches!(lab.event(), Event::Connected { .. }));
+}
+
+/// [SESSION-1] [REPORT-5]: where all elements have failed, one that the session has a channel to
+/// serves.
+#[test]
+fn a_leg_that_is_up_is_better_than_a_dead_element() {
+    let mut config = config(&[REGISTRAR]);
+    config.stale_cache_value = secs(3_600);
+    let (mut lab, _, session) = choosing_lab(config);
+    send(&mut lab, session, "a", Failover::Unsent);
+    let [one] = settle(&mut lab).try_into().unwrap();
+    lab.actions();
+    let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
+    for n in [2, 3, 1] {
+        lab.pu.select_several(lab.now, pool, 3, &[]).unwrap();
+        lab.pu.report_unreachable(lab.now, pool, id(n)).unwrap();
+        lab.secs(1);
+    }
+    lab.actions();
+    send(&mut lab, session, "b", Failover::Unsent);
+    lab.wait();
+    assert_eq!(lab.data(), [(one.channel, "b".into())]);
+}
+
+/// [SESSION-9]: a card that comes on a leg is its session's, where that has no element of its own.
+#[test]
+fn cards_on_legs_are_their_sessions() {
+    let (mut lab, _, session) = choosing_lab(mapped());
+    send(&mut lab, session, "one", Failover::Unsent);
+    let [one] = settle(&mut lab).try_into().unwrap();
+    lab.actions();
+    lab.events();
+    lab.receive(one.channel, &Message::business_card(POOL, vec![element(3), element(2)]));
+    assert_eq!(lab.pu.stats().cards, 1);
+
+    let (mut lab, _, session, _) = Lab::in_session(mapped(), Default::default(), &three());
+    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    lab.actions();
+    let leg = settle(&mut lab).remove(0);
+    lab.receive(leg.channel, &Message::business_card(POOL, vec![element(3), element(2)]));
+    assert_eq!((lab.pu.stats().cards, lab.pu.stats().unexpected_messages), (0, 1));
+}
+
+/// [SESSION-5]: a message to all that is for nobody comes back.
+#[test]
+fn to_all_of_nobody_comes_back() {
+    let mut config = config(&[REGISTRAR]);
+    config.identity = Some(Identity::new(POOL, id(1)));
+    let (mut lab, home) = Lab::at_home_with(config);
+    let session = lab.pu.open_session(lab.now, POOL, choosing()).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &[element(1)]);
+    let message = lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    assert_eq!(lab.wait(), secs(0));
+    assert_eq!(lab.actions(), []);
+    assert!(matches!(lab.event(), Event::Undelivered { message: it, .. } if it == message));
+    assert_eq!(lab.pu.abort(lab.now, session), Ok(vec![]), "nothing is left on the books");
 }

@@ -56,7 +56,8 @@ impl Sessions {
         Message::business_card(identity.handle.clone(), Vec::new()).to_bytes().ok()
     }
 
-    /// The element of a session has sent its card.
+    /// The element of a session has sent its card. What a leg receives is its session's, where that
+    /// has no element of its own.
     pub(super) fn card_received(
         &mut self,
         now: Instant,
@@ -66,7 +67,12 @@ impl Sessions {
         handle: &[u8],
         elements: Elements<'_>,
     ) {
-        let Some(session) = self.slab.get_mut(id.0) else { return };
+        let owner = self.owner(id);
+        let Some(session) = self.slab.get_mut(owner.0) else { return };
+        if owner != id && session.role != Role::Choosing {
+            ctx.stats.unexpected_messages += 1;
+            return;
+        }
         let valid = (1..=ctx.config.max_handle_len).contains(&handle.len());
         if session.role == Role::Accepted && valid {
             session.extra().handle = Some(PoolHandle::from(handle));

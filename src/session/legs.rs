@@ -85,7 +85,7 @@ impl Sessions {
         let Some(session) = self.slab.get_mut(id.0) else { return false };
         let to_copy = session.legs_mut().and_then(|legs| legs.to_copy.pop_front());
         if let Some((message, served)) = to_copy {
-            self.copy_to_all(now, ctx, cache, id, &message, served);
+            self.copy_to_all(now, ctx, cache, id, message, served);
             return true;
         }
         if session.state != State::Choosing || session.gate != Gate::Open {
@@ -111,16 +111,25 @@ impl Sessions {
         id: SessionId,
         to: Recipient,
     ) -> bool {
-        let last = self.slab.get_mut(id.0).and_then(|session| {
-            if let Some(search) = &mut session.search {
-                search.until.get_or_insert(now + ctx.config.session_deadline);
-            }
-            let legs = session.legs_mut()?;
-            let last = legs.last.filter(|_| to == Recipient::SameAsLast)?;
-            legs.by_element.contains_key(&last).then_some(last)
+        let Some(session) = self.slab.get_mut(id.0) else { return false };
+        let asked = session.search.as_mut().and_then(|search| {
+            search.until.get_or_insert(now + ctx.config.session_deadline);
+            search.first
         });
+        let goes_on = session.outbox.front().is_some_and(Message::fails_over);
+        let legs = session.make_legs();
+        let meant = legs.last.filter(|_| to == Recipient::SameAsLast);
+        let last = meant.filter(|last| legs.by_element.contains_key(last));
+        if meant.is_some() && last.is_none() && !goes_on {
+            return session.return_front(ctx, id);
+        }
         let chosen = last.or_else(|| Some(self.choose(now, ctx, cache, id)?.0));
         let Some(element) = chosen else { return false };
+        let element = self.one_that_is_up(now, cache, id, element).unwrap_or(element);
+        let Some(session) = self.slab.get_mut(id.0) else { return false };
+        if asked.is_some_and(|asked| asked != element) && !goes_on {
+            return session.return_front(ctx, id);
+        }
         let Some(leg) = self.leg(now, ctx, cache, id, element) else { return false };
         let Some(session) = self.slab.get_mut(id.0) else { return false };
         session.make_legs().last = Some(element);
@@ -128,6 +137,23 @@ impl Sessions {
             self.put_on_leg(ctx, leg, message);
         }
         true
+    }
+
+    /// One that has failed is chosen where no other is left. An element that the session has a
+    /// channel to is better than that.
+    fn one_that_is_up(
+        &self,
+        now: Instant,
+        cache: &Cache,
+        id: SessionId,
+        chosen: PeIdentifier,
+    ) -> Option<PeIdentifier> {
+        let session = self.slab.get(id.0)?;
+        let pool = cache.get(session.pool?).filter(|pool| pool.is_marked(now, chosen))?;
+        let mut legs = session.legs().filter_map(|leg| self.slab.get(leg.0));
+        let up = legs
+            .find(|leg| matches!(leg.state, State::Up(_)) && pool.element(leg.peer()).is_some());
+        up.map(Session::peer)
     }
 
     fn put_on_leg(&mut self, ctx: &mut Context, leg: SessionId, message: Message) {
@@ -144,7 +170,7 @@ impl Sessions {
         &mut self,
         now: Instant,
         ctx: &mut Context,
-        cache: &Cache,
+        cache: &mut Cache,
         owner: SessionId,
         element: PeIdentifier,
     ) -> Option<SessionId> {
@@ -155,8 +181,9 @@ impl Sessions {
         }
         // A cookie that a lost element left behind goes to the next one (§3.8).
         let cookie = Some(legs.fails_over).and_then(|yes| session.cookie.clone().filter(|_| yes));
-        let listed = cache.get(session.pool?)?.element(element)?;
-        let to = listed.transport().to_owned();
+        let pool = cache.get_mut(session.pool?)?;
+        pool.hand_out(element);
+        let to = pool.element(element)?.transport().to_owned();
         if !ctx.config.can_call(&to) {
             return None;
         }
@@ -210,7 +237,8 @@ impl Sessions {
         let Some(leg) = self.slab.get(id.0) else { return };
         let (element, was_up) = (leg.peer(), matches!(leg.state, State::Up(_)));
         let pool = self.slab.get(owner.0).and_then(|session| cache.get(session.pool?));
-        let again = pool.is_some_and(|pool| pool.is_marked(now, element));
+        let again = pool.is_some_and(|pool| pool.is_marked(now, element))
+            || ctx.config.failure_mark.is_zero();
         self.failed(now, ctx, cache, owner, element);
         let queued = |sessions: &Self| sessions.slab.get(owner.0).map(|s| s.outbox.len());
         let before = queued(self);
@@ -358,26 +386,31 @@ impl Sessions {
     }
 
     /// Makes a copy of a message for every element listed, but for this node itself and the
-    /// one that was served already.
+    /// one that was served already. A message for nobody comes back.
     fn copy_to_all(
         &mut self,
         now: Instant,
         ctx: &mut Context,
-        cache: &Cache,
+        cache: &mut Cache,
         id: SessionId,
-        message: &Message,
+        message: Message,
         served: Option<PeIdentifier>,
     ) {
-        for element in self.recipients(ctx, cache, id, message, served) {
+        let elements = self.recipients(ctx, cache, id, &message, served);
+        let own = self.own_identity(ctx, cache, id);
+        let own = own.filter(|_| message.options.to == Recipient::AllAndSelf);
+        if elements.is_empty() && served.is_none() && own.is_none() {
+            self.return_uncopied(ctx, id, message);
+            return;
+        }
+        for element in elements {
             match self.leg(now, ctx, cache, id, element) {
                 Some(leg) => self.put_on_leg(ctx, leg, message.to_copy()),
                 None => self.copied(ctx, id, message.id, element, false),
             }
         }
-        if message.options.to == Recipient::AllAndSelf {
-            if let Some(own) = self.own_identity(ctx, cache, id) {
-                self.copy_to_self(ctx, id, own, message);
-            }
+        if let Some(own) = own {
+            self.copy_to_self(ctx, id, own, &message);
         }
         self.settle_copy(ctx, id, message.id);
     }
@@ -386,11 +419,24 @@ impl Sessions {
     pub(super) fn drop_copies(&mut self, ctx: &mut Context, cache: &Cache, id: SessionId) {
         let uncopied = self.slab.get_mut(id.0).and_then(Session::legs_mut);
         for (message, served) in uncopied.map(Legs::take_uncopied).unwrap_or_default() {
-            for element in self.recipients(ctx, cache, id, &message, served) {
+            let elements = self.recipients(ctx, cache, id, &message, served);
+            if elements.is_empty() && served.is_none() {
+                self.return_uncopied(ctx, id, message);
+                continue;
+            }
+            for element in elements {
                 self.copied(ctx, id, message.id, element, false);
             }
             self.settle_copy(ctx, id, message.id);
         }
+    }
+
+    /// There is nobody whose copy could be told of.
+    fn return_uncopied(&mut self, ctx: &mut Context, id: SessionId, message: Message) {
+        let Some(session) = self.slab.get_mut(id.0) else { return };
+        session.make_legs().copied.retain(|copied| copied.message != message.id);
+        session.outbox.return_one(message);
+        session.note(ctx, id);
     }
 
     /// The elements that are to get a copy of a message; the result of each is open from then on.
@@ -477,6 +523,15 @@ impl Session {
 
     fn make_legs(&mut self) -> &mut Legs {
         self.extra().legs.get_or_insert_default()
+    }
+
+    /// The first message may go nowhere but to an element that is lost.
+    fn return_front(&mut self, ctx: &mut Context, id: SessionId) -> bool {
+        if let Some(message) = self.outbox.take_front() {
+            self.outbox.return_one(message);
+            self.note(ctx, id);
+        }
+        true
     }
 
     /// Has the session look after its legs as soon as the time is known.

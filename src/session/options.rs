@@ -43,7 +43,8 @@ pub enum Recipient {
     /// where the session keeps its element.
     SameAsLast,
     /// A copy for every element listed, except this node itself (ASAP_SEND_TO_ALL). No copy fails
-    /// over; the fate of each is told by [`Event::Copied`](crate::Event::Copied).
+    /// over; the fate of each is told by [`Event::Copied`](crate::Event::Copied). One that is for
+    /// nobody comes back, as [`Event::Undelivered`](crate::Event::Undelivered).
     All,
     /// The same, and a copy for this node itself, as [`Event::Received`](crate::Event::Received),
     /// if it is an element of the pool (ASAP_SEND_TO_ALL with ASAP_SEND_TO_SELF).
