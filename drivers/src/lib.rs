@@ -57,7 +57,9 @@ fn join(group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, group.port()).into())?;
+    // Where the system allows it, not what is sent to this host alone.
+    let at = if cfg!(unix) { *group.ip() } else { Ipv4Addr::UNSPECIFIED };
+    socket.bind(&SocketAddrV4::new(at, group.port()).into())?;
     socket.join_multicast_v4(group.ip(), &interface)?;
     Ok(socket.into())
 }

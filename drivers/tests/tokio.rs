@@ -169,6 +169,27 @@ async fn announces_are_heard() {
     }
 }
 
+/// What is sent to this host alone is no announce.
+#[cfg(unix)]
+#[tokio::test]
+async fn announces_come_by_multicast_only() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let mut config = Config::default();
+    config.announce_wait = Duration::from_millis(200);
+    let mut driver = Driver::new(config, 1).unwrap();
+    driver
+        .listen(SocketAddrV4::new(Ipv4Addr::new(239, 0, 0, 50), port), Ipv4Addr::LOCALHOST)
+        .unwrap();
+    command(&mut driver, |user, now| user.resolve(now, POOL)).unwrap();
+    let transport = Transport::tcp(nobody().await);
+    let announce = Message::server_announce(ServerIdentifier::new(0x5afe), vec![transport]);
+    // Where nobody listens, a datagram before it may have been answered with an error.
+    let _ = socket.send_to(&announce.to_bytes().unwrap(), ("127.0.0.1", port)).await;
+    while !matches!(driver.event(PATIENCE).await, Some(Event::ResolutionFailed { .. })) {}
+    assert_eq!(driver.user().stats().announces, 0);
+}
+
 /// A future of `event` that is dropped takes nothing with it.
 #[tokio::test]
 async fn waiting_can_be_given_up_at_any_time() {

@@ -118,7 +118,9 @@ impl Driver {
     /// The group cannot be joined, or another program listens on the port: the standard library
     /// cannot share it.
     pub(crate) fn listen(&self, group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<()> {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, group.port()))?;
+        // Where the system allows it, not what is sent to this host alone.
+        let at = if cfg!(unix) { *group.ip() } else { Ipv4Addr::UNSPECIFIED };
+        let socket = UdpSocket::bind((at, group.port()))?;
         socket.join_multicast_v4(group.ip(), &interface)?;
         socket.set_read_timeout(Some(LISTEN_INTERVAL))?;
         let inputs = Arc::downgrade(&self.to_inputs);
