@@ -293,6 +293,43 @@ async fn all_that_was_sent_arrives() {
     assert!(received.chunks(MESSAGE).map(|message| message[0]).is_sorted());
 }
 
+/// What an element said before it died is heard, also if something more was to be sent to it.
+#[tokio::test]
+async fn last_words_are_heard() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    // What is ready at once is taken up in any order.
+    for _ in 0..20 {
+        let mut driver = Driver::new(Config::default(), 1).unwrap();
+        let session = command(&mut driver, |user, now| {
+            user.open_session_at(now, Transport::tcp(at), SessionOptions::default()).unwrap()
+        });
+        let send = |driver: &mut Driver, data: &'static str| {
+            command(driver, |user, now| user.send(now, session, data, Failover::Never)).unwrap();
+        };
+        send(&mut driver, "never read");
+        while !matches!(driver.event(PATIENCE).await, Some(Event::Connected { .. })) {}
+        let (stream, _) = listener.accept().await.unwrap();
+        tokio::select! {
+            _ = driver.event(PATIENCE) => panic!("nothing is to come"),
+            readable = stream.readable() => readable.unwrap(),
+        }
+        stream.try_write(b"last words").unwrap();
+        drop(stream);
+        send(&mut driver, "never sent");
+        let mut heard = Vec::new();
+        loop {
+            match driver.event(PATIENCE).await {
+                Some(Event::Received { data, .. }) => heard.extend_from_slice(&data),
+                Some(Event::SessionEnded { .. }) => break,
+                Some(_) => {}
+                None => panic!("nothing happens"),
+            }
+        }
+        assert_eq!(heard, b"last words");
+    }
+}
+
 /// An application that does not read stops its element, and misses nothing.
 #[tokio::test]
 async fn an_element_cannot_send_more_than_is_read() {
