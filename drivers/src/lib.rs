@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::sync::mpsc::Sender;
@@ -32,19 +32,18 @@ pub enum Seen {
 /// Takes what passes; a driver goes on all the same if nobody is at the other end any more.
 pub type Watcher = Sender<Seen>;
 
-/// Why the registrar's channel failed that failed last.
+/// Why the registrar's channel ended that ended last.
 #[derive(Debug, Default)]
 struct LastFailure(Option<String>);
 
 impl LastFailure {
-    fn set(&mut self, to: &Transport, why: &io::Error) {
-        let at: Vec<_> = to.socket_addrs().map(|at| at.to_string()).collect();
-        self.0 = Some(format!("{}: {why}", at.join(", ")));
+    fn set(&mut self, to: &Transport, why: impl Display) {
+        self.0 = Some(format!("{to}: {why}"));
     }
 }
 
 /// What to tell people where no registrar can be reached.
-impl fmt::Display for LastFailure {
+impl Display for LastFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let why = self.0.as_deref().unwrap_or("none of them answers");
         write!(f, "no registrar can be reached: {why}")

@@ -260,9 +260,12 @@ impl Driver {
             },
             Input::Written(message) => self.user.handle_written(now, channel, message),
             Input::Ended(outcome) => {
-                let reason = outcome.as_ref().map_or_else(reason, |()| CloseReason::Closed);
-                if let (PeerKind::Registrar, Err(error)) = (found.peer, outcome) {
-                    self.failure.set(&found.to, &error);
+                let (reason, why) = match outcome {
+                    Ok(()) => (CloseReason::Closed, "it hung up".to_owned()),
+                    Err(error) => (reason(&error), error.to_string()),
+                };
+                if found.peer == PeerKind::Registrar {
+                    self.failure.set(&found.to, why);
                 }
                 self.channels.remove(&channel);
                 self.user.handle_closed(now, channel, reason);

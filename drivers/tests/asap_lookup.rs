@@ -151,7 +151,7 @@ fn failures_are_told_apart() {
         (words("-r"), 2, "error: a value is required".into()),
         (words("--pick 70000 x"), 2, "error: invalid value '70000'".into()),
         (words("--tls pr.example x"), 2, "error: the following required arguments".into()),
-        (ask(&nobody), 3, format!("no registrar can be reached: {nobody}: Connection refused")),
+        (ask(&nobody), 3, format!("no registrar can be reached: TCP {nobody}: Connection refused")),
         (ask("no.host.invalid"), 3, "no.host.invalid has no address\n".into()),
         (ask(&strict), 4, "EchoPool: the registrar refuses: Rejected due to security".into()),
         (ask(&broken), 4, "what came is malformed or useless (messages: ".into()),
@@ -175,7 +175,7 @@ fn failures_are_told_apart() {
 fn sctp_needs_a_kernel_that_has_it() {
     let outcome = run(&["-r", "127.0.0.1:9", "--timeout", "1", POOL]);
     let (status, err) = match asap_pu_drivers::sctp::Driver::new(Default::default(), 1) {
-        Ok(_) => (3, "asap-lookup: no registrar can be reached: 127.0.0.1:9: Connection refused"),
+        Ok(_) => (3, "asap-lookup: no registrar can be reached: SCTP 127.0.0.1:9: Connection refused"),
         Err(_) => (
             5,
             "asap-lookup: this kernel has no SCTP: `modprobe sctp` loads it, --tcp goes without\n",
@@ -323,6 +323,6 @@ fn registrars_are_authenticated() {
     let Outcome { status, err, .. } = ask("other.example");
     assert_eq!(status, 3);
     let expected =
-        format!("asap-lookup: no registrar can be reached: {at}: invalid peer certificate");
+        format!("asap-lookup: no registrar can be reached: TCP {at}: invalid peer certificate");
     assert!(err.starts_with(&expected), "{err}");
 }

@@ -146,7 +146,16 @@ async fn an_address_where_nobody_is_is_told() {
     let at = nobody().await;
     let mut driver = asking(&[Registrar::tcp(at)]);
     let error = outcome(&mut driver).await.unwrap_err();
-    assert!(error.starts_with(&format!("no registrar can be reached: {at}: ")), "{error}");
+    assert!(error.starts_with(&format!("no registrar can be reached: TCP {at}: ")), "{error}");
+}
+
+/// A registrar that was reached and gives no answer is told from one that is not there.
+#[tokio::test]
+async fn a_registrar_that_hangs_up_is_told() {
+    let at = element(1, 0).await;
+    let mut driver = asking(&[Registrar::tcp(at)]);
+    let error = outcome(&mut driver).await.unwrap_err();
+    assert_eq!(error, format!("no registrar can be reached: TCP {at}: it hung up"));
 }
 
 /// [HUNT-7]: a registrar that announces itself by multicast is found, by two programs of one host.
