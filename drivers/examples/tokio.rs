@@ -17,9 +17,8 @@ use std::time::Duration;
 
 use asap_pu::{Config, Event, Failover, Registrar};
 use asap_pu_drivers::tokio::Driver;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use asap_pu_drivers::trust;
+use rustls::ClientConfig;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
 use tokio::runtime::Builder;
 
@@ -37,7 +36,7 @@ fn main() -> ExitCode {
         let (driver, pool) = match args[..] {
             [registrar, pool] => (driver(registrar, None)?, pool),
             [registrar, pool, identity, path] => {
-                (driver(registrar, Some((identity, trust(path)?)))?, pool)
+                (driver(registrar, Some((identity, trust(path.as_ref())?)))?, pool)
             }
             _ => return Err("usage: tokio REGISTRAR-ADDRESS POOL-HANDLE [IDENTITY CA-FILE]".into()),
         };
@@ -72,19 +71,6 @@ pub(crate) fn driver(
             Driver::new(config, seed)?.with_tls(tls)
         }
     })
-}
-
-/// Trusts whom the certificates in a PEM file vouch for.
-pub(crate) fn trust(path: &str) -> Result<ClientConfig, Box<dyn Error>> {
-    let refused = |error| format!("{path}: {error}; a file of PEM certificates is needed");
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(refused)? {
-        roots.add(certificate.map_err(refused)?)?;
-    }
-    match roots.is_empty() {
-        true => Err(format!("{path}: holds no PEM certificate").into()),
-        false => Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()),
-    }
 }
 
 /// Sends the pool all `lines`, and hands each answer on.

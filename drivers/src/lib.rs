@@ -3,6 +3,8 @@
 use std::fmt::{self, Display};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+#[cfg(feature = "tokio")]
+use std::path::Path;
 use std::sync::mpsc::Sender;
 
 use asap_pu::wire::Transport;
@@ -47,6 +49,26 @@ impl Display for LastFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let why = self.0.as_deref().unwrap_or("none of them answers");
         write!(f, "no registrar can be reached: {why}")
+    }
+}
+
+/// TLS that believes those whom the certificates in a PEM file vouch for.
+///
+/// # Errors
+/// The file cannot be read, or holds no certificate; says which file.
+#[cfg(feature = "tokio")]
+pub fn trust(file: &Path) -> Result<rustls::ClientConfig, String> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+    let found =
+        CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let found = found.map_err(|error| format!("{}: {error}", file.display()))?;
+    let mut roots = rustls::RootCertStore::empty();
+    match roots.add_parsable_certificates(found) {
+        (0, _) => Err(format!("{}: holds no PEM certificate", file.display())),
+        _ => {
+            let config = rustls::ClientConfig::builder();
+            Ok(config.with_root_certificates(roots).with_no_client_auth())
+        }
     }
 }
 

@@ -175,7 +175,9 @@ fn failures_are_told_apart() {
 fn sctp_needs_a_kernel_that_has_it() {
     let outcome = run(&["-r", "127.0.0.1:9", "--timeout", "1", POOL]);
     let (status, err) = match asap_pu_drivers::sctp::Driver::new(Default::default(), 1) {
-        Ok(_) => (3, "asap-lookup: no registrar can be reached: SCTP 127.0.0.1:9: Connection refused"),
+        Ok(_) => {
+            (3, "asap-lookup: no registrar can be reached: SCTP 127.0.0.1:9: Connection refused")
+        }
         Err(_) => (
             5,
             "asap-lookup: this kernel has no SCTP: `modprobe sctp` loads it, --tcp goes without\n",

@@ -13,6 +13,7 @@ use asap_pu::{
     Authentication, Config, Event, Failover, PoolUser, Registrar, SendOptions, SessionOptions,
 };
 use asap_pu_drivers::tokio::Driver;
+use asap_pu_drivers::trust;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
@@ -260,17 +261,20 @@ async fn the_example_says_what_is_wrong() {
     let driver = example::driver(&registrar.at.to_string(), None).unwrap();
     let error = example::converse(driver, "nowhere", &b"a\n"[..], |_| {}).await.unwrap_err();
     assert_eq!(error.to_string(), "the pool could not be resolved: no such pool");
+}
 
+/// Whom to trust is said in a file, or what is wrong with it.
+#[test]
+fn a_file_says_whom_to_trust() {
     let path = std::env::temp_dir().join(format!("asap-pu-drivers-{}.pem", std::process::id()));
-    let path = path.to_str().unwrap();
-    let error = example::trust(path).unwrap_err().to_string();
-    assert!(error.starts_with(path), "{error}");
-    std::fs::write(path, "nothing\n").unwrap();
-    let error = example::trust(path).unwrap_err().to_string();
-    assert_eq!(error, format!("{path}: holds no PEM certificate"));
-    std::fs::write(path, Authority::new("authority").pem()).unwrap();
-    example::trust(path).unwrap();
-    std::fs::remove_file(path).unwrap();
+    let error = trust(&path).unwrap_err();
+    assert!(error.starts_with(path.to_str().unwrap()), "{error}");
+    std::fs::write(&path, "nothing\n").unwrap();
+    let error = trust(&path).unwrap_err();
+    assert_eq!(error, format!("{}: holds no PEM certificate", path.display()));
+    std::fs::write(&path, Authority::new("authority").pem()).unwrap();
+    trust(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
 }
 
 /// [SESSION-13] [SESSION-15]: more than the window holds goes out as fast as the element takes it, all of it
