@@ -14,8 +14,10 @@ use asap_pu::{
 };
 use asap_pu_drivers::tokio::Driver;
 use asap_pu_drivers::trust;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::mpsc;
+use tokio::time;
 
 use peers::{Authority, Heard, POOL, element, nobody, registrar};
 
@@ -250,6 +252,32 @@ async fn the_conversation_goes_on_elsewhere() {
         heard.push(registrar.heard.recv().await.unwrap());
     }
     assert_eq!(heard, [Heard::Question, Heard::Report(1), Heard::Report(2), Heard::End]);
+}
+
+/// Who types on and on does not keep a silent element: it is left before as many lines wait as may.
+#[tokio::test]
+async fn typing_buys_no_time() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let elements = [silent.local_addr().unwrap(), element(2, 99).await];
+    let registrar = registrar(&elements, None).await;
+    let driver = example::driver(&registrar.at.to_string(), None).unwrap();
+    let (mut keyboard, lines) = tokio::io::duplex(1);
+    let (answers, mut answered) = mpsc::unbounded_channel();
+    let typing = async move {
+        let mut typed = 0;
+        while answered.is_empty() {
+            keyboard.write_all(b"a\n").await.unwrap();
+            typed += 1;
+            time::sleep(Duration::from_millis(100)).await;
+        }
+        answered.close();
+        typed
+    };
+    let answer = |line: &str| drop(answers.send(line.to_owned()));
+    let conversation = example::converse(driver, POOL, BufReader::new(lines), answer);
+    let (typed, outcome) = tokio::join!(typing, conversation);
+    outcome.unwrap();
+    assert!(typed < 64, "{typed}");
 }
 
 /// What cannot go well is told in one line that says what is wrong.
