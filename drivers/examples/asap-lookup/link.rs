@@ -29,7 +29,7 @@ impl Link {
 
     #[cfg(target_os = "linux")]
     fn sctp(options: &Options, watcher: Watcher) -> Result<Self, Failure> {
-        let config = options.config().map_err(unreachable)?;
+        let config = options.config().map_err(unknown)?;
         let mut driver =
             sctp::Driver::new(config, options.seed()).map_err(|error| match error.kind() {
                 io::ErrorKind::Unsupported => unable(format!("{error}, --tcp goes without")),
@@ -49,7 +49,7 @@ impl Link {
     }
 
     fn tokio(options: &Options, watcher: Watcher) -> Result<Self, Failure> {
-        let config = options.config().map_err(unreachable)?;
+        let config = options.config().map_err(unknown)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let mut driver = tokio::Driver::new(config, options.seed())
             .map_err(|error| Failure::new(Status::Usage, error.to_string()))?;
@@ -102,13 +102,14 @@ fn unable(why: impl Into<String>) -> Failure {
     Failure::new(Status::Unable, why)
 }
 
-fn unreachable(why: String) -> Failure {
+fn unknown(why: String) -> Failure {
     Failure::new(Status::NoRegistrar, why)
 }
 
 fn deaf(options: &Options, error: &io::Error) -> Failure {
     unable(format!(
-        "cannot listen to announces at {}: {error}; --registrar names a registrar",
-        options.group
+        "cannot listen to announces at {} on the interface {}: {error}; --interface names another \
+         one, --registrar a registrar",
+        options.group, options.interface
     ))
 }

@@ -119,11 +119,11 @@ impl<'a, W: Write> Lookup<'a, W> {
     }
 
     fn converse(&mut self) -> Result<(), Failure> {
-        let (handle, now) = (&*self.options.handle, self.asked);
+        let (handle, now) = (&self.options.handle, self.asked);
         if self.options.watch.is_some() {
-            self.link.user().subscribe(now, handle)?;
+            self.link.user().subscribe(now, handle.clone())?;
         }
-        self.link.user().resolve(now, handle)?;
+        self.link.user().resolve(now, handle.clone())?;
         loop {
             let event = self.link.event(TICK);
             self.trace.show(&mut self.out)?;
@@ -141,11 +141,11 @@ impl<'a, W: Write> Lookup<'a, W> {
                 self.trace.end(&mut self.out)?;
                 self.home = Some((transport, now));
             }
-            Event::NoRegistrarReachable if self.list.is_none() && !self.options.listens() => {
-                return Err(self.failure(ResolveError::NoRegistrarReachable));
-            }
             Event::RegistrarLost if self.list.is_some() => {
                 self.remark("the registrar is lost; looking for another one")?;
+            }
+            Event::NoRegistrarReachable if self.list.is_none() && !self.options.listens() => {
+                return Err(self.failure(ResolveError::NoRegistrarReachable));
             }
             Event::Resolved { pool, authentication, .. } if self.list.is_none() => {
                 self.show_answer(pool, authentication, now)?;
