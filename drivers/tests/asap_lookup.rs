@@ -9,10 +9,10 @@ mod peers;
 use std::ffi::OsString;
 use std::future::pending;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fs, thread};
+use std::{fs, iter, thread};
 
 use asap_pu::wire::{
     Body, Cause, CauseCode, Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement,
@@ -312,6 +312,30 @@ fn announces_are_heard() {
     assert!(out.contains(&format!("; registrar: TCP {at}, not authenticated")), "{out}");
     drop(over);
     announcing.join().unwrap();
+}
+
+/// A name with several addresses, and several registrars, are tried one after the other within the
+/// time: nobody is left out because others do not answer.
+#[test]
+#[cfg(target_os = "linux")]
+fn every_registrar_is_tried() {
+    let answering = registrar(vec![listing(PolicyType::ROUND_ROBIN, &[element(1, 2)])]);
+    // The queue before this one is full, at every address that a host is to itself.
+    let mute = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = mute.local_addr().unwrap().port();
+    let knock = || {
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        TcpStream::connect_timeout(&at, Duration::from_millis(200)).ok()
+    };
+    let _waiting: Vec<_> = iter::from_fn(knock).collect();
+    let mut places: Vec<_> = (1..=8).map(|host| format!("-r127.0.0.{host}:{port}")).collect();
+    places.push(format!("-r{answering}"));
+    for seed in ["--seed=1", "--seed=2", "--seed=3"] {
+        let arguments = places.iter().map(String::as_str);
+        let arguments: Vec<_> = arguments.chain(["--tcp", "--timeout=3", seed, POOL]).collect();
+        let Outcome { status, out, err } = run(&arguments);
+        assert_eq!((status, &*err), (0, ""), "{seed}: {out}");
+    }
 }
 
 /// [HUNT-14] [HUNT-10]: over TLS the answer says that the registrar is who it should be; one that

@@ -144,7 +144,12 @@ impl<'a, W: Write> Lookup<'a, W> {
             Event::RegistrarLost if self.list.is_some() => {
                 self.remark("the registrar is lost; looking for another one")?;
             }
-            Event::NoRegistrarReachable if self.list.is_none() && !self.options.listens() => {
+            // The last one that could have come up has failed, and none will announce itself.
+            Event::NoRegistrarReachable
+                if self.list.is_none()
+                    && self.link.user().channels() == 0
+                    && !self.options.listens() =>
+            {
                 return Err(self.failure(ResolveError::NoRegistrarReachable));
             }
             Event::Resolved { pool, authentication, .. } if self.list.is_none() => {

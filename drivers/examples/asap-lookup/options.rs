@@ -135,6 +135,12 @@ impl Options {
         config.request_deadline = timeout;
         // All tries together take as long as the user waits.
         config.t1_request = timeout / (config.max_request_retransmit + 1);
+        // Three are tried at once. Where there are more, each three have their share of the time.
+        config.t5_hunt = match u32::try_from(config.registrars.len().div_ceil(3)) {
+            Ok(rounds @ 2..) => timeout / rounds,
+            _ => timeout * 2,
+        };
+        config.t5_max = config.t5_hunt;
         config.resolution_interval = config.resolution_interval.min(config.t1_request);
         config.t7_outdate = config.t7_outdate.max(timeout);
         config.elements_wanted = Some(self.wanted).filter(|wanted| *wanted > 0);
