@@ -64,6 +64,19 @@ fn registrar(answers: Vec<Vec<u8>>) -> String {
     at.to_string()
 }
 
+/// A registrar that says this when it is asked, and hangs up.
+fn leaving(last_words: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            stream.write_all(last_words).unwrap();
+        }
+    });
+    at.to_string()
+}
+
 fn listing(policy: impl Into<OverallPolicy>, elements: &[PoolElement]) -> Vec<u8> {
     let message = Message::handle_resolution_response(POOL, Some(policy.into()), elements.to_vec());
     message.to_bytes().unwrap().to_vec()
@@ -140,6 +153,7 @@ fn failures_are_told_apart() {
     broken[26] = 0xff;
     let broken = registrar(vec![broken]);
     let silent = registrar(vec![Vec::new()]);
+    let (rude, senseless) = (leaving(&[6, 0, 0]), leaving(&[6, 0, 0, 3]));
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let missing = format!("{}/nowhere.pem", env!("CARGO_TARGET_TMPDIR"));
     let long = "x".repeat(33);
@@ -159,9 +173,11 @@ fn failures_are_told_apart() {
         (words("--tls pr.example x"), 2, "error: the following required arguments".into()),
         (ask(&nobody), 3, format!("no registrar can be reached: TCP {nobody}: Connection refused")),
         (ask("no.host.invalid"), 3, "no.host.invalid has no address: ".into()),
-        (ask(&strict), 4, "EchoPool: the registrar refuses: Rejected due to security".into()),
+        (ask(&strict), 6, "EchoPool: the registrar refuses: Rejected due to security".into()),
         (ask(&broken), 4, "what came is malformed or useless (messages: ".into()),
-        (ask(&silent), 4, "the registrar does not answer within 1 s\n".into()),
+        (ask(&senseless), 4, "what came is malformed or useless (messages: ".into()),
+        (ask(&rude), 4, "the registrar hung up before it had answered; --hex shows ".into()),
+        (ask(&silent), 6, "the registrar does not answer within 1 s; --timeout waits ".into()),
         (
             words("--tcp --interface 192.0.2.99 x"),
             5,
@@ -227,11 +243,11 @@ fn broken_messages_are_shown_in_hex() {
     let answer = listing(PolicyType::ROUND_ROBIN, &[element(1, 2)]);
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let piece = &answer[..answer.len() - 4];
-    for bad in [piece, &[6, 0, 0, 3, 7]] {
+    for (bad, expected) in [(piece, 6), (&[6, 0, 0, 3, 7], 4)] {
         let at = registrar(vec![bad.to_vec(), Vec::new()]);
         let ask = ["--tcp", "-r", &at, "--hex", "--timeout", "1", POOL];
         let Outcome { status, out, .. } = run(&ask);
-        assert_eq!(status, 4);
+        assert_eq!(status, expected);
         let expected = format!("received a piece\t{}", hex(bad));
         assert!(out.lines().any(|line| line.starts_with(&expected)), "{out}");
     }
@@ -292,12 +308,20 @@ fn announces_are_heard() {
     let group = format!("239.0.0.50:{port}");
     let listen = ["--tcp", "--group", &group, "--interface", "127.0.0.1", "--timeout", "1", POOL];
 
-    let Outcome { status, err, .. } = run(&listen);
+    // What makes no sense is no registrar's word.
+    let Outcome { status, err, .. } = among(b"noise".to_vec(), port, || run(&listen));
     let expected = format!(
         "asap-lookup: no registrar announces itself to {group} within 1 s; --registrar names one\n"
     );
     assert_eq!((status, err), (3, expected));
 
+    let Outcome { status, out, err } = among(announce.to_vec(), port, || run(&listen));
+    assert_eq!((status, &*err), (0, ""));
+    assert!(out.contains(&format!("; registrar: TCP {at}, not authenticated")), "{out}");
+}
+
+/// Does something while this is announced again and again.
+fn among<T>(announce: Vec<u8>, port: u16, something: impl FnOnce() -> T) -> T {
     let over = Arc::new(());
     let running = Arc::downgrade(&over);
     let announcing = thread::spawn(move || {
@@ -307,11 +331,10 @@ fn announces_are_heard() {
             thread::sleep(Duration::from_millis(20));
         }
     });
-    let Outcome { status, out, err } = run(&listen);
-    assert_eq!((status, &*err), (0, ""));
-    assert!(out.contains(&format!("; registrar: TCP {at}, not authenticated")), "{out}");
+    let done = something();
     drop(over);
     announcing.join().unwrap();
+    done
 }
 
 /// A name with several addresses, and several registrars, are tried one after the other within the

@@ -47,9 +47,11 @@ pub(crate) enum Status {
     /// No registrar is known, or none can be reached.
     NoRegistrar = 3,
     /// A registrar was reached, and gave no answer that can be used.
-    NoAnswer = 4,
+    Useless = 4,
     /// This machine cannot do what it takes.
     Unable = 5,
+    /// A registrar was reached, and refused or did not answer in time.
+    NoAnswer = 6,
 }
 
 /// Why there is nothing to show.
@@ -66,7 +68,7 @@ struct Lookup<'a, W> {
     link: Link,
     trace: Trace,
     asked: Instant,
-    /// The registrar, and when it was reached.
+    /// The registrar that was reached last, and when.
     home: Option<(Transport, Instant)>,
     /// What was shown last.
     list: Option<List>,
@@ -247,18 +249,10 @@ impl<'a, W: Write> Lookup<'a, W> {
             }
             ResolveError::Rejected(codes) => {
                 let codes: Vec<_> = codes.iter().map(ToString::to_string).collect();
-                let why = format!("{handle}: the registrar refuses: {}", codes.join(", "));
-                (Status::NoAnswer, why)
-            }
-            _ if bad > 0 => {
                 let why = format!(
-                    "what came is malformed or useless (messages: {bad}); --hex shows it, and \
-                     asap-decode where it breaks"
+                    "{handle}: the registrar refuses: {}; --hex shows its answer",
+                    codes.join(", ")
                 );
-                (Status::NoAnswer, why)
-            }
-            ResolveError::NotAnswered => {
-                let why = format!("the registrar does not answer within {timeout} s");
                 (Status::NoAnswer, why)
             }
             ResolveError::NoRegistrarKnown => {
@@ -268,7 +262,29 @@ impl<'a, W: Write> Lookup<'a, W> {
                 );
                 (Status::NoRegistrar, why)
             }
-            ResolveError::NoRegistrarReachable => (Status::NoRegistrar, self.link.no_registrar()),
+            // Nobody was reached, whatever strangers say where registrars announce themselves.
+            _ if self.home.is_none() => {
+                let why =
+                    format!("{}; --sctp, --tcp and --tls say how to ask", self.link.no_registrar());
+                (Status::NoRegistrar, why)
+            }
+            _ if bad > 0 => {
+                let why = format!(
+                    "what came is malformed or useless (messages: {bad}); --hex shows it, and \
+                     asap-decode where it breaks"
+                );
+                (Status::Useless, why)
+            }
+            ResolveError::NoRegistrarReachable => {
+                let why = "the registrar hung up before it had answered; --hex shows what came";
+                (Status::Useless, why.to_owned())
+            }
+            ResolveError::NotAnswered => {
+                let why = format!(
+                    "the registrar does not answer within {timeout} s; --timeout waits longer"
+                );
+                (Status::NoAnswer, why)
+            }
             other => (Status::NoAnswer, other.to_string()),
         };
         Failure { status, why }

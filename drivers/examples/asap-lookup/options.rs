@@ -20,7 +20,8 @@ Exit status:
   2  the command line makes no sense
   3  no registrar is known, or none can be reached
   4  the registrar gave no answer that can be used
-  5  this machine cannot do what it takes";
+  5  this machine cannot do what it takes
+  6  the registrar refused, or did not answer in time";
 
 /// Asks a registrar who is in a pool.
 #[derive(Debug, Parser)]
