@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::future::pending;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use std::{fs, iter, thread};
 
@@ -294,6 +294,58 @@ fn changes_are_watched() {
         "+ 0x00000003  0x00001234  TCP        weight 1   10.0.0.3:7000",
     ];
     assert_eq!(changes[1..], expected);
+}
+
+/// Who watches a pool is told that there is no registrar for now, and when there is one again.
+#[test]
+fn a_watcher_is_told_of_registrars() {
+    struct Loud(mpsc::Sender<u8>);
+    impl Write for Loud {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            bytes.iter().for_each(|byte| self.0.send(*byte).unwrap());
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (saying, said) = mpsc::channel();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    // Answers one question, and is gone at the next.
+    let serve = |listener: TcpListener, answer: Vec<u8>| {
+        let (mut stream, _) = listener.accept().unwrap();
+        drop(listener);
+        let mut question = [0; 4096];
+        let _ = stream.read(&mut question).unwrap();
+        stream.write_all(&answer).unwrap();
+        let _ = stream.read(&mut question).unwrap();
+    };
+    let registrar = thread::spawn(move || {
+        serve(listener, listing(PolicyType::ROUND_ROBIN, &[element(1, 2)]));
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"trying again") {
+            heard.push(said.recv().unwrap());
+        }
+        serve(TcpListener::bind(at).unwrap(), refusal(CauseCode::UNKNOWN_POOL_HANDLE));
+        heard.extend(said);
+        String::from_utf8(heard).unwrap()
+    });
+    let at = at.to_string();
+    let arguments = ["asap-lookup", "--tcp", "-r", &at, "--watch=1", "--timeout=1", POOL];
+    let arguments = arguments.into_iter().map(OsString::from);
+    assert_eq!(example::run(arguments, Loud(saying), Vec::new()), 1);
+    let heard = registrar.join().unwrap();
+    let remarks: Vec<_> = heard.lines().skip_while(|line| !line.starts_with("; when")).collect();
+    assert_eq!(remarks.len(), 4, "{heard}");
+    let refused = format!("; no registrar can be reached: TCP {at}: Connection refused");
+    for (remark, expected) in remarks[1..].iter().zip([
+        "; the registrar is lost; looking for another one: 2",
+        &refused,
+        &format!("; registrar: TCP {at}: 2"),
+    ]) {
+        assert!(remark.starts_with(expected), "{heard}");
+    }
 }
 
 /// [HUNT-7] [HUNT-13]: without a registrar to ask, the first that announces itself is asked; if

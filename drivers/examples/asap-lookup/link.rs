@@ -96,6 +96,15 @@ impl Link {
             Self::Tokio(driver, _) => driver.no_registrar(),
         }
     }
+
+    /// Closes everything in good order, within `patience` if that can be.
+    pub(crate) fn shut_down(self, patience: Duration) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Sctp(driver) => driver.shut_down(patience),
+            Self::Tokio(driver, runtime) => runtime.block_on(driver.shut_down(patience)),
+        };
+    }
 }
 
 fn unable(why: impl Into<String>) -> Failure {

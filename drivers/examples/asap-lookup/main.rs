@@ -18,6 +18,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::mem;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
@@ -34,6 +35,9 @@ use trace::Trace;
 
 /// How often what was seen is shown while nothing happens.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How long closing in good order may take.
+const LINGER: Duration = Duration::from_millis(200);
 
 /// How the program ends. The numbers are part of its interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +76,8 @@ struct Lookup<'a, W> {
     home: Option<(Transport, Instant)>,
     /// What was shown last.
     list: Option<List>,
+    /// Whether it was said that there is no registrar for now.
+    alone: bool,
 }
 
 fn main() -> ExitCode {
@@ -110,12 +116,13 @@ impl<'a, W: Write> Lookup<'a, W> {
         let (watcher, seen) = mpsc::channel();
         let link = Link::open(options, watcher)?;
         let (trace, asked) = (Trace::new(seen), link.now());
-        Ok(Self { options, out, link, trace, asked, home: None, list: None })
+        Ok(Self { options, out, link, trace, asked, home: None, list: None, alone: false })
     }
 
     /// Asks, and shows what comes of it until that is all.
     fn run(mut self) -> Result<(), Failure> {
         let outcome = self.converse();
+        self.link.shut_down(LINGER);
         self.trace.end(&mut self.out)?;
         outcome
     }
@@ -141,16 +148,22 @@ impl<'a, W: Write> Lookup<'a, W> {
         match event {
             Event::RegistrarFound { transport, .. } => {
                 self.trace.end(&mut self.out)?;
+                if mem::take(&mut self.alone) {
+                    self.remark(format_args!("registrar: {transport}"))?;
+                }
                 self.home = Some((transport, now));
             }
             Event::RegistrarLost if self.list.is_some() => {
+                self.alone = true;
                 self.remark("the registrar is lost; looking for another one")?;
+            }
+            Event::NoRegistrarReachable if self.list.is_some() => {
+                self.alone = true;
+                self.remark(format_args!("{}; trying again", self.link.no_registrar()))?;
             }
             // The last one that could have come up has failed, and none will announce itself.
             Event::NoRegistrarReachable
-                if self.list.is_none()
-                    && self.link.user().channels() == 0
-                    && !self.options.listens() =>
+                if self.link.user().channels() == 0 && !self.options.listens() =>
             {
                 return Err(self.failure(ResolveError::NoRegistrarReachable));
             }
