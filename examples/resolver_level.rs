@@ -12,7 +12,7 @@ mod driver;
 use core::error::Error;
 use core::time::Duration;
 use std::env;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{self, ExitCode};
 
@@ -21,6 +21,9 @@ use driver::Driver;
 
 /// How long things may take that are not the pool user's.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long an answer may be.
+const MAX_LINE: u64 = 4096;
 
 fn main() -> ExitCode {
     let args: Vec<_> = env::args().skip(1).collect();
@@ -77,12 +80,14 @@ fn converse(driver: &mut Driver, pool: PoolId) -> Result<String, Box<dyn Error>>
 }
 
 fn talk(to: &Transport) -> io::Result<String> {
-    let at: Vec<_> = to.socket_addrs().collect();
-    let (mut stream, mut answer) = (TcpStream::connect(&at[..])?, String::new());
+    let at = to.socket_addrs().next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let mut stream = TcpStream::connect_timeout(&at, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(b"hello\n")?;
-    match BufReader::new(stream).read_line(&mut answer)? {
-        0 => Err(io::ErrorKind::UnexpectedEof.into()),
-        _ => Ok(answer),
+    let mut answer = String::new();
+    BufReader::new(stream.take(MAX_LINE)).read_line(&mut answer)?;
+    match answer.ends_with('\n') {
+        true => Ok(answer),
+        false => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }

@@ -21,6 +21,9 @@ use driver::Driver;
 /// How long an element has for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long an answer may be.
+const MAX_LINE: usize = 4096;
+
 fn main() -> ExitCode {
     let args: Vec<_> = env::args().skip(1).collect();
     let outcome = match &args[..] {
@@ -42,23 +45,34 @@ pub(crate) fn run(
     registrar: &str,
     handle: &str,
     lines: &[&str],
-    mut answered: impl FnMut(&str),
+    answered: impl FnMut(&str),
 ) -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
     config.registrars.push(Registrar::tcp(registrar.parse().map_err(|_| {
         format!("{registrar} is no address of a registrar, which is like 192.0.2.1:3863")
     })?));
     let mut driver = Driver::new(config, process::id().into())?;
+    let outcome = converse(&mut driver, handle, lines, answered);
+    driver.shut_down(PATIENCE);
+    outcome
+}
+
+fn converse(
+    driver: &mut Driver,
+    handle: &str,
+    lines: &[&str],
+    mut answered: impl FnMut(&str),
+) -> Result<(), Box<dyn Error>> {
     let now = driver.now();
     let session = driver.user().open_session(now, handle, Default::default())?;
     let mut waiting = VecDeque::new();
     for line in lines {
-        waiting.push_back(send(&mut driver, session, line)?);
+        waiting.push_back(send(driver, session, line)?);
     }
     let mut received = Vec::new();
     while !waiting.is_empty() {
         match driver.event(PATIENCE) {
-            Some(Event::Received { data, .. }) => {
+            Some(Event::Received { data, .. }) if received.len() < MAX_LINE => {
                 received.extend_from_slice(&data);
                 while let Some(end) = received.iter().position(|byte| *byte == b'\n') {
                     let line: Vec<_> = received.drain(..=end).collect();
@@ -76,16 +90,15 @@ pub(crate) fn run(
                 return Err(error.map_or("the session was closed".into(), Into::into));
             }
             Some(Event::NoRegistrarReachable) => return Err(driver.no_registrar().into()),
-            Some(_) => {}
-            // Nothing came: the element is as good as dead. In a pause there is none to be given
-            // up.
-            None => {
+            // No line comes, or no end of it: the element is as good as dead. In a pause there is
+            // none to be given up.
+            None | Some(Event::Received { .. }) => {
                 let now = driver.now();
                 let _ = driver.user().give_up(now, session);
             }
+            Some(_) => {}
         }
     }
-    driver.shut_down(PATIENCE);
     Ok(())
 }
 

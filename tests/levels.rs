@@ -14,6 +14,7 @@ mod session_level;
 #[allow(dead_code, reason = "only the example has a `main`")]
 mod std_driver;
 
+use core::iter;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::time::Duration;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -90,6 +91,14 @@ fn element(number: usize, patience: usize) -> SocketAddr {
 /// Where nobody listens.
 fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// A listener that takes nobody in: as many wait before it as may.
+fn mute() -> (TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let knock = || TcpStream::connect_timeout(&at, Duration::from_millis(200)).ok();
+    (listener, iter::from_fn(knock).collect())
 }
 
 fn serve(with: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
@@ -181,7 +190,7 @@ fn the_std_driver_says_what_is_wrong() {
         |registrar: &str, pool| std_driver::run(registrar, QUIET, pool).unwrap_err().to_string();
     let at = nobody().to_string();
     let refused = error(&at, POOL);
-    assert!(refused.starts_with(&format!("no registrar can be reached: {at}: ")), "{refused}");
+    assert!(refused.starts_with(&format!("no registrar can be reached: TCP {at}: ")), "{refused}");
     let hint = "example.org is no address of a registrar, which is like 192.0.2.1:3863";
     assert_eq!(error("example.org", POOL), hint);
     assert_eq!(error(&at, ""), "the pool handle is empty");
@@ -200,6 +209,27 @@ fn the_std_driver_can_be_looked_in_on() {
     while !matches!(driver.event(Duration::ZERO), Some(Event::Resolved { .. })) {
         thread::yield_now();
     }
+}
+
+/// What was not reached yet holds nobody up who wants it no more.
+#[test]
+fn the_std_driver_does_not_wait_for_those_who_do_not_answer() {
+    let (listener, _waiting) = mute();
+    let mut config = Config::default();
+    config.registrars.push(Registrar::tcp(listener.local_addr().unwrap()));
+    let mut driver = std_driver::driver::Driver::new(config, 1).unwrap();
+    let now = driver.now();
+    driver.user().start(now);
+    driver.event(Duration::from_millis(100));
+    assert!(driver.shut_down(Duration::from_secs(2)));
+}
+
+/// A registrar that was reached and gives no answer is told from one that is not there.
+#[test]
+fn the_std_driver_says_that_a_registrar_hung_up() {
+    let registrar = serve(|mut stream| drop(stream.read(&mut [0; 64]))).to_string();
+    let error = std_driver::run(&registrar, QUIET, POOL).unwrap_err().to_string();
+    assert_eq!(error, format!("no registrar can be reached: TCP {registrar}: it hung up"));
 }
 
 /// [HUNT-14]: a channel that is to be secured is not opened without.

@@ -2,7 +2,7 @@
 #![allow(clippy::std_instead_of_alloc, reason = "tests have `std`")]
 #![cfg(not(miri))]
 
-#[path = "../examples/wrapped.rs"]
+#[path = "../examples/wrapped/main.rs"]
 #[allow(dead_code, reason = "only the example has a `main`")]
 mod wrapped;
 
@@ -18,4 +18,6 @@ fn sums_survive_an_adder() {
         on_the_new_channel[..3],
         ["-> open 3 to beta", "-> control 3 ASAP_COOKIE_ECHO (0xc)", "-> data 3 3"]
     );
+    let ends: Vec<_> = frames.iter().filter(|frame| frame.contains("closed ")).collect();
+    assert_eq!(ends, ["<- closed 2", "-> closed 3", "-> closed 1"]);
 }

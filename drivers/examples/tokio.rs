@@ -17,14 +17,16 @@ use std::time::Duration;
 
 use asap_pu::{Config, Event, Failover, Registrar};
 use asap_pu_drivers::tokio::Driver;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use asap_pu_drivers::trust;
+use rustls::ClientConfig;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
 use tokio::runtime::Builder;
 
 /// How long an element has for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long an answer may be.
+const MAX_LINE: usize = 4096;
 
 /// How many lines may wait for their answer; then no more are read.
 const MAX_WAITING: usize = 64;
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
         let (driver, pool) = match args[..] {
             [registrar, pool] => (driver(registrar, None)?, pool),
             [registrar, pool, identity, path] => {
-                (driver(registrar, Some((identity, trust(path)?)))?, pool)
+                (driver(registrar, Some((identity, trust(path.as_ref())?)))?, pool)
             }
             _ => return Err("usage: tokio REGISTRAR-ADDRESS POOL-HANDLE [IDENTITY CA-FILE]".into()),
         };
@@ -74,22 +76,20 @@ pub(crate) fn driver(
     })
 }
 
-/// Trusts whom the certificates in a PEM file vouch for.
-pub(crate) fn trust(path: &str) -> Result<ClientConfig, Box<dyn Error>> {
-    let refused = |error| format!("{path}: {error}; a file of PEM certificates is needed");
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(refused)? {
-        roots.add(certificate.map_err(refused)?)?;
-    }
-    match roots.is_empty() {
-        true => Err(format!("{path}: holds no PEM certificate").into()),
-        false => Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()),
-    }
-}
-
-/// Sends the pool all `lines`, and hands each answer on.
+/// Sends the pool all `lines`, hands each answer on, and shuts the driver down.
 pub(crate) async fn converse(
     mut driver: Driver,
+    handle: &str,
+    lines: impl AsyncBufRead + Unpin,
+    answered: impl FnMut(&str),
+) -> Result<(), Box<dyn Error>> {
+    let outcome = exchange(&mut driver, handle, lines, answered).await;
+    driver.shut_down(PATIENCE).await;
+    outcome
+}
+
+async fn exchange(
+    driver: &mut Driver,
     handle: &str,
     lines: impl AsyncBufRead + Unpin,
     mut answered: impl FnMut(&str),
@@ -98,29 +98,36 @@ pub(crate) async fn converse(
     let session = driver.user().open_session(now, handle, Default::default())?;
     let (mut lines, mut is_over) = (lines.lines(), false);
     let (mut waiting, mut received) = (VecDeque::new(), Vec::new());
+    let mut due = now + PATIENCE;
     while !is_over || !waiting.is_empty() {
+        let left = due.since(driver.now());
         let event = tokio::select! {
             line = lines.next_line(), if !is_over && waiting.len() < MAX_WAITING => {
                 match line? {
                     Some(line) => {
                         // An element may see it twice, but it is not lost while one is left.
                         let (now, line) = (driver.now(), format!("{line}\n"));
+                        // More to answer does not buy more time.
+                        if waiting.is_empty() {
+                            due = now + PATIENCE;
+                        }
                         waiting.push_back(driver.user().send(now, session, line, Failover::Always)?);
                     }
                     None => is_over = true,
                 }
                 continue;
             }
-            event = driver.event(PATIENCE) => event,
+            event = driver.event(left) => event,
         };
         let now = driver.now();
+        due = now + PATIENCE;
         match event {
             Some(Event::RegistrarFound { transport, authentication, .. }) => {
                 let at: Vec<_> = transport.socket_addrs().collect();
                 eprintln!("registrar: {at:?}, authentication: {authentication:?}");
             }
             Some(Event::Connected { element, .. }) => eprintln!("element: {element}"),
-            Some(Event::Received { data, .. }) => {
+            Some(Event::Received { data, .. }) if received.len() < MAX_LINE => {
                 received.extend_from_slice(&data);
                 while let Some(end) = received.iter().position(|byte| *byte == b'\n') {
                     let line: Vec<_> = received.drain(..=end).collect();
@@ -140,14 +147,14 @@ pub(crate) async fn converse(
                 return Err(error.map_or("the session was closed".into(), Into::into));
             }
             Some(Event::NoRegistrarReachable) => return Err(driver.no_registrar().into()),
-            Some(_) => {}
-            // No answer: the element is as good as dead. In a pause there is none to be given up.
-            None if !waiting.is_empty() => {
+            None if waiting.is_empty() => {}
+            // No line comes, or no end of it: the element is as good as dead. In a pause there is
+            // none to be given up.
+            None | Some(Event::Received { .. }) => {
                 let _ = driver.user().give_up(now, session);
             }
-            None => {}
+            Some(_) => {}
         }
     }
-    driver.shut_down(PATIENCE).await;
     Ok(())
 }

@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+#[cfg(feature = "tokio")]
+use std::path::Path;
 use std::sync::mpsc::Sender;
 
 use asap_pu::wire::Transport;
@@ -32,22 +34,41 @@ pub enum Seen {
 /// Takes what passes; a driver goes on all the same if nobody is at the other end any more.
 pub type Watcher = Sender<Seen>;
 
-/// Why the registrar's channel failed that failed last.
+/// Why the registrar's channel ended that ended last.
 #[derive(Debug, Default)]
 struct LastFailure(Option<String>);
 
 impl LastFailure {
-    fn set(&mut self, to: &Transport, why: &io::Error) {
-        let at: Vec<_> = to.socket_addrs().map(|at| at.to_string()).collect();
-        self.0 = Some(format!("{}: {why}", at.join(", ")));
+    fn set(&mut self, to: &Transport, why: impl Display) {
+        self.0 = Some(format!("{to}: {why}"));
     }
 }
 
 /// What to tell people where no registrar can be reached.
-impl fmt::Display for LastFailure {
+impl Display for LastFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let why = self.0.as_deref().unwrap_or("none of them answers");
         write!(f, "no registrar can be reached: {why}")
+    }
+}
+
+/// TLS that believes those whom the certificates in a PEM file vouch for.
+///
+/// # Errors
+/// The file cannot be read, or holds no certificate; says which file.
+#[cfg(feature = "tokio")]
+pub fn trust(file: &Path) -> Result<rustls::ClientConfig, String> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+    let found =
+        CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let found = found.map_err(|error| format!("{}: {error}", file.display()))?;
+    let mut roots = rustls::RootCertStore::empty();
+    match roots.add_parsable_certificates(found) {
+        (0, _) => Err(format!("{}: holds no PEM certificate", file.display())),
+        _ => {
+            let config = rustls::ClientConfig::builder();
+            Ok(config.with_root_certificates(roots).with_no_client_auth())
+        }
     }
 }
 
@@ -57,7 +78,9 @@ fn join(group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, group.port()).into())?;
+    // Where the system allows it, not what is sent to this host alone.
+    let at = if cfg!(unix) { *group.ip() } else { Ipv4Addr::UNSPECIFIED };
+    socket.bind(&SocketAddrV4::new(at, group.port()).into())?;
     socket.join_multicast_v4(group.ip(), &interface)?;
     Ok(socket.into())
 }

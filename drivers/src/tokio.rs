@@ -22,7 +22,8 @@
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -177,7 +178,12 @@ impl Driver {
             let left = wake.since(self.now());
             tokio::select! {
                 Some((channel, input)) = self.inputs.recv() => self.take(channel, input),
-                Ok((len, source)) = receive(self.announces.as_ref(), &mut self.datagram) => {
+                Ok((len, source)) = async {
+                    match &self.announces {
+                        Some(socket) => socket.recv_from(&mut self.datagram).await,
+                        None => pending().await,
+                    }
+                } => {
                     let (now, datagram) = (self.now(), &self.datagram[..len]);
                     show(&self.watcher, || Seen::Announced(source, datagram.to_vec()));
                     self.user.handle_announce(now, source, datagram);
@@ -254,25 +260,17 @@ impl Driver {
             },
             Input::Written(message) => self.user.handle_written(now, channel, message),
             Input::Ended(outcome) => {
-                let reason = outcome.as_ref().map_or_else(reason, |()| CloseReason::Closed);
-                if let (PeerKind::Registrar, Err(error)) = (found.peer, outcome) {
-                    self.failure.set(&found.to, &error);
+                let (reason, why) = match outcome {
+                    Ok(()) => (CloseReason::Closed, "it hung up".to_owned()),
+                    Err(error) => (reason(&error), error.to_string()),
+                };
+                if found.peer == PeerKind::Registrar {
+                    self.failure.set(&found.to, why);
                 }
                 self.channels.remove(&channel);
                 self.user.handle_closed(now, channel, reason);
             }
         }
-    }
-}
-
-/// The next announce; never if nobody listens to them.
-async fn receive(
-    announces: Option<&UdpSocket>,
-    datagram: &mut [u8],
-) -> io::Result<(usize, SocketAddr)> {
-    match announces {
-        Some(socket) => socket.recv_from(datagram).await,
-        None => pending().await,
     }
 }
 
@@ -291,7 +289,7 @@ async fn carry(
     };
     let _ = inputs.send((channel, Input::Opened(authentication))).await;
     let (mut from, mut to) = tokio::io::split(stream);
-    let reading = async {
+    let mut reading = pin!(async {
         let mut buffer = vec![0; READ_LEN];
         loop {
             match from.read(&mut buffer).await? {
@@ -302,23 +300,30 @@ async fn carry(
                 }
             }
         }
-    };
+    });
     let writing = async {
         while let Some(payload) = payloads.recv().await {
-            timeout(WRITE_TIMEOUT, write(&mut to, &payload)).await??;
-            if let Payload::Data { message, .. } = payload {
+            let (bytes, message) = match payload {
+                Payload::Control(bytes) => (bytes, None),
+                Payload::Data { data, message, .. } => (data, Some(message)),
+                _ => continue,
+            };
+            timeout(WRITE_TIMEOUT, to.write_all(&bytes)).await??;
+            timeout(WRITE_TIMEOUT, to.flush()).await??;
+            if let Some(message) = message {
                 let _ = inputs.send((channel, Input::Written(message))).await;
             }
         }
         timeout(WRITE_TIMEOUT, to.shutdown()).await?
     };
-    tokio::select! {
-        ended = reading => return ended,
-        written = writing => written?,
-    }
-    // A system that closes with something unread cuts off what was just written.
-    let _ = timeout(LINGER, tokio::io::copy(&mut from, &mut tokio::io::sink())).await;
-    Ok(())
+    let written = tokio::select! {
+        ended = &mut reading => return ended,
+        written = writing => written,
+    };
+    // A system that closes with something unread cuts off what was just written, and what came
+    // before a failure counts.
+    let _ = timeout(LINGER, reading).await;
+    written
 }
 
 /// Connects, and has the peer prove who it is where `security` asks for it.
@@ -327,8 +332,8 @@ async fn connect(
     security: Security,
     tls: Option<Arc<ClientConfig>>,
 ) -> io::Result<(Box<dyn Stream>, Authentication)> {
-    let at: Vec<_> = to.socket_addrs().collect();
-    let stream = TcpStream::connect(&at[..]).await?;
+    let at = to.socket_addrs().next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let stream = TcpStream::connect(at).await?;
     stream.set_nodelay(true)?;
     let identity = match security {
         Security::None => return Ok((Box::new(stream), Authentication::None)),
@@ -340,15 +345,6 @@ async fn connect(
     let name = ServerName::try_from(identity).map_err(io::Error::other)?;
     let stream = TlsConnector::from(tls).connect(name, stream).await?;
     Ok((Box::new(stream), Authentication::Verified))
-}
-
-async fn write(mut to: impl AsyncWrite + Unpin, payload: &Payload) -> io::Result<()> {
-    match payload {
-        Payload::Control(message) => to.write_all(message).await?,
-        Payload::Data { data, .. } => to.write_all(data).await?,
-        _ => {}
-    }
-    to.flush().await
 }
 
 /// A peer whose certificate was refused is not who it should be; all else is a failure.

@@ -9,10 +9,10 @@ mod peers;
 use std::ffi::OsString;
 use std::future::pending;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::sync::Arc;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
-use std::{fs, thread};
+use std::{fs, iter, thread};
 
 use asap_pu::wire::{
     Body, Cause, CauseCode, Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement,
@@ -59,6 +59,19 @@ fn registrar(answers: Vec<Vec<u8>>) -> String {
                     }
                 }
             }
+        }
+    });
+    at.to_string()
+}
+
+/// A registrar that says this when it is asked, and hangs up.
+fn leaving(last_words: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            stream.write_all(last_words).unwrap();
         }
     });
     at.to_string()
@@ -140,6 +153,7 @@ fn failures_are_told_apart() {
     broken[26] = 0xff;
     let broken = registrar(vec![broken]);
     let silent = registrar(vec![Vec::new()]);
+    let (rude, senseless) = (leaving(&[6, 0, 0]), leaving(&[6, 0, 0, 3]));
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let missing = format!("{}/nowhere.pem", env!("CARGO_TARGET_TMPDIR"));
     let long = "x".repeat(33);
@@ -150,12 +164,25 @@ fn failures_are_told_apart() {
         (words(&format!("--tcp -r ::1 {long}")), 2, "the pool handle has 33 bytes and may".into()),
         (words("-r"), 2, "error: a value is required".into()),
         (words("--pick 70000 x"), 2, "error: invalid value '70000'".into()),
+        (words("-r ::1:0 -r x:0 x"), 2, "error: invalid value 'x:0' for '--registrar".into()),
+        (words("-r 192.0.2.1:99999 x"), 2, "error: invalid value '192.0.2.1:99999' for".into()),
+        (words("--tls a..b --ca x x"), 2, "error: invalid value 'a..b' for '--tls".into()),
+        (words("--tls= --ca x x"), 2, "error: invalid value '' for '--tls".into()),
+        (words("--group 10.0.0.1:3863 x"), 2, "error: invalid value '10.0.0.1:3863' for".into()),
+        (words(r"\x0"), 2, r"error: invalid value '\x0' for".into()),
         (words("--tls pr.example x"), 2, "error: the following required arguments".into()),
-        (ask(&nobody), 3, format!("no registrar can be reached: {nobody}: Connection refused")),
-        (ask("no.host.invalid"), 3, "no.host.invalid has no address\n".into()),
-        (ask(&strict), 4, "EchoPool: the registrar refuses: Rejected due to security".into()),
+        (ask(&nobody), 3, format!("no registrar can be reached: TCP {nobody}: Connection refused")),
+        (ask("no.host.invalid"), 3, "no.host.invalid has no address: ".into()),
+        (ask(&strict), 6, "EchoPool: the registrar refuses: Rejected due to security".into()),
         (ask(&broken), 4, "what came is malformed or useless (messages: ".into()),
-        (ask(&silent), 4, "the registrar does not answer within 1 s\n".into()),
+        (ask(&senseless), 4, "what came is malformed or useless (messages: ".into()),
+        (ask(&rude), 4, "the registrar hung up before it had answered; --hex shows ".into()),
+        (ask(&silent), 6, "the registrar does not answer within 1 s; --timeout waits ".into()),
+        (
+            words("--tcp --interface 192.0.2.99 x"),
+            5,
+            "cannot listen to announces at 239.0.0.50:3863 on the interface 192.0.2.99: ".into(),
+        ),
         (words(&format!("-r ::1 --tls pr.example --ca {missing} x")), 5, format!("{missing}: ")),
     ] {
         arguments.push("--timeout=1".to_owned());
@@ -175,7 +202,9 @@ fn failures_are_told_apart() {
 fn sctp_needs_a_kernel_that_has_it() {
     let outcome = run(&["-r", "127.0.0.1:9", "--timeout", "1", POOL]);
     let (status, err) = match asap_pu_drivers::sctp::Driver::new(Default::default(), 1) {
-        Ok(_) => (3, "asap-lookup: no registrar can be reached: 127.0.0.1:9: Connection refused"),
+        Ok(_) => {
+            (3, "asap-lookup: no registrar can be reached: SCTP 127.0.0.1:9: Connection refused")
+        }
         Err(_) => (
             5,
             "asap-lookup: this kernel has no SCTP: `modprobe sctp` loads it, --tcp goes without\n",
@@ -214,11 +243,11 @@ fn broken_messages_are_shown_in_hex() {
     let answer = listing(PolicyType::ROUND_ROBIN, &[element(1, 2)]);
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let piece = &answer[..answer.len() - 4];
-    for bad in [piece, &[6, 0, 0, 3, 7]] {
+    for (bad, expected) in [(piece, 6), (&[6, 0, 0, 3, 7], 4)] {
         let at = registrar(vec![bad.to_vec(), Vec::new()]);
         let ask = ["--tcp", "-r", &at, "--hex", "--timeout", "1", POOL];
         let Outcome { status, out, .. } = run(&ask);
-        assert_eq!(status, 4);
+        assert_eq!(status, expected);
         let expected = format!("received a piece\t{}", hex(bad));
         assert!(out.lines().any(|line| line.starts_with(&expected)), "{out}");
     }
@@ -267,6 +296,58 @@ fn changes_are_watched() {
     assert_eq!(changes[1..], expected);
 }
 
+/// Who watches a pool is told that there is no registrar for now, and when there is one again.
+#[test]
+fn a_watcher_is_told_of_registrars() {
+    struct Loud(mpsc::Sender<u8>);
+    impl Write for Loud {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            bytes.iter().for_each(|byte| self.0.send(*byte).unwrap());
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (saying, said) = mpsc::channel();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    // Answers one question, and is gone at the next.
+    let serve = |listener: TcpListener, answer: Vec<u8>| {
+        let (mut stream, _) = listener.accept().unwrap();
+        drop(listener);
+        let mut question = [0; 4096];
+        let _ = stream.read(&mut question).unwrap();
+        stream.write_all(&answer).unwrap();
+        let _ = stream.read(&mut question).unwrap();
+    };
+    let registrar = thread::spawn(move || {
+        serve(listener, listing(PolicyType::ROUND_ROBIN, &[element(1, 2)]));
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"trying again") {
+            heard.push(said.recv().unwrap());
+        }
+        serve(TcpListener::bind(at).unwrap(), refusal(CauseCode::UNKNOWN_POOL_HANDLE));
+        heard.extend(said);
+        String::from_utf8(heard).unwrap()
+    });
+    let at = at.to_string();
+    let arguments = ["asap-lookup", "--tcp", "-r", &at, "--watch=1", "--timeout=1", POOL];
+    let arguments = arguments.into_iter().map(OsString::from);
+    assert_eq!(example::run(arguments, Loud(saying), Vec::new()), 1);
+    let heard = registrar.join().unwrap();
+    let remarks: Vec<_> = heard.lines().skip_while(|line| !line.starts_with("; when")).collect();
+    assert_eq!(remarks.len(), 4, "{heard}");
+    let refused = format!("; no registrar can be reached: TCP {at}: Connection refused");
+    for (remark, expected) in remarks[1..].iter().zip([
+        "; the registrar is lost; looking for another one: 2",
+        &refused,
+        &format!("; registrar: TCP {at}: 2"),
+    ]) {
+        assert!(remark.starts_with(expected), "{heard}");
+    }
+}
+
 /// [HUNT-7] [HUNT-13]: without a registrar to ask, the first that announces itself is asked; if
 /// there is none, the user is told.
 #[test]
@@ -279,12 +360,20 @@ fn announces_are_heard() {
     let group = format!("239.0.0.50:{port}");
     let listen = ["--tcp", "--group", &group, "--interface", "127.0.0.1", "--timeout", "1", POOL];
 
-    let Outcome { status, err, .. } = run(&listen);
+    // What makes no sense is no registrar's word.
+    let Outcome { status, err, .. } = among(b"noise".to_vec(), port, || run(&listen));
     let expected = format!(
         "asap-lookup: no registrar announces itself to {group} within 1 s; --registrar names one\n"
     );
     assert_eq!((status, err), (3, expected));
 
+    let Outcome { status, out, err } = among(announce.to_vec(), port, || run(&listen));
+    assert_eq!((status, &*err), (0, ""));
+    assert!(out.contains(&format!("; registrar: TCP {at}, not authenticated")), "{out}");
+}
+
+/// Does something while this is announced again and again.
+fn among<T>(announce: Vec<u8>, port: u16, something: impl FnOnce() -> T) -> T {
     let over = Arc::new(());
     let running = Arc::downgrade(&over);
     let announcing = thread::spawn(move || {
@@ -294,11 +383,34 @@ fn announces_are_heard() {
             thread::sleep(Duration::from_millis(20));
         }
     });
-    let Outcome { status, out, err } = run(&listen);
-    assert_eq!((status, &*err), (0, ""));
-    assert!(out.contains(&format!("; registrar: TCP {at}, not authenticated")), "{out}");
+    let done = something();
     drop(over);
     announcing.join().unwrap();
+    done
+}
+
+/// A name with several addresses, and several registrars, are tried one after the other within the
+/// time: nobody is left out because others do not answer.
+#[test]
+#[cfg(target_os = "linux")]
+fn every_registrar_is_tried() {
+    let answering = registrar(vec![listing(PolicyType::ROUND_ROBIN, &[element(1, 2)])]);
+    // The queue before this one is full, at every address that a host is to itself.
+    let mute = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = mute.local_addr().unwrap().port();
+    let knock = || {
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        TcpStream::connect_timeout(&at, Duration::from_millis(200)).ok()
+    };
+    let _waiting: Vec<_> = iter::from_fn(knock).collect();
+    let mut places: Vec<_> = (1..=8).map(|host| format!("-r127.0.0.{host}:{port}")).collect();
+    places.push(format!("-r{answering}"));
+    for seed in ["--seed=1", "--seed=2", "--seed=3"] {
+        let arguments = places.iter().map(String::as_str);
+        let arguments: Vec<_> = arguments.chain(["--tcp", "--timeout=3", seed, POOL]).collect();
+        let Outcome { status, out, err } = run(&arguments);
+        assert_eq!((status, &*err), (0, ""), "{seed}: {out}");
+    }
 }
 
 /// [HUNT-14] [HUNT-10]: over TLS the answer says that the registrar is who it should be; one that
@@ -323,6 +435,6 @@ fn registrars_are_authenticated() {
     let Outcome { status, err, .. } = ask("other.example");
     assert_eq!(status, 3);
     let expected =
-        format!("asap-lookup: no registrar can be reached: {at}: invalid peer certificate");
+        format!("asap-lookup: no registrar can be reached: TCP {at}: invalid peer certificate");
     assert!(err.starts_with(&expected), "{err}");
 }

@@ -13,8 +13,11 @@ use asap_pu::{
     Authentication, Config, Event, Failover, PoolUser, Registrar, SendOptions, SessionOptions,
 };
 use asap_pu_drivers::tokio::Driver;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use asap_pu_drivers::trust;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::mpsc;
+use tokio::time;
 
 use peers::{Authority, Heard, POOL, element, nobody, registrar};
 
@@ -146,7 +149,16 @@ async fn an_address_where_nobody_is_is_told() {
     let at = nobody().await;
     let mut driver = asking(&[Registrar::tcp(at)]);
     let error = outcome(&mut driver).await.unwrap_err();
-    assert!(error.starts_with(&format!("no registrar can be reached: {at}: ")), "{error}");
+    assert!(error.starts_with(&format!("no registrar can be reached: TCP {at}: ")), "{error}");
+}
+
+/// A registrar that was reached and gives no answer is told from one that is not there.
+#[tokio::test]
+async fn a_registrar_that_hangs_up_is_told() {
+    let at = element(1, 0).await;
+    let mut driver = asking(&[Registrar::tcp(at)]);
+    let error = outcome(&mut driver).await.unwrap_err();
+    assert_eq!(error, format!("no registrar can be reached: TCP {at}: it hung up"));
 }
 
 /// [HUNT-7]: a registrar that announces itself by multicast is found, by two programs of one host.
@@ -167,6 +179,27 @@ async fn announces_are_heard() {
     for driver in &mut drivers {
         assert_eq!(outcome(driver).await, Ok(Authentication::None));
     }
+}
+
+/// What is sent to this host alone is no announce.
+#[cfg(unix)]
+#[tokio::test]
+async fn announces_come_by_multicast_only() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let mut config = Config::default();
+    config.announce_wait = Duration::from_millis(200);
+    let mut driver = Driver::new(config, 1).unwrap();
+    driver
+        .listen(SocketAddrV4::new(Ipv4Addr::new(239, 0, 0, 50), port), Ipv4Addr::LOCALHOST)
+        .unwrap();
+    command(&mut driver, |user, now| user.resolve(now, POOL)).unwrap();
+    let transport = Transport::tcp(nobody().await);
+    let announce = Message::server_announce(ServerIdentifier::new(0x5afe), vec![transport]);
+    // Where nobody listens, a datagram before it may have been answered with an error.
+    let _ = socket.send_to(&announce.to_bytes().unwrap(), ("127.0.0.1", port)).await;
+    while !matches!(driver.event(PATIENCE).await, Some(Event::ResolutionFailed { .. })) {}
+    assert_eq!(driver.user().stats().announces, 0);
 }
 
 /// A future of `event` that is dropped takes nothing with it.
@@ -221,6 +254,32 @@ async fn the_conversation_goes_on_elsewhere() {
     assert_eq!(heard, [Heard::Question, Heard::Report(1), Heard::Report(2), Heard::End]);
 }
 
+/// Who types on and on does not keep a silent element: it is left before as many lines wait as may.
+#[tokio::test]
+async fn typing_buys_no_time() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let elements = [silent.local_addr().unwrap(), element(2, 99).await];
+    let registrar = registrar(&elements, None).await;
+    let driver = example::driver(&registrar.at.to_string(), None).unwrap();
+    let (mut keyboard, lines) = tokio::io::duplex(1);
+    let (answers, mut answered) = mpsc::unbounded_channel();
+    let typing = async move {
+        let mut typed = 0;
+        while answered.is_empty() {
+            keyboard.write_all(b"a\n").await.unwrap();
+            typed += 1;
+            time::sleep(Duration::from_millis(100)).await;
+        }
+        answered.close();
+        typed
+    };
+    let answer = |line: &str| drop(answers.send(line.to_owned()));
+    let conversation = example::converse(driver, POOL, BufReader::new(lines), answer);
+    let (typed, outcome) = tokio::join!(typing, conversation);
+    outcome.unwrap();
+    assert!(typed < 64, "{typed}");
+}
+
 /// What cannot go well is told in one line that says what is wrong.
 #[tokio::test]
 async fn the_example_says_what_is_wrong() {
@@ -230,17 +289,20 @@ async fn the_example_says_what_is_wrong() {
     let driver = example::driver(&registrar.at.to_string(), None).unwrap();
     let error = example::converse(driver, "nowhere", &b"a\n"[..], |_| {}).await.unwrap_err();
     assert_eq!(error.to_string(), "the pool could not be resolved: no such pool");
+}
 
+/// Whom to trust is said in a file, or what is wrong with it.
+#[test]
+fn a_file_says_whom_to_trust() {
     let path = std::env::temp_dir().join(format!("asap-pu-drivers-{}.pem", std::process::id()));
-    let path = path.to_str().unwrap();
-    let error = example::trust(path).unwrap_err().to_string();
-    assert!(error.starts_with(path), "{error}");
-    std::fs::write(path, "nothing\n").unwrap();
-    let error = example::trust(path).unwrap_err().to_string();
-    assert_eq!(error, format!("{path}: holds no PEM certificate"));
-    std::fs::write(path, Authority::new("authority").pem()).unwrap();
-    example::trust(path).unwrap();
-    std::fs::remove_file(path).unwrap();
+    let error = trust(&path).unwrap_err();
+    assert!(error.starts_with(path.to_str().unwrap()), "{error}");
+    std::fs::write(&path, "nothing\n").unwrap();
+    let error = trust(&path).unwrap_err();
+    assert_eq!(error, format!("{}: holds no PEM certificate", path.display()));
+    std::fs::write(&path, Authority::new("authority").pem()).unwrap();
+    trust(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
 }
 
 /// [SESSION-13] [SESSION-15]: more than the window holds goes out as fast as the element takes it, all of it
@@ -270,6 +332,43 @@ async fn all_that_was_sent_arrives() {
     let received = element.await.unwrap();
     assert_eq!(received.len(), MESSAGES * MESSAGE);
     assert!(received.chunks(MESSAGE).map(|message| message[0]).is_sorted());
+}
+
+/// What an element said before it died is heard, also if something more was to be sent to it.
+#[tokio::test]
+async fn last_words_are_heard() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    // What is ready at once is taken up in any order.
+    for _ in 0..20 {
+        let mut driver = Driver::new(Config::default(), 1).unwrap();
+        let session = command(&mut driver, |user, now| {
+            user.open_session_at(now, Transport::tcp(at), SessionOptions::default()).unwrap()
+        });
+        let send = |driver: &mut Driver, data: &'static str| {
+            command(driver, |user, now| user.send(now, session, data, Failover::Never)).unwrap();
+        };
+        send(&mut driver, "never read");
+        while !matches!(driver.event(PATIENCE).await, Some(Event::Connected { .. })) {}
+        let (stream, _) = listener.accept().await.unwrap();
+        tokio::select! {
+            _ = driver.event(PATIENCE) => panic!("nothing is to come"),
+            readable = stream.readable() => readable.unwrap(),
+        }
+        stream.try_write(b"last words").unwrap();
+        drop(stream);
+        send(&mut driver, "never sent");
+        let mut heard = Vec::new();
+        loop {
+            match driver.event(PATIENCE).await {
+                Some(Event::Received { data, .. }) => heard.extend_from_slice(&data),
+                Some(Event::SessionEnded { .. }) => break,
+                Some(_) => {}
+                None => panic!("nothing happens"),
+            }
+        }
+        assert_eq!(heard, b"last words");
+    }
 }
 
 /// An application that does not read stops its element, and misses nothing.

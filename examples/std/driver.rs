@@ -24,13 +24,14 @@
 #![allow(clippy::std_instead_of_alloc, reason = "programs have `std`")]
 #![allow(dead_code, reason = "each example uses a part")]
 
+use core::iter;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream, UdpSocket};
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::{Arc, Weak};
 use std::thread;
 
 use asap_pu::wire::{Protocol, Transport};
@@ -45,7 +46,7 @@ const READ_LEN: usize = 16 << 10;
 /// How many inputs wait for the driver before the threads have to.
 const MAX_INPUTS: usize = 64;
 
-/// How long one address may take to answer.
+/// How long an address may take to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a peer may accept nothing of what is written before it counts as failed.
@@ -55,7 +56,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const LINGER: Duration = Duration::from_secs(2);
 
 /// How often the thread that listens looks whether it is still wanted.
-const LISTEN_INTERVAL: Duration = Duration::from_millis(250);
+const LISTEN_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A pool user in touch with the world.
 pub(crate) struct Driver {
@@ -65,10 +66,9 @@ pub(crate) struct Driver {
     /// The channels that the pool user asked for and has not closed.
     channels: BTreeMap<ChannelId, Channel>,
     inputs: Receiver<Input>,
-    to_inputs: SyncSender<Input>,
-    /// Where registrars announce themselves.
-    announces: Option<Arc<UdpSocket>>,
-    /// The registrar's channel that failed last, and why.
+    /// Threads hold it too, those that a shutdown has to wait for.
+    to_inputs: Arc<SyncSender<Input>>,
+    /// Why the registrar's channel ended that ended last.
     failure: Option<String>,
 }
 
@@ -81,17 +81,12 @@ struct Channel {
 
 /// What happens.
 enum Input {
-    Channel(ChannelId, Step),
     Announce(SocketAddr, Vec<u8>),
-}
-
-/// What happens on a channel.
-enum Step {
-    Opened,
-    Received(Vec<u8>),
-    Written(MessageId),
+    Opened(ChannelId),
+    Received(ChannelId, Vec<u8>),
+    Written(ChannelId, MessageId),
     /// The peer has closed the channel, or it failed.
-    Ended(io::Result<()>),
+    Ended(ChannelId, io::Result<()>),
 }
 
 impl Driver {
@@ -111,8 +106,7 @@ impl Driver {
             start: std::time::Instant::now(),
             channels: BTreeMap::new(),
             inputs,
-            to_inputs,
-            announces: None,
+            to_inputs: Arc::new(to_inputs),
             failure: None,
         })
     }
@@ -123,14 +117,14 @@ impl Driver {
     /// # Errors
     /// The group cannot be joined, or another program listens on the port: the standard library
     /// cannot share it.
-    pub(crate) fn listen(&mut self, group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<()> {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, group.port()))?;
+    pub(crate) fn listen(&self, group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<()> {
+        // Where the system allows it, not what is sent to this host alone.
+        let at = if cfg!(unix) { *group.ip() } else { Ipv4Addr::UNSPECIFIED };
+        let socket = UdpSocket::bind((at, group.port()))?;
         socket.join_multicast_v4(group.ip(), &interface)?;
         socket.set_read_timeout(Some(LISTEN_INTERVAL))?;
-        let (socket, inputs) = (Arc::new(socket), self.to_inputs.clone());
-        self.announces = Some(Arc::clone(&socket));
-        thread::spawn(move || listen(&socket, &inputs));
-        Ok(())
+        let inputs = Arc::downgrade(&self.to_inputs);
+        thread::Builder::new().spawn(move || listen(&socket, &inputs)).map(drop)
     }
 
     /// The pool user, for commands and to look at. Its actions and events are the driver's.
@@ -184,15 +178,11 @@ impl Driver {
             }
             self.event(end.since(self.now()));
         }
-        let Self { start, inputs, to_inputs, announces, .. } = self;
-        drop((to_inputs, announces));
-        loop {
-            // Each thread holds a sender until it is through.
-            match inputs.recv_timeout(end.since(Instant::EPOCH + start.elapsed())) {
-                Ok(_) => {}
-                Err(error) => return error == RecvTimeoutError::Disconnected,
-            }
-        }
+        let Self { start, inputs, to_inputs, .. } = self;
+        drop(to_inputs);
+        let left = || end.since(Instant::EPOCH + start.elapsed());
+        let over = iter::from_fn(|| Some(inputs.recv_timeout(left()))).find_map(Result::err);
+        over == Some(RecvTimeoutError::Disconnected)
     }
 
     /// Does what the pool user asks for.
@@ -201,15 +191,20 @@ impl Driver {
             match action {
                 Action::Open { channel, peer, to, security, .. } => {
                     let (queue, payloads) = mpsc::channel();
-                    let (at, inputs) = (to.clone(), self.to_inputs.clone());
-                    thread::spawn(move || {
-                        carry(&at, &security, &payloads, &|step| {
-                            // If the driver is gone nobody is left to be told, and the payloads
-                            // have come to their end.
-                            let _ = inputs.send(Input::Channel(channel, step));
-                        });
-                    });
+                    let (at, inputs) = (to.clone(), Arc::downgrade(&self.to_inputs));
                     self.channels.insert(channel, Channel { peer, to, queue });
+                    let thread = thread::Builder::new().spawn(move || {
+                        let connected = connect(&at, &security);
+                        let Some(inputs) = inputs.upgrade() else { return };
+                        // If the driver is gone nobody is left to be told, and the payloads have
+                        // come to their end.
+                        let tell = |input| drop(inputs.send(input));
+                        let ended = connected.and_then(|to| carry(channel, &to, &payloads, &tell));
+                        tell(Input::Ended(channel, ended));
+                    });
+                    if let Err(error) = thread {
+                        self.take(Input::Ended(channel, Err(error)));
+                    }
                 }
                 Action::Send { channel, payload, .. } => {
                     if let Some(found) = self.channels.get(&channel) {
@@ -223,34 +218,31 @@ impl Driver {
         }
     }
 
-    /// Hands in what happened, unless the pool user has closed the channel meanwhile.
+    /// Hands in what happened. What comes on a channel that the pool user has closed meanwhile it
+    /// passes over.
     fn take(&mut self, input: Input) {
         let now = self.now();
-        let (channel, step) = match input {
-            Input::Channel(channel, step) => (channel, step),
-            Input::Announce(source, datagram) => {
-                return self.user.handle_announce(now, source, &datagram);
-            }
-        };
-        let Some(found) = self.channels.get(&channel) else { return };
-        match step {
-            Step::Opened => self.user.handle_opened(now, channel, Authentication::None),
-            Step::Received(bytes) => match found.peer {
-                PeerKind::Registrar => self.user.handle_stream(now, channel, &bytes),
-                _ => self.user.handle_data(now, channel, &bytes),
-            },
-            Step::Written(message) => self.user.handle_written(now, channel, message),
-            Step::Ended(outcome) => {
-                let reason = match outcome {
-                    Ok(()) => CloseReason::Closed,
-                    Err(_) => CloseReason::Failed,
-                };
-                if let (PeerKind::Registrar, Err(error)) = (found.peer, outcome) {
-                    let at: Vec<_> = found.to.socket_addrs().map(|at| at.to_string()).collect();
-                    self.failure = Some(format!("{}: {error}", at.join(", ")));
+        let Self { user, channels, .. } = self;
+        match input {
+            Input::Announce(source, datagram) => user.handle_announce(now, source, &datagram),
+            Input::Opened(channel) => user.handle_opened(now, channel, Authentication::None),
+            Input::Received(channel, bytes) => match channels.get(&channel) {
+                Some(Channel { peer: PeerKind::Registrar, .. }) => {
+                    user.handle_stream(now, channel, &bytes);
                 }
-                self.channels.remove(&channel);
-                self.user.handle_closed(now, channel, reason);
+                _ => user.handle_data(now, channel, &bytes),
+            },
+            Input::Written(channel, message) => user.handle_written(now, channel, message),
+            Input::Ended(channel, outcome) => {
+                let Some(Channel { peer, to, .. }) = channels.remove(&channel) else { return };
+                let (reason, why) = match outcome {
+                    Ok(()) => (CloseReason::Closed, "it hung up".to_owned()),
+                    Err(error) => (CloseReason::Failed, error.to_string()),
+                };
+                if peer == PeerKind::Registrar {
+                    self.failure = Some(format!("{to}: {why}"));
+                }
+                user.handle_closed(now, channel, reason);
             }
         }
     }
@@ -258,74 +250,67 @@ impl Driver {
 
 /// The life of a channel: until its peer closes it, it fails, or the driver drops its end.
 fn carry(
-    to: &Transport,
-    security: &Security,
+    channel: ChannelId,
+    stream: &TcpStream,
     payloads: &Receiver<Payload>,
-    tell: &(impl Fn(Step) + Sync),
-) {
-    let stream = match connect(to, security) {
-        Ok(stream) => stream,
-        Err(error) => return tell(Step::Ended(Err(error))),
-    };
-    tell(Step::Opened);
+    tell: &(impl Fn(Input) + Sync),
+) -> io::Result<()> {
+    tell(Input::Opened(channel));
     thread::scope(|scope| {
         let (reading, is_read) = mpsc::channel::<()>();
-        scope.spawn(|| {
-            tell(Step::Ended(read(&stream, tell)));
+        thread::Builder::new().spawn_scoped(scope, || {
+            tell(Input::Ended(channel, read(channel, stream, tell)));
             drop(reading);
-        });
-        let written = write(&stream, payloads, tell);
-        if written.is_ok() {
-            // A system that closes with something unread cuts off what was just written.
-            let _ = is_read.recv_timeout(LINGER);
-        }
-        tell(Step::Ended(written));
+        })?;
+        let written = write(channel, stream, payloads, tell);
+        // A system that closes with something unread cuts off what was just written, and what came
+        // before a failure counts.
+        let _ = is_read.recv_timeout(LINGER);
+        tell(Input::Ended(channel, written));
         // This ends the other thread. It fails where the peer was faster.
         let _ = stream.shutdown(Shutdown::Both);
-    });
+        Ok(())
+    })
 }
 
-/// Connects to the first address that answers.
+/// Connects to the one address that a TCP transport has.
 fn connect(to: &Transport, security: &Security) -> io::Result<TcpStream> {
     if *security != Security::None {
         return Err(io::Error::other("TLS is wanted, and this driver does not speak it"));
     }
-    let mut outcome = Err(ErrorKind::AddrNotAvailable.into());
-    for at in to.socket_addrs() {
-        outcome = TcpStream::connect_timeout(&at, CONNECT_TIMEOUT);
-        if outcome.is_ok() {
-            break;
-        }
-    }
-    let stream = outcome?;
+    let at = to.socket_addrs().next().ok_or(ErrorKind::AddrNotAvailable)?;
+    let stream = TcpStream::connect_timeout(&at, CONNECT_TIMEOUT)?;
     stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
     Ok(stream)
 }
 
 /// Hands in what the peer sends, until it closes its side.
-fn read(mut stream: &TcpStream, tell: impl Fn(Step)) -> io::Result<()> {
+fn read(channel: ChannelId, mut stream: &TcpStream, tell: &impl Fn(Input)) -> io::Result<()> {
     let mut buffer = vec![0; READ_LEN];
     loop {
-        match stream.read(&mut buffer)? {
-            0 => return Ok(()),
-            len => tell(Step::Received(buffer[..len].to_vec())),
+        match stream.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(len) => tell(Input::Received(channel, buffer[..len].to_vec())),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }
 
 /// Writes until the driver drops its end, and closes this side then.
 fn write(
+    channel: ChannelId,
     mut stream: &TcpStream,
     payloads: &Receiver<Payload>,
-    tell: impl Fn(Step),
+    tell: &impl Fn(Input),
 ) -> io::Result<()> {
     for payload in payloads {
         match payload {
             Payload::Control(message) => stream.write_all(&message)?,
             Payload::Data { message, data, .. } => {
                 stream.write_all(&data)?;
-                tell(Step::Written(message));
+                tell(Input::Written(channel, message));
             }
             _ => {}
         }
@@ -333,18 +318,18 @@ fn write(
     stream.shutdown(Shutdown::Write)
 }
 
-/// Hands in announces, as long as the driver holds the socket too.
-fn listen(socket: &Arc<UdpSocket>, inputs: &SyncSender<Input>) {
-    use ErrorKind::{Interrupted, TimedOut, WouldBlock};
+/// Hands in announces, as long as there is a driver.
+fn listen(socket: &UdpSocket, inputs: &Weak<SyncSender<Input>>) {
     let mut datagram = vec![0; 0x1_0000];
-    while Arc::strong_count(socket) > 1 {
-        match socket.recv_from(&mut datagram) {
+    loop {
+        let received = socket.recv_from(&mut datagram);
+        let Some(inputs) = inputs.upgrade() else { return };
+        match received {
             Ok((len, source)) => {
                 let _ = inputs.send(Input::Announce(source, datagram[..len].to_vec()));
             }
-            // A process that was stopped and goes on is interrupted.
-            Err(error) if matches!(error.kind(), WouldBlock | TimedOut | Interrupted) => {}
-            Err(_) => return,
+            // None in time, or the network is down for the moment.
+            Err(_) => thread::sleep(LISTEN_INTERVAL),
         }
     }
 }

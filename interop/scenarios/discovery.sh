@@ -31,7 +31,7 @@ expect pu '^received 0x00000101 .* again$'
 ip netns exec pu asap-lookup EchoPool || fail 'asap-lookup did not find the pool'
 ip netns exec pu asap-lookup NoSuchPool && fail 'asap-lookup found a pool that is not there'
 ip netns exec pu asap-lookup -r 10.0.0.11 EchoPool 2> /out/refused.log && fail 'asap-lookup found a registrar where none is'
-grep -q 'reached: 10.0.0.11:3863: Connection refused' /out/refused.log || fail "asap-lookup said: $(cat /out/refused.log)"
+grep -q 'reached: SCTP 10.0.0.11:3863: Connection refused' /out/refused.log || fail "asap-lookup said: $(cat /out/refused.log)"
 tell pu 'stats'
 expect pu '^stats '
 never pu '(malformed|unknown|unexpected)[a-z_]*: '

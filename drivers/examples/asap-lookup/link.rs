@@ -1,17 +1,13 @@
 //! The driver for the transport that the user wants.
 
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use ::tokio::runtime::{Builder, Runtime};
 use asap_pu::{Event, Instant, PoolUser};
 #[cfg(target_os = "linux")]
 use asap_pu_drivers::sctp;
-use asap_pu_drivers::{Watcher, tokio};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
+use asap_pu_drivers::{Watcher, tokio, trust};
 
 use super::options::Options;
 use super::{Failure, Status};
@@ -33,7 +29,7 @@ impl Link {
 
     #[cfg(target_os = "linux")]
     fn sctp(options: &Options, watcher: Watcher) -> Result<Self, Failure> {
-        let config = options.config().map_err(unreachable)?;
+        let config = options.config().map_err(unknown)?;
         let mut driver =
             sctp::Driver::new(config, options.seed()).map_err(|error| match error.kind() {
                 io::ErrorKind::Unsupported => unable(format!("{error}, --tcp goes without")),
@@ -53,13 +49,12 @@ impl Link {
     }
 
     fn tokio(options: &Options, watcher: Watcher) -> Result<Self, Failure> {
-        let config = options.config().map_err(unreachable)?;
+        let config = options.config().map_err(unknown)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let mut driver = tokio::Driver::new(config, options.seed())
             .map_err(|error| Failure::new(Status::Usage, error.to_string()))?;
         if let Some(file) = &options.ca {
-            let tls = trust(file).map_err(|why| unable(format!("{}: {why}", file.display())))?;
-            driver = driver.with_tls(tls);
+            driver = driver.with_tls(trust(file).map_err(unable)?);
         }
         driver.watcher = Some(watcher).filter(|_| options.hex);
         if options.listens() {
@@ -101,32 +96,29 @@ impl Link {
             Self::Tokio(driver, _) => driver.no_registrar(),
         }
     }
-}
 
-/// TLS that believes those whom the certificates in a file vouch for.
-fn trust(file: &Path) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())? {
-        let certificate = certificate.map_err(|error| error.to_string())?;
-        roots.add(certificate).map_err(|error| error.to_string())?;
+    /// Closes everything in good order, within `patience` if that can be.
+    pub(crate) fn shut_down(self, patience: Duration) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Sctp(driver) => driver.shut_down(patience),
+            Self::Tokio(driver, runtime) => runtime.block_on(driver.shut_down(patience)),
+        };
     }
-    if roots.is_empty() {
-        return Err("there is no certificate in it".to_owned());
-    }
-    Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }
 
 fn unable(why: impl Into<String>) -> Failure {
     Failure::new(Status::Unable, why)
 }
 
-fn unreachable(why: String) -> Failure {
+fn unknown(why: String) -> Failure {
     Failure::new(Status::NoRegistrar, why)
 }
 
 fn deaf(options: &Options, error: &io::Error) -> Failure {
     unable(format!(
-        "cannot listen to announces at {}: {error}; --registrar names a registrar",
-        options.group
+        "cannot listen to announces at {} on the interface {}: {error}; --interface names another \
+         one, --registrar a registrar",
+        options.group, options.interface
     ))
 }

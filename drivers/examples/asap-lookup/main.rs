@@ -18,6 +18,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::mem;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
@@ -35,6 +36,9 @@ use trace::Trace;
 /// How often what was seen is shown while nothing happens.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How long closing in good order may take.
+const LINGER: Duration = Duration::from_millis(200);
+
 /// How the program ends. The numbers are part of its interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
@@ -47,9 +51,11 @@ pub(crate) enum Status {
     /// No registrar is known, or none can be reached.
     NoRegistrar = 3,
     /// A registrar was reached, and gave no answer that can be used.
-    NoAnswer = 4,
+    Useless = 4,
     /// This machine cannot do what it takes.
     Unable = 5,
+    /// A registrar was reached, and refused or did not answer in time.
+    NoAnswer = 6,
 }
 
 /// Why there is nothing to show.
@@ -66,10 +72,12 @@ struct Lookup<'a, W> {
     link: Link,
     trace: Trace,
     asked: Instant,
-    /// The registrar, and when it was reached.
+    /// The registrar that was reached last, and when.
     home: Option<(Transport, Instant)>,
     /// What was shown last.
     list: Option<List>,
+    /// Whether it was said that there is no registrar for now.
+    alone: bool,
 }
 
 fn main() -> ExitCode {
@@ -108,22 +116,23 @@ impl<'a, W: Write> Lookup<'a, W> {
         let (watcher, seen) = mpsc::channel();
         let link = Link::open(options, watcher)?;
         let (trace, asked) = (Trace::new(seen), link.now());
-        Ok(Self { options, out, link, trace, asked, home: None, list: None })
+        Ok(Self { options, out, link, trace, asked, home: None, list: None, alone: false })
     }
 
     /// Asks, and shows what comes of it until that is all.
     fn run(mut self) -> Result<(), Failure> {
         let outcome = self.converse();
+        self.link.shut_down(LINGER);
         self.trace.end(&mut self.out)?;
         outcome
     }
 
     fn converse(&mut self) -> Result<(), Failure> {
-        let (handle, now) = (&*self.options.handle, self.asked);
+        let (handle, now) = (&self.options.handle, self.asked);
         if self.options.watch.is_some() {
-            self.link.user().subscribe(now, handle)?;
+            self.link.user().subscribe(now, handle.clone())?;
         }
-        self.link.user().resolve(now, handle)?;
+        self.link.user().resolve(now, handle.clone())?;
         loop {
             let event = self.link.event(TICK);
             self.trace.show(&mut self.out)?;
@@ -139,13 +148,24 @@ impl<'a, W: Write> Lookup<'a, W> {
         match event {
             Event::RegistrarFound { transport, .. } => {
                 self.trace.end(&mut self.out)?;
+                if mem::take(&mut self.alone) {
+                    self.remark(format_args!("registrar: {transport}"))?;
+                }
                 self.home = Some((transport, now));
             }
-            Event::NoRegistrarReachable if self.list.is_none() && !self.options.listens() => {
-                return Err(self.failure(ResolveError::NoRegistrarReachable));
-            }
             Event::RegistrarLost if self.list.is_some() => {
+                self.alone = true;
                 self.remark("the registrar is lost; looking for another one")?;
+            }
+            Event::NoRegistrarReachable if self.list.is_some() => {
+                self.alone = true;
+                self.remark(format_args!("{}; trying again", self.link.no_registrar()))?;
+            }
+            // The last one that could have come up has failed, and none will announce itself.
+            Event::NoRegistrarReachable
+                if self.link.user().channels() == 0 && !self.options.listens() =>
+            {
+                return Err(self.failure(ResolveError::NoRegistrarReachable));
             }
             Event::Resolved { pool, authentication, .. } if self.list.is_none() => {
                 self.show_answer(pool, authentication, now)?;
@@ -242,18 +262,10 @@ impl<'a, W: Write> Lookup<'a, W> {
             }
             ResolveError::Rejected(codes) => {
                 let codes: Vec<_> = codes.iter().map(ToString::to_string).collect();
-                let why = format!("{handle}: the registrar refuses: {}", codes.join(", "));
-                (Status::NoAnswer, why)
-            }
-            _ if bad > 0 => {
                 let why = format!(
-                    "what came is malformed or useless (messages: {bad}); --hex shows it, and \
-                     asap-decode where it breaks"
+                    "{handle}: the registrar refuses: {}; --hex shows its answer",
+                    codes.join(", ")
                 );
-                (Status::NoAnswer, why)
-            }
-            ResolveError::NotAnswered => {
-                let why = format!("the registrar does not answer within {timeout} s");
                 (Status::NoAnswer, why)
             }
             ResolveError::NoRegistrarKnown => {
@@ -263,7 +275,29 @@ impl<'a, W: Write> Lookup<'a, W> {
                 );
                 (Status::NoRegistrar, why)
             }
-            ResolveError::NoRegistrarReachable => (Status::NoRegistrar, self.link.no_registrar()),
+            // Nobody was reached, whatever strangers say where registrars announce themselves.
+            _ if self.home.is_none() => {
+                let why =
+                    format!("{}; --sctp, --tcp and --tls say how to ask", self.link.no_registrar());
+                (Status::NoRegistrar, why)
+            }
+            _ if bad > 0 => {
+                let why = format!(
+                    "what came is malformed or useless (messages: {bad}); --hex shows it, and \
+                     asap-decode where it breaks"
+                );
+                (Status::Useless, why)
+            }
+            ResolveError::NoRegistrarReachable => {
+                let why = "the registrar hung up before it had answered; --hex shows what came";
+                (Status::Useless, why.to_owned())
+            }
+            ResolveError::NotAnswered => {
+                let why = format!(
+                    "the registrar does not answer within {timeout} s; --timeout waits longer"
+                );
+                (Status::NoAnswer, why)
+            }
             other => (Status::NoAnswer, other.to_string()),
         };
         Failure { status, why }

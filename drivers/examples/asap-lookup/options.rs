@@ -1,14 +1,17 @@
 //! The command line, and the configuration that it comes to.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, ToSocketAddrs};
+use std::num::NonZeroU16;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
-use asap_pu::wire::{ASAP_PORT, ASAP_TLS_PORT};
+use asap_pu::wire::PoolHandle;
 use asap_pu::{Config, Registrar, Security};
 use asap_pu_drivers::ANNOUNCE_GROUP;
 use clap::Parser;
+use rustls::pki_types::ServerName;
 
 const STATUS: &str = "\
 Exit status:
@@ -17,18 +20,21 @@ Exit status:
   2  the command line makes no sense
   3  no registrar is known, or none can be reached
   4  the registrar gave no answer that can be used
-  5  this machine cannot do what it takes";
+  5  this machine cannot do what it takes
+  6  the registrar refused, or did not answer in time";
 
 /// Asks a registrar who is in a pool.
 #[derive(Debug, Parser)]
 #[command(name = "asap-lookup", after_help = STATUS)]
 pub(crate) struct Options {
-    /// The pool handle.
-    pub(crate) handle: String,
+    /// The pool handle; bytes that are no text as they are shown, like \x00.
+    #[arg(value_parser = handle)]
+    pub(crate) handle: PoolHandle,
 
     /// A registrar to ask, instead of those that announce themselves; may be given several times.
+    /// The port is 3863 where none is given, with --tls 3864.
     #[arg(short, long = "registrar", value_name = "HOST[:PORT]")]
-    registrars: Vec<String>,
+    registrars: Vec<Place>,
 
     /// Ask over SCTP, as registrars do in practice [default].
     #[arg(long, group = "transport")]
@@ -39,18 +45,18 @@ pub(crate) struct Options {
     tcp: bool,
 
     /// Ask over TLS, and believe only who proves to be NAME.
-    #[arg(long, group = "transport", value_name = "NAME", requires = "ca")]
+    #[arg(long, group = "transport", value_name = "NAME", requires = "ca", value_parser = name)]
     pub(crate) tls: Option<String>,
 
     /// Whose certificates to trust, in PEM.
     #[arg(long, value_name = "FILE", requires = "tls")]
     pub(crate) ca: Option<PathBuf>,
 
-    /// Where registrars announce themselves.
-    #[arg(long, value_name = "GROUP:PORT", default_value_t = ANNOUNCE_GROUP)]
+    /// Where registrars announce themselves; heeded only without --registrar.
+    #[arg(long, value_name = "GROUP:PORT", default_value_t = ANNOUNCE_GROUP, value_parser = group)]
     pub(crate) group: SocketAddrV4,
 
-    /// The interface to listen on for announces, by its address.
+    /// The interface to listen on for announces, by its address; heeded only without --registrar.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0")]
     pub(crate) interface: Ipv4Addr,
 
@@ -82,6 +88,13 @@ pub(crate) struct Options {
     pub(crate) timeout: u32,
 }
 
+/// A host, and the port there if it is not the usual one.
+#[derive(Debug, Clone)]
+struct Place {
+    host: String,
+    port: Option<NonZeroU16>,
+}
+
 impl Options {
     /// Whether registrars are taken from announces.
     pub(crate) fn listens(&self) -> bool {
@@ -104,15 +117,18 @@ impl Options {
         let security = self.tls.as_deref().map_or(Security::None, Security::tls);
         let timeout = Duration::from_secs(self.timeout.into());
         let mut config = Config::default();
-        for name in &self.registrars {
-            let port = if self.tls.is_some() { ASAP_TLS_PORT } else { ASAP_PORT };
-            let at = address(name, port).ok_or_else(|| format!("{name} has no address"))?;
-            let mut registrar = match self.uses_sctp() {
-                true => Registrar::sctp(at.port(), [at.ip()]),
-                false => Registrar::tcp(at),
-            };
-            registrar.security = security.clone();
-            config.registrars.push(registrar);
+        for Place { host, port } in &self.registrars {
+            let port = port.map_or(security.default_port(), NonZeroU16::get);
+            let found = (&**host, port).to_socket_addrs();
+            // It is whoever answers first at one of them.
+            for at in found.map_err(|error| format!("{host} has no address: {error}"))? {
+                let mut registrar = match self.uses_sctp() {
+                    true => Registrar::sctp(at.port(), [at.ip()]),
+                    false => Registrar::tcp(at),
+                };
+                registrar.security = security.clone();
+                config.registrars.push(registrar);
+            }
         }
         config.accept_announces = self.listens();
         config.announced_security = security;
@@ -120,6 +136,12 @@ impl Options {
         config.request_deadline = timeout;
         // All tries together take as long as the user waits.
         config.t1_request = timeout / (config.max_request_retransmit + 1);
+        // Three are tried at once. Where there are more, each three have their share of the time.
+        config.t5_hunt = match u32::try_from(config.registrars.len().div_ceil(3)) {
+            Ok(rounds @ 2..) => timeout / rounds,
+            _ => timeout * 2,
+        };
+        config.t5_max = config.t5_hunt;
         config.resolution_interval = config.resolution_interval.min(config.t1_request);
         config.t7_outdate = config.t7_outdate.max(timeout);
         config.elements_wanted = Some(self.wanted).filter(|wanted| *wanted > 0);
@@ -130,11 +152,91 @@ impl Options {
     }
 }
 
-/// The address that `name` stands for, at the port in it or else at this one.
-fn address(name: &str, port: u16) -> Option<SocketAddr> {
-    if let Ok(address) = name.parse::<IpAddr>() {
-        return Some(SocketAddr::new(address, port));
+impl FromStr for Place {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (host, port) = match text.rsplit_once(':') {
+            // The colons of an IPv6 address have another meaning.
+            Some((_, rest)) if rest.ends_with(']') || text.parse::<Ipv6Addr>().is_ok() => {
+                (text, None)
+            }
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        };
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        if bare.is_empty() {
+            return Err("there is no host in it");
+        }
+        let port = port.map(str::parse).transpose();
+        let port = port.map_err(|_| "a port is a number from 1 to 65535")?;
+        Ok(Self { host: bare.to_owned(), port })
     }
-    let with_port = name.to_socket_addrs().ok().and_then(|mut found| found.next());
-    with_port.or_else(|| (name, port).to_socket_addrs().ok()?.next())
+}
+
+/// A pool handle, with bytes escaped as they are when it is shown.
+fn handle(text: &str) -> Result<PoolHandle, String> {
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        bytes.extend(plain.as_bytes());
+        let (byte, len) = match escape.as_bytes() {
+            [b'x', ..] => (escape.get(1..3).and_then(|hex| u8::from_str_radix(hex, 16).ok()), 3),
+            [b't', ..] => (Some(b'\t'), 1),
+            [b'r', ..] => (Some(b'\r'), 1),
+            [b'n', ..] => (Some(b'\n'), 1),
+            [mark @ (b'\\' | b'\'' | b'"'), ..] => (Some(*mark), 1),
+            _ => (None, 0),
+        };
+        bytes.push(byte.ok_or("a backslash is written \\\\, any byte like \\x00")?);
+        rest = &escape[len..];
+    }
+    bytes.extend(rest.as_bytes());
+    Ok(bytes.into())
+}
+
+/// Whom a certificate can speak for.
+fn name(text: &str) -> Result<String, String> {
+    ServerName::try_from(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn group(text: &str) -> Result<SocketAddrV4, &'static str> {
+    let group = text.parse::<SocketAddrV4>().ok();
+    let group = group.filter(|group| group.ip().is_multicast() && group.port() > 0);
+    group.ok_or("a multicast group is like 239.0.0.50:3863")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hosts and ports are told apart in every way to write them.
+    #[test]
+    fn registrars_are_places() {
+        for (text, host, port) in [
+            ("pr.example", "pr.example", None),
+            ("pr.example:7", "pr.example", Some(7)),
+            ("192.0.2.1:7", "192.0.2.1", Some(7)),
+            ("::1", "::1", None),
+            ("[::1]", "::1", None),
+            ("[::1]:7", "::1", Some(7)),
+        ] {
+            let place: Place = text.parse().unwrap();
+            assert_eq!((&*place.host, place.port.map(NonZeroU16::get)), (host, port), "{text}");
+        }
+        for text in ["", ":7", "[]:7", "pr.example:", "pr.example:0", "192.0.2.1:99999"] {
+            text.parse::<Place>().unwrap_err();
+        }
+    }
+
+    /// What is shown of a handle is how to ask for it.
+    #[test]
+    fn handles_are_written_as_they_are_shown() {
+        let every = PoolHandle::new((0..=u8::MAX).collect::<Vec<_>>());
+        assert_eq!(handle(&every.to_string()), Ok(every));
+        for text in ["\\", "\\x", "\\x0", "\\xg0", "\\a", "\\xé"] {
+            handle(text).unwrap_err();
+        }
+        assert_eq!(handle("Echo é"), Ok("Echo é".into()));
+    }
 }
