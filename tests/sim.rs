@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use asap_pu::sim::{Fault, Host, Lie, Sim, UserId};
-use asap_pu::wire::{PeIdentifier, Policy, Protocol, ServerIdentifier};
+use asap_pu::wire::{PeIdentifier, Policy, PolicyType, Protocol, ServerIdentifier};
 use asap_pu::{Event, Failover, Instant, MessageId, ResolveError, SessionId, SessionOptions};
 use proptest::prelude::*;
 use world::*;
@@ -398,4 +398,125 @@ proptest! {
         prop_assert_eq!(work.answered + work.returned, sent);
         prop_assert_eq!(work.ended, work.asked);
     }
+}
+
+/// What an element says later does not come earlier, also once it is quick again: the cookie that
+/// counts is the latest.
+#[test]
+fn a_slow_element_keeps_its_order() {
+    let (mut sim, [a, ..]) = three(1);
+    let (user, session) = user(&mut sim);
+    events(&mut sim, secs(1));
+    sim.fail(a, Fault::Delay(secs(3)));
+    send(&mut sim, user, session, b"one");
+    events(&mut sim, secs(1));
+    sim.heal(a);
+    send(&mut sim, user, session, b"two");
+    let answers: Vec<_> = events(&mut sim, secs(9))
+        .into_iter()
+        .filter_map(|e| match e {
+            Event::Received { data, .. } => Some(data),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(answers, ["one", "two"]);
+    assert_eq!(sim.pool_user(user).session_cookie(session).map(|c| c[7]), Some(2));
+}
+
+/// An element that hangs does not register; one that registers while something ails it is looked after again.
+#[test]
+fn who_hangs_does_not_register() {
+    let mut sim = Sim::new(1);
+    sim.registrar();
+    let [hangs, refuses] = [(), ()].map(|()| sim.element(POOL, Policy::LeastUsed { load: 1 }));
+    sim.fail(hangs, Fault::Hang);
+    sim.fail(refuses, Fault::Refuse);
+    events(&mut sim, secs(31));
+    for element in [hangs, refuses] {
+        assert!(!sim.is_listed(element));
+        sim.revalue(element, Policy::LeastUsed { load: 0 });
+    }
+    assert!(!sim.is_listed(hangs) && sim.is_listed(refuses));
+    events(&mut sim, secs(31));
+    assert!(!sim.is_listed(refuses));
+}
+
+/// [SESSION-3]: a transport that can tell hands back what it never sent, and that goes elsewhere.
+#[test]
+fn what_never_left_is_handed_back() {
+    let mut sim = Sim::new(1);
+    sim.registrar();
+    let elements = [(); 3].map(|()| sim.element(POOL, Policy::RoundRobin));
+    let mut config = sim.config();
+    config.confirms_delivery = Protocol::Sctp.into();
+    let user = sim.user(config).unwrap();
+    let session = open(&mut sim, user);
+    events(&mut sim, secs(1));
+    sim.fail(elements[0], Fault::Cut);
+    for data in ["1", "2", "3"] {
+        sim.call(user, |pu, now| pu.send(now, session, data, Failover::Unsent)).unwrap();
+    }
+    events(&mut sim, secs(60));
+    assert_eq!(elements.map(|e| sim.served(e)), [0, 2, 0]);
+    let stats = sim.pool_user(user).stats();
+    assert_eq!((stats.messages_unsent, stats.unknown_confirmations), (2, 0));
+}
+
+/// [RES-11]: updates are granted where the simulation says so, end with the channel, and are asked
+/// for again from the next registrar.
+#[test]
+fn updates_are_granted() {
+    let (mut sim, [a, b, c]) = three(1);
+    let other = sim.registrar();
+    sim.grant_updates();
+    let user = sim.user(sim.config()).unwrap();
+    sim.call(user, |pu, now| pu.subscribe(now, POOL)).unwrap();
+    let changes = |sim: &mut Sim| -> Vec<_> {
+        events(sim, secs(2))
+            .into_iter()
+            .filter_map(|e| match e {
+                Event::PoolChanged { joined, left, .. } => Some((joined, left)),
+                Event::SubscriptionEnded { .. } => Some((0, 0)),
+                _ => None,
+            })
+            .collect()
+    };
+    assert_eq!(changes(&mut sim), [(3, 0)]);
+    assert_eq!(sim.pool_user(user).subscription(POOL.as_bytes()), Some(true));
+    sim.leave(a);
+    assert_eq!(changes(&mut sim), [(0, 1)]);
+    sim.join(a);
+    assert_eq!(changes(&mut sim), [(1, 0)]);
+    let home = sim.pool_user(user).home().unwrap().clone();
+    let first = ServerIdentifier::new(1);
+    let home = if sim.registrar_at(first).transport == home { first } else { other };
+    sim.fail(home, Fault::Crash);
+    sim.leave(b);
+    assert_eq!(changes(&mut sim), [(0, 1)]);
+    assert_eq!(sim.pool_user(user).subscription(POOL.as_bytes()), Some(true));
+    for last in [a, c] {
+        sim.leave(last);
+    }
+    assert_eq!(changes(&mut sim), [(0, 1), (0, 0)]);
+}
+
+/// The pool's policy is that of the element that joined first, whichever an answer begins with; each
+/// answer begins with another one.
+#[test]
+fn answers_begin_with_another_element_each() {
+    let mut sim = Sim::new(1);
+    sim.registrar();
+    for policy in [Policy::RoundRobin, Policy::Random, Policy::Random] {
+        sim.element(POOL, policy);
+    }
+    let first = [(); 3].map(|()| {
+        let user = sim.user(sim.config()).unwrap();
+        sim.call(user, |pu, now| pu.resolve(now, POOL)).unwrap();
+        events(&mut sim, secs(1));
+        let pu = sim.pool_user(user);
+        let pool = pu.pool(pu.find_pool(POOL.as_bytes()).unwrap()).unwrap();
+        (pool.policy(), pool.elements().next().unwrap().identifier().get())
+    });
+    let rr = PolicyType::ROUND_ROBIN;
+    assert_eq!(first, [(rr, 1), (rr, 2), (rr, 3)]);
 }

@@ -98,10 +98,16 @@ impl Sim {
     /// An element registers, if it can and wants to.
     pub(super) fn register(&mut self, element: PeIdentifier) {
         let found = &mut self.elements[element];
-        if !found.member || matches!(found.place.fault, Some(Fault::Crash | Fault::Cut)) {
+        let fault = found.place.fault;
+        if !found.member || matches!(fault, Some(Fault::Crash | Fault::Cut | Fault::Hang)) {
             return;
         }
         found.reports = 0;
+        found.failed = self.now;
+        if fault.is_some() {
+            self.expect_keep_alive(element);
+        }
+        let found = &self.elements[element];
         let (pool, policy) = (found.pool.clone(), found.policy.clone());
         self.list(&pool, element, policy);
     }

@@ -53,7 +53,8 @@
 //!   channel breaks when something could not pass for as long as its transport has patience.
 //! * *Registrars* share one handlespace, as those that speak ENRP do (RFC 5353). They look after an
 //!   element half a minute after it failed or when it was reported three times, and strike it off
-//!   if it does not answer. Each answer begins with another element of the list. They give no updates to subscribers, as real ones do not.
+//!   if it does not answer. Each answer begins with another element of the list. They give no updates
+//!   to subscribers, as real ones do not, unless [`Sim::grant_updates`] has been called.
 //! * *Elements* run a [`Service`] and leave the state of a session with its user in cookies, on a
 //!   control channel beside the data (RFC 5352 §3.8). Without a service of their own they echo.
 //!
@@ -105,6 +106,7 @@ pub struct Sim {
     touched: VecDeque<UserId>,
     registrars: Cast<Registrar>,
     announces: bool,
+    grants: bool,
     handlespace: Handlespace,
     elements: Cast<Element>,
     services: BTreeMap<PoolHandle, Service>,
@@ -146,6 +148,7 @@ impl Sim {
             touched: VecDeque::new(),
             registrars: Cast::new(),
             announces: false,
+            grants: false,
             handlespace: Handlespace::new(),
             elements: Cast::new(),
             services: BTreeMap::new(),

@@ -8,6 +8,7 @@
 
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::vec::Vec;
+use core::iter;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use super::transcript::Note;
 use super::{Fault, Host, Occurrence, Sim, UserId};
 use crate::slab::Key;
-use crate::wire::{Protocol, Transport};
+use crate::wire::{PoolHandle, Protocol, Transport};
 use crate::{Authentication, ChannelId, CloseReason, Instant, Security};
 
 /// How often something that cannot pass is tried again.
@@ -47,6 +48,10 @@ pub(super) struct Link {
     up: bool,
     /// What the element knows of the session.
     pub(super) state: Vec<u8>,
+    /// The pools whose changes the registrar tells.
+    pub(super) subscribed: BTreeSet<PoolHandle>,
+    /// The peer says nothing earlier than this: what it says later does not come before.
+    says: Instant,
     to_peer: Pipe,
     to_user: Pipe,
 }
@@ -119,6 +124,8 @@ impl Sim {
             alive: false,
             up: false,
             state: Vec::new(),
+            subscribed: BTreeSet::new(),
+            says: self.now,
             to_peer: Pipe::new(),
             to_user: Pipe::new(),
         });
@@ -244,7 +251,7 @@ impl Sim {
         let held = now.since(*sent);
         if !can_hear {
             return match patience.checked_sub(held) {
-                None | Some(Duration::ZERO) => self.break_link(key, CloseReason::Failed),
+                None | Some(Duration::ZERO) => self.lose_patience(key),
                 Some(left) => self.later(RETRY.min(left), Occurrence::Carry(key, way)),
             };
         }
@@ -257,6 +264,26 @@ impl Sim {
             Way::ToPeer => self.arrive_at_peer(key, packet),
             Way::ToUser => self.arrive_at_user(key, packet),
         }
+    }
+
+    /// The transport of a user gives a link up. What stood behind the head of its pipe has never
+    /// left, and a transport that can tell says so (RFC 6458 §6.1.11).
+    fn lose_patience(&mut self, key: Key) {
+        let Some(link) = self.links.get_mut(key) else { return };
+        let (user, peer, channel) = (link.user, link.peer, link.channel);
+        let held = core::mem::take(&mut link.to_peer).into_iter().skip(1);
+        let unsent = held.filter_map(|(_, packet)| match packet {
+            Packet::Data(message, _) => Some(message),
+            _ => None,
+        });
+        let unsent: Vec<_> = unsent.collect();
+        if self.confirms(user) && self.users[user].channels.contains_key(&channel) {
+            for message in unsent {
+                self.note(user, Some(peer), &Note::Unsent(message));
+                self.call(user, |pu, now| pu.handle_unsent(now, channel, message));
+            }
+        }
+        self.break_link(key, CloseReason::Failed);
     }
 
     fn arrive_at_user(&mut self, key: Key, packet: Packet) {
@@ -300,15 +327,22 @@ impl Sim {
             Some(Fault::Hang) => return,
             _ => self.answers(key, peer, packet),
         };
-        for answer in answers {
-            match fault {
-                Some(Fault::Delay(delay)) => self.later(delay, Occurrence::Say(key, answer)),
-                Some(Fault::Repeat) => {
-                    self.push(key, Way::ToUser, answer.clone());
-                    self.push(key, Way::ToUser, answer);
-                }
-                _ => self.push(key, Way::ToUser, answer),
-            }
+        let delay = if let Some(Fault::Delay(delay)) = fault { delay } else { Duration::ZERO };
+        let times = if fault == Some(Fault::Repeat) { 2 } else { 1 };
+        for answer in answers.into_iter().flat_map(|answer| iter::repeat_n(answer, times)) {
+            self.say(key, delay, answer);
+        }
+    }
+
+    /// A peer answers, at once or later.
+    pub(super) fn say(&mut self, key: Key, delay: Duration, answer: Packet) {
+        let now = self.now;
+        let Some(link) = self.links.get_mut(key) else { return };
+        link.says = link.says.max(now + delay);
+        let wait = link.says - now;
+        match wait.is_zero() {
+            true => self.push(key, Way::ToUser, answer),
+            false => self.later(wait, Occurrence::Say(key, answer)),
         }
     }
 
@@ -316,7 +350,7 @@ impl Sim {
     fn answers(&mut self, key: Key, peer: Host, packet: Packet) -> Vec<Packet> {
         match (peer, packet) {
             (Host::Registrar(server), Packet::Control(message)) => {
-                self.ask_registrar(server, &message).into_iter().map(Packet::Control).collect()
+                self.ask_registrar(key, server, &message).into_iter().map(Packet::Control).collect()
             }
             (Host::Element(_), Packet::Control(message)) => {
                 self.restore(key, &message);

@@ -9,9 +9,11 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::host::{Place, element_transport, registrar_address};
+use super::network::Packet;
 use super::transcript::Note;
-use super::{Fault, Lie, Occurrence, Sim, UserId};
+use super::{Fault, Host, Lie, Occurrence, Sim, UserId};
 use crate::Registrar as Known;
+use crate::slab::Key;
 use crate::wire::{
     BodyRef, CauseCode, Message, MessageRef, MessageType, Notes, PeIdentifier, Policy, PoolElement,
     PoolHandle, ServerIdentifier, Transport,
@@ -76,6 +78,13 @@ impl Sim {
         }
     }
 
+    /// Lets the registrars grant updates to those who subscribe to a pool (RFC 5352 §2.2.5): while
+    /// the channel lives, a registrar that nothing ails sends the list of the pool whenever that
+    /// changes, and that it is unknown once nobody is listed.
+    pub const fn grant_updates(&mut self) {
+        self.grants = true;
+    }
+
     pub(super) fn announced(&mut self, server: ServerIdentifier) {
         let every = ANNOUNCE * self.registrars.len();
         self.later(every, Occurrence::Announce(server));
@@ -113,6 +122,24 @@ impl Sim {
                 self.note(element, None, &Note::Joins(handle));
             }
         }
+        self.update(handle);
+    }
+
+    /// A pool has changed: tells those who subscribe to it.
+    fn update(&mut self, handle: &PoolHandle) {
+        if !self.grants {
+            return;
+        }
+        let subscribed = self.links.iter().filter(|(_, link)| link.subscribed.contains(handle));
+        let subscribed: Vec<_> = subscribed.map(|(key, link)| (key, link.peer)).collect();
+        for (key, peer) in subscribed {
+            let Host::Registrar(server) = peer else { continue };
+            if self.registrars[server].place.fault.is_none() {
+                if let Some(list) = self.resolve(server, handle, None) {
+                    self.say(key, Duration::ZERO, Packet::Control(with_updates(&list)));
+                }
+            }
+        }
     }
 
     /// Strikes an element off the list; says whether it was there.
@@ -124,6 +151,9 @@ impl Sim {
         let there = pool.elements.len() < before;
         if pool.elements.is_empty() {
             self.handlespace.remove(handle);
+        }
+        if there {
+            self.update(handle);
         }
         there
     }
@@ -165,12 +195,19 @@ impl Sim {
     /// A message came to a registrar; its answer, if it has one.
     pub(super) fn ask_registrar(
         &mut self,
+        key: Key,
         server: ServerIdentifier,
         message: &[u8],
     ) -> Option<Bytes> {
         match MessageRef::decode(message, &mut Notes::default()).ok()?.body {
-            BodyRef::HandleResolution { handle, wanted, .. } => {
-                self.resolve(server, &handle.into(), wanted)
+            BodyRef::HandleResolution { subscribe, handle, wanted } => {
+                let handle = handle.into();
+                let answer = self.resolve(server, &handle, wanted)?;
+                if !subscribe || !self.grants {
+                    return Some(answer);
+                }
+                self.links.get_mut(key)?.subscribed.insert(handle);
+                Some(with_updates(&answer))
             }
             BodyRef::EndpointUnreachable { identifier, .. } => {
                 self.elements.get(identifier.get())?;
@@ -251,7 +288,7 @@ impl Pool {
         };
         let (before, behind) = self.elements.split_at(first);
         let elements: Vec<_> = behind.iter().chain(before).take(wanted).map(element).collect();
-        let policy = elements.first()?.policy.policy_type().into();
+        let policy = self.elements.first()?.1.policy_type().into();
         let answer = Message::handle_resolution_response(handle.clone(), Some(policy), elements);
         let answer = answer.to_bytes().ok()?;
         if wanted >= len {
@@ -259,6 +296,15 @@ impl Pool {
         }
         Some(answer)
     }
+}
+
+/// The same answer with the A bit (RFC 5352 §2.2.6).
+fn with_updates(answer: &Bytes) -> Bytes {
+    let mut bytes = answer.to_vec();
+    if let Some(flags) = bytes.get_mut(1) {
+        *flags |= 1;
+    }
+    bytes.into()
 }
 
 fn unknown(handle: &PoolHandle) -> Option<Bytes> {

@@ -39,6 +39,7 @@ pub(super) enum Note<'a> {
     Joins(&'a PoolHandle),
     Leaves(&'a PoolHandle),
     Unlisted(&'a PoolHandle),
+    Unsent(MessageId),
 }
 
 /// FNV-1a with 64 bits (Fowler, Noll, Vo): short, the same everywhere, and no match for anyone who
@@ -102,6 +103,7 @@ impl fmt::Display for Note<'_> {
             Self::Joins(pool) => write!(f, "joins {pool}"),
             Self::Leaves(pool) => write!(f, "leaves {pool}"),
             Self::Unlisted(pool) => write!(f, "is struck off the list of {pool}"),
+            Self::Unsent(message) => write!(f, "knows that {message:?} has not gone to"),
         }
     }
 }
