@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::collections::BinaryHeap;
 
 use asap_pu::sim::UserId;
-use asap_pu::wire::PeIdentifier;
+use asap_pu::wire::{PeIdentifier, ServerIdentifier};
 use asap_pu::{Event, Failover, Instant, MessageId, Rng, SessionId, SessionOptions};
 
 use super::scene::Scene;
@@ -148,7 +148,9 @@ impl Crowd {
                 .sim
                 .call(id, |pu, now| pu.open_session(now, handle, SessionOptions::default()));
             user.left = 1 + self.rng.below(REQUESTS);
-            if user.outage.is_none() && home_ails(scene, trouble, id) {
+            // As long as it has asked for nothing, it has lost no registrar either.
+            let began = user.number > 0;
+            if user.outage.is_none() && began && home_ails(scene, trouble, id, Duration::ZERO) {
                 user.outage = Some(Outage { kind: Kind::Registrar, since: now });
             }
             user.searching = Some(now);
@@ -239,7 +241,7 @@ impl Crowd {
                 tally.sessions_failed += 1;
                 let kind = match () {
                     () if trouble.was_parted(now, id, REPAIRED) => Kind::Partition,
-                    () if home_ails(scene, trouble, id) => Kind::Registrar,
+                    () if home_ails(scene, trouble, id, REPAIRED) => Kind::Registrar,
                     () if !scene.anyone_serves(user.pool, id) => Kind::Crash,
                     () => Kind::Nothing,
                 };
@@ -270,13 +272,15 @@ impl Crowd {
     }
 }
 
-/// Whether a user has no home registrar, or one with a failure or a lie not long ago.
-fn home_ails(scene: &Scene, trouble: &Trouble, id: UserId) -> bool {
-    let home = scene.sim.pool_user(id).home();
-    home.and_then(|home| scene.registrar_at(home)).is_none_or(|server| {
-        let (kind, _) = trouble.ails(scene.sim.now(), id, server.into(), REPAIRED);
-        kind != Kind::Nothing
-    })
+/// Whether a user's home registrar fails or lies, or did `aftermath` ago; where it has none, whether
+/// all that it could find do.
+fn home_ails(scene: &Scene, trouble: &Trouble, id: UserId, aftermath: Duration) -> bool {
+    let now = scene.sim.now();
+    let ails = |server: ServerIdentifier| {
+        trouble.ails(now, id, server.into(), aftermath).0 != Kind::Nothing
+    };
+    let home = scene.sim.pool_user(id).home().and_then(|home| scene.registrar_at(home));
+    home.map_or_else(|| scene.registrars.iter().all(|server| ails(*server)), ails)
 }
 
 impl Tally {

@@ -7,6 +7,14 @@ use std::collections::BTreeMap;
 use super::scene::{POLICIES, Scene};
 use super::trouble::{KINDS, Kind};
 
+/// How far the load of an element may stray from its ideal share, for each of [`POLICIES`], in
+/// standard deviations of a random choice. Only a random choice keeps to those by itself. The others
+/// choose by turns or by load, each user on its own: the sessions of an element that dies go to its
+/// neighbour in the list all at once, a user's first turn of Weighted Round Robin goes to whom its
+/// list begins with, and loads are known as they were a while ago. So these bounds are twice what
+/// was seen with other seeds, and a tenth of what a policy that always chooses the same would show.
+const BOUNDS: [f64; POLICIES.len()] = [10.0, 20.0, 6.0, 6.0, 30.0];
+
 /// The longest that a session may look for an element (`session_deadline`).
 const SEARCH: Duration = Duration::from_secs(60);
 
@@ -89,15 +97,14 @@ impl Statement {
     pub(crate) fn promises(&self) -> [(&'static str, bool); 6] {
         let Tally { unexplained_losses, unexplained_ends, longest_search, swallowed, .. } =
             self.tally;
-        let random = self.loads.iter().filter(|load| load.policy.ends_with("Random"));
-        let random = random.map(|load| load.sigmas).fold(0.0, f64::max) < 6.0;
+        let shared = self.loads.iter().zip(BOUNDS).all(|(load, bound)| load.sigmas < bound);
         [
             ("every request was answered in the end, none was lost", self.lost == 0),
             ("sessions that ended gave back what they had not delivered", swallowed == 0),
             ("no element was lost to a session that nothing ailed", unexplained_losses == 0),
             ("no session ended for want of what it could have reached", unexplained_ends == 0),
             ("no search for an element took longer than a minute", longest_search <= SEARCH),
-            ("random choices strayed less than six standard deviations", random),
+            ("each policy shared the sessions out within its bound", shared),
         ]
     }
 
@@ -156,11 +163,15 @@ impl fmt::Display for Statement {
         let times = Spread(connected);
         writeln!(f, "  {:<25}         {:>8} {times}\n", "a new session", connected.len())?;
 
-        writeln!(f, "load against the policy's ideal   sessions     mean    worst   sigmas")?;
-        for Load { policy, sessions, mean, worst, sigmas } in &self.loads {
+        writeln!(
+            f,
+            "load against the policy's ideal   sessions     mean    worst   sigmas    bound"
+        )?;
+        for (Load { policy, sessions, mean, worst, sigmas }, bound) in self.loads.iter().zip(BOUNDS)
+        {
             let (mean, worst) = (mean * 100.0, worst * 100.0);
             write!(f, "  {policy:<24}       {sessions:>9} {mean:>6.1} % {worst:>6.1} %")?;
-            writeln!(f, " {sigmas:>8.1}")?;
+            writeln!(f, " {sigmas:>8.1} {bound:>8.1}")?;
         }
         writeln!(f)?;
         for (promise, held) in self.promises() {
