@@ -46,7 +46,7 @@ pub struct Stats {
     pub announced_full: u64,
     /// Announced addresses that T7-ENRPoutdate removed.
     pub announced_outdated: u64,
-    /// Hunts begun.
+    /// Rounds of hunts begun: one for each hunt, and one for each time that T5-Serverhunt expired.
     pub hunts: u64,
     /// Channels to registrars asked for.
     pub hunt_attempts: u64,

@@ -5,7 +5,7 @@ mod lab;
 use core::time::Duration;
 
 use asap_pu::wire::{Body, Cause, CauseCode, Message, ParameterType, RawParameter};
-use asap_pu::{Action, Config, Event, Protocols};
+use asap_pu::{Action, Config, Event, Instant, Protocols};
 use bytes::Bytes;
 use lab::*;
 use proptest::prelude::*;
@@ -256,4 +256,14 @@ proptest! {
         lab.answer(home, POOL, &[element(1)]);
         prop_assert!(is_resolved(&mut lab));
     }
+}
+
+/// [CORE-4]: time that goes back stands still.
+#[test]
+fn time_that_goes_back_stands_still() {
+    let (mut lab, _) = Lab::at_home();
+    lab.secs(100);
+    lab.pu.handle_timeout(lab.now);
+    lab.pu.resolve(Instant::EPOCH, POOL).unwrap();
+    assert_eq!(lab.pu.poll_timeout(), Some(lab.now + secs(15)));
 }

@@ -370,3 +370,21 @@ fn the_oldest_of_too_many_marks_is_forgotten() {
     assert_eq!([9, 8, 1].map(marked), [false, true, true]);
     assert_eq!(lab.pu.stats().marks_forgotten, 1);
 }
+
+/// [CACHE-4] [CACHE-7]: all is forgotten, also what is not there.
+#[test]
+fn unknown_handles_are_forgotten_with_all_pools() {
+    let mut config = config(&[REGISTRAR]);
+    config.negative_cache_value = secs(60);
+    let (mut lab, home) = Lab::at_home_with(config);
+    for asked in [1, 0] {
+        lab.pu.resolve(lab.now, "nowhere").unwrap();
+        assert_eq!(lab.requests().len(), asked);
+        lab.receive(home, &refusal("nowhere", CauseCode::UNKNOWN_POOL_HANDLE));
+        lab.events();
+        lab.secs(1);
+    }
+    lab.pu.purge_all();
+    lab.pu.resolve(lab.now, "nowhere").unwrap();
+    assert_eq!(lab.requests().len(), 1);
+}

@@ -530,3 +530,42 @@ fn a_reopening_that_is_broken_off_is_taken_up_again() {
         lab.pu.cancel(lab.now, request).unwrap();
     }
 }
+
+/// [HUNT-10] [HUNT-14]: where only authenticated registrars are wanted, one that nobody checked is
+/// refused although nothing else asked for TLS.
+#[test]
+fn only_authenticated_registrars_are_taken() {
+    let mut config = config(&FIVE[..1]);
+    config.authenticated_only = true;
+    let mut lab = Lab::new(config.clone());
+    lab.pu.start(lab.now);
+    let open = lab.open_one();
+    lab.up(open.channel);
+    assert!(
+        matches!(lab.actions()[..], [Action::Close { channel, .. }] if channel == open.channel)
+    );
+    assert_eq!((lab.pu.home(), lab.pu.stats().registrars_barred), (None, 1));
+
+    let mut lab = Lab::new(config);
+    lab.pu.start(lab.now);
+    let open = lab.open_one();
+    lab.pu.handle_opened(lab.now, open.channel, Authentication::Verified);
+    assert!(lab.pu.home().is_some());
+}
+
+/// [HUNT-10]: of too many bars the oldest is forgotten.
+#[test]
+fn the_oldest_bar_is_forgotten() {
+    let mut config = config(&FIVE[..3]);
+    config.max_barred = 2;
+    let mut lab = Lab::new(config);
+    lab.pu.start(lab.now);
+    let tried = lab.opens();
+    for open in &tried {
+        lab.pu.handle_closed(lab.now, open.channel, CloseReason::Unauthenticated);
+        lab.secs(1);
+    }
+    lab.wait();
+    let again = opens_among(&lab.actions());
+    assert_eq!(again.iter().map(|open| open.to).collect::<Vec<_>>(), [tried[0].to]);
+}

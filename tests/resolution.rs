@@ -436,3 +436,13 @@ fn timers_say_what_they_are_for() {
     lab.answer(registrar.channel, POOL, &[element(1)]);
     assert_eq!((lab.pu.home_search(), lab.pu.next_timer()), (HomeSearch::Home, None));
 }
+
+/// [RES-12]: the parameter can be left out.
+#[test]
+fn the_number_of_elements_need_not_be_asked_for() {
+    let mut config = config(&[REGISTRAR]);
+    config.elements_wanted = None;
+    let (mut lab, home) = Lab::at_home_with(config);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    assert_eq!(lab.controls(), [(home, Message::handle_resolution(false, POOL, None))]);
+}

@@ -1,13 +1,15 @@
 //! What sessions make of calls in an unlucky order. Most were found by fuzzing.
+#![allow(clippy::std_instead_of_alloc, reason = "tests have the standard library")]
 
 mod lab;
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 
-use asap_pu::wire::Protocol;
+use asap_pu::wire::{Message, OverallPolicy, Policy, PolicyType, Protocol};
 use asap_pu::{
-    Action, CloseReason, CommandError, Event, Failover, Payload, PeerKind, Protocols,
-    SessionOptions,
+    Action, CloseReason, CommandError, Event, Failover, Instant, Payload, PeerKind, PoolUser,
+    Protocols, SessionOptions,
 };
 use lab::*;
 
@@ -214,4 +216,62 @@ fn nobody_moves_to_those_that_failed() {
     let refused = lab.pu.move_session(lab.now, session, None);
     assert_eq!(refused, Err(CommandError::NoElementLeft));
     lab.pu.move_session(lab.now, session, Some(id(2))).unwrap();
+}
+
+/// [SESSION-14]: asked for another element, the policy does not choose the same again.
+#[test]
+fn a_move_leaves_the_policys_favourite() {
+    let ranked = [(1, 9), (2, 1)].map(|(n, priority)| {
+        let mut element = element(n);
+        element.policy = Policy::Priority { priority };
+        element
+    });
+    let (mut lab, home) = Lab::at_home();
+    let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+    lab.actions();
+    let policy = OverallPolicy::from(PolicyType::PRIORITY);
+    lab.receive(home, &Message::handle_resolution_response(POOL, Some(policy), ranked.to_vec()));
+    let best = lab.open_one();
+    lab.up(best.channel);
+    lab.events();
+    lab.pu.move_session(lab.now, session, None).unwrap();
+    let next = opens_among(&lab.actions()).remove(0);
+    assert_eq!((best.to, next.to), ("10.0.0.1:7".parse().unwrap(), "10.0.0.2:7".parse().unwrap()));
+}
+
+/// Decision 13: an element that is reached after all is marked no longer.
+#[test]
+fn proven_contact_ends_the_mark() {
+    let (mut lab, _, session, first) =
+        Lab::in_session(mapped(), SessionOptions::default(), &three());
+    let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
+    fail_over(&mut lab, &first);
+    lab.events();
+    lab.pu.move_session(lab.now, session, Some(id(1))).unwrap();
+    let back = opens_among(&lab.actions()).remove(0);
+    let is_marked = |lab: &Lab| lab.pu.pool(pool).unwrap().is_marked(lab.now, id(1));
+    assert!(is_marked(&lab));
+    lab.up(back.channel);
+    assert!(!is_marked(&lab));
+}
+
+/// [SESSION-4] [HUNT-12]: pauses are shortened by chance, so that those who wait do not move in step.
+#[test]
+fn pauses_are_not_all_the_same() {
+    let pause = |seed| {
+        let mut pu = PoolUser::new(config(&[REGISTRAR]), seed).unwrap();
+        pu.start(Instant::EPOCH);
+        let mut lab = Lab { pu, now: Instant::EPOCH };
+        let home = lab.open_one().channel;
+        lab.up(home);
+        lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+        lab.actions();
+        lab.answer(home, POOL, &[element(1)]);
+        let only = lab.open_one();
+        lab.fail(only.channel);
+        lab.actions();
+        lab.wait()
+    };
+    let pauses: BTreeSet<_> = (0..20).map(pause).collect();
+    assert!(pauses.len() > 10, "{pauses:?}");
 }

@@ -385,3 +385,21 @@ fn a_message_that_never_fits_says_so() {
     let refused = lab.pu.send(lab.now, session, vec![0; 11], Failover::Unsent).unwrap_err();
     assert_eq!((refused.reason, refused.data.len()), (SendErrorReason::TooLong, 11));
 }
+
+/// [SESSION-15]: half of the bytes.
+#[test]
+fn there_is_room_when_half_of_the_bytes_are_free() {
+    let mut config = config(&[REGISTRAR]);
+    (config.confirms_writes, config.window_messages, config.max_queued_bytes) = (true, 1, 8);
+    let (mut lab, _, session, first) = Lab::in_session(config, SessionOptions::default(), &three());
+    let mut ids = Vec::new();
+    for data in ["12", "34", "56", "78"] {
+        ids.push(send(&mut lab, session, data, Failover::Unsent));
+    }
+    assert!(lab.pu.send(lab.now, session, "9", Failover::Unsent).is_err());
+    lab.data();
+    assert_eq!(lab.events(), [], "six bytes wait");
+    lab.pu.handle_written(lab.now, first.channel, ids[0]);
+    lab.data();
+    assert!(matches!(lab.event(), Event::Room { .. }));
+}

@@ -4,7 +4,7 @@ mod lab;
 
 use allocation_counter::measure;
 use asap_pu::wire::{PeIdentifier, Policy, PoolElement, Transport};
-use asap_pu::{ChannelId, Config, Failover, SendOptions, SessionOptions};
+use asap_pu::{ChannelId, Config, Failover, Instant, PoolUser, SendOptions, SessionOptions};
 use lab::*;
 
 const SESSIONS: usize = 100_000;
@@ -131,4 +131,46 @@ fn channels_that_end_leave_no_trace() {
     };
     let (first, second) = (size(), size());
     assert!(second < first + 1_000, "{first} grows to {second}");
+}
+
+/// [CORE-6] [CORE-9]: what a driver that never polls leaves behind takes no memory.
+#[test]
+fn a_driver_that_never_polls_costs_nothing() {
+    let mut config = config(&FIVE);
+    config.request_deadline = secs(1_000_000);
+    let mut lab = Lab::new(config);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    let mut rounds = |n| {
+        measure(|| {
+            (0..n).for_each(|_| {
+                lab.wait();
+            })
+        })
+        .bytes_current
+    };
+    rounds(100);
+    assert_eq!(rounds(1_000), 0);
+}
+
+/// [CORE-8]: with very many sessions a poll with nothing to do does not look at them. Where it did,
+/// this would not come to an end within a day.
+#[test]
+fn idle_polls_do_not_look_at_sessions() {
+    let mut config = mapped();
+    config.max_sessions = 100_000;
+    let (mut lab, home) = Lab::at_home_with(config);
+    lab.pool(home, &three());
+    for _ in 0..100_000 {
+        lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+    }
+    for open in lab.opens() {
+        lab.up(open.channel);
+    }
+    lab.events();
+    let idle = |pu: &mut PoolUser| {
+        assert!(pu.poll_action().is_none() && pu.poll_event().is_none());
+        assert!(pu.poll_timeout().is_none());
+        pu.handle_timeout(Instant::EPOCH + secs(1));
+    };
+    (0..1_000_000).for_each(|_| idle(&mut lab.pu));
 }

@@ -3,7 +3,7 @@
 mod lab;
 
 use asap_pu::wire::{Message, ServerIdentifier, Transport};
-use asap_pu::{Event, ResolveError, SessionOptions};
+use asap_pu::{Action, Event, ResolveError, SessionOptions};
 use lab::*;
 
 /// Neither an action nor an event nor a deadline.
@@ -72,4 +72,24 @@ fn announced_registrars_are_forgotten() {
     assert_silent(&mut lab);
     announce(&mut lab);
     assert_silent(&mut lab);
+}
+
+/// [CORE-11]: reports that wait for their turn are sent before the home is left.
+#[test]
+fn reports_that_wait_for_their_turn_are_sent() {
+    let mut config = config(&[REGISTRAR]);
+    config.max_reports_per_second = 1;
+    let (mut lab, home) = Lab::at_home_with(config);
+    let pool = lab.pool(home, &three());
+    lab.choose::<2>(pool);
+    for n in [1, 2] {
+        lab.pu.report_unreachable(lab.now, pool, id(n)).unwrap();
+    }
+    lab.pu.shut_down(lab.now);
+    assert_eq!(lab.controls().len(), 1);
+    assert!(!lab.pu.is_shut_down());
+    assert_eq!(lab.wait(), secs(1));
+    let actions = lab.actions();
+    assert!(matches!(actions[..], [Action::Send { .. }, Action::Close { .. }]), "{actions:?}");
+    assert!(lab.pu.is_shut_down());
 }

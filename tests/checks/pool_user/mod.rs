@@ -21,7 +21,7 @@ use arbitrary::Unstructured;
 use asap_pu::wire::PeIdentifier;
 use asap_pu::{
     Action, Authentication, ChannelId, CommandError, Event, Instant, MessageId, Payload, PoolId,
-    PoolUser, RequestId, SessionId,
+    PoolUser, RequestId, SessionId, Stats,
 };
 use bytes::Bytes;
 
@@ -35,8 +35,13 @@ const STEPS: usize = 200;
 
 /// Lives through the calls that `data` tells.
 pub(crate) fn live(data: &[u8]) {
+    counted(data);
+}
+
+/// The same; what was counted meanwhile.
+pub(crate) fn counted(data: &[u8]) -> Stats {
     let mut u = Unstructured::new(data);
-    let Ok(setup) = u.arbitrary::<Setup>() else { return };
+    let Ok(setup) = u.arbitrary::<Setup>() else { return Stats::default() };
     let mut steps: Vec<Step> = Vec::new();
     while !u.is_empty() && steps.len() < STEPS {
         let Ok(step) = u.arbitrary() else { break };
@@ -44,14 +49,17 @@ pub(crate) fn live(data: &[u8]) {
     }
     let run = |order| World::new(&setup, order).live(&steps);
     match setup.compared {
-        Compared::Alone => drop(run(Order::AsTold)),
+        Compared::Alone => run(Order::AsTold).1,
         Compared::WithItself => {
-            assert!(run(Order::AsTold) == run(Order::AsTold), "[CORE-2] the same to the byte");
+            let told = run(Order::AsTold);
+            assert!(told == run(Order::AsTold), "[CORE-2] the same to the byte");
+            told.1
         }
         Compared::InAnyOrder => {
-            let told = run(Order::ActionsFirst);
-            compare(&told, &run(Order::EventsFirst));
-            compare(&told, &run(Order::InTurn));
+            let (told, stats) = run(Order::ActionsFirst);
+            compare(&told, &run(Order::EventsFirst).0);
+            compare(&told, &run(Order::InTurn).0);
+            stats
         }
     }
 }
@@ -121,13 +129,13 @@ impl World {
         }
     }
 
-    fn live(mut self, steps: &[Step]) -> Vec<Outputs> {
+    fn live(mut self, steps: &[Step]) -> (Vec<Outputs>, Stats) {
         for step in steps {
             self.step(step);
             self.is_bounded();
         }
         self.finish();
-        self.outputs
+        (self.outputs, *self.pu.stats())
     }
 
     fn step(&mut self, step: &Step) {

@@ -1,0 +1,275 @@
+//! Every time of the configuration, changed and waited for: none is a constant [CORE-6].
+//!
+//! Each test has the name of the field; the first one holds them against those of [`Config`].
+
+mod lab;
+
+use core::time::Duration;
+
+use asap_pu::wire::CauseCode;
+use asap_pu::{
+    Action, CloseReason, Config, Event, Failover, Instant, SessionError, SessionOptions,
+    StaleAnswers, TimerKind,
+};
+use lab::*;
+
+/// [CORE-6]: a field that holds a time has a test here.
+#[test]
+fn every_time_is_waited_for() {
+    let (source, config) = (include_str!("times.rs"), format!("{:#?}", Config::default()));
+    let fields = config.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
+    let is_time = |value: &str| {
+        let number = value.trim_end_matches([',', 's', 'm', 'n', 'µ']);
+        number.len() < value.trim_end_matches(',').len() && number.parse::<f64>().is_ok()
+    };
+    let times: Vec<_> = fields.filter(|(_, value)| is_time(value)).collect();
+    assert_eq!(times.len(), 17, "{times:?}");
+    for (time, _) in times {
+        assert!(source.contains(&format!("#[test]\nfn {time}() {{")), "{time} has no test");
+    }
+}
+
+fn with(change: impl FnOnce(&mut Config)) -> Lab {
+    let mut config = config(&[REGISTRAR]);
+    change(&mut config);
+    Lab::new(config)
+}
+
+fn at_home(change: impl FnOnce(&mut Config)) -> (Lab, asap_pu::ChannelId) {
+    let mut config = config(&[REGISTRAR]);
+    change(&mut config);
+    Lab::at_home_with(config)
+}
+
+/// What is due next, and how soon.
+fn next(lab: &Lab) -> (Duration, TimerKind) {
+    let (at, kind) = lab.pu.next_timer().expect("a deadline");
+    (at - lab.now, kind)
+}
+
+/// Whether it was `nominal`, shortened by a quarter at most.
+fn is_about(time: Duration, nominal: u64) -> bool {
+    time <= secs(nominal) && time >= secs(nominal) * 3 / 4
+}
+
+/// [RES-2]: a request waits for its answer.
+#[test]
+fn t1_request() {
+    let (mut lab, _) = at_home(|c| c.t1_request = secs(7));
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    assert_eq!(next(&lab), (secs(7), TimerKind::Request));
+}
+
+/// [HUNT-4]: the first round of a hunt.
+#[test]
+fn t5_hunt() {
+    let mut lab = with(|c| c.t5_hunt = secs(3));
+    lab.pu.start(lab.now);
+    let (first, kind) = next(&lab);
+    assert!(is_about(first, 3) && kind == TimerKind::Hunt, "{first:?}");
+}
+
+/// [HUNT-4]: rounds grow no longer than that.
+#[test]
+fn t5_max() {
+    let mut lab = with(|c| c.t5_max = secs(13));
+    lab.pu.start(lab.now);
+    for nominal in [10, 13, 13] {
+        let round = lab.wait();
+        assert!(is_about(round, nominal), "{round:?} of {nominal}");
+    }
+}
+
+/// [HUNT-7]: an announced registrar is known.
+#[test]
+fn t7_outdate() {
+    let mut lab = with(|c| c.t7_outdate = secs(17));
+    announce(&mut lab, "10.0.0.1:3863", 1, vec![]);
+    assert_eq!(next(&lab), (secs(17), TimerKind::Outdate));
+}
+
+/// [HUNT-13]: zero waits for none.
+#[test]
+fn announce_wait() {
+    for wait in [2, 0] {
+        let mut lab = with(|c| (c.registrars, c.announce_wait) = (vec![], secs(wait)));
+        lab.pu.resolve(lab.now, POOL).unwrap();
+        match wait {
+            0 => assert_eq!(lab.events().len(), 2, "told, and failed"),
+            _ => assert_eq!(next(&lab), (secs(wait), TimerKind::AnnounceWait)),
+        }
+    }
+}
+
+/// [RES-13]: a request ends.
+#[test]
+fn request_deadline() {
+    let mut lab = with(|c| c.request_deadline = secs(19));
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.wait_until(Instant::EPOCH + secs(19));
+    assert!(matches!(lab.events().last(), Some(Event::ResolutionFailed { .. })));
+}
+
+/// [RES-15]: the same handle is asked for again.
+#[test]
+fn resolution_interval() {
+    let (mut lab, home) = at_home(|c| c.resolution_interval = secs(3));
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.actions();
+    lab.receive(home, &refusal(POOL, CauseCode::UNKNOWN_POOL_HANDLE));
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    assert_eq!(next(&lab), (secs(3), TimerKind::Request));
+}
+
+/// [CACHE-2]: a list is fresh.
+#[test]
+fn stale_cache_value() {
+    let (mut lab, home) = at_home(|c| {
+        (c.stale_cache_value, c.stale_answers) = (secs(4), StaleAnswers::Withheld);
+    });
+    lab.pool(home, &three());
+    lab.secs(3);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    assert_eq!(lab.events().len(), 1);
+    lab.secs(1);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    assert_eq!((lab.events().len(), lab.requests().len()), (0, 1));
+}
+
+/// [CACHE-7]: an unknown handle is remembered.
+#[test]
+fn negative_cache_value() {
+    let (mut lab, home) = at_home(|c| c.negative_cache_value = secs(4));
+    for (wait, asked) in [(0, 1), (3, 0), (1, 1)] {
+        lab.secs(wait);
+        lab.pu.resolve(lab.now, POOL).unwrap();
+        assert_eq!(lab.requests().len(), asked, "after {wait} s more");
+        lab.receive(home, &refusal(POOL, CauseCode::UNKNOWN_POOL_HANDLE));
+        lab.events();
+    }
+}
+
+/// [HUNT-10]: an impostor is barred.
+#[test]
+fn bar_time() {
+    let mut lab = with(|c| c.bar_time = secs(25));
+    lab.pu.start(lab.now);
+    let open = lab.open_one();
+    lab.pu.handle_closed(lab.now, open.channel, CloseReason::Unauthenticated);
+    let began = lab.now;
+    while !lab.actions().iter().any(|action| matches!(action, Action::Open { .. })) {
+        lab.wait();
+    }
+    let barred = lab.now - began;
+    assert!(barred >= secs(25) && barred <= secs(25 + 40), "{barred:?}");
+}
+
+/// [REPORT-5]: an element is passed over.
+#[test]
+fn failure_mark() {
+    let (mut lab, home) = at_home(|c| c.failure_mark = secs(6));
+    let pool = lab.pool(home, &three());
+    lab.choose::<1>(pool);
+    lab.pu.report_unreachable(lab.now, pool, id(1)).unwrap();
+    let marked = |after| lab.pu.pool(pool).unwrap().is_marked(lab.now + secs(after), id(1));
+    assert_eq!([0, 5, 6].map(marked), [true, true, false]);
+}
+
+/// [REPORT-4]: an element is reported again.
+#[test]
+fn report_interval() {
+    let (mut lab, home) = at_home(|c| c.report_interval = secs(5));
+    let pool = lab.pool(home, &three());
+    lab.choose::<1>(pool);
+    for reports in [1, 0, 0, 1] {
+        lab.pu.report_unreachable(lab.now, pool, id(1)).unwrap();
+        lab.pu.trust(pool, id(1));
+        assert_eq!(lab.controls().len(), reports);
+        lab.secs(2);
+    }
+}
+
+/// [REPORT-1]: a report waits for a registrar.
+#[test]
+fn report_age() {
+    let (mut lab, home) = at_home(|c| c.report_age = secs(8));
+    let pool = lab.pool(home, &three());
+    lab.choose::<1>(pool);
+    lab.fail(home);
+    lab.pu.report_unreachable(lab.now, pool, id(1)).unwrap();
+    lab.wait_until(lab.now + secs(8));
+    assert_eq!((lab.pu.stats().reports_dropped, lab.pu.poll_timeout()), (1, None));
+}
+
+/// [SESSION-3]: an element may take to come up.
+#[test]
+fn connect_timeout() {
+    let (mut lab, home) = at_home(|c| c.connect_timeout = secs(2));
+    lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &three());
+    assert_eq!(next(&lab), (secs(2), TimerKind::Session));
+}
+
+/// [SESSION-4] [SESSION-13]: of a search, and of a closing.
+#[test]
+fn session_deadline() {
+    for closing in [false, true] {
+        let (mut lab, home) = at_home(|c| {
+            (c.session_deadline, c.connect_timeout) = (secs(11), secs(100));
+        });
+        let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+        lab.actions();
+        lab.answer(home, POOL, &three());
+        if closing {
+            let element = lab.open_one();
+            lab.up(element.channel);
+            lab.events();
+            send(&mut lab, session, "never taken", Failover::Always);
+            lab.pu.close(lab.now, session).unwrap();
+        }
+        assert_eq!(lab.wait(), secs(11));
+        let Some(Event::SessionEnded { error, .. }) = lab.events().pop() else { panic!() };
+        assert_eq!(error, Some(SessionError::DeadlineReached));
+    }
+}
+
+/// [SESSION-4]: the first pause.
+#[test]
+fn session_backoff() {
+    let (mut lab, home) = at_home(|c| c.session_backoff = secs(4));
+    lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &[element(1)]);
+    let only = lab.open_one();
+    lab.fail(only.channel);
+    lab.actions();
+    let (pause, _) = next(&lab);
+    assert!(is_about(pause, 4), "{pause:?}");
+}
+
+/// [SESSION-3]: zero puts none off.
+#[test]
+fn failover_spread() {
+    for spread in [9, 0] {
+        let (mut lab, home) = at_home(|c| {
+            (c.failover_burst, c.failover_spread) = (0, secs(spread));
+        });
+        for _ in 0..40 {
+            lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+        }
+        lab.actions();
+        lab.answer(home, POOL, &[element(1), element(2)]);
+        for open in lab.opens() {
+            lab.fail(open.channel);
+        }
+        let (put_off, began) = (lab.pu.stats().failovers_spread, lab.now);
+        let at_once = opens_among(&lab.actions()).len() as u64;
+        assert_eq!((put_off, at_once), if spread == 0 { (0, 40) } else { (40, 0) });
+        for _ in 0..put_off {
+            lab.wait();
+        }
+        let last = lab.now - began;
+        assert!(last <= secs(spread) && last >= secs(spread) / 2, "{last:?}");
+    }
+}
