@@ -1,0 +1,208 @@
+//! The `sctp` driver, against registrars and elements on SCTP sockets of this host. Where its kernel
+//! has none, each test says so and passes.
+
+#![cfg(target_os = "linux")]
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use asap_pu::wire::{
+    ASAP_PPID, Message, PeIdentifier, Policy, PoolElement, Transport, TransportUse,
+};
+use asap_pu::{Config, Event, Failover, Registrar, SessionId};
+use asap_pu_drivers::sctp::{Association, Driver, Incoming};
+use socket2::{Domain, Protocol, Socket, Type};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Longer than a peer's kernel takes.
+const SHORTLY: Duration = Duration::from_millis(300);
+
+/// What the elements' data is marked with.
+const PPID: u32 = 33;
+
+fn driver() -> Option<Driver> {
+    match Driver::new(Config::default(), 1) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+            println!("no SCTP here");
+            None
+        }
+        driver => Some(driver.unwrap()),
+    }
+}
+
+/// A peer that serves one association in a thread of its own, with a small window.
+fn peer<T: Send + 'static>(
+    serve: impl FnOnce(Association) -> T + Send + 'static,
+) -> (SocketAddr, JoinHandle<T>) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::SCTP)).unwrap();
+    listener.set_recv_buffer_size(0x4000).unwrap();
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener.listen(1).unwrap();
+    let at = listener.local_addr().unwrap().as_socket().unwrap();
+    let serving =
+        thread::spawn(move || serve(Association::over(listener.accept().unwrap().0).unwrap()));
+    (at, serving)
+}
+
+/// What comes next of all that says something.
+fn next(association: &mut Association) -> Incoming {
+    let mut buffer = [0; 4096];
+    for _ in 0..PATIENCE.as_millis() {
+        match association.receive(&mut buffer) {
+            Ok(Incoming::Dry | Incoming::Other) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            incoming => return incoming.unwrap(),
+        }
+    }
+    panic!("nothing comes");
+}
+
+fn say(association: &Association, ppid: u32, data: &[u8]) {
+    while let Err(error) = association.send(data, ppid, 0, false) {
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn message(data: impl Into<Vec<u8>>) -> Incoming {
+    Incoming::Message { ppid: PPID, data: data.into() }
+}
+
+fn transport(at: SocketAddr) -> Transport {
+    Transport::sctp(at.port(), TransportUse::DATA_PLUS_CONTROL, [at.ip()])
+}
+
+/// A session with whatever is there; it is up when this returns.
+fn session(driver: &mut Driver, at: SocketAddr) -> SessionId {
+    let now = driver.now();
+    let session = driver.user().open_session_at(now, transport(at), Default::default()).unwrap();
+    assert!(matches!(driver.event(PATIENCE), Some(Event::Connected { .. })));
+    session
+}
+
+fn send(driver: &mut Driver, session: SessionId, data: impl Into<Vec<u8>>) {
+    let now = driver.now();
+    driver.user().send(now, session, data.into(), Failover::Always).unwrap();
+}
+
+fn received(driver: &mut Driver) -> Vec<u8> {
+    match driver.event(PATIENCE) {
+        Some(Event::Received { data, .. }) => data.to_vec(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// [TLV-22]: what is marked with 11 is ASAP, and nothing else is, in both directions.
+#[test]
+fn a_pool_is_resolved_and_served() {
+    let Some(mut driver) = driver() else { return };
+    let (element, serving) = peer(|mut user| {
+        say(&user, ASAP_PPID, &Message::cookie("state").to_bytes().unwrap());
+        assert_eq!(next(&mut user), message("hello"));
+        say(&user, 0, b"hello yourself");
+        next(&mut user)
+    });
+    let (registrar, answering) = peer(move |mut user| {
+        assert!(matches!(next(&mut user), Incoming::Message { ppid: ASAP_PPID, .. }));
+        let id = PeIdentifier::new(1);
+        let element = PoolElement::new(id, transport(element), Policy::RoundRobin);
+        let answer = Message::handle_resolution_response("EchoPool", None, vec![element]);
+        let answer = answer.to_bytes().unwrap();
+        say(&user, 0, &answer);
+        say(&user, ASAP_PPID, &answer);
+        next(&mut user)
+    });
+    driver.data_ppid = PPID;
+    let now = driver.now();
+    let registrar = Registrar::sctp(registrar.port(), [registrar.ip()]);
+    driver.user().add_registrar(now, registrar).unwrap();
+    let session = driver.user().open_session(now, "EchoPool", Default::default()).unwrap();
+    send(&mut driver, session, "hello");
+    assert!(matches!(driver.event(PATIENCE), Some(Event::RegistrarFound { .. })));
+    assert!(matches!(driver.event(PATIENCE), Some(Event::Connected { .. })));
+    assert_eq!(received(&mut driver), b"hello yourself");
+    let stats = driver.user().stats();
+    assert_eq!((stats.cookies, stats.answers, stats.unexpected_messages), (1, 1, 1));
+    assert!(driver.shut_down(PATIENCE));
+    assert_eq!(serving.join().unwrap(), Incoming::Ended);
+    assert_eq!(answering.join().unwrap(), Incoming::Ended);
+}
+
+#[test]
+fn a_registrar_that_is_not_there_is_told() {
+    let Some(mut driver) = driver() else { return };
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::SCTP)).unwrap();
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let at = listener.local_addr().unwrap().as_socket().unwrap();
+    let now = driver.now();
+    driver.user().add_registrar(now, Registrar::sctp(at.port(), [at.ip()])).unwrap();
+    driver.user().resolve(now, "EchoPool").unwrap();
+    assert_eq!(driver.event(PATIENCE), Some(Event::NoRegistrarReachable));
+    let why = driver.no_registrar();
+    assert!(why.contains(&format!("reached: {at}: Connection refused")), "{why}");
+}
+
+/// Longer than a packet, than a window and than what the driver reads at once.
+#[test]
+fn a_long_message_arrives_whole() {
+    let Some(mut driver) = driver() else { return };
+    let long: Vec<_> = (0..100_000_u32).map(|n| n as u8).collect();
+    let (at, serving) = peer(|mut user| {
+        let Incoming::Message { data, .. } = next(&mut user) else { panic!() };
+        say(&user, PPID, &data);
+        next(&mut user)
+    });
+    let session = session(&mut driver, at);
+    send(&mut driver, session, long.clone());
+    assert!(received(&mut driver) == long);
+    assert!(driver.shut_down(PATIENCE));
+    assert_eq!(serving.join().unwrap(), Incoming::Ended);
+}
+
+/// What the element's transport acknowledged does not come back when the element dies, and what was
+/// never sent does, even if the driver notices all that at once.
+#[test]
+fn an_element_dies_with_messages_on_their_way() {
+    let Some(mut driver) = driver() else { return };
+    let (die, death) = mpsc::channel::<()>();
+    let (at, serving) = peer(move |user| {
+        (0..3).for_each(|n| say(&user, PPID, &[n]));
+        let _ = death.recv();
+        // With something unread, it is a breaking off.
+        drop(user);
+    });
+    let session = session(&mut driver, at);
+    thread::sleep(SHORTLY);
+    // Three have come, so the driver reads nothing until three have been told.
+    assert_eq!(received(&mut driver), [0]);
+    send(&mut driver, session, "acknowledged");
+    assert_eq!(received(&mut driver), [1]);
+    thread::sleep(SHORTLY);
+    (0..120).for_each(|n| send(&mut driver, session, vec![n; 1_000]));
+    assert_eq!(received(&mut driver), [2]);
+    thread::sleep(SHORTLY);
+    drop(die);
+    serving.join().unwrap();
+    thread::sleep(SHORTLY);
+    let mut returned = Vec::new();
+    loop {
+        match driver.event(PATIENCE) {
+            Some(Event::Undelivered { data, .. }) => returned.push(data[0]),
+            Some(Event::SessionEnded { .. }) => break,
+            Some(_) => {}
+            None => panic!("nothing happens"),
+        }
+    }
+    let first = returned[0];
+    assert!((1..100).contains(&first), "{first}");
+    assert_eq!(returned, (first..120).collect::<Vec<_>>());
+    let stats = driver.user().stats();
+    assert_eq!((stats.messages_sent, stats.unknown_confirmations), (121, 0));
+    assert!(stats.messages_unsent > 0);
+}
