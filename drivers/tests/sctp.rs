@@ -165,6 +165,26 @@ fn a_long_message_arrives_whole() {
     assert_eq!(serving.join().unwrap(), Incoming::Ended);
 }
 
+/// What was said last arrives, however much the peer has to say, and it is not cut off.
+#[test]
+fn a_session_is_closed_while_the_element_speaks() {
+    let Some(mut driver) = driver() else { return };
+    let (told, wait) = mpsc::channel();
+    let (at, serving) = peer(move |mut user| {
+        (0..200).for_each(|n| say(&user, PPID, &[n]));
+        told.send(()).unwrap();
+        [next(&mut user), next(&mut user)]
+    });
+    driver.data_ppid = PPID;
+    let session = session(&mut driver, at);
+    wait.recv().unwrap();
+    send(&mut driver, session, "goodbye");
+    let now = driver.now();
+    driver.user().close(now, session).unwrap();
+    assert!(driver.shut_down(PATIENCE));
+    assert_eq!(serving.join().unwrap(), [message("goodbye"), Incoming::Ended]);
+}
+
 /// What the element's transport acknowledged does not come back when the element dies, and what was
 /// never sent does, even if the driver notices all that at once.
 #[test]

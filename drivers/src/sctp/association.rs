@@ -6,7 +6,7 @@
 
 use std::io;
 use std::mem;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsRawFd;
 
 use socket2::{Domain, MsgHdr, Protocol, Socket, Type};
@@ -222,6 +222,14 @@ impl Association {
                 return Err(io::ErrorKind::InvalidData.into());
             }
         }
+    }
+
+    /// Shuts it down behind what was sent; [`Incoming::Ended`] tells when the peer has all of it.
+    ///
+    /// # Errors
+    /// It never came up.
+    pub(super) fn shut_down(&self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)
     }
 
     /// What to wait for: that something comes, and that there is room, if that is `wanted`.

@@ -44,7 +44,7 @@ use association::LONGEST;
 pub use association::{Association, Incoming};
 use untold::Untold;
 
-/// How long what is left to write on a channel that was closed may take.
+/// How long a peer may take to be through with a channel that was closed.
 const LINGER: Duration = Duration::from_secs(5);
 /// How much is read from one channel before the others have their turn.
 const BURST: usize = 64;
@@ -60,7 +60,7 @@ pub struct Driver {
     start: std::time::Instant,
     announces: Option<UdpSocket>,
     channels: BTreeMap<ChannelId, Channel>,
-    /// Channels that the pool user has done with while the kernel had no room for their last words.
+    /// Channels that the pool user has done with and their peers have not.
     lingering: Vec<(Instant, Channel)>,
     failure: LastFailure,
     buffer: Vec<u8>,
@@ -154,8 +154,8 @@ impl Driver {
         }
     }
 
-    /// Shuts the pool user down and waits until everything is written and closed, `patience` at
-    /// most; says whether it came to that. Events are passed over: who wants them tells the pool
+    /// Shuts the pool user down and waits until everything is delivered, or given up, and closed,
+    /// `patience` at most; says whether it came to that. Events are passed over: who wants them tells the pool
     /// user first and reads on until there are none.
     pub fn shut_down(mut self, patience: Duration) -> bool {
         let end = self.now() + patience;
@@ -296,11 +296,10 @@ impl Driver {
         self.user.handle_closed(self.now(), id, CloseReason::Failed);
     }
 
-    /// Lets go of a channel. The kernel delivers first what it has taken, and then shuts the
-    /// association down.
+    /// Lets go of a channel, which is over at once only where it never came up.
     fn close(&mut self, id: ChannelId) {
         let Some(mut channel) = self.channels.remove(&id) else { return };
-        if channel.drain(&mut self.buffer) && !channel.waiting.is_empty() {
+        if channel.finish(self.data_ppid, &mut self.buffer) {
             self.lingering.push((self.now() + LINGER, channel));
         }
     }
@@ -326,10 +325,7 @@ impl Driver {
             }
         }
         let (now, ppid, buffer) = (self.now(), self.data_ppid, &mut self.buffer);
-        self.lingering.retain_mut(|(end, channel)| {
-            channel.write(ppid, |_, _| {});
-            channel.drain(buffer) && !channel.waiting.is_empty() && now < *end
-        });
+        self.lingering.retain_mut(|(end, channel)| channel.finish(ppid, buffer) && now < *end);
         let Some(socket) = &self.announces else { return };
         for _ in 0..BURST {
             let Ok((len, source)) = socket.recv_from(buffer) else { return };
@@ -376,9 +372,14 @@ impl Channel {
         }
     }
 
-    /// Reads what is there for nobody, because the kernel breaks an association off whose socket is
-    /// closed with something unread. Says whether it still stands.
-    fn drain(&mut self, buffer: &mut [u8]) -> bool {
+    /// Writes what waits, then shuts the association down, and until it is reads what comes for
+    /// nobody: a socket that is closed with something unread breaks it off, with what was written
+    /// last. Says whether there is more to do.
+    fn finish(&mut self, data_ppid: u32, buffer: &mut [u8]) -> bool {
+        self.write(data_ppid, |_, _| {});
+        if self.waiting.is_empty() && self.association.shut_down().is_err() {
+            return false;
+        }
         for _ in 0..BURST {
             match self.association.receive(buffer) {
                 Ok(Incoming::Ended) => return false,
