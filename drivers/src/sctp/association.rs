@@ -38,6 +38,7 @@ const SCTP_ASSOCINFO: libc::c_int = 1;
 const SCTP_NODELAY: libc::c_int = 3;
 const SCTP_PEER_ADDR_PARAMS: libc::c_int = 9;
 const SCTP_RECVRCVINFO: libc::c_int = 32;
+const SCTP_STATUS: libc::c_int = 14;
 const SCTP_SOCKOPT_CONNECTX: libc::c_int = 110;
 const SCTP_EVENT: libc::c_int = 127;
 const SCTP_SNDINFO: libc::c_int = 2;
@@ -89,7 +90,7 @@ pub enum Incoming {
         /// Whether it was ever on its way.
         sent: bool,
     },
-    /// Everything sent has been acknowledged.
+    /// Everything sent had been acknowledged when this was said.
     Dry,
     /// Something that says nothing here.
     Other,
@@ -156,8 +157,10 @@ impl Association {
         sys::set_option(&socket, SCTP_ASSOCINFO, &ASSOCIATION)?;
         sys::set_option(&socket, SCTP_PEER_ADDR_PARAMS, &PEER_ADDRESSES)?;
         let new = Self { socket, message: Vec::new(), notification: Vec::new() };
-        new.subscribe(SCTP_ASSOC_CHANGE, true)?;
-        new.subscribe(SCTP_SEND_FAILED_EVENT, true)?;
+        for kind in [SCTP_ASSOC_CHANGE, SCTP_SEND_FAILED_EVENT, SCTP_SENDER_DRY_EVENT] {
+            let event = Subscription { association: 0, kind, on: 1, padding: 0 };
+            sys::set_option(&new.socket, SCTP_EVENT, &event)?;
+        }
         Ok(new)
     }
 
@@ -188,10 +191,13 @@ impl Association {
         self.socket.sendmsg(&message, libc::MSG_NOSIGNAL).map(drop)
     }
 
-    /// Asks to be told, or not, when everything sent is acknowledged (RFC 6458 §6.1.10). If it is
-    /// already, the answer comes at once.
-    pub(super) fn ask_whether_dry(&self, ask: bool) -> io::Result<()> {
-        self.subscribe(SCTP_SENDER_DRY_EVENT, ask)
+    /// Whether everything sent by now is acknowledged: the kernel holds none of it. Of one that is
+    /// lost it holds nothing either, so ask in this order whether it still stands.
+    pub(super) fn is_dry(&self) -> bool {
+        let (mut memory, mut status) = ([0; 9], [0; 44]);
+        sys::option(&self.socket, libc::SOL_SOCKET, libc::SO_MEMINFO, &mut memory).is_ok()
+            && memory[libc::SK_MEMINFO_WMEM_QUEUED as usize] == 0
+            && sys::option(&self.socket, libc::IPPROTO_SCTP, SCTP_STATUS, &mut status).is_ok()
     }
 
     /// What is next, as far as it is there.
@@ -236,11 +242,6 @@ impl Association {
     pub(super) fn poll(&self, room_wanted: bool) -> Poll {
         let room = if room_wanted { libc::POLLOUT } else { 0 };
         Poll { fd: self.socket.as_raw_fd(), events: libc::POLLIN | room, revents: 0 }
-    }
-
-    fn subscribe(&self, kind: u16, on: bool) -> io::Result<()> {
-        let event = Subscription { association: 0, kind, on: on.into(), padding: 0 };
-        sys::set_option(&self.socket, SCTP_EVENT, &event)
     }
 }
 

@@ -12,7 +12,7 @@
 //! | it was lost, refused, could not be set up | `handle_closed`, `Failed` |
 //! | the peer restarted: it is there, but has forgotten everything | `handle_closed`, `Failed` |
 //! | a message could not be delivered and was never on its way | `handle_unsent` |
-//! | everything was acknowledged ("sender dry") | `handle_delivered` for what it covers |
+//! | everything was acknowledged ("sender dry"), and still is | `handle_delivered` for all of it |
 //! | the association was lost, without a word of the message | the same: it was acknowledged |
 //!
 //! So a session that runs over SCTP knows what to send again after a failover, and `Failover`'s
@@ -20,17 +20,16 @@
 //! here, at most `window_messages` of a channel, until there is room.
 //!
 //! `sys` has the system calls and `association` what they mean, because no crate for SCTP sockets
-//! tells of undelivered messages; `untold` knows which messages the kernel still has to speak of.
+//! tells of undelivered messages.
 
 mod association;
 mod sys;
-mod untold;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
+use std::{io, mem};
 
 use asap_pu::wire::{ASAP_PPID, Protocol, Transport};
 use asap_pu::{
@@ -42,7 +41,6 @@ use socket2::Domain;
 use crate::{LastFailure, Seen, Watcher, join, show};
 use association::LONGEST;
 pub use association::{Association, Incoming};
-use untold::Untold;
 
 /// How long a peer may take to be through with a channel that was closed.
 const LINGER: Duration = Duration::from_secs(5);
@@ -73,7 +71,11 @@ struct Channel {
     association: Association,
     /// What the kernel had no room for.
     waiting: VecDeque<Payload>,
-    untold: Untold<MessageId>,
+    /// What the kernel has taken and not yet told the fate of, by the contexts that it has it under.
+    taken: VecDeque<(u32, MessageId)>,
+    last_context: u32,
+    /// It was told to be lost; what became of its messages comes behind that.
+    is_lost: bool,
 }
 
 impl Driver {
@@ -219,73 +221,52 @@ impl Driver {
                     self.user.handle_control(now, id, &data);
                 }
                 Ok(Incoming::Message { data, .. }) => self.user.handle_data(now, id, &data),
-                Ok(Incoming::Failed { context, sent }) => self.failed(id, context, sent),
-                Ok(Incoming::Dry) => {
-                    let _ = channel.association.ask_whether_dry(false);
-                    for message in channel.untold.acknowledged() {
+                // What was sent may have arrived nevertheless.
+                Ok(Incoming::Failed { context, sent }) => {
+                    if let (Some(message), false) = (channel.take(context), sent) {
+                        self.user.handle_unsent(now, id, message);
+                    }
+                }
+                // More may have been sent since.
+                Ok(Incoming::Dry) if channel.association.is_dry() => {
+                    for (_, message) in mem::take(&mut channel.taken) {
                         self.user.handle_delivered(now, id, message);
                     }
                 }
-                Ok(Incoming::Other) => {}
-                Ok(Incoming::Lost) => return self.lose(id),
-                Ok(Incoming::Ended) => return self.end(id, Ok(())),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    channel.untold.all_read();
-                    return channel.ask();
-                }
+                Ok(Incoming::Dry | Incoming::Other) => {}
+                Ok(Incoming::Lost) => channel.is_lost = true,
                 Ok(Incoming::Restarted) => {
                     return self.end(id, Err(io::ErrorKind::ConnectionReset.into()));
                 }
-                Err(error) => return self.end(id, Err(error)),
-            }
-        }
-    }
-
-    /// A message was not delivered. One that was sent may nevertheless have arrived.
-    fn failed(&mut self, id: ChannelId, context: u32, sent: bool) {
-        let Some(channel) = self.channels.get_mut(&id) else { return };
-        if let (Some(message), false) = (channel.untold.failed(context), sent) {
-            self.user.handle_unsent(self.now(), id, message);
-        }
-    }
-
-    /// An association is lost. Behind that word come those of what was not delivered, and then the
-    /// cause; so what no word is of was acknowledged.
-    fn lose(&mut self, id: ChannelId) {
-        let mut why = io::ErrorKind::ConnectionAborted.into();
-        while let Some(channel) = self.channels.get_mut(&id) {
-            match channel.association.receive(&mut self.buffer) {
-                Ok(Incoming::Failed { context, sent }) => self.failed(id, context, sent),
-                Ok(Incoming::Ended) => break,
-                Err(error) => {
-                    if error.kind() != io::ErrorKind::WouldBlock {
-                        why = error;
-                    }
-                    break;
+                Ok(Incoming::Ended) if !channel.is_lost => return self.end(id, Ok(())),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return self.end(id, Err(error));
                 }
-                Ok(_) => {}
+                Err(_) if !channel.is_lost => return,
+                // There is no more to be said of it, not even why.
+                Ok(Incoming::Ended) | Err(_) => {
+                    return self.end(id, Err(io::ErrorKind::ConnectionAborted.into()));
+                }
             }
         }
-        let now = self.now();
-        let arrived = self.channels.get_mut(&id).map(|channel| channel.untold.rest());
-        for message in arrived.into_iter().flatten() {
-            self.user.handle_delivered(now, id, message);
-        }
-        self.end(id, Err(why));
     }
 
-    /// A channel is no more, and what waited on it was never sent.
+    /// A channel is no more. What waited on it was never sent; what no word came of when it was
+    /// lost was acknowledged.
     fn end(&mut self, id: ChannelId, outcome: io::Result<()>) {
         let now = self.now();
-        let Some(Channel { peer, to, waiting, .. }) = self.channels.remove(&id) else { return };
-        for payload in waiting {
+        let Some(channel) = self.channels.remove(&id) else { return };
+        for (_, message) in channel.taken.into_iter().filter(|_| channel.is_lost) {
+            self.user.handle_delivered(now, id, message);
+        }
+        for payload in channel.waiting {
             if let Payload::Data { message, .. } = payload {
                 self.user.handle_unsent(now, id, message);
             }
         }
         match outcome {
             Ok(()) => self.user.handle_closed(now, id, CloseReason::Closed),
-            Err(why) => self.fail(id, peer, &to, &why),
+            Err(why) => self.fail(id, channel.peer, &channel.to, &why),
         }
     }
 
@@ -337,14 +318,15 @@ impl Driver {
 
 impl Channel {
     fn new(peer: PeerKind, to: Transport, association: Association) -> Self {
-        Self { peer, to, association, waiting: VecDeque::new(), untold: Untold::new() }
+        let (waiting, taken) = (VecDeque::new(), VecDeque::new());
+        Self { peer, to, association, waiting, taken, last_context: 0, is_lost: false }
     }
 
     /// Gives the kernel what waits, as far as it has room, and tells of data whether it was taken.
     /// What cannot be sent, because it is empty for instance, is not tried twice.
     fn write(&mut self, data_ppid: u32, mut told: impl FnMut(MessageId, bool)) {
         while let Some(payload) = self.waiting.front() {
-            let context = self.untold.next_context();
+            let context = self.last_context.wrapping_add(1);
             let sent = match payload {
                 Payload::Control(message) => self.association.send(message, ASAP_PPID, 0, false),
                 Payload::Data { data, unordered, .. } => {
@@ -357,19 +339,18 @@ impl Channel {
             }
             if let Some(Payload::Data { message, .. }) = self.waiting.pop_front() {
                 if sent.is_ok() {
-                    self.untold.taken(message);
+                    self.taken.push_back((context, message));
+                    self.last_context = context;
                 }
                 told(message, sent.is_ok());
             }
         }
-        self.ask();
     }
 
-    /// Asks what was acknowledged, if it is time to. Where that fails the association is at its end.
-    fn ask(&mut self) {
-        if self.untold.ask() {
-            let _ = self.association.ask_whether_dry(true);
-        }
+    /// What the kernel has under a context, unless that was said of a former fragment of it.
+    fn take(&mut self, context: u32) -> Option<MessageId> {
+        let found = self.taken.iter().position(|(of, _)| *of == context)?;
+        self.taken.remove(found).map(|(_, message)| message)
     }
 
     /// Writes what waits, then shuts the association down, and until it is reads what comes for
