@@ -44,7 +44,8 @@ pub use association::{Association, Incoming};
 
 /// How long a peer may take to be through with a channel that was closed.
 const LINGER: Duration = Duration::from_secs(5);
-/// How much is read from one channel before the others have their turn.
+/// How many messages are read before the application hears of any, from all channels together. With
+/// the longest ones that is half of what may be unread by default.
 const BURST: usize = 64;
 
 /// A pool user in touch with the world.
@@ -62,6 +63,8 @@ pub struct Driver {
     lingering: Vec<(Instant, Channel)>,
     failure: LastFailure,
     buffer: Vec<u8>,
+    /// Goes round, so that each time another channel is read first.
+    turn: usize,
 }
 
 #[derive(Debug)]
@@ -105,6 +108,7 @@ impl Driver {
             lingering: Vec::new(),
             failure: LastFailure::default(),
             buffer: vec![0; 0x1_0000],
+            turn: 0,
         })
     }
 
@@ -209,10 +213,11 @@ impl Driver {
         });
     }
 
-    /// Takes from the kernel what came on a channel, until it has no more or others need a turn.
-    fn read(&mut self, id: ChannelId) {
+    /// Takes from the kernel what came on a channel, and from `left` how much that was.
+    fn read(&mut self, id: ChannelId, left: &mut usize) {
         let now = self.now();
-        for _ in 0..BURST {
+        while *left > 0 {
+            *left -= 1;
             let Some(channel) = self.channels.get_mut(&id) else { return };
             match channel.association.receive(&mut self.buffer) {
                 Ok(Incoming::Up) => self.user.handle_opened(now, id, Authentication::None),
@@ -297,12 +302,17 @@ impl Driver {
         }
         // Interrupted by a signal, it has simply found nothing.
         let _ = sys::poll(&mut polls, patience);
-        for (id, poll) in ids.into_iter().zip(polls) {
+        let found = ids.into_iter().zip(polls);
+        let mut ready: Vec<_> = found.filter(|(_, poll)| poll.revents != 0).collect();
+        self.turn = self.turn.wrapping_add(1);
+        let (mut left, first) = (BURST, self.turn % ready.len().max(1));
+        ready.rotate_left(first);
+        for (id, poll) in ready {
             if poll.revents & libc::POLLOUT != 0 {
                 self.write(id);
             }
             if poll.revents & !libc::POLLOUT != 0 {
-                self.read(id);
+                self.read(id, &mut left);
             }
         }
         let (now, ppid, buffer) = (self.now(), self.data_ppid, &mut self.buffer);
