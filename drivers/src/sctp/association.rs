@@ -46,11 +46,16 @@ const SCTP_RCVINFO: libc::c_int = 3;
 const SCTP_UNORDERED: u16 = 0x1;
 const SPP_HB_ENABLE: u32 = 0x1;
 const SCTP_ASSOC_CHANGE: u16 = 0x8001;
+const SCTP_PARTIAL_DELIVERY_EVENT: u16 = 0x8006;
 const SCTP_SENDER_DRY_EVENT: u16 = 0x8009;
 const SCTP_SEND_FAILED_EVENT: u16 = 0x800d;
 const SCTP_COMM_UP: u16 = 0;
 const SCTP_RESTART: u16 = 2;
 const SCTP_SHUTDOWN_COMP: u16 = 3;
+
+/// What is to be heard of.
+const EVENTS: [u16; 4] =
+    [SCTP_ASSOC_CHANGE, SCTP_PARTIAL_DELIVERY_EVENT, SCTP_SENDER_DRY_EVENT, SCTP_SEND_FAILED_EVENT];
 
 /// The length of a header of ancillary data.
 const HEADER: usize = size_of::<libc::cmsghdr>();
@@ -92,6 +97,8 @@ pub enum Incoming {
     },
     /// Everything sent had been acknowledged when this was said.
     Dry,
+    /// A message of which a part had come will not be completed.
+    Abandoned,
     /// Something that says nothing here.
     Other,
 }
@@ -157,7 +164,7 @@ impl Association {
         sys::set_option(&socket, SCTP_ASSOCINFO, &ASSOCIATION)?;
         sys::set_option(&socket, SCTP_PEER_ADDR_PARAMS, &PEER_ADDRESSES)?;
         let new = Self { socket, message: Vec::new(), notification: Vec::new() };
-        for kind in [SCTP_ASSOC_CHANGE, SCTP_SEND_FAILED_EVENT, SCTP_SENDER_DRY_EVENT] {
+        for kind in EVENTS {
             let event = Subscription { association: 0, kind, on: 1, padding: 0 };
             sys::set_option(&new.socket, SCTP_EVENT, &event)?;
         }
@@ -219,10 +226,14 @@ impl Association {
             if received.end_of_record {
                 let data = mem::take(record);
                 let ppid = ppid(received.control()).unwrap_or(0);
-                return Ok(match received.notification {
+                let incoming = match received.notification {
                     true => notification(&data).unwrap_or(Incoming::Other),
                     false => Incoming::Message { ppid, data },
-                });
+                };
+                if incoming == Incoming::Abandoned {
+                    self.message.clear();
+                }
+                return Ok(incoming);
             }
             if self.message.len() > LONGEST {
                 return Err(io::ErrorKind::InvalidData.into());
@@ -293,6 +304,7 @@ fn notification(bytes: &[u8]) -> Option<Incoming> {
             let context = field(bytes, 20).map(u32::from_ne_bytes)?;
             Incoming::Failed { context, sent: u16_at(2)? != 0 }
         }
+        SCTP_PARTIAL_DELIVERY_EVENT => Incoming::Abandoned,
         SCTP_SENDER_DRY_EVENT => Incoming::Dry,
         _ => Incoming::Other,
     })
@@ -361,6 +373,8 @@ mod tests {
         assert_eq!(notification(&failed), Some(Incoming::Failed { context: 9, sent: true }));
         assert_eq!(notification(&failed[..21]), None);
         assert_eq!(notification(&halves(&[SCTP_SENDER_DRY_EVENT, 0])), Some(Incoming::Dry));
+        let abandoned = notification(&halves(&[SCTP_PARTIAL_DELIVERY_EVENT, 0]));
+        assert_eq!(abandoned, Some(Incoming::Abandoned));
         assert_eq!(notification(&[]), None);
     }
 }

@@ -238,7 +238,7 @@ impl Driver {
                         self.user.handle_delivered(now, id, message);
                     }
                 }
-                Ok(Incoming::Dry | Incoming::Other) => {}
+                Ok(Incoming::Dry | Incoming::Abandoned | Incoming::Other) => {}
                 Ok(Incoming::Lost) => channel.is_lost = true,
                 Ok(Incoming::Restarted) => {
                     return self.end(id, Err(io::ErrorKind::ConnectionReset.into()));
