@@ -118,7 +118,7 @@ impl Prompt {
                     self.send(vec![n; 1_000], Failover::Unsent)?;
                 }
             }
-            ("ppid", [number]) => self.driver.data_ppid = number.parse()?,
+            ("ppid", [number]) => self.driver.mark_data(number.parse()?)?,
             ("leave", []) => {
                 let session = self.session()?;
                 self.driver.user().give_up(now, session)?;

@@ -118,7 +118,8 @@ fn a_pool_is_resolved_and_served() {
         say(&user, ASAP_PPID, &answer);
         next(&mut user)
     });
-    driver.data_ppid = PPID;
+    assert!(driver.mark_data(ASAP_PPID).is_err());
+    driver.mark_data(PPID).unwrap();
     let now = driver.now();
     let registrar = Registrar::sctp(registrar.port(), [registrar.ip()]);
     driver.user().add_registrar(now, registrar).unwrap();
@@ -175,7 +176,7 @@ fn a_session_is_closed_while_the_element_speaks() {
         told.send(()).unwrap();
         [next(&mut user), next(&mut user)]
     });
-    driver.data_ppid = PPID;
+    driver.mark_data(PPID).unwrap();
     let session = session(&mut driver, at);
     wait.recv().unwrap();
     send(&mut driver, session, "goodbye");

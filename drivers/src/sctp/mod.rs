@@ -52,8 +52,7 @@ const BURST: usize = 64;
 #[derive(Debug)]
 pub struct Driver {
     user: PoolUser,
-    /// What data is marked with: anything but 11. 0, which says nothing, if not changed.
-    pub data_ppid: u32,
+    data_ppid: u32,
     /// Where a copy of every ASAP message goes; nowhere if not changed.
     pub watcher: Option<Watcher>,
     start: std::time::Instant,
@@ -120,6 +119,19 @@ impl Driver {
     /// The socket cannot be had, or the group not be joined.
     pub fn listen(&mut self, group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<()> {
         self.announces = Some(join(group, interface)?);
+        Ok(())
+    }
+
+    /// Marks data with this payload protocol identifier from now on; if not changed, with 0, which
+    /// says nothing.
+    ///
+    /// # Errors
+    /// It is 11, which marks ASAP messages ([`InvalidInput`](io::ErrorKind::InvalidInput)).
+    pub fn mark_data(&mut self, ppid: u32) -> io::Result<()> {
+        if ppid == ASAP_PPID {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "11 marks ASAP messages"));
+        }
+        self.data_ppid = ppid;
         Ok(())
     }
 
