@@ -176,9 +176,14 @@ impl Association {
     /// # Errors
     /// It cannot be tried: the kernel has no SCTP, for instance.
     pub fn connect(to: &[SocketAddr]) -> io::Result<Self> {
-        let new = match to.iter().any(SocketAddr::is_ipv6) {
-            true => Self::new(Domain::IPV6)?,
-            false => Self::new(Domain::IPV4)?,
+        let four: Vec<_> = to.iter().copied().filter(SocketAddr::is_ipv4).collect();
+        let new = match four.len() == to.len() {
+            true => Self::new(Domain::IPV4)?,
+            false => match Self::new(Domain::IPV6) {
+                // A system without IPv6 reaches the peer at its other addresses.
+                Err(_) if !four.is_empty() => return Self::connect(&four),
+                new => new?,
+            },
         };
         let addresses: Vec<_> = to.iter().flat_map(socket_address).collect();
         match sys::set_option(&new.socket, SCTP_SOCKOPT_CONNECTX, &addresses[..]) {
