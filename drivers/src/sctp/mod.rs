@@ -85,7 +85,8 @@ impl Driver {
     /// process to process, so that not all choose alike.
     ///
     /// Of `config`, what says what the driver can do is replaced; a session queues 128 KiB at most,
-    /// because the kernel takes no longer message.
+    /// because the kernel takes no longer message. Nor does it take an empty one, which then counts
+    /// as unsent.
     ///
     /// # Errors
     /// The configuration contradicts itself ([`InvalidInput`](io::ErrorKind::InvalidInput)), or the
