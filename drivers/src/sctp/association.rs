@@ -1,8 +1,7 @@
 //! One SCTP association on a socket of its own (RFC 6458 §4, the one-to-one style), in Rust's words.
 //!
-//! Structures for the kernel are laid out as its C headers have them; what comes from it is read
-//! byte by byte. Both are in the machine's order, but for addresses, ports and payload protocol
-//! identifiers, which are in the network's.
+//! What goes to the kernel and comes from it is written and read byte by byte, in the machine's order
+//! but for addresses, ports and payload protocol identifiers, which are in the network's.
 
 use std::io;
 use std::mem;
@@ -11,51 +10,25 @@ use std::os::fd::AsRawFd;
 
 use socket2::{Domain, MsgHdr, Protocol, Socket, Type};
 
+use super::options;
 use super::sys::{self, Poll};
 
 /// The longest message, which the kernel's buffer has to take whole.
 pub(super) const LONGEST: usize = 0x2_0000;
 
-/// How soon a silent peer counts as lost, in milliseconds. With the kernel's own values that takes
-/// minutes; with these, its next address is tried after one or two seconds, and it is lost after ten
-/// if anything is on its way, and after forty if heartbeats have to find out.
-const RTO_INFO: RtoInfo = RtoInfo { association: 0, initial: 1_000, max: 2_000, min: 1_000 };
-const PEER_ADDRESSES: PeerAddresses = PeerAddresses {
-    association: 0,
-    every_address: [0; 128],
-    heartbeat: 5_000,
-    retransmissions: 1,
-    unchanged: [0; 2],
-    flags: SPP_HB_ENABLE,
-    unset: [0; 6],
-};
-const ASSOCIATION: AssociationParameters =
-    AssociationParameters { association: 0, retransmissions: 4, unchanged: 0, unset: [0; 3] };
-
 // Options, flags and notifications of RFC 6458, with Linux's numbers.
-const SCTP_RTOINFO: libc::c_int = 0;
-const SCTP_ASSOCINFO: libc::c_int = 1;
-const SCTP_NODELAY: libc::c_int = 3;
-const SCTP_PEER_ADDR_PARAMS: libc::c_int = 9;
-const SCTP_RECVRCVINFO: libc::c_int = 32;
 const SCTP_STATUS: libc::c_int = 14;
 const SCTP_SOCKOPT_CONNECTX: libc::c_int = 110;
-const SCTP_EVENT: libc::c_int = 127;
 const SCTP_SNDINFO: libc::c_int = 2;
 const SCTP_RCVINFO: libc::c_int = 3;
 const SCTP_UNORDERED: u16 = 0x1;
-const SPP_HB_ENABLE: u32 = 0x1;
-const SCTP_ASSOC_CHANGE: u16 = 0x8001;
-const SCTP_PARTIAL_DELIVERY_EVENT: u16 = 0x8006;
-const SCTP_SENDER_DRY_EVENT: u16 = 0x8009;
-const SCTP_SEND_FAILED_EVENT: u16 = 0x800d;
+pub(super) const SCTP_ASSOC_CHANGE: u16 = 0x8001;
+pub(super) const SCTP_PARTIAL_DELIVERY_EVENT: u16 = 0x8006;
+pub(super) const SCTP_SENDER_DRY_EVENT: u16 = 0x8009;
+pub(super) const SCTP_SEND_FAILED_EVENT: u16 = 0x800d;
 const SCTP_COMM_UP: u16 = 0;
 const SCTP_RESTART: u16 = 2;
 const SCTP_SHUTDOWN_COMP: u16 = 3;
-
-/// What is to be heard of.
-const EVENTS: [u16; 4] =
-    [SCTP_ASSOC_CHANGE, SCTP_PARTIAL_DELIVERY_EVENT, SCTP_SENDER_DRY_EVENT, SCTP_SEND_FAILED_EVENT];
 
 /// The length of a header of ancillary data.
 const HEADER: usize = size_of::<libc::cmsghdr>();
@@ -103,47 +76,6 @@ pub enum Incoming {
     Other,
 }
 
-/// `struct sctp_rtoinfo` (RFC 6458 §8.1.1).
-#[repr(C)]
-struct RtoInfo {
-    association: i32,
-    initial: u32,
-    max: u32,
-    min: u32,
-}
-
-/// `struct sctp_assocparams` (RFC 6458 §8.1.2).
-#[repr(C)]
-struct AssociationParameters {
-    association: i32,
-    retransmissions: u16,
-    unchanged: u16,
-    unset: [u32; 3],
-}
-
-/// `struct sctp_paddrparams` (RFC 6458 §8.1.12), which Linux packs.
-#[repr(C, packed(2))]
-struct PeerAddresses {
-    association: i32,
-    every_address: [u8; 128],
-    heartbeat: u32,
-    retransmissions: u16,
-    /// The path's MTU and the delay of acknowledgements.
-    unchanged: [u32; 2],
-    flags: u32,
-    /// IPv6 flow label, DSCP, padding.
-    unset: [u8; 6],
-}
-
-/// `struct sctp_event` (RFC 6458 §6.2.2).
-#[repr(C)]
-struct Subscription {
-    association: i32,
-    kind: u16,
-    on: u8,
-    padding: u8,
-}
-
 impl Association {
     /// A socket of its own with the options that every association has.
     pub(super) fn new(domain: Domain) -> io::Result<Self> {
@@ -158,17 +90,8 @@ impl Association {
         socket.set_nonblocking(true)?;
         // The kernel doubles it.
         socket.set_send_buffer_size(LONGEST / 2)?;
-        sys::set_option(&socket, SCTP_NODELAY, &1_u32)?;
-        sys::set_option(&socket, SCTP_RECVRCVINFO, &1_u32)?;
-        sys::set_option(&socket, SCTP_RTOINFO, &RTO_INFO)?;
-        sys::set_option(&socket, SCTP_ASSOCINFO, &ASSOCIATION)?;
-        sys::set_option(&socket, SCTP_PEER_ADDR_PARAMS, &PEER_ADDRESSES)?;
-        let new = Self { socket, message: Vec::new(), notification: Vec::new() };
-        for kind in EVENTS {
-            let event = Subscription { association: 0, kind, on: 1, padding: 0 };
-            sys::set_option(&new.socket, SCTP_EVENT, &event)?;
-        }
-        Ok(new)
+        options::set(&socket)?;
+        Ok(Self { socket, message: Vec::new(), notification: Vec::new() })
     }
 
     /// Begins to connect to one peer at all of its addresses; [`Incoming::Up`] tells when it is done.
@@ -333,16 +256,6 @@ mod tests {
         assert_eq!((six.len(), &six[2..4], six[8], six[23]), (28, &[0, 9][..], 0xfd, 0x17));
         assert_eq!(four[..2], 2_u16.to_ne_bytes());
         assert_eq!(six[..2], 10_u16.to_ne_bytes());
-    }
-
-    /// The options' structures have the sizes that the kernel insists on.
-    #[test]
-    fn options_have_the_kernels_sizes() {
-        assert_eq!(size_of::<RtoInfo>(), 16);
-        assert_eq!(size_of::<AssociationParameters>(), 20);
-        assert_eq!(size_of::<PeerAddresses>(), 156);
-        assert_eq!(size_of::<Subscription>(), 8);
-        assert_eq!(mem::offset_of!(PeerAddresses, flags), 146);
     }
 
     /// [TLV-22]: what is sent carries its payload protocol identifier, and what comes is told by

@@ -19,13 +19,15 @@
 //! column for transports that confirm applies. When the kernel's buffer is full, messages wait
 //! here, at most `window_messages` of a channel, until there is room.
 //!
-//! `sys` has the system calls and `association` what they mean, because no crate for SCTP sockets
-//! tells of undelivered messages.
+//! `sys` has the system calls, `association` and `options` what they mean, because no crate for SCTP
+//! sockets tells of undelivered messages.
 
 mod association;
+mod channel;
+mod options;
 mod sys;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -33,14 +35,15 @@ use std::{io, mem};
 
 use asap_pu::wire::{ASAP_PPID, Protocol, Transport};
 use asap_pu::{
-    Action, Authentication, ChannelId, CloseReason, Config, Event, Instant, MessageId, Payload,
-    PeerKind, PoolUser, Protocols, Security,
+    Action, Authentication, ChannelId, CloseReason, Config, Event, Instant, Payload, PeerKind,
+    PoolUser, Protocols, Security,
 };
 use socket2::Domain;
 
 use crate::{LastFailure, Seen, Watcher, join, show};
 use association::LONGEST;
 pub use association::{Association, Incoming};
+use channel::Channel;
 
 /// How long a peer may take to be through with a channel that was closed.
 const LINGER: Duration = Duration::from_secs(5);
@@ -64,20 +67,6 @@ pub struct Driver {
     buffer: Vec<u8>,
     /// Goes round, so that each time another channel is read first.
     turn: usize,
-}
-
-#[derive(Debug)]
-struct Channel {
-    peer: PeerKind,
-    to: Transport,
-    association: Association,
-    /// What the kernel had no room for.
-    waiting: VecDeque<Payload>,
-    /// What the kernel has taken and not yet told the fate of, by the contexts that it has it under.
-    taken: VecDeque<(u32, MessageId)>,
-    last_context: u32,
-    /// It was told to be lost; what became of its messages comes behind that.
-    is_lost: bool,
 }
 
 impl Driver {
@@ -336,62 +325,6 @@ impl Driver {
             show(&self.watcher, || Seen::Announced(source, buffer[..len].to_vec()));
             self.user.handle_announce(now, source, &buffer[..len]);
         }
-    }
-}
-
-impl Channel {
-    fn new(peer: PeerKind, to: Transport, association: Association) -> Self {
-        let (waiting, taken) = (VecDeque::new(), VecDeque::new());
-        Self { peer, to, association, waiting, taken, last_context: 0, is_lost: false }
-    }
-
-    /// Gives the kernel what waits, as far as it has room, and tells of data whether it was taken.
-    /// What cannot be sent, because it is empty for instance, is not tried twice.
-    fn write(&mut self, data_ppid: u32, mut told: impl FnMut(MessageId, bool)) {
-        while let Some(payload) = self.waiting.front() {
-            let context = self.last_context.wrapping_add(1);
-            let sent = match payload {
-                Payload::Control(message) => self.association.send(message, ASAP_PPID, 0, false),
-                Payload::Data { data, unordered, .. } => {
-                    self.association.send(data, data_ppid, context, *unordered)
-                }
-                _ => Ok(()),
-            };
-            if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-                break;
-            }
-            if let Some(Payload::Data { message, .. }) = self.waiting.pop_front() {
-                if sent.is_ok() {
-                    self.taken.push_back((context, message));
-                    self.last_context = context;
-                }
-                told(message, sent.is_ok());
-            }
-        }
-    }
-
-    /// What the kernel has under a context, unless that was said of a former fragment of it.
-    fn take(&mut self, context: u32) -> Option<MessageId> {
-        let found = self.taken.iter().position(|(of, _)| *of == context)?;
-        self.taken.remove(found).map(|(_, message)| message)
-    }
-
-    /// Writes what waits, then shuts the association down, and until it is reads what comes for
-    /// nobody: a socket that is closed with something unread breaks it off, with what was written
-    /// last. Says whether there is more to do.
-    fn finish(&mut self, data_ppid: u32, buffer: &mut [u8]) -> bool {
-        self.write(data_ppid, |_, _| {});
-        if self.waiting.is_empty() && self.association.shut_down().is_err() {
-            return false;
-        }
-        for _ in 0..BURST {
-            match self.association.receive(buffer) {
-                Ok(Incoming::Ended) => return false,
-                Ok(_) => {}
-                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
-            }
-        }
-        true
     }
 }
 
