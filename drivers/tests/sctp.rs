@@ -141,7 +141,7 @@ fn a_session_is_closed_while_the_element_speaks() {
     let Some(mut driver) = driver() else { return };
     let (told, wait) = mpsc::channel();
     let (at, serving) = peer(move |mut user| {
-        (0..100).for_each(|n| say(&user, PPID, &[n]));
+        (0..200).for_each(|n| say(&user, PPID, &[n]));
         told.send(()).unwrap();
         [next(&mut user), next(&mut user)]
     });
@@ -155,8 +155,8 @@ fn a_session_is_closed_while_the_element_speaks() {
     assert_eq!(serving.join().unwrap(), [goodbye, Incoming::Ended]);
 }
 
-/// What the element's kernel acknowledged does not come back when the element dies, and the rest does;
-/// all the same if the driver notices at once that there was an acknowledgement and then a death.
+/// What the element's kernel acknowledged does not come back when the element dies, and the rest
+/// does; also if the driver notices at once that there was an acknowledgement and then a death.
 #[test]
 fn an_element_dies_with_messages_on_their_way() {
     for at_once in [false, true] {

@@ -1,7 +1,7 @@
 //! One SCTP association on a socket of its own (RFC 6458 §4, the one-to-one style), in Rust's words.
 //!
-//! What goes to the kernel and comes from it is written and read byte by byte, in the machine's order
-//! but for addresses, ports and payload protocol identifiers, which are in the network's.
+//! What goes to the kernel and comes from it is written and read byte by byte, in the machine's
+//! order but for addresses, ports and payload protocol identifiers, which are in the network's.
 
 use std::io;
 use std::mem;

@@ -16,7 +16,7 @@ pub(super) struct Channel {
     pub(super) association: Association,
     /// What the kernel had no room for.
     pub(super) waiting: VecDeque<Payload>,
-    /// What the kernel has taken and not yet told the fate of, by the contexts that it has it under.
+    /// What the kernel has taken and not yet told the fate of, by context.
     pub(super) taken: VecDeque<(u32, MessageId)>,
     last_context: u32,
     /// It was told to be lost; what became of its messages comes behind that.

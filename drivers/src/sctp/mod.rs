@@ -19,8 +19,8 @@
 //! column for transports that confirm applies. When the kernel's buffer is full, messages wait
 //! here, at most `window_messages` of a channel, until there is room.
 //!
-//! `sys` has the system calls, `association` and `options` what they mean, because no crate for SCTP
-//! sockets tells of undelivered messages.
+//! `sys` has the system calls, `association` and `options` what they mean, because no crate for
+//! SCTP sockets tells of undelivered messages.
 
 mod association;
 mod channel;
@@ -28,6 +28,7 @@ mod options;
 mod sys;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidInput, WouldBlock};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -78,15 +79,15 @@ impl Driver {
     /// as unsent.
     ///
     /// # Errors
-    /// The configuration contradicts itself ([`InvalidInput`](io::ErrorKind::InvalidInput)), or the
-    /// kernel has no SCTP ([`Unsupported`](io::ErrorKind::Unsupported)).
+    /// The configuration contradicts itself ([`InvalidInput`]), or the kernel has no SCTP
+    /// ([`Unsupported`](io::ErrorKind::Unsupported)).
     pub fn new(mut config: Config, seed: u64) -> io::Result<Self> {
         Association::new(Domain::IPV4).map_err(explain)?;
         let sctp = Protocols::from(Protocol::Sctp);
         (config.registrar_protocols, config.element_protocols) = (sctp, sctp);
         (config.confirms_delivery, config.confirms_writes) = (sctp, true);
         config.max_queued_bytes = config.max_queued_bytes.min(LONGEST);
-        let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+        let invalid = |error| io::Error::new(InvalidInput, error);
         Ok(Self {
             user: PoolUser::new(config, seed).map_err(invalid)?,
             data_ppid: 0,
@@ -116,10 +117,10 @@ impl Driver {
     /// says nothing.
     ///
     /// # Errors
-    /// It is 11, which marks ASAP messages ([`InvalidInput`](io::ErrorKind::InvalidInput)).
+    /// It is 11, which marks ASAP messages ([`InvalidInput`]).
     pub fn mark_data(&mut self, ppid: u32) -> io::Result<()> {
         if ppid == ASAP_PPID {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "11 marks ASAP messages"));
+            return Err(io::Error::new(InvalidInput, "11 marks ASAP messages"));
         }
         self.data_ppid = ppid;
         Ok(())
@@ -163,8 +164,8 @@ impl Driver {
     }
 
     /// Shuts the pool user down and waits until everything is delivered, or given up, and closed,
-    /// `patience` at most; says whether it came to that. Events are passed over: who wants them tells the pool
-    /// user first and reads on until there are none.
+    /// `patience` at most; says whether it came to that. Events are passed over: who wants them
+    /// tells the pool user first and reads on until there are none.
     pub fn shut_down(mut self, patience: Duration) -> bool {
         let end = self.now() + patience;
         self.user.shut_down(self.now());
@@ -242,18 +243,12 @@ impl Driver {
                 }
                 Ok(Incoming::Dry | Incoming::Abandoned | Incoming::Other) => {}
                 Ok(Incoming::Lost) => channel.is_lost = true,
-                Ok(Incoming::Restarted) => {
-                    return self.end(id, Err(io::ErrorKind::ConnectionReset.into()));
-                }
+                Ok(Incoming::Restarted) => return self.end(id, Err(ConnectionReset.into())),
                 Ok(Incoming::Ended) if !channel.is_lost => return self.end(id, Ok(())),
-                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                    return self.end(id, Err(error));
-                }
+                Err(error) if error.kind() != WouldBlock => return self.end(id, Err(error)),
                 Err(_) if !channel.is_lost => return,
                 // There is no more to be said of it, not even why.
-                Ok(Incoming::Ended) | Err(_) => {
-                    return self.end(id, Err(io::ErrorKind::ConnectionAborted.into()));
-                }
+                Ok(Incoming::Ended) | Err(_) => return self.end(id, Err(ConnectionAborted.into())),
             }
         }
     }
