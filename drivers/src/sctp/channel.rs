@@ -70,7 +70,7 @@ impl Channel {
         }
         for _ in 0..super::BURST {
             match self.association.receive(buffer) {
-                Ok(Incoming::Ended) => return false,
+                Ok(Incoming::Ended | Incoming::Lost) => return false,
                 Ok(_) => {}
                 Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
             }
