@@ -64,7 +64,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     if discover {
         driver.listen(ANNOUNCE_GROUP, Ipv4Addr::UNSPECIFIED)?;
     }
-    let (to_commands, commands) = mpsc::channel();
+    let (to_commands, commands) = mpsc::sync_channel(1);
     thread::spawn(move || {
         io::stdin().lines().map_while(Result::ok).all(|line| to_commands.send(line).is_ok())
     });
@@ -118,7 +118,7 @@ impl Prompt {
                     self.send(vec![n; 1_000], Failover::Unsent)?;
                 }
             }
-            ("ppid", [number]) => self.driver.data_ppid = number.parse()?,
+            ("ppid", [number]) => self.driver.mark_data(number.parse()?)?,
             ("leave", []) => {
                 let session = self.session()?;
                 self.driver.user().give_up(now, session)?;
@@ -147,6 +147,7 @@ impl Prompt {
             Event::RegistrarFound { transport, .. } => {
                 println!("registrar {}", places(&transport));
             }
+            Event::NoRegistrarReachable => println!("{event:?}: {}", self.driver.no_registrar()),
             Event::Resolved { pool, .. } => self.show(pool),
             Event::ResolutionFailed { handle, error, .. } => println!("failed {handle}: {error}"),
             Event::PoolChanged { pool, joined, left, altered, .. } => {

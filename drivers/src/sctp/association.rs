@@ -1,52 +1,31 @@
 //! One SCTP association on a socket of its own (RFC 6458 §4, the one-to-one style), in Rust's words.
 //!
-//! Structures for the kernel are laid out as its C headers have them; what comes from it is read
-//! byte by byte. Both are in the machine's order, but for addresses, ports and payload protocol
-//! identifiers, which are in the network's.
+//! What goes to the kernel and comes from it is written and read byte by byte, in the machine's
+//! order but for addresses, ports and payload protocol identifiers, which are in the network's.
 
 use std::io;
 use std::mem;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsRawFd;
 
 use socket2::{Domain, MsgHdr, Protocol, Socket, Type};
 
+use super::options;
 use super::sys::{self, Poll};
 
 /// The longest message, which the kernel's buffer has to take whole.
 pub(super) const LONGEST: usize = 0x2_0000;
 
-/// How soon a silent peer counts as lost, in milliseconds. With the kernel's own values that takes
-/// minutes; with these, its next address is tried after one or two seconds, and it is lost after ten
-/// if anything is on its way, and after forty if heartbeats have to find out.
-const RTO_INFO: RtoInfo = RtoInfo { association: 0, initial: 1_000, max: 2_000, min: 1_000 };
-const PEER_ADDRESSES: PeerAddresses = PeerAddresses {
-    association: 0,
-    every_address: [0; 128],
-    heartbeat: 5_000,
-    retransmissions: 1,
-    unchanged: [0; 2],
-    flags: SPP_HB_ENABLE,
-    unset: [0; 6],
-};
-const ASSOCIATION: AssociationParameters =
-    AssociationParameters { association: 0, retransmissions: 4, unchanged: 0, unset: [0; 3] };
-
 // Options, flags and notifications of RFC 6458, with Linux's numbers.
-const SCTP_RTOINFO: libc::c_int = 0;
-const SCTP_ASSOCINFO: libc::c_int = 1;
-const SCTP_NODELAY: libc::c_int = 3;
-const SCTP_PEER_ADDR_PARAMS: libc::c_int = 9;
-const SCTP_RECVRCVINFO: libc::c_int = 32;
+const SCTP_STATUS: libc::c_int = 14;
 const SCTP_SOCKOPT_CONNECTX: libc::c_int = 110;
-const SCTP_EVENT: libc::c_int = 127;
 const SCTP_SNDINFO: libc::c_int = 2;
 const SCTP_RCVINFO: libc::c_int = 3;
 const SCTP_UNORDERED: u16 = 0x1;
-const SPP_HB_ENABLE: u32 = 0x1;
-const SCTP_ASSOC_CHANGE: u16 = 0x8001;
-const SCTP_SENDER_DRY_EVENT: u16 = 0x8009;
-const SCTP_SEND_FAILED_EVENT: u16 = 0x800d;
+pub(super) const SCTP_ASSOC_CHANGE: u16 = 0x8001;
+pub(super) const SCTP_PARTIAL_DELIVERY_EVENT: u16 = 0x8006;
+pub(super) const SCTP_SENDER_DRY_EVENT: u16 = 0x8009;
+pub(super) const SCTP_SEND_FAILED_EVENT: u16 = 0x800d;
 const SCTP_COMM_UP: u16 = 0;
 const SCTP_RESTART: u16 = 2;
 const SCTP_SHUTDOWN_COMP: u16 = 3;
@@ -89,51 +68,12 @@ pub enum Incoming {
         /// Whether it was ever on its way.
         sent: bool,
     },
-    /// Everything sent has been acknowledged.
+    /// Everything sent had been acknowledged when this was said.
     Dry,
+    /// A message of which a part had come will not be completed.
+    Abandoned,
     /// Something that says nothing here.
     Other,
-}
-
-/// `struct sctp_rtoinfo` (RFC 6458 §8.1.1).
-#[repr(C)]
-struct RtoInfo {
-    association: i32,
-    initial: u32,
-    max: u32,
-    min: u32,
-}
-
-/// `struct sctp_assocparams` (RFC 6458 §8.1.2).
-#[repr(C)]
-struct AssociationParameters {
-    association: i32,
-    retransmissions: u16,
-    unchanged: u16,
-    unset: [u32; 3],
-}
-
-/// `struct sctp_paddrparams` (RFC 6458 §8.1.12), which Linux packs.
-#[repr(C, packed(2))]
-struct PeerAddresses {
-    association: i32,
-    every_address: [u8; 128],
-    heartbeat: u32,
-    retransmissions: u16,
-    /// The path's MTU and the delay of acknowledgements.
-    unchanged: [u32; 2],
-    flags: u32,
-    /// IPv6 flow label, DSCP, padding.
-    unset: [u8; 6],
-}
-
-/// `struct sctp_event` (RFC 6458 §6.2.2).
-#[repr(C)]
-struct Subscription {
-    association: i32,
-    kind: u16,
-    on: u8,
-    padding: u8,
 }
 
 impl Association {
@@ -150,15 +90,8 @@ impl Association {
         socket.set_nonblocking(true)?;
         // The kernel doubles it.
         socket.set_send_buffer_size(LONGEST / 2)?;
-        sys::set_option(&socket, SCTP_NODELAY, &1_u32)?;
-        sys::set_option(&socket, SCTP_RECVRCVINFO, &1_u32)?;
-        sys::set_option(&socket, SCTP_RTOINFO, &RTO_INFO)?;
-        sys::set_option(&socket, SCTP_ASSOCINFO, &ASSOCIATION)?;
-        sys::set_option(&socket, SCTP_PEER_ADDR_PARAMS, &PEER_ADDRESSES)?;
-        let new = Self { socket, message: Vec::new(), notification: Vec::new() };
-        new.subscribe(SCTP_ASSOC_CHANGE, true)?;
-        new.subscribe(SCTP_SEND_FAILED_EVENT, true)?;
-        Ok(new)
+        options::set(&socket)?;
+        Ok(Self { socket, message: Vec::new(), notification: Vec::new() })
     }
 
     /// Begins to connect to one peer at all of its addresses; [`Incoming::Up`] tells when it is done.
@@ -166,9 +99,14 @@ impl Association {
     /// # Errors
     /// It cannot be tried: the kernel has no SCTP, for instance.
     pub fn connect(to: &[SocketAddr]) -> io::Result<Self> {
-        let new = match to.iter().any(SocketAddr::is_ipv6) {
-            true => Self::new(Domain::IPV6)?,
-            false => Self::new(Domain::IPV4)?,
+        let four: Vec<_> = to.iter().copied().filter(SocketAddr::is_ipv4).collect();
+        let new = match four.len() == to.len() {
+            true => Self::new(Domain::IPV4)?,
+            false => match Self::new(Domain::IPV6) {
+                // A system without IPv6 reaches the peer at its other addresses.
+                Err(_) if !four.is_empty() => return Self::connect(&four),
+                new => new?,
+            },
         };
         let addresses: Vec<_> = to.iter().flat_map(socket_address).collect();
         match sys::set_option(&new.socket, SCTP_SOCKOPT_CONNECTX, &addresses[..]) {
@@ -188,10 +126,13 @@ impl Association {
         self.socket.sendmsg(&message, libc::MSG_NOSIGNAL).map(drop)
     }
 
-    /// Asks to be told, or not, when everything sent is acknowledged (RFC 6458 §6.1.10). If it is
-    /// already, the answer comes at once.
-    pub(super) fn ask_whether_dry(&self, ask: bool) -> io::Result<()> {
-        self.subscribe(SCTP_SENDER_DRY_EVENT, ask)
+    /// Whether everything sent by now is acknowledged: the kernel holds none of it. Of one that is
+    /// lost it holds nothing either, so ask in this order whether it still stands.
+    pub(super) fn is_dry(&self) -> bool {
+        let (mut memory, mut status) = ([0; 9], [0; 44]);
+        sys::option(&self.socket, libc::SOL_SOCKET, libc::SO_MEMINFO, &mut memory).is_ok()
+            && memory[libc::SK_MEMINFO_WMEM_QUEUED as usize] == 0
+            && sys::option(&self.socket, libc::IPPROTO_SCTP, SCTP_STATUS, &mut status).is_ok()
     }
 
     /// What is next, as far as it is there.
@@ -213,10 +154,14 @@ impl Association {
             if received.end_of_record {
                 let data = mem::take(record);
                 let ppid = ppid(received.control()).unwrap_or(0);
-                return Ok(match received.notification {
+                let incoming = match received.notification {
                     true => notification(&data).unwrap_or(Incoming::Other),
                     false => Incoming::Message { ppid, data },
-                });
+                };
+                if incoming == Incoming::Abandoned {
+                    self.message.clear();
+                }
+                return Ok(incoming);
             }
             if self.message.len() > LONGEST {
                 return Err(io::ErrorKind::InvalidData.into());
@@ -224,15 +169,18 @@ impl Association {
         }
     }
 
+    /// Shuts it down behind what was sent; [`Incoming::Ended`] tells when the peer has all of it.
+    ///
+    /// # Errors
+    /// It never came up.
+    pub(super) fn shut_down(&self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)
+    }
+
     /// What to wait for: that something comes, and that there is room, if that is `wanted`.
     pub(super) fn poll(&self, room_wanted: bool) -> Poll {
         let room = if room_wanted { libc::POLLOUT } else { 0 };
         Poll { fd: self.socket.as_raw_fd(), events: libc::POLLIN | room, revents: 0 }
-    }
-
-    fn subscribe(&self, kind: u16, on: bool) -> io::Result<()> {
-        let event = Subscription { association: 0, kind, on: on.into(), padding: 0 };
-        sys::set_option(&self.socket, SCTP_EVENT, &event)
     }
 }
 
@@ -284,6 +232,7 @@ fn notification(bytes: &[u8]) -> Option<Incoming> {
             let context = field(bytes, 20).map(u32::from_ne_bytes)?;
             Incoming::Failed { context, sent: u16_at(2)? != 0 }
         }
+        SCTP_PARTIAL_DELIVERY_EVENT => Incoming::Abandoned,
         SCTP_SENDER_DRY_EVENT => Incoming::Dry,
         _ => Incoming::Other,
     })
@@ -307,16 +256,6 @@ mod tests {
         assert_eq!((six.len(), &six[2..4], six[8], six[23]), (28, &[0, 9][..], 0xfd, 0x17));
         assert_eq!(four[..2], 2_u16.to_ne_bytes());
         assert_eq!(six[..2], 10_u16.to_ne_bytes());
-    }
-
-    /// The options' structures have the sizes that the kernel insists on.
-    #[test]
-    fn options_have_the_kernels_sizes() {
-        assert_eq!(size_of::<RtoInfo>(), 16);
-        assert_eq!(size_of::<AssociationParameters>(), 20);
-        assert_eq!(size_of::<PeerAddresses>(), 156);
-        assert_eq!(size_of::<Subscription>(), 8);
-        assert_eq!(mem::offset_of!(PeerAddresses, flags), 146);
     }
 
     /// [TLV-22]: what is sent carries its payload protocol identifier, and what comes is told by
@@ -352,6 +291,8 @@ mod tests {
         assert_eq!(notification(&failed), Some(Incoming::Failed { context: 9, sent: true }));
         assert_eq!(notification(&failed[..21]), None);
         assert_eq!(notification(&halves(&[SCTP_SENDER_DRY_EVENT, 0])), Some(Incoming::Dry));
+        let abandoned = notification(&halves(&[SCTP_PARTIAL_DELIVERY_EVENT, 0]));
+        assert_eq!(abandoned, Some(Incoming::Abandoned));
         assert_eq!(notification(&[]), None);
     }
 }

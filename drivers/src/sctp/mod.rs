@@ -12,68 +12,62 @@
 //! | it was lost, refused, could not be set up | `handle_closed`, `Failed` |
 //! | the peer restarted: it is there, but has forgotten everything | `handle_closed`, `Failed` |
 //! | a message could not be delivered and was never on its way | `handle_unsent` |
-//! | everything was acknowledged ("sender dry") | `handle_delivered` for what it covers |
+//! | everything was acknowledged ("sender dry"), and still is | `handle_delivered` for all of it |
 //! | the association was lost, without a word of the message | the same: it was acknowledged |
 //!
 //! So a session that runs over SCTP knows what to send again after a failover, and `Failover`'s
 //! column for transports that confirm applies. When the kernel's buffer is full, messages wait
 //! here, at most `window_messages` of a channel, until there is room.
 //!
-//! `sys` has the system calls and `association` what they mean, because no crate for SCTP sockets
-//! tells of undelivered messages; `untold` knows which messages the kernel still has to speak of.
+//! `sys` has the system calls, `association` and `options` what they mean, because no crate for
+//! SCTP sockets tells of undelivered messages.
 
 mod association;
+mod channel;
+mod options;
 mod sys;
-mod untold;
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io;
+use std::collections::BTreeMap;
+use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidInput, WouldBlock};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
+use std::{io, mem};
 
 use asap_pu::wire::{ASAP_PPID, Protocol, Transport};
 use asap_pu::{
-    Action, Authentication, ChannelId, CloseReason, Config, Event, Instant, MessageId, Payload,
-    PeerKind, PoolUser, Protocols, Security,
+    Action, Authentication, ChannelId, CloseReason, Config, Event, Instant, Payload, PeerKind,
+    PoolUser, Protocols, Security,
 };
 use socket2::Domain;
 
 use crate::{LastFailure, Seen, Watcher, join, show};
 use association::LONGEST;
 pub use association::{Association, Incoming};
-use untold::Untold;
+use channel::Channel;
 
-/// How long what is left to write on a channel that was closed may take.
+/// How long a peer may take to be through with a channel that was closed.
 const LINGER: Duration = Duration::from_secs(5);
-/// How much is read from one channel before the others have their turn.
+/// How many messages are read before the application hears of any, from all channels together. With
+/// the longest ones that is half of what may be unread by default.
 const BURST: usize = 64;
 
 /// A pool user in touch with the world.
 #[derive(Debug)]
 pub struct Driver {
     user: PoolUser,
-    /// What data is marked with: anything but 11. 0, which says nothing, if not changed.
-    pub data_ppid: u32,
+    data_ppid: u32,
     /// Where a copy of every ASAP message goes; nowhere if not changed.
     pub watcher: Option<Watcher>,
     start: std::time::Instant,
     announces: Option<UdpSocket>,
     channels: BTreeMap<ChannelId, Channel>,
-    /// Channels that the pool user has done with while the kernel had no room for their last words.
+    /// Channels that the pool user has done with and their peers have not.
     lingering: Vec<(Instant, Channel)>,
     failure: LastFailure,
     buffer: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct Channel {
-    peer: PeerKind,
-    to: Transport,
-    association: Association,
-    /// What the kernel had no room for.
-    waiting: VecDeque<Payload>,
-    untold: Untold<MessageId>,
+    /// Goes round, so that each time another channel is read first.
+    turn: usize,
 }
 
 impl Driver {
@@ -81,18 +75,19 @@ impl Driver {
     /// process to process, so that not all choose alike.
     ///
     /// Of `config`, what says what the driver can do is replaced; a session queues 128 KiB at most,
-    /// because the kernel takes no longer message.
+    /// because the kernel takes no longer message. Nor does it take an empty one, which then counts
+    /// as unsent.
     ///
     /// # Errors
-    /// The configuration contradicts itself ([`InvalidInput`](io::ErrorKind::InvalidInput)), or the
-    /// kernel has no SCTP ([`Unsupported`](io::ErrorKind::Unsupported)).
+    /// The configuration contradicts itself ([`InvalidInput`]), or the kernel has no SCTP
+    /// ([`Unsupported`](io::ErrorKind::Unsupported)).
     pub fn new(mut config: Config, seed: u64) -> io::Result<Self> {
         Association::new(Domain::IPV4).map_err(explain)?;
         let sctp = Protocols::from(Protocol::Sctp);
         (config.registrar_protocols, config.element_protocols) = (sctp, sctp);
         (config.confirms_delivery, config.confirms_writes) = (sctp, true);
         config.max_queued_bytes = config.max_queued_bytes.min(LONGEST);
-        let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+        let invalid = |error| io::Error::new(InvalidInput, error);
         Ok(Self {
             user: PoolUser::new(config, seed).map_err(invalid)?,
             data_ppid: 0,
@@ -103,6 +98,7 @@ impl Driver {
             lingering: Vec::new(),
             failure: LastFailure::default(),
             buffer: vec![0; 0x1_0000],
+            turn: 0,
         })
     }
 
@@ -114,6 +110,19 @@ impl Driver {
     /// The socket cannot be had, or the group not be joined.
     pub fn listen(&mut self, group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<()> {
         self.announces = Some(join(group, interface)?);
+        Ok(())
+    }
+
+    /// Marks data with this payload protocol identifier from now on; if not changed, with 0, which
+    /// says nothing.
+    ///
+    /// # Errors
+    /// It is 11, which marks ASAP messages ([`InvalidInput`]).
+    pub fn mark_data(&mut self, ppid: u32) -> io::Result<()> {
+        if ppid == ASAP_PPID {
+            return Err(io::Error::new(InvalidInput, "11 marks ASAP messages"));
+        }
+        self.data_ppid = ppid;
         Ok(())
     }
 
@@ -154,9 +163,9 @@ impl Driver {
         }
     }
 
-    /// Shuts the pool user down and waits until everything is written and closed, `patience` at
-    /// most; says whether it came to that. Events are passed over: who wants them tells the pool
-    /// user first and reads on until there are none.
+    /// Shuts the pool user down and waits until everything is delivered, or given up, and closed,
+    /// `patience` at most; says whether it came to that. Events are passed over: who wants them
+    /// tells the pool user first and reads on until there are none.
     pub fn shut_down(mut self, patience: Duration) -> bool {
         let end = self.now() + patience;
         self.user.shut_down(self.now());
@@ -207,10 +216,11 @@ impl Driver {
         });
     }
 
-    /// Takes from the kernel what came on a channel, until it has no more or others need a turn.
-    fn read(&mut self, id: ChannelId) {
+    /// Takes from the kernel what came on a channel, and from `left` how much that was.
+    fn read(&mut self, id: ChannelId, left: &mut usize) {
         let now = self.now();
-        for _ in 0..BURST {
+        while *left > 0 {
+            *left -= 1;
             let Some(channel) = self.channels.get_mut(&id) else { return };
             match channel.association.receive(&mut self.buffer) {
                 Ok(Incoming::Up) => self.user.handle_opened(now, id, Authentication::None),
@@ -219,73 +229,46 @@ impl Driver {
                     self.user.handle_control(now, id, &data);
                 }
                 Ok(Incoming::Message { data, .. }) => self.user.handle_data(now, id, &data),
-                Ok(Incoming::Failed { context, sent }) => self.failed(id, context, sent),
-                Ok(Incoming::Dry) => {
-                    let _ = channel.association.ask_whether_dry(false);
-                    for message in channel.untold.acknowledged() {
+                // What was sent may have arrived nevertheless.
+                Ok(Incoming::Failed { context, sent }) => {
+                    if let (Some(message), false) = (channel.take(context), sent) {
+                        self.user.handle_unsent(now, id, message);
+                    }
+                }
+                // More may have been sent since.
+                Ok(Incoming::Dry) if channel.association.is_dry() => {
+                    for (_, message) in mem::take(&mut channel.taken) {
                         self.user.handle_delivered(now, id, message);
                     }
                 }
-                Ok(Incoming::Other) => {}
-                Ok(Incoming::Lost) => return self.lose(id),
-                Ok(Incoming::Ended) => return self.end(id, Ok(())),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    channel.untold.all_read();
-                    return channel.ask();
-                }
-                Ok(Incoming::Restarted) => {
-                    return self.end(id, Err(io::ErrorKind::ConnectionReset.into()));
-                }
-                Err(error) => return self.end(id, Err(error)),
+                Ok(Incoming::Dry | Incoming::Abandoned | Incoming::Other) => {}
+                Ok(Incoming::Lost) => channel.is_lost = true,
+                Ok(Incoming::Restarted) => return self.end(id, Err(ConnectionReset.into())),
+                Ok(Incoming::Ended) if !channel.is_lost => return self.end(id, Ok(())),
+                Err(error) if error.kind() != WouldBlock => return self.end(id, Err(error)),
+                Err(_) if !channel.is_lost => return,
+                // There is no more to be said of it, not even why.
+                Ok(Incoming::Ended) | Err(_) => return self.end(id, Err(ConnectionAborted.into())),
             }
         }
     }
 
-    /// A message was not delivered. One that was sent may nevertheless have arrived.
-    fn failed(&mut self, id: ChannelId, context: u32, sent: bool) {
-        let Some(channel) = self.channels.get_mut(&id) else { return };
-        if let (Some(message), false) = (channel.untold.failed(context), sent) {
-            self.user.handle_unsent(self.now(), id, message);
-        }
-    }
-
-    /// An association is lost. Behind that word come those of what was not delivered, and then the
-    /// cause; so what no word is of was acknowledged.
-    fn lose(&mut self, id: ChannelId) {
-        let mut why = io::ErrorKind::ConnectionAborted.into();
-        while let Some(channel) = self.channels.get_mut(&id) {
-            match channel.association.receive(&mut self.buffer) {
-                Ok(Incoming::Failed { context, sent }) => self.failed(id, context, sent),
-                Ok(Incoming::Ended) => break,
-                Err(error) => {
-                    if error.kind() != io::ErrorKind::WouldBlock {
-                        why = error;
-                    }
-                    break;
-                }
-                Ok(_) => {}
-            }
-        }
-        let now = self.now();
-        let arrived = self.channels.get_mut(&id).map(|channel| channel.untold.rest());
-        for message in arrived.into_iter().flatten() {
-            self.user.handle_delivered(now, id, message);
-        }
-        self.end(id, Err(why));
-    }
-
-    /// A channel is no more, and what waited on it was never sent.
+    /// A channel is no more. What waited on it was never sent; what no word came of when it was
+    /// lost was acknowledged.
     fn end(&mut self, id: ChannelId, outcome: io::Result<()>) {
         let now = self.now();
-        let Some(Channel { peer, to, waiting, .. }) = self.channels.remove(&id) else { return };
-        for payload in waiting {
+        let Some(channel) = self.channels.remove(&id) else { return };
+        for (_, message) in channel.taken.into_iter().filter(|_| channel.is_lost) {
+            self.user.handle_delivered(now, id, message);
+        }
+        for payload in channel.waiting {
             if let Payload::Data { message, .. } = payload {
                 self.user.handle_unsent(now, id, message);
             }
         }
         match outcome {
             Ok(()) => self.user.handle_closed(now, id, CloseReason::Closed),
-            Err(why) => self.fail(id, peer, &to, &why),
+            Err(why) => self.fail(id, channel.peer, &channel.to, &why),
         }
     }
 
@@ -296,11 +279,10 @@ impl Driver {
         self.user.handle_closed(self.now(), id, CloseReason::Failed);
     }
 
-    /// Lets go of a channel. The kernel delivers first what it has taken, and then shuts the
-    /// association down.
+    /// Lets go of a channel, which is over at once only where it never came up.
     fn close(&mut self, id: ChannelId) {
         let Some(mut channel) = self.channels.remove(&id) else { return };
-        if channel.drain(&mut self.buffer) && !channel.waiting.is_empty() {
+        if channel.finish(self.data_ppid, &mut self.buffer) {
             self.lingering.push((self.now() + LINGER, channel));
         }
     }
@@ -317,76 +299,27 @@ impl Driver {
         }
         // Interrupted by a signal, it has simply found nothing.
         let _ = sys::poll(&mut polls, patience);
-        for (id, poll) in ids.into_iter().zip(polls) {
+        let found = ids.into_iter().zip(polls);
+        let mut ready: Vec<_> = found.filter(|(_, poll)| poll.revents != 0).collect();
+        self.turn = self.turn.wrapping_add(1);
+        let (mut left, first) = (BURST, self.turn % ready.len().max(1));
+        ready.rotate_left(first);
+        for (id, poll) in ready {
             if poll.revents & libc::POLLOUT != 0 {
                 self.write(id);
             }
             if poll.revents & !libc::POLLOUT != 0 {
-                self.read(id);
+                self.read(id, &mut left);
             }
         }
         let (now, ppid, buffer) = (self.now(), self.data_ppid, &mut self.buffer);
-        self.lingering.retain_mut(|(end, channel)| {
-            channel.write(ppid, |_, _| {});
-            channel.drain(buffer) && !channel.waiting.is_empty() && now < *end
-        });
+        self.lingering.retain_mut(|(end, channel)| channel.finish(ppid, buffer) && now < *end);
         let Some(socket) = &self.announces else { return };
         for _ in 0..BURST {
             let Ok((len, source)) = socket.recv_from(buffer) else { return };
             show(&self.watcher, || Seen::Announced(source, buffer[..len].to_vec()));
             self.user.handle_announce(now, source, &buffer[..len]);
         }
-    }
-}
-
-impl Channel {
-    fn new(peer: PeerKind, to: Transport, association: Association) -> Self {
-        Self { peer, to, association, waiting: VecDeque::new(), untold: Untold::new() }
-    }
-
-    /// Gives the kernel what waits, as far as it has room, and tells of data whether it was taken.
-    /// What cannot be sent, because it is empty for instance, is not tried twice.
-    fn write(&mut self, data_ppid: u32, mut told: impl FnMut(MessageId, bool)) {
-        while let Some(payload) = self.waiting.front() {
-            let context = self.untold.next_context();
-            let sent = match payload {
-                Payload::Control(message) => self.association.send(message, ASAP_PPID, 0, false),
-                Payload::Data { data, unordered, .. } => {
-                    self.association.send(data, data_ppid, context, *unordered)
-                }
-                _ => Ok(()),
-            };
-            if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-                break;
-            }
-            if let Some(Payload::Data { message, .. }) = self.waiting.pop_front() {
-                if sent.is_ok() {
-                    self.untold.taken(message);
-                }
-                told(message, sent.is_ok());
-            }
-        }
-        self.ask();
-    }
-
-    /// Asks what was acknowledged, if it is time to. Where that fails the association is at its end.
-    fn ask(&mut self) {
-        if self.untold.ask() {
-            let _ = self.association.ask_whether_dry(true);
-        }
-    }
-
-    /// Reads what is there for nobody, because the kernel breaks an association off whose socket is
-    /// closed with something unread. Says whether it still stands.
-    fn drain(&mut self, buffer: &mut [u8]) -> bool {
-        for _ in 0..BURST {
-            match self.association.receive(buffer) {
-                Ok(Incoming::Ended) => return false,
-                Ok(_) => {}
-                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
-            }
-        }
-        true
     }
 }
 

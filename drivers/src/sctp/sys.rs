@@ -1,4 +1,4 @@
-//! The three system calls for which neither the standard library nor `socket2` has safe words, and
+//! The four system calls for which neither the standard library nor `socket2` has safe words, and
 //! all the `unsafe` there is.
 
 use std::io;
@@ -51,6 +51,20 @@ pub(super) fn set_option<T: ?Sized>(
     let value = ptr::from_ref(value).cast();
     // SAFETY: `value` points to `len` bytes, which the kernel copies before it returns.
     let outcome = unsafe { libc::setsockopt(fd, libc::IPPROTO_SCTP, name, value, len) };
+    checked(outcome as isize).map(drop)
+}
+
+/// Reads an option into `value`, as far as that goes.
+pub(super) fn option(
+    socket: &Socket,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: &mut [u32],
+) -> io::Result<()> {
+    let mut len = mem::size_of_val(value) as libc::socklen_t;
+    let (fd, value) = (socket.as_raw_fd(), value.as_mut_ptr().cast());
+    // SAFETY: `value` points to `len` bytes, of which the kernel writes some, any value being good.
+    let outcome = unsafe { libc::getsockopt(fd, level, name, value, &raw mut len) };
     checked(outcome as isize).map(drop)
 }
 

@@ -1,0 +1,80 @@
+//! What a channel of the pool user is here.
+
+use std::collections::VecDeque;
+use std::io;
+
+use asap_pu::wire::{ASAP_PPID, Transport};
+use asap_pu::{MessageId, Payload, PeerKind};
+
+use super::association::{Association, Incoming};
+
+/// An association and the messages on their way through it.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) peer: PeerKind,
+    pub(super) to: Transport,
+    pub(super) association: Association,
+    /// What the kernel had no room for.
+    pub(super) waiting: VecDeque<Payload>,
+    /// What the kernel has taken and not yet told the fate of, by context.
+    pub(super) taken: VecDeque<(u32, MessageId)>,
+    last_context: u32,
+    /// It was told to be lost; what became of its messages comes behind that.
+    pub(super) is_lost: bool,
+}
+
+impl Channel {
+    pub(super) fn new(peer: PeerKind, to: Transport, association: Association) -> Self {
+        let (waiting, taken) = (VecDeque::new(), VecDeque::new());
+        Self { peer, to, association, waiting, taken, last_context: 0, is_lost: false }
+    }
+
+    /// Gives the kernel what waits, as far as it has room, and tells of data whether it was taken.
+    /// What cannot be sent, because it is empty for instance, is not tried twice.
+    pub(super) fn write(&mut self, data_ppid: u32, mut told: impl FnMut(MessageId, bool)) {
+        while let Some(payload) = self.waiting.front() {
+            let context = self.last_context.wrapping_add(1);
+            let sent = match payload {
+                Payload::Control(message) => self.association.send(message, ASAP_PPID, 0, false),
+                Payload::Data { data, unordered, .. } => {
+                    self.association.send(data, data_ppid, context, *unordered)
+                }
+                _ => Ok(()),
+            };
+            if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                break;
+            }
+            if let Some(Payload::Data { message, .. }) = self.waiting.pop_front() {
+                if sent.is_ok() {
+                    self.taken.push_back((context, message));
+                    self.last_context = context;
+                }
+                told(message, sent.is_ok());
+            }
+        }
+    }
+
+    /// What the kernel has under a context, unless that was said of a former fragment of it.
+    pub(super) fn take(&mut self, context: u32) -> Option<MessageId> {
+        let found = self.taken.iter().position(|(of, _)| *of == context)?;
+        self.taken.remove(found).map(|(_, message)| message)
+    }
+
+    /// Writes what waits, then shuts the association down, and until it is reads what comes for
+    /// nobody: a socket that is closed with something unread breaks it off, with what was written
+    /// last. Says whether there is more to do.
+    pub(super) fn finish(&mut self, data_ppid: u32, buffer: &mut [u8]) -> bool {
+        self.write(data_ppid, |_, _| {});
+        if self.waiting.is_empty() && self.association.shut_down().is_err() {
+            return false;
+        }
+        for _ in 0..super::BURST {
+            match self.association.receive(buffer) {
+                Ok(Incoming::Ended | Incoming::Lost) => return false,
+                Ok(_) => {}
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+            }
+        }
+        true
+    }
+}
