@@ -36,5 +36,5 @@ tell pu 'stats'
 expect pu '^stats '
 never pu '(malformed|unknown|unexpected)[a-z_]*: '
 tell pu 'quit'
-sleep 1
+gone pu
 never pu 'not everything'

@@ -14,6 +14,7 @@ expect pu '^  0x00000001 at'
 
 kill_hard pr1
 expect pe 'the registrar is gone'
+gone pe
 tell pu 'purge pool'
 tell pu 'resolve pool'
 expect pu '^(RegistrarLost|NoRegistrar)'
@@ -29,6 +30,7 @@ registrar pr2 pr2 0x2 -asap=10.0.0.2:3863 -enrp=10.0.0.2:9901
 # Until the two registrars know each other, and with that the second one the pool.
 sleep 8
 kill_hard pr1
+gone pe_again
 tell pu 'purge pool'
 tell pu 'resolve pool'
 expect pu '^registrar 10.0.0.2:3863' 60

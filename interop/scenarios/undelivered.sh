@@ -25,7 +25,7 @@ done
 tell pu 'stats'
 expect pu '^stats .* messages_sent: 360'
 
-first=$(grep -o '^connected 0x0000000.' /out/pu.log | tail -c 2)
+connected
 freeze "pe$first"
 tell pu 'flood 120'
 tell pu 'flood 120'
@@ -42,7 +42,7 @@ log "$(count messages_unsent) were handed over and never sent"
 # The first byte of a message is its number in its flood: the other element got them from one on, each once and in
 # order, to the last one that the session took.
 number=
-for byte in $(sed -n "s/^received 0x0000000$((3 - first)) \(..\).*/\1/p" /out/pu.log); do
+for byte in $(sed -n "s/^received 0x0000000$second \(..\).*/\1/p" /out/pu.log); do
     [ -z "$number" ] || [ $((16#$byte)) = $(((number + 1) % 120)) ] || fail "0x$byte came after number $number"
     number=$((16#$byte))
 done
