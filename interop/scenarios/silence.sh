@@ -25,4 +25,7 @@ plug "pe$first"
 # Nothing is on its way this time.
 sleep 3
 unplug "pe$second"
-expect pu "^lost 0x0000000$second" 90
+expect pu "^failed over from 0x0000000$second to 0x0000000$first, cookie echoed" 90
+tell pu 'hex 0100000c0000000000000004'
+expect pu '^received .* 0200001400000000000000040000000000000004 '
+never pu '^session failed'
