@@ -4,16 +4,21 @@ declare -A pid seen
 
 since_boot() { cut -d' ' -f1 /proc/uptime; }
 log() { echo "[$(since_boot)] $*"; }
-passed() {
-    log passed
-    finish
-}
 fail() {
     log "FAILED: $*"
-    finish
     exit 1
 }
-# What was captured is to be complete.
+# What is said last: whoever was not to end is still there.
+passed() {
+    local label
+    for label in "${!pid[@]}"; do runs "$label" || fail "$label has ended: $(tail -n 3 "/out/$label.log")"; done
+    log passed
+}
+# Any command that fails ends a scenario; in a subshell, that is for the one around it to say.
+set -eE
+trap '[ "$BASH_SUBSHELL" != 0 ] || log "FAILED: $BASH_COMMAND"' ERR
+# However it ends, what was captured is to be complete.
+trap finish EXIT
 finish() {
     sleep 1
     kill -INT "$dump"
@@ -47,6 +52,7 @@ capture() {
 start() {
     local label=$1 host=$2
     shift 2
+    rm -f "/tmp/$label.in"
     mkfifo "/tmp/$label.in"
     sleep 100000 > "/tmp/$label.in" &
     LD_PRELOAD=/usr/lib/libstdbuf.so _STDBUF_O=L \
@@ -55,16 +61,15 @@ start() {
     disown
 }
 
-# What the scenarios have most of. A registrar is there when its ASAP and ENRP sockets listen (state 10).
+# listens HOST N: whether so many SCTP sockets do there.
+listens() { [ "$(ip netns exec "$1" awk '$4 == 10' /proc/net/sctp/eps | wc -l)" -ge "$2" ]; }
+
+# What the scenarios have most of. A registrar is there when its ASAP and ENRP sockets listen.
 registrar() { # LABEL HOST IDENTIFIER [OPTION]...
     local label=$1 host=$2 identifier=$3
     shift 3
     start "$label" "$host" rspregistrar "-identifier=$identifier" -mentordiscoverytimeout=1000 -logcolor=off "$@"
-    for _ in $(seq 100); do
-        sleep 0.2
-        [ "$(ip netns exec "$host" awk '$4 == 10' /proc/net/sctp/eps | wc -l)" -lt 2 ] || return 0
-    done
-    fail "$label does not listen"
+    within 30 listens "$host" 2 || fail "$label does not listen"
 }
 element() { # LABEL HOST IDENTIFIER SERVICE [OPTION]...
     local label=$1 host=$2 identifier=$3 service=$4
@@ -72,37 +77,53 @@ element() { # LABEL HOST IDENTIFIER SERVICE [OPTION]...
     start "$label" "$host" rspserver "-$service" "-identifier=$identifier" -logcolor=off "$@"
 }
 
-# tell LABEL LINE: one line for its input.
+# tell LABEL LINE: one line for its input. Opened for reading too, because a FIFO that nobody reads blocks its writer.
 tell() {
     log "$1 < $2"
-    echo "$2" > "/tmp/$1.in"
+    runs "$1" || fail "$1 has ended: $(tail -n 3 "/out/$1.log")"
+    echo "$2" 1<> "/tmp/$1.in"
 }
 
-# kill_hard LABEL, freeze LABEL: it dies, or stands still, without a word. leave LABEL: it ends in good order.
-kill_hard() { signal "$1" KILL; }
-freeze() { signal "$1" STOP; }
-leave() { signal "$1" INT; }
-signal() {
-    log "$1: signal $2"
-    kill "-$2" "${pid[$1]}"
-    rm -f "/tmp/$1.in"
+# kill_hard LABEL, freeze LABEL: it dies, or stands still, without a word.
+kill_hard() {
+    log "$1 is killed"
+    kill -KILL "${pid[$1]}"
+    gone "$1"
 }
+freeze() {
+    log "$1 stands still"
+    kill -STOP "${pid[$1]}"
+}
+# gone LABEL [SECONDS]: it ends, as it should, within ten seconds or so many.
+gone() {
+    within "${2:-10}" ended "$1" || fail "$1 does not end"
+    unset "pid[$1]"
+}
+runs() { [ -n "${pid[$1]-}" ] && kill -0 "${pid[$1]}" 2>/dev/null; }
+ended() { ! runs "$1"; }
 
 # unplug HOST, plug HOST: its cable.
 unplug() { log "$1 is cut off" && ip link set "v$1" down; }
 plug() { log "$1 is back" && ip link set "v$1" up; }
 
-# expect LABEL PATTERN [SECONDS]: a line that it prints, behind the one expected last, within 30 s or so many.
-expect() {
-    local from=${seen[$1]:-0} end=$(($(cut -d. -f1 /proc/uptime) + ${3:-30})) line
-    while :; do
-        line=$(tail -n "+$((from + 1))" "/out/$1.log" 2>/dev/null | grep -nEm1 -e "$2") && break
-        [ "$(cut -d. -f1 /proc/uptime)" -lt "$end" ] || fail "$1 did not say: $2"
+# within SECONDS COMMAND...: whether it succeeds before so many have passed.
+within() {
+    local end=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$end" ] || return 1
         sleep 0.1
     done
+}
+
+# expect LABEL PATTERN [SECONDS]: a line that it prints, behind the one expected last, within 30 s or so many.
+expect() {
+    local from=${seen[$1]:-0} line
+    within "${3:-30}" next_line "$1" "$2" || fail "$1 did not say: $2"
     seen[$1]=$((from + ${line%%:*}))
     log "$1 > ${line#*:}"
 }
+next_line() { line=$(tail -n "+$((from + 1))" "/out/$1.log" 2>/dev/null | grep -nEm1 -e "$2"); }
 
 # never LABEL PATTERN: a line that it has not printed.
 never() {
@@ -110,7 +131,14 @@ never() {
 }
 
 # said LABEL PATTERN: how often it has printed that.
-said() { grep -cE -e "$2" "/out/$1.log"; }
+said() { grep -cE -e "$2" "/out/$1.log" || true; }
+
+# said_all LABEL PATTERN N [SECONDS]: it has printed that so often, no less within 30 s or so many, and no more.
+said_all() {
+    within "${4:-30}" said_enough "$@" || true
+    [ "$(said "$1" "$2")" = "$3" ] || fail "$1 said $(said "$1" "$2") times, not $3: $2"
+}
+said_enough() { [ "$(said "$1" "$2")" -ge "$3" ]; }
 
 # listed HANDLE N: the pool user `pu` asks until the registrar lists so many elements.
 listed() {
@@ -123,4 +151,18 @@ listed() {
         tell pu "purge $1"
     done
     fail "$1 has not $2 elements"
+}
+
+# connected: which one of two elements the session of `pu` was connected to `first`, and which one is the `second`.
+connected() {
+    first=$(grep -om1 '^connected 0x0000000[12]' /out/pu.log | tail -c 2)
+    second=$((3 - first))
+}
+
+# lookup STATUS WORDS ARGUMENT...: with what, and with which words, `asap-lookup` ends on the host `pu`.
+lookup() {
+    local status=0
+    log "asap-lookup ${*:3}"
+    ip netns exec pu asap-lookup "${@:3}" > /out/lookup.log 2>&1 || status=$?
+    [ "$status" = "$1" ] && grep -qe "$2" /out/lookup.log || fail "it ended with $status: $(cat /out/lookup.log)"
 }

@@ -9,44 +9,50 @@ buffer=$(cat /proc/sys/net/core/rmem_default)
 echo 16384 > /proc/sys/net/core/rmem_default
 element pe1 pe1 0x1 echo
 element pe2 pe2 0x2 echo
-expect pe1 'Identifier'
-expect pe2 'Identifier'
-sleep 3
+# One socket for the service and one for the registrar.
+within 30 listens pe1 2 || fail 'pe1 does not listen'
+within 30 listens pe2 2 || fail 'pe2 does not listen'
 echo "$buffer" > /proc/sys/net/core/rmem_default
 start pu pu sctp 10.0.0.1:3863
+# counted: how many messages the pool user has handed over, how many of these again, and how many came back unsent.
+counted() {
+    tell pu 'stats'
+    expect pu '^stats '
+    sent=$(counter sent) resent=$(counter resent) unsent=$(counter unsent)
+}
+counter() { grep '^stats' /out/pu.log | tail -n 1 | grep -o "messages_$1: [0-9]*" | grep -o '[0-9]*$' || echo 0; }
 listed EchoPool 2
 tell pu 'open EchoPool'
-# What was delivered makes room: the session may queue 128 of these.
 for n in 1 2 3; do
     tell pu 'flood 120'
-    sleep 3
+    said_all pu '^received ' $((120 * n))
+    # What was delivered makes room, once SCTP says so: the session may queue 128 of these.
+    sleep 1
 done
-[ "$(said pu '^received ')" = 360 ] || fail 'not every message came back'
-tell pu 'stats'
-expect pu '^stats .* messages_sent: 360'
+counted
+[ "$sent" = 360 ] || fail "$sent messages were sent, not 360"
 
-first=$(grep -o '^connected 0x0000000.' /out/pu.log | tail -c 2)
+connected
 freeze "pe$first"
 tell pu 'flood 120'
-tell pu 'flood 120'
-sleep 3
+tell pu 'flood 8'
+# Until its window and the kernel's buffer are full.
+until before=$sent && sleep 1 && counted && [ "$sent" = "$before" ]; do :; done
+handed=$((sent - 360))
 kill_hard "pe$first"
-expect pu "^failed over from 0x0000000$first"
-sleep 3
-tell pu 'stats'
-expect pu '^stats .* messages_unsent: [1-9]'
-count() { grep '^stats' /out/pu.log | tail -n 1 | grep -o "$1: [0-9]*" | grep -o '[0-9]*$'; }
-log "$(count messages_unsent) were handed over and never sent"
-[ "$(count messages_unsent)" -gt 100 ] || fail 'too few for some of them to have waited in the driver'
-[ "$(count messages_resent)" = "$(count messages_unsent)" ] || fail 'something else was sent again'
-# The first byte of a message is its number in its flood: the other element got them from one on, each once and in
-# order, to the last one that the session took.
-number=
-for byte in $(sed -n "s/^received 0x0000000$((3 - first)) \(..\).*/\1/p" /out/pu.log); do
-    [ -z "$number" ] || [ $((16#$byte)) = $(((number + 1) % 120)) ] || fail "0x$byte came after number $number"
-    number=$((16#$byte))
+expect pu "^failed over from 0x0000000$first to 0x0000000$second"
+counted
+log "of $handed messages handed over $unsent were never sent"
+[ "$unsent" -gt 100 ] || fail 'too few for some of them to have waited in the driver'
+# The other element gets all but those that were sent, each once and in order. The first byte of a message is its number
+# in its flood.
+number=$((handed - unsent))
+said_all pu "^received 0x0000000$second " $((128 - number))
+for byte in $(sed -n "s/^received 0x0000000$second \(..\).*/\1/p" /out/pu.log); do
+    [ $((16#$byte)) = $((number % 120)) ] || fail "0x$byte came instead of message $number"
+    number=$((number + 1))
 done
-taken=$(($(count messages_sent) - $(count messages_resent) - 360))
-log "of $taken messages the last one that came back is number $number"
-[ "$number" = $(((taken - 1) % 120)) ] || fail 'not all came back'
-never pu '(Undelivered|unknown_confirmations)'
+counted
+[ "$resent" = "$unsent" ] || fail "$resent messages were sent again"
+[ "$sent" = $((360 + 128 + resent)) ] || fail "$sent messages were sent"
+never pu '^refused flood|Undelivered|unknown_confirmations'

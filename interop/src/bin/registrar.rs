@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
-use std::{env, io, thread};
+use std::{env, io, mem, thread};
 
 use asap_pu::wire::{
     ASAP_PPID, Body, Message, MessageType, PeIdentifier, Policy, PolicyType, PoolElement,
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     listener.bind(&at.into())?;
     listener.listen(8)?;
     listener.set_nonblocking(true)?;
-    let (mut users, mut asked) = (Vec::new(), 0);
+    let (mut users, mut hung_up) = (Vec::new(), false);
     let mut buffer = vec![0; 0x1_0000];
     println!("listening");
     loop {
@@ -38,8 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             loop {
                 match user.receive(&mut buffer) {
                     Ok(Incoming::Message { data, .. }) => {
-                        asked += 1;
-                        let Some(answer) = answer(&data, asked) else { break false };
+                        let Some(answer) = answer(&data, &mut hung_up) else { break false };
                         for (ppid, message) in answer {
                             let _ = user.send(&message, ppid, 0, false);
                         }
@@ -54,8 +53,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// What comes of one message; `asked` counts them.
-fn answer(bytes: &[u8], asked: usize) -> Answer {
+/// What comes of one message. The end of the association comes once: the question asked again is
+/// answered.
+fn answer(bytes: &[u8], hung_up: &mut bool) -> Answer {
     let body = match Message::decode(bytes) {
         Ok(message) => message.body,
         Err(error) => {
@@ -107,8 +107,7 @@ fn answer(bytes: &[u8], asked: usize) -> Answer {
         "unknown" => asap(vec![vec![0x3f, 0, 0, 4], vec![0x4f, 0, 0, 4], proper()]),
         // Not marked as ASAP.
         "unmarked" => Some(vec![(0, list(&name, None, vec![element(9)])), (ASAP_PPID, proper())]),
-        "hangup" if asked % 2 == 0 => None,
-        "never" => asap(vec![]),
+        "hangup" if !mem::replace(hung_up, true) => None,
         _ => asap(vec![proper()]),
     }
 }
