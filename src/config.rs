@@ -395,6 +395,7 @@ impl Config {
             (self.max_queued_messages, "max_queued_messages"),
             (self.max_message_len, "max_message_len"),
             (self.window_messages, "window_messages"),
+            (self.max_control_bytes, "max_control_bytes"),
             (self.identity.as_ref().map_or(1, |own| own.handle.len()), "identity"),
         ];
         let zero = times.iter().find(|(time, _)| time.is_zero()).map(|(_, name)| *name);
@@ -420,6 +421,7 @@ impl Config {
             (self.t5_hunt, self.t5_max, "t5_hunt", "t5_max"),
             (self.t1_request, self.request_deadline, "t1_request", "request_deadline"),
             (self.resolution_interval, self.t1_request, "resolution_interval", "t1_request"),
+            (self.failover_spread, self.session_deadline, "failover_spread", "session_deadline"),
         ];
         match bounded.iter().find(|(value, bound, ..)| value > bound) {
             Some((.., name, bound)) => Err(ConfigError::Exceeds(name, bound)),
@@ -610,6 +612,9 @@ mod tests {
         assert_eq!(zero(|c| c.request_deadline = Duration::ZERO), "request_deadline");
         assert_eq!(zero(|c| c.resolution_interval = Duration::ZERO), "resolution_interval");
         assert_eq!(zero(|c| c.report_age = Duration::ZERO), "report_age");
+        assert_eq!(zero(|c| c.connect_timeout = Duration::ZERO), "connect_timeout");
+        assert_eq!(zero(|c| c.session_deadline = Duration::ZERO), "session_deadline");
+        assert_eq!(zero(|c| c.session_backoff = Duration::ZERO), "session_backoff");
         assert_eq!(zero(|c| c.max_barred = 0), "max_barred");
         assert_eq!(zero(|c| c.max_reports_per_second = 0), "max_reports_per_second");
         assert_eq!(zero(|c| c.max_pools = 0), "max_pools");
@@ -617,6 +622,11 @@ mod tests {
         assert_eq!(zero(|c| c.max_cache_bytes = 0), "max_cache_bytes");
         assert_eq!(zero(|c| c.max_handle_len = 0), "max_handle_len");
         assert_eq!(zero(|c| c.max_requests = 0), "max_requests");
+        assert_eq!(zero(|c| c.max_queued_messages = 0), "max_queued_messages");
+        assert_eq!(zero(|c| c.max_message_len = 0), "max_message_len");
+        assert_eq!(zero(|c| c.max_control_bytes = 0), "max_control_bytes");
+        assert_eq!(zero(|c| c.window_messages = 0), "window_messages");
+        assert_eq!(zero(|c| c.max_attempts = 0), "max_attempts");
         let deaf = |c: &mut Config| (c.registrars, c.max_announced) = (Vec::new(), 0);
         assert_eq!(zero(deaf), "max_announced");
     }

@@ -202,24 +202,24 @@ pub(crate) enum Entry {
 }
 
 impl Entry {
-    /// Whether it tells how a resolution ended.
-    pub(crate) fn ends(&self, of: RequestId) -> bool {
+    /// The request whose end it tells.
+    pub(crate) const fn request(&self) -> Option<RequestId> {
         match self {
             Self::Ready(
                 Event::Resolved { request, .. } | Event::ResolutionFailed { request, .. },
-            ) => *request == of,
-            _ => false,
+            ) => Some(*request),
+            _ => None,
         }
     }
 
-    /// Whether it is about a session.
-    pub(crate) fn concerns(&self, of: SessionId) -> bool {
+    /// The session that it is about.
+    pub(crate) const fn session(&self) -> Option<SessionId> {
         match self {
             Self::Session(session)
             | Self::Ready(Event::Received { session, .. } | Event::CookieEchoed { session, .. }) => {
-                *session == of
+                Some(*session)
             }
-            _ => false,
+            _ => None,
         }
     }
 }
@@ -229,14 +229,18 @@ impl Entry {
 pub(crate) struct Events {
     queue: VecDeque<Entry>,
     unread_bytes: usize,
+    /// How many entries came, and requests and sessions were taken away, since the queue was last
+    /// rid of those.
+    since: usize,
 }
 
 impl Events {
     pub(crate) const fn new() -> Self {
-        Self { queue: VecDeque::new(), unread_bytes: 0 }
+        Self { queue: VecDeque::new(), unread_bytes: 0, since: 0 }
     }
 
     pub(crate) fn push(&mut self, entry: Entry) {
+        self.since += 1;
         self.queue.push_back(entry);
     }
 
@@ -266,10 +270,16 @@ impl Events {
         Some(entry)
     }
 
-    /// Drops what is queued about a request or session that the application wants to hear no more
-    /// of.
-    pub(crate) fn forget(&mut self, about: impl Fn(&Entry) -> bool) {
-        self.queue.retain(|entry| !about(entry));
+    /// The application wants to hear no more of a request or session. So that taking away many of
+    /// them costs no more than each its share, entries that are not `wanted` are dropped once there
+    /// was as much to do as half of the queue is long; who reads passes over those left.
+    pub(crate) fn forget(&mut self, wanted: impl Fn(&Entry) -> bool) {
+        self.since += 1;
+        if 2 * self.since < self.queue.len() {
+            return;
+        }
+        self.since = 0;
+        self.queue.retain(wanted);
         self.unread_bytes = self.queue.iter().map(Self::unread).sum();
     }
 

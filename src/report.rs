@@ -111,10 +111,12 @@ impl Reports {
             self.buffer.clear();
             let encoded =
                 wire::encode_endpoint_unreachable(&mut self.buffer, handle.as_bytes(), identifier);
-            if encoded.is_ok() {
-                let sent = ctx.send_control(home, Bytes::copy_from_slice(&self.buffer));
-                ctx.stats.reports_sent += u64::from(sent);
+            let report = Bytes::copy_from_slice(&self.buffer);
+            if encoded.is_ok() && ctx.send_control(home, report) {
+                ctx.stats.reports_sent += 1;
                 self.window.1 += 1;
+            } else {
+                ctx.stats.reports_dropped += 1;
             }
         }
     }

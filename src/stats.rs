@@ -105,7 +105,8 @@ pub struct Stats {
     pub marks_forgotten: u64,
     /// Unreachable reports sent.
     pub reports_sent: u64,
-    /// Unreachable reports dropped: too many, too fast, or too old when a registrar was found.
+    /// Unreachable reports dropped: too many, too fast, too old when a registrar was found, or
+    /// without room because the driver left too much waiting.
     pub reports_dropped: u64,
 
     /// Failovers completed.

@@ -6,7 +6,7 @@ mod lab;
 use core::net::SocketAddr;
 
 use asap_pu::wire::{Message, ServerIdentifier, Transport, TransportUse};
-use asap_pu::{Action, Config, Event, HomeSearch, ResolveError, Security, TimerKind};
+use asap_pu::{Action, CloseReason, Config, Event, HomeSearch, ResolveError, Security, TimerKind};
 use lab::*;
 
 /// [HUNT-13]: without an address, where none can be announced, the user is told at once.
@@ -246,4 +246,21 @@ fn announced_registrars_have_to_be_secure_too() {
     let [Action::Open { security, .. }] = &lab.actions()[..] else { panic!() };
     assert_eq!(*security, Security::tls("pr.example"));
     assert_eq!(Security::None.default_port(), 3_863);
+}
+
+/// [HUNT-10]: no announce lifts a bar by naming the same place in another way.
+#[test]
+fn a_barred_place_is_barred_by_any_name() {
+    let mut config = config(&[REGISTRAR]);
+    config.registrars[0] = config.registrars[0].clone().with_tls("pr.example");
+    let mut lab = Lab::new(config);
+    lab.pu.start(lab.now);
+    let open = lab.open_one();
+    lab.pu.handle_closed(lab.now, open.channel, CloseReason::Unauthenticated);
+    let mut same = Transport::tcp(REGISTRAR.parse().unwrap());
+    if let Transport::Tcp(tcp) = &mut same {
+        tcp.reserved = 1;
+    }
+    announce(&mut lab, REGISTRAR, 1, vec![same]);
+    assert_eq!(lab.opens(), []);
 }

@@ -569,3 +569,22 @@ fn the_oldest_bar_is_forgotten() {
     let again = opens_among(&lab.actions());
     assert_eq!(again.iter().map(|open| open.to).collect::<Vec<_>>(), [tried[0].to]);
 }
+
+/// [HUNT-2]: a home that answers nobody is doubted also where nobody waits as long as T1.
+#[test]
+fn those_who_give_up_early_leave_their_doubts_behind() {
+    let mut lab = Lab::knowing(&FIVE[..2]);
+    lab.pu.start(lab.now);
+    let [silent, other] = lab.opens().try_into().unwrap();
+    lab.up(silent.channel);
+    lab.actions();
+    let doubted = (0..3).any(|_| {
+        let request = lab.pu.resolve(lab.now, POOL).unwrap();
+        let tried = opens_among(&lab.actions());
+        lab.secs(10);
+        lab.pu.cancel(lab.now, request).unwrap();
+        lab.actions();
+        tried.iter().any(|open| open.to == other.to)
+    });
+    assert!(doubted);
+}

@@ -4,7 +4,7 @@
 mod lab;
 
 use asap_pu::wire::Message;
-use asap_pu::{Action, CommandError, Event, Failover, Identity, Recipient, StaleAnswers};
+use asap_pu::{Action, CommandError, Event, Failover, Identity, PeerKind, Recipient, StaleAnswers};
 use lab::*;
 
 /// [SESSION-4] [SESSION-5]: a leg that comes up while its session pauses ends the pause: there is an
@@ -374,4 +374,78 @@ fn to_all_of_nobody_comes_back() {
     assert_eq!(lab.actions(), []);
     assert!(matches!(lab.event(), Event::Undelivered { message: it, .. } if it == message));
     assert_eq!(lab.pu.abort(lab.now, session), Ok(vec![]), "nothing is left on the books");
+}
+
+/// Elements come up whenever they are called and die of the message; returns how many were called
+/// within a minute.
+fn calls_in_a_minute(lab: &mut Lab) -> usize {
+    let (end, mut calls) = (lab.now + secs(60), 0);
+    while lab.now < end {
+        let actions = lab.actions();
+        let events = lab.events();
+        for open in opens_among(&actions) {
+            calls += 1;
+            lab.up(open.channel);
+        }
+        data_among(&actions).iter().for_each(|(channel, _)| lab.fail(*channel));
+        if actions.is_empty() && events.is_empty() {
+            lab.wait();
+        }
+    }
+    calls
+}
+
+/// [SESSION-4]: a message that kills each element it comes to does not make its session spin.
+#[test]
+fn a_deadly_message_does_not_spin() {
+    let mut config = config(&[REGISTRAR]);
+    config.stale_cache_value = secs(3_600);
+    let (mut lab, _, session) = choosing_lab(config);
+    send(&mut lab, session, "deadly", Failover::Always);
+    let calls = calls_in_a_minute(&mut lab);
+    assert!((5..200).contains(&calls), "{calls} calls in a minute");
+}
+
+/// [SESSION-9]: legs lead to elements that the registrar lists, whatever a card says.
+#[test]
+fn cards_on_legs_send_nobody_elsewhere() {
+    let mut config = mapped();
+    config.trust_card_addresses = true;
+    let (mut lab, _, session) = choosing_lab(config);
+    send(&mut lab, session, "one", Failover::Always);
+    let [one] = settle(&mut lab).try_into().unwrap();
+    lab.actions();
+    lab.receive(one.channel, &Message::business_card(POOL, vec![element(9)]));
+    lab.fail(one.channel);
+    lab.events();
+    assert_eq!(lab.wait(), secs(0));
+    assert_eq!(opens_among(&lab.actions())[0].to, "10.0.0.2:7".parse().unwrap());
+}
+
+/// [CACHE-3] [CACHE-8]: a session that has gone on without the registrar's answer does not wait for it
+/// once its list is stale.
+#[test]
+fn an_old_question_holds_nobody_up() {
+    let (mut lab, home, session) = choosing_lab(config(&[REGISTRAR]));
+    lab.fail(home);
+    send(&mut lab, session, "one", Failover::Unsent);
+    let (began, mut sent) = (lab.now, Vec::new());
+    while lab.now < began + secs(55) {
+        let actions = lab.actions();
+        for open in opens_among(&actions) {
+            // The registrar is gone; elements are back after three seconds.
+            let serves = open.peer == PeerKind::Element && lab.now >= began + secs(3);
+            if serves { lab.up(open.channel) } else { lab.fail(open.channel) }
+        }
+        sent.extend(data_among(&actions));
+        lab.events();
+        if sent.len() == 1 && lab.now < began + secs(33) {
+            lab.now = began + secs(33);
+            send(&mut lab, session, "two", Failover::Unsent);
+        }
+        if actions.is_empty() {
+            lab.wait();
+        }
+    }
+    assert_eq!(sent.len(), 2, "stale lists are served");
 }

@@ -82,7 +82,7 @@ impl PoolUser {
         let now = self.advance(now);
         let handle = self.requests.remove(request.0).ok_or(CommandError::UnknownRequest)?;
         if !self.resolver.cancel(&handle, &Waiter::Request(request)) {
-            self.ctx.events.forget(|entry| entry.ends(request));
+            self.forget_events();
         }
         self.route(now);
         Ok(())
@@ -443,7 +443,7 @@ impl PoolUser {
     ) -> Result<Vec<(MessageId, Bytes)>, CommandError> {
         let now = self.advance(now);
         let returned = self.sessions.abort(&mut self.ctx, &mut self.cache, session)?;
-        self.ctx.events.forget(|entry| entry.concerns(session));
+        self.forget_events();
         self.route(now);
         Ok(returned)
     }

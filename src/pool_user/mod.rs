@@ -57,7 +57,7 @@ pub struct PoolUser {
 }
 
 /// Who waits for a resolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Waiter {
     Request(RequestId),
     Session(SessionId),
@@ -284,7 +284,11 @@ impl PoolUser {
             if told.is_some() {
                 return told;
             }
-            let event = match self.ctx.events.pop()? {
+            let entry = self.ctx.events.pop()?;
+            if !is_wanted(&self.requests, &self.sessions, &entry) {
+                continue;
+            }
+            let event = match entry {
                 Entry::Registrar => self.registrars.take_notice(),
                 Entry::Pools | Entry::Subscriptions => None,
                 Entry::Session(_) => None,
@@ -316,6 +320,12 @@ impl PoolUser {
                 }
             }
         }
+    }
+
+    /// A request or session was taken away, of which something may be queued.
+    fn forget_events(&mut self) {
+        let Self { ctx, requests, sessions, .. } = self;
+        ctx.events.forget(|entry| is_wanted(requests, sessions, entry));
     }
 
     /// The time never goes back.
@@ -350,6 +360,9 @@ impl PoolUser {
             if registrars.take_hopeless() {
                 resolver.fail(ctx, &ResolveError::NoRegistrarKnown, |_| true);
                 continue;
+            }
+            if resolver.take_overdue(now) {
+                registrars.suspect();
             }
             let beside = reports.is_waiting() || resolver.is_subscribed();
             registrars.set_wanted(now, ctx, resolver.is_waiting(), beside);
@@ -454,4 +467,10 @@ impl PoolUser {
         };
         self.sessions.live() == 0 && self.registrars.home().is_none_or(has_said_all)
     }
+}
+
+/// Whether what an entry of the queue is about was not taken away by the application.
+fn is_wanted(requests: &Slab<PoolHandle>, sessions: &Sessions, entry: &Entry) -> bool {
+    entry.request().is_none_or(|request| requests.get(request.0).is_some())
+        && entry.session().is_none_or(|session| sessions.exists(session))
 }

@@ -199,6 +199,7 @@ impl PoolUser {
             BodyRef::HandleResolutionResponse {
                 updates, handle, policy, elements, causes, ..
             } => {
+                self.resolver.heard();
                 if !self.resolver.expects(handle, channel) {
                     self.ctx.stats.answers_unsolicited += 1;
                     return;

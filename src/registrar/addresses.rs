@@ -228,7 +228,7 @@ impl Addresses {
             *other == id || (server.is_some() && server == address.server)
         };
         let transport = &address.registrar.transport;
-        !self.barred.iter().any(|(barred, until)| barred == transport && *until > now)
+        !self.barred.iter().any(|(barred, until)| same_place(barred, transport) && *until > now)
             && !busy.iter().flatten().any(same)
     }
 
@@ -269,6 +269,12 @@ impl Addresses {
         self.announced += usize::from(announced);
         id
     }
+}
+
+/// Whether two transports lead to the same peer, whatever else they say.
+fn same_place(one: &Transport, other: &Transport) -> bool {
+    let mut places = one.socket_addrs();
+    one.protocol() == other.protocol() && places.any(|at| other.socket_addrs().any(|a| a == at))
 }
 
 /// The addresses in an announce. One without any means SCTP at its source: the customary `port` by

@@ -255,6 +255,13 @@ impl Registrars {
         }
     }
 
+    /// The home has left a request unanswered for so long, although nobody waits for it any more.
+    pub(crate) const fn suspect(&mut self) {
+        if let State::Home(home) = &mut self.state {
+            home.silent = true;
+        }
+    }
+
     /// A valid answer came from the home.
     pub(crate) fn answered(&mut self, ctx: &mut Context) {
         match core::mem::replace(&mut self.state, State::Idle) {

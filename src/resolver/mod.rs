@@ -28,7 +28,7 @@ mod subscriptions;
 #[cfg(test)]
 mod tests;
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::mem;
 
@@ -56,6 +56,8 @@ pub(crate) struct Resolver<W> {
     /// What was asked for a moment ago.
     recent: Recent<PoolHandle>,
     subscriptions: Subscriptions<W>,
+    /// Since when the home owes an answer to a request that nobody waits for any more.
+    overdue: Option<Instant>,
     /// Waiters whose query failed.
     failed: VecDeque<(W, PoolHandle, ResolveError)>,
     /// The request last encoded, to be reused.
@@ -65,10 +67,15 @@ pub(crate) struct Resolver<W> {
 /// One outstanding resolution.
 #[derive(Debug)]
 struct Query<W> {
-    /// In the order of asking, which is the order of the deadlines too.
+    /// In the order of asking, which is the order of the deadlines too; those who wait no longer
+    /// among them.
     waiters: VecDeque<(W, Instant)>,
+    /// Those who wait.
+    waiting: BTreeSet<W>,
     state: State,
     t1: Option<Instant>,
+    /// When T1 was to expire, also after it was stopped.
+    t1_at: Option<Instant>,
     deadline: Option<Instant>,
     /// What was sent last.
     request: Bytes,
@@ -94,7 +101,7 @@ pub(crate) struct Route {
     pub(crate) wanted: Option<u32>,
 }
 
-impl<W: Copy + PartialEq> Resolver<W> {
+impl<W: Copy + Ord> Resolver<W> {
     pub(crate) const fn new() -> Self {
         Self {
             queries: BTreeMap::new(),
@@ -103,6 +110,7 @@ impl<W: Copy + PartialEq> Resolver<W> {
             deadlines: Timers::new(),
             recent: Recent::new(),
             subscriptions: Subscriptions::new(),
+            overdue: None,
             failed: VecDeque::new(),
             buffer: Vec::new(),
         }
@@ -141,13 +149,17 @@ impl<W: Copy + PartialEq> Resolver<W> {
     pub(crate) fn ask(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle, waiter: W) {
         let deadline = now + ctx.config.request_deadline;
         if let Some(query) = self.queries.get_mut(handle) {
-            query.waiters.push_back((waiter, deadline));
+            if query.waiting.insert(waiter) {
+                query.waiters.push_back((waiter, deadline));
+            }
             return;
         }
         let mut query = Query {
             waiters: VecDeque::from([(waiter, deadline)]),
+            waiting: BTreeSet::from([waiter]),
             state: State::Waiting { sendings: 0 },
             t1: None,
+            t1_at: None,
             deadline: None,
             request: Bytes::new(),
         };
@@ -165,11 +177,25 @@ impl<W: Copy + PartialEq> Resolver<W> {
     /// to it is then nobody's.
     pub(crate) fn cancel(&mut self, handle: &PoolHandle, waiter: &W) -> bool {
         let Some(query) = self.queries.get_mut(handle) else { return false };
-        let waited = query.waiters.len();
-        query.waiters.retain(|(other, _)| other != waiter);
-        let found = query.waiters.len() < waited;
+        if !query.waiting.remove(waiter) {
+            return false;
+        }
+        let Query { waiters, waiting, .. } = query;
+        if waiters.len() > 2 * waiting.len() + 16 {
+            waiters.retain(|(waiter, _)| waiting.contains(waiter));
+        }
         self.rearm(handle);
-        found
+        true
+    }
+
+    /// Anything came from the home that could be an answer.
+    pub(crate) const fn heard(&mut self) {
+        self.overdue = None;
+    }
+
+    /// Whether someone waits while the home has left an earlier request unanswered; asked once.
+    pub(crate) fn take_overdue(&mut self, now: Instant) -> bool {
+        self.is_waiting() && self.overdue.take_if(|at| *at <= now).is_some()
     }
 
     /// Says which way leads to the home registrar, if any.
@@ -186,6 +212,7 @@ impl<W: Copy + PartialEq> Resolver<W> {
             }
         }
         if former.map(|route| route.channel) != home.map(|route| route.channel) {
+            self.overdue = None;
             self.resubscribe(now, ctx);
         }
     }
@@ -296,7 +323,8 @@ impl<W: Copy + PartialEq> Resolver<W> {
             _ => &ResolveError::NotAnswered,
         };
         while query.waiters.front().is_some_and(|(_, at)| *at <= now) {
-            if let Some((waiter, _)) = query.waiters.pop_front() {
+            let Some((waiter, _)) = query.waiters.pop_front() else { break };
+            if query.waiting.remove(&waiter) {
                 self.failed.push_back((waiter, handle.clone(), error.clone()));
                 ctx.stats.requests_failed += 1;
             }
@@ -337,7 +365,8 @@ impl<W: Copy + PartialEq> Resolver<W> {
         let Route { channel: on, wanted } = home;
         let subscribing = self.subscriptions.has(handle.as_bytes());
         query.state = State::Asked { on, sendings, subscribing };
-        self.t1.set(&mut query.t1, Some(now + ctx.config.t1_request), handle.clone());
+        query.t1_at = Some(now + ctx.config.t1_request);
+        self.t1.set(&mut query.t1, query.t1_at, handle.clone());
         let turn = now + ctx.config.resolution_interval;
         self.recent.remember(now, turn, ctx.config.max_requests, handle.clone());
         self.buffer.clear();
@@ -375,9 +404,13 @@ impl<W: Copy + PartialEq> Resolver<W> {
         which: impl Fn(&W) -> bool,
     ) {
         let Some(query) = self.queries.get_mut(handle) else { return };
-        let (failed, left) = mem::take(&mut query.waiters).into_iter().partition(|(w, _)| which(w));
-        query.waiters = left;
-        let failed: VecDeque<_> = failed;
+        let Query { waiters, waiting, .. } = query;
+        let mut failed = Vec::new();
+        waiters.retain(|(waiter, _)| {
+            let fails = which(waiter) && waiting.remove(waiter);
+            failed.extend(fails.then_some((*waiter, ())));
+            !fails && waiting.contains(waiter)
+        });
         ctx.stats.requests_failed += failed.len() as u64;
         self.failed.extend(failed.into_iter().map(|(w, _)| (w, handle.clone(), error.clone())));
         self.rearm(handle);
@@ -386,9 +419,18 @@ impl<W: Copy + PartialEq> Resolver<W> {
     /// Sets a query's deadline to that of its longest waiter; a query without any is dropped.
     fn rearm(&mut self, handle: &PoolHandle) {
         let Some(query) = self.queries.get_mut(handle) else { return };
+        let Query { waiters, waiting, .. } = query;
+        while waiters.front().is_some_and(|(waiter, _)| !waiting.contains(waiter)) {
+            waiters.pop_front();
+        }
         match query.waiters.front().map(|(_, at)| *at) {
             Some(at) => self.deadlines.set(&mut query.deadline, Some(at), handle.clone()),
-            None => drop(self.take(handle.as_bytes())),
+            None => {
+                let dropped = self.take(handle.as_bytes());
+                if let Some(Query { state: State::Asked { .. }, t1_at: Some(at), .. }) = dropped {
+                    self.overdue = Some(self.overdue.map_or(at, |other| other.min(at)));
+                }
+            }
         }
     }
 
@@ -400,7 +442,8 @@ impl<W: Copy + PartialEq> Resolver<W> {
     }
 }
 
-fn waiters<W>(query: Option<Query<W>>) -> impl Iterator<Item = W> {
-    let waiters = query.map(|query| query.waiters).unwrap_or_default();
-    waiters.into_iter().map(|(waiter, _)| waiter)
+fn waiters<W: Ord>(query: Option<Query<W>>) -> impl Iterator<Item = W> {
+    let both = query.map(|query| (query.waiters, query.waiting));
+    let (waiters, waiting) = both.unwrap_or_default();
+    waiters.into_iter().map(|(waiter, _)| waiter).filter(move |waiter| waiting.contains(waiter))
 }

@@ -41,7 +41,7 @@ struct Subscription<W> {
     renew: Option<Instant>,
 }
 
-impl<W: Copy + PartialEq> Resolver<W> {
+impl<W: Copy + Ord> Resolver<W> {
     /// Whether anything is subscribed to, so that a registrar is wanted.
     pub(crate) fn is_subscribed(&self) -> bool {
         !self.subscriptions.list.is_empty()
@@ -119,7 +119,7 @@ impl<W: Copy + PartialEq> Resolver<W> {
     /// who asked for it.
     fn join(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle, waiter: W) {
         let query = self.queries.get(handle);
-        if !query.is_some_and(|query| query.waiters.iter().any(|(other, _)| *other == waiter)) {
+        if !query.is_some_and(|query| query.waiting.contains(&waiter)) {
             self.ask(now, ctx, handle, waiter);
         }
     }

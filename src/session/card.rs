@@ -81,7 +81,8 @@ impl Sessions {
         if own {
             ctx.stats.cards += 1;
             let max = ctx.config.max_card_elements;
-            let trusted = ctx.config.trust_card_addresses;
+            // A leg leads to an element that the registrar lists.
+            let trusted = ctx.config.trust_card_addresses && session.role != Role::Choosing;
             let mut listed = elements;
             let preferred = listed.by_ref().take(max).map(|element| Preferred {
                 identifier: element.identifier,

@@ -13,9 +13,10 @@
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::outbox::{Load, Message};
-use super::search::Search;
+use super::search::{MAX_FLAPS, Search};
 use super::{Gate, Recipient, Role, Session, SessionOptions, Sessions, State};
 use crate::Instant;
 use crate::cache::Cache;
@@ -40,6 +41,8 @@ pub(super) struct Legs {
     results: VecDeque<(MessageId, PeIdentifier, bool)>,
     /// Elements lost that the application has not heard of.
     lost: VecDeque<PeIdentifier>,
+    /// How long to pause once the application has heard of the loss: elements come and go.
+    pause: Duration,
     /// Whether messages of an element that was lost wait for another one.
     fails_over: bool,
     /// Set while there is work to do at once.
@@ -214,8 +217,9 @@ impl Sessions {
         let element = self.slab.get(id.0).and_then(|leg| leg.element);
         let Some(session) = self.slab.get_mut(owner.0) else { return };
         if session.role == Role::Choosing {
-            session.search = None;
-            if session.state == State::Pausing {
+            // After the pause it may have asked for the list anew, and need not wait for that.
+            let asks_anew = session.search.take().is_some_and(|search| search.step.is_some());
+            if session.state == State::Pausing || session.state == State::Resolving && asks_anew {
                 session.state = State::Choosing;
                 session.make_due(now);
             }
@@ -259,9 +263,15 @@ impl Sessions {
             } else if is_idle {
                 session.search = None;
             }
+            session.flaps = session.flaps.saturating_add(was_up.into());
+            let flaps = session.flaps;
             let legs = session.make_legs();
             legs.fails_over = true;
             if was_up {
+                legs.pause = match flaps > MAX_FLAPS {
+                    true => jitter(&mut ctx.rng, ctx.config.session_backoff),
+                    false => Duration::ZERO,
+                };
                 legs.lost.push_back(element);
                 session.gate = Gate::Untold;
                 ctx.stats.failovers += 1;
@@ -498,7 +508,7 @@ impl Sessions {
         let legs = found.legs_mut()?;
         if let Some(element) = legs.lost.pop_front().filter(|_| !over) {
             if legs.lost.is_empty() {
-                legs.due = Some(now);
+                legs.due = Some(now + legs.pause);
                 found.told();
                 found.rearm(&mut self.timers, session);
             }

@@ -278,6 +278,11 @@ impl Sessions {
         all.map(|(key, _)| SessionId(key))
     }
 
+    /// Whether there is such a session, be it over.
+    pub(crate) fn exists(&self, id: SessionId) -> bool {
+        self.slab.get(id.0).is_some()
+    }
+
     /// The session that the application knows: the one that a leg belongs to.
     fn owner(&self, id: SessionId) -> SessionId {
         match self.slab.get(id.0).map(|session| session.role) {

@@ -88,6 +88,14 @@ impl Sessions {
         }
     }
 
+    /// The element of a session is there for more than to come up.
+    fn gives_a_sign(&mut self, id: SessionId) {
+        let owner = self.owner(id);
+        if let Some(session) = self.slab.get_mut(owner.0) {
+            session.flaps = 0;
+        }
+    }
+
     /// Data came from the element of a session.
     pub(crate) fn received(
         &mut self,
@@ -96,8 +104,8 @@ impl Sessions {
         id: SessionId,
         data: &[u8],
     ) {
-        let Some(session) = self.slab.get_mut(id.0) else { return };
-        session.flaps = 0;
+        self.gives_a_sign(id);
+        let Some(session) = self.slab.get(id.0) else { return };
         let element = session.peer();
         let session = self.owner(id);
         let handle = self.handle(cache, session).cloned();
@@ -134,9 +142,7 @@ impl Sessions {
         id: SessionId,
         body: &BodyRef<'_>,
     ) {
-        if let Some(session) = self.slab.get_mut(id.0) {
-            session.flaps = 0;
-        }
+        self.gives_a_sign(id);
         match body {
             BodyRef::Cookie { cookie, .. } => self.cookie_received(ctx, id, cookie),
             BodyRef::CookieEcho { cookie, .. } => self.cookie_echoed(ctx, id, cookie),
@@ -245,9 +251,7 @@ impl Sessions {
             ctx.channels.touch(*channel);
         }
         if delivered == Some(true) {
-            if let Some(session) = self.slab.get_mut(id.0) {
-                session.flaps = 0;
-            }
+            self.gives_a_sign(id);
             // It may have waited to be sent again, as the last one.
             self.check_drained(self.owner(id));
         }

@@ -19,7 +19,7 @@ use crate::wire::{PeIdentifier, Transport, TransportUse};
 
 /// So many elements in a row may come up and break off before any sign of life, and the next one is
 /// called at once.
-const MAX_FLAPS: u8 = 2;
+pub(super) const MAX_FLAPS: u8 = 2;
 
 /// From the opening, or the loss of the former element, until one is up.
 #[derive(Debug)]
@@ -374,7 +374,10 @@ impl Session {
 
     /// Whether the next message is to go to an element of a stale list.
     fn chooses_from_a_stale_list(&self, now: Instant, ctx: &Context, cache: &Cache) -> bool {
-        self.gate == Gate::Open && !self.outbox.is_empty() && self.has_stale_list(now, ctx, cache)
+        self.gate == Gate::Open
+            && !self.asked
+            && !self.outbox.is_empty()
+            && self.has_stale_list(now, ctx, cache)
     }
 
     /// Asks for a channel to an element.
