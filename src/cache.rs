@@ -165,13 +165,15 @@ impl Cache {
         self.unknown.remember(now, until, ctx.config.max_pools, PoolHandle::from(handle));
     }
 
-    /// Forgets a pool; says whether it was there. Sessions that hold it keep it.
+    /// Forgets a pool, and what changed in it; says whether it was there. Sessions that hold it keep
+    /// it.
     pub(crate) fn purge(&mut self, id: PoolId) -> bool {
         let Some(entry) = self.slab.get_mut(id.0).filter(|entry| !entry.gone) else { return false };
         entry.gone = true;
         if entry.pins == 0 {
             self.remove(id);
         }
+        self.changes.remove(&id);
         true
     }
 

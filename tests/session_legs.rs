@@ -449,3 +449,24 @@ fn an_old_question_holds_nobody_up() {
     }
     assert_eq!(sent.len(), 2, "stale lists are served");
 }
+
+/// [SESSION-7]: the next element hears the latest cookie, also one that came while its channel was set
+/// up.
+#[test]
+fn a_leg_brings_the_latest_cookie() {
+    let (mut lab, _, session) = choosing_lab(mapped());
+    send(&mut lab, session, "one", Failover::Unsent);
+    let [one] = settle(&mut lab).try_into().unwrap();
+    lab.actions();
+    lab.receive(one.channel, &Message::cookie("old"));
+    lab.fail(one.channel);
+    lab.actions();
+    lab.events();
+    send(&mut lab, session, "two", Failover::Unsent);
+    lab.wait();
+    let two = opens_among(&lab.actions()).remove(0);
+    lab.pu.set_cookie(session, Some("new".into())).unwrap();
+    lab.up(two.channel);
+    let echo = control(lab.pu.poll_action().unwrap());
+    assert_eq!(echo, (two.channel, Message::cookie_echo("new")));
+}

@@ -263,3 +263,16 @@ fn changes_are_told_to_those_who_subscribe() {
     assert!(lab.pu.unsubscribe(lab.now, POOL.as_bytes()));
     assert_eq!(lab.events(), []);
 }
+
+/// [CACHE-4] [CACHE-9]: what changed in a pool is forgotten with it, also where a session holds it on.
+#[test]
+fn a_purged_pool_tells_of_no_change() {
+    let (mut lab, home, _, _) =
+        Lab::in_session(config(&[REGISTRAR]), Default::default(), &[element(1)]);
+    lab.secs(31);
+    lab.pu.subscribe(lab.now, POOL).unwrap();
+    lab.actions();
+    lab.answer(home, POOL, &three());
+    lab.pu.purge(lab.pu.find_pool(POOL.as_bytes()).unwrap());
+    assert_eq!(lab.events(), []);
+}

@@ -361,7 +361,7 @@ impl PoolUser {
                 resolver.fail(ctx, &ResolveError::NoRegistrarKnown, |_| true);
                 continue;
             }
-            if resolver.take_overdue(now) {
+            if resolver.take_doubts() {
                 registrars.suspect();
             }
             let beside = reports.is_waiting() || resolver.is_subscribed();

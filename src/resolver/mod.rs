@@ -58,6 +58,8 @@ pub(crate) struct Resolver<W> {
     subscriptions: Subscriptions<W>,
     /// Since when the home owes an answer to a request that nobody waits for any more.
     overdue: Option<Instant>,
+    /// Whether somebody has asked for something since then.
+    doubts: bool,
     /// Waiters whose query failed.
     failed: VecDeque<(W, PoolHandle, ResolveError)>,
     /// The request last encoded, to be reused.
@@ -111,6 +113,7 @@ impl<W: Copy + Ord> Resolver<W> {
             recent: Recent::new(),
             subscriptions: Subscriptions::new(),
             overdue: None,
+            doubts: false,
             failed: VecDeque::new(),
             buffer: Vec::new(),
         }
@@ -148,6 +151,7 @@ impl<W: Copy + Ord> Resolver<W> {
     /// Adds a waiter; asks the home if nobody has asked yet.
     pub(crate) fn ask(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle, waiter: W) {
         let deadline = now + ctx.config.request_deadline;
+        self.doubts |= self.overdue.take_if(|at| *at <= now).is_some();
         if let Some(query) = self.queries.get_mut(handle) {
             if query.waiting.insert(waiter) {
                 query.waiters.push_back((waiter, deadline));
@@ -193,9 +197,9 @@ impl<W: Copy + Ord> Resolver<W> {
         self.overdue = None;
     }
 
-    /// Whether someone waits while the home has left an earlier request unanswered; asked once.
-    pub(crate) fn take_overdue(&mut self, now: Instant) -> bool {
-        self.is_waiting() && self.overdue.take_if(|at| *at <= now).is_some()
+    /// Whether someone has asked a home that left an earlier request unanswered; told once.
+    pub(crate) const fn take_doubts(&mut self) -> bool {
+        mem::replace(&mut self.doubts, false)
     }
 
     /// Says which way leads to the home registrar, if any.

@@ -416,7 +416,7 @@ impl Session {
 
     /// Whether nothing waits to be handed over, nor, where the driver tells, to be delivered.
     fn is_settled(&self) -> bool {
-        self.outbox.is_empty() && !(self.confirms && self.outbox.awaits_word())
+        self.outbox.is_empty() && !self.outbox.awaits_word(self.confirms)
     }
 
     fn draining(&self) -> Option<Instant> {

@@ -54,15 +54,25 @@ impl Sessions {
         if let (Some(pool), Some(element)) = (pool.and_then(|pool| cache.get_mut(pool)), element) {
             pool.unmark(element);
         }
-        self.greet(ctx, id, channel);
         if owner != id {
+            self.bring_cookie(id, owner);
+            self.greet(ctx, id, channel);
             return self.leg_opened(now, ctx, id, owner);
         }
+        self.greet(ctx, id, channel);
         let Some(session) = self.slab.get_mut(id.0) else { return };
         let failover = session.heard.came_up(session.peer());
         session.gate = if failover { Gate::Untold } else { Gate::Open };
         ctx.stats.failovers += u64::from(failover);
         session.note(ctx, id);
+    }
+
+    /// A leg that takes its session's cookie to the next element takes the latest one.
+    fn bring_cookie(&mut self, leg: SessionId, owner: SessionId) {
+        let latest = self.slab.get(owner.0).and_then(|session| session.cookie.clone());
+        if let Some(leg) = self.slab.get_mut(leg.0).filter(|leg| leg.cookie.is_some()) {
+            leg.cookie = latest;
+        }
     }
 
     /// What a control channel hears first: the latest cookie (§3.8), then this node's business card

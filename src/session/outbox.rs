@@ -149,7 +149,7 @@ impl Outbox {
 
     /// Gives back a message that was taken out, and is still on the books.
     pub(super) fn return_one(&mut self, message: Message) {
-        self.lanes.get_or_insert_default().returned.push_back(message);
+        self.lanes.get_or_insert_default().give_back(message);
     }
 
     /// Takes something off the books.
@@ -206,7 +206,7 @@ impl Outbox {
             let waits = message.came_back || !message.handed_over;
             match message.options.failover {
                 _ if message.copy => lanes.queue.push_back(message),
-                Failover::Never if waits => lanes.returned.push_back(message),
+                Failover::Never if waits => lanes.give_back(message),
                 Failover::Unsent if waits => lanes.queue.push_back(message),
                 Failover::Always => lanes.queue.push_back(message),
                 // It may have arrived.
@@ -225,8 +225,7 @@ impl Outbox {
             if message.copy { copy(message) } else { lanes.queue.push_back(message) }
         }
         lanes.queue.make_contiguous().sort_unstable_by_key(|message| message.id);
-        lanes.returned.extend(leg.returned);
-        lanes.returned.make_contiguous().sort_unstable_by_key(|message| message.id);
+        leg.returned.into_iter().for_each(|message| lanes.give_back(message));
         self.tidy();
     }
 
@@ -235,8 +234,9 @@ impl Outbox {
     pub(super) fn give_back(&mut self) {
         self.element_lost();
         let Some(lanes) = &mut self.lanes else { return };
-        lanes.returned.append(&mut lanes.queue);
-        lanes.returned.make_contiguous().sort_unstable_by_key(|message| message.id);
+        for message in core::mem::take(&mut lanes.queue) {
+            lanes.give_back(message);
+        }
     }
 
     /// The next message to be given back.
@@ -264,9 +264,10 @@ impl Outbox {
         self.len() == 0
     }
 
-    /// Whether a message was handed over and may come back.
-    pub(super) fn awaits_word(&self) -> bool {
-        self.lanes.as_ref().is_some_and(|lanes| !lanes.sent.is_empty())
+    /// Whether a message has come back, or may where the driver `confirms`.
+    pub(super) fn awaits_word(&self, confirms: bool) -> bool {
+        let mut sent = self.lanes.iter().flat_map(|lanes| &lanes.sent);
+        sent.any(|message| confirms || message.came_back)
     }
 
     /// How many messages wait.
@@ -291,6 +292,12 @@ impl Outbox {
 }
 
 impl Lanes {
+    /// In the order of sending, whatever is returned first.
+    fn give_back(&mut self, message: Message) {
+        let place = self.returned.partition_point(|other| other.id < message.id);
+        self.returned.insert(place, message);
+    }
+
     fn leave_window(&mut self, id: MessageId) -> bool {
         let found = self.window.iter().position(|(other, _)| *other == id);
         let gone = found.and_then(|index| self.window.remove(index));

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use asap_pu::wire::{PeIdentifier, PoolHandle};
 use asap_pu::{
-    ChannelId, Config, Event, Failover, Instant, MessageId, PoolUser, Recipient, RequestId,
-    SendError, SendErrorReason, SendOptions, SessionError, SessionId, SessionOptions,
+    ChannelId, Config, Event, Failover, Instant, MessageId, PoolUser, Protocols, Recipient,
+    RequestId, SendError, SendErrorReason, SendOptions, SessionError, SessionId, SessionOptions,
 };
 use bytes::Bytes;
 
@@ -42,11 +42,15 @@ pub(super) struct Session {
     lost: bool,
     /// Whether data may flow on a channel other than the present one.
     may_turn: bool,
+    /// Where it chooses for each message: how many were sent before it held back the rest.
+    pub(super) held: Option<usize>,
     /// Whether data may flow, where it is held back after a failover.
     pub(super) resumed: bool,
     /// The channel that data flows on.
     channel: Option<ChannelId>,
     refused: bool,
+    /// The last message that was given back, of those that came one after the other.
+    pub(super) last_back: Option<MessageId>,
     pub(super) messages: BTreeMap<MessageId, Sent>,
 }
 
@@ -92,9 +96,11 @@ impl Application {
             heard: accepted.then_some(PeIdentifier::new(0)),
             lost: false,
             may_turn: !accepted,
+            held: None,
             resumed: true,
             channel: None,
             refused: false,
+            last_back: None,
             messages: BTreeMap::new(),
         });
     }
@@ -106,6 +112,11 @@ impl Application {
     /// The sessions whose end was not read.
     pub(super) fn alive(&self) -> impl Iterator<Item = &Session> {
         self.sessions.iter().filter(|session| !session.over)
+    }
+
+    /// What is given back from here on need not come behind what was given back before.
+    pub(super) fn something_happens(&mut self) {
+        self.sessions.iter_mut().for_each(|session| session.last_back = None);
     }
 
     pub(super) fn subscribed(&mut self, handle: &str) {
@@ -129,17 +140,30 @@ impl Application {
         }
     }
 
-    /// [RES-13] [SESSION-4]: nothing outlasts its deadline, once all there is to say has been read.
-    pub(super) fn is_in_time(&self, now: Instant, turned: Instant, config: &Config) {
+    /// [RES-13] [SESSION-4]: nothing outlasts its deadline, once all there is to say has been read,
+    /// and the pool user wants to be woken up by then, at `next`.
+    pub(super) fn is_in_time(
+        &self,
+        now: Instant,
+        turned: Instant,
+        config: &Config,
+        next: Option<Instant>,
+    ) {
+        let told = |at: Instant| next.is_some_and(|next| next <= at);
         for (request, asked) in &self.requests {
             assert!(now < *asked + config.request_deadline, "{request:?} outlasts its deadline");
+            assert!(told(*asked + config.request_deadline), "{request:?} nobody wakes up");
         }
         for session in self.alive() {
             let (id, deadline) = (session.id, config.session_deadline);
+            let is_free = session.messages.values().all(|sent| sent.is_done(config));
+            assert!(!is_free || !session.refused, "{id:?} has room and nobody knows");
             let closes = session.closing.map(|closing| closing + deadline);
             assert!(closes.is_none_or(|at| now < at), "{id:?} does not close");
+            assert!(closes.is_none_or(told), "{id:?} closing: nobody wakes up");
             let found = session.searching.map(|since| since.max(turned) + deadline);
             assert!(found.is_none_or(|at| now < at), "{id:?} searches for ever");
+            assert!(found.is_none_or(told), "{id:?} searching: nobody wakes up");
         }
     }
 
@@ -151,8 +175,11 @@ impl Application {
                 assert!(pu.pool(*pool).is_none_or(|pool| pool.elements().len() > 0), "[RES-7]");
             }
             Event::ResolutionFailed { request, .. } => self.end(*request),
-            Event::PoolChanged { joined, left, altered, .. } => {
+            Event::PoolChanged { pool, joined, left, altered, .. } => {
                 assert!(joined + left + altered > 0, "a change without a change");
+                let pool = pu.pool(*pool).expect("a pool that is there");
+                let known = self.subscribed.get(pool.handle()).copied().unwrap_or(0);
+                assert!(known > 0, "nobody asked");
             }
             Event::SubscriptionEnded { handle, .. } => self.unsubscribed(handle.as_bytes()),
             Event::Connected { session, .. }
@@ -192,7 +219,10 @@ impl Session {
                 assert_eq!(self.heard.replace(*element), None, "connected once");
                 (self.searching, self.lost, self.may_turn) = (None, false, true);
             }
-            Event::ElementLost { element, .. } if self.kind != Kind::Choosing => {
+            Event::ElementLost { .. } if self.kind == Kind::Choosing => {
+                self.held = self.hold.then_some(self.messages.len());
+            }
+            Event::ElementLost { element, .. } => {
                 assert_eq!(Some(*element), self.heard, "another one was lost");
                 assert!(!core::mem::replace(&mut self.lost, true), "lost twice");
                 self.searching = Some(now);
@@ -210,10 +240,16 @@ impl Session {
                 assert!(sent.options.is_to_all() && !sent.back);
                 assert!(sent.copies.insert(*element), "one fate for each copy");
             }
-            Event::Undelivered { message, data, .. } => self.given_back(*message, data),
+            Event::Undelivered { message, data, .. } => {
+                assert!(self.last_back < Some(*message), "in order");
+                self.last_back = Some(*message);
+                self.given_back(*message, data);
+                return;
+            }
             Event::SessionEnded { error, .. } => self.ended(error.as_ref()),
             _ => {}
         }
+        self.last_back = None;
     }
 
     pub(super) fn sent(
@@ -262,16 +298,19 @@ impl Session {
         &mut self,
         message: MessageId,
         data: &Bytes,
+        unordered: bool,
         channel: ChannelId,
         element: PeIdentifier,
     ) {
         assert!(!self.over, "[SESSION-13]");
         let to_one = self.is_to_one(message);
+        let place = self.messages.range(..message).count();
+        assert!(self.held.is_none_or(|held| place < held), "data is held back");
         if to_one && self.kind != Kind::Choosing {
             self.flows(channel, element);
         }
         let sent = self.messages.get_mut(&message).expect("a message that was sent");
-        assert_eq!(sent.data, *data);
+        assert_eq!((&sent.data, sent.options.unordered), (data, unordered));
         assert!(!sent.back, "given back and sent");
         assert!(sent.on.insert(channel), "twice on one channel");
         sent.out += 1;
@@ -353,6 +392,15 @@ impl Session {
             let gone = sent.out > 0 || sent.settled || sent.options.is_to_all();
             assert!(gone || sent.back, "{id:?} of {:?} is lost: {sent:?}", self.id);
         }
+    }
+}
+
+impl Sent {
+    /// Whether it is off the books of its session.
+    fn is_done(&self, config: &Config) -> bool {
+        let may_come_back = self.options.failover == Failover::Always
+            || config.confirms_delivery != Protocols::NONE;
+        !self.options.is_to_all() && (self.back || self.settled || self.out > 0 && !may_come_back)
     }
 }
 

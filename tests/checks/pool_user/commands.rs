@@ -1,6 +1,7 @@
 //! What the application does.
 
-use asap_pu::{Instant, PoolUser, SendOptions, SessionOptions};
+use asap_pu::wire::PeIdentifier;
+use asap_pu::{ElementRef, Instant, PoolUser, SendOptions, SessionOptions};
 use bytes::Bytes;
 
 use super::application::Kind;
@@ -75,10 +76,22 @@ impl World {
                 }
             }
             Step::Select { handle, avoid } => {
-                let avoid = [avoid.identifier()];
-                let chosen = pool(pu, handle).map(|pool| pu.select(now, pool, &avoid));
-                if let Some(Ok(chosen)) = chosen {
-                    assert_ne!(chosen.identifier(), avoid[0], "[SELECT-9]");
+                let avoid = avoid.identifier();
+                let Some(id) = pool(pu, handle) else { return true };
+                let chosen = pu.select(now, id, &[avoid]).map(|chosen| chosen.identifier());
+                let found = pu.pool(id).expect("it was there");
+                let spoken = |it: &ElementRef<'_>| {
+                    pu.config().element_protocols.contains(it.transport().protocol())
+                };
+                let others = found.elements().filter(|it| it.identifier() != avoid && spoken(it));
+                let left: Vec<_> = others.map(|it| it.identifier()).collect();
+                let marked = |it: &PeIdentifier| found.is_marked(self.latest, *it);
+                match chosen {
+                    Ok(chosen) => {
+                        assert!(left.contains(&chosen), "[SELECT-9]");
+                        assert!(!marked(&chosen) || left.iter().all(marked), "[REPORT-5]");
+                    }
+                    Err(_) => assert!(left.is_empty(), "[REPORT-5] rather than none"),
                 }
             }
             Step::SelectSeveral { handle, wanted } => {
@@ -93,10 +106,12 @@ impl World {
             }
             Step::FailOver { handle, failed } => {
                 let failed = failed.identifier();
-                let next = pool(pu, handle).map(|pool| pu.fail_over(now, pool, failed));
-                if let Some(Ok(next)) = next {
-                    assert_ne!(next.identifier(), failed, "[SESSION-1]");
-                }
+                let Some(id) = pool(pu, handle) else { return true };
+                let marked = pu.pool(id).is_some_and(|pool| pool.is_marked(self.latest, failed));
+                let before = pu.stats().failures;
+                let next = pu.fail_over(now, id, failed).map(|next| next.identifier());
+                assert_ne!(next, Ok(failed), "[SESSION-1]");
+                assert!(pu.stats().failures - before <= u64::from(!marked), "[REPORT-2]");
             }
             Step::ReportAt { handle, failed } => {
                 let at = failed.transport(Reach::Tcp);
@@ -188,6 +203,7 @@ impl World {
                 let resumed = pu.resume(now, id).is_ok();
                 assert!(known || !resumed);
                 session.resumed |= resumed;
+                session.held = session.held.filter(|_| !resumed);
             }
             Step::Close(_) => {
                 let closed = pu.close(now, id);

@@ -41,6 +41,8 @@ pub(super) struct Channel {
     /// What was handed over: each message once.
     pub(super) handed: BTreeMap<MessageId, SessionId>,
     pub(super) unwritten: Vec<MessageId>,
+    /// How long each is that was handed over.
+    lengths: BTreeMap<MessageId, usize>,
     pub(super) undelivered: Vec<MessageId>,
     /// The last message that was for one element.
     last: Option<MessageId>,
@@ -58,6 +60,7 @@ impl Channel {
             errors: 0,
             handed: BTreeMap::new(),
             unwritten: Vec::new(),
+            lengths: BTreeMap::new(),
             undelivered: Vec::new(),
             last: None,
         }
@@ -93,6 +96,7 @@ impl Channel {
         session: SessionId,
         message: MessageId,
         keeping: bool,
+        len: usize,
     ) {
         assert!(self.peer == PeerKind::Element, "data for a registrar");
         if keeping {
@@ -103,12 +107,17 @@ impl Channel {
                 assert_eq!(self.echo.as_ref(), cookie, "[SESSION-7] the latest cookie first");
             }
         }
+        let is_latest = self.echo.is_none() || self.echo.as_ref() == self.cookies.get(&session);
+        assert!(is_latest, "[SESSION-7] the latest cookie");
         self.talked = true;
         assert!(self.handed.insert(message, session).is_none(), "handed over twice");
         self.unwritten.push(message);
         self.undelivered.push(message);
         if config.confirms_writes {
-            assert!(self.unwritten.len() <= config.window_messages, "[SESSION-15]");
+            self.lengths.insert(message, len);
+            let bytes: usize = self.unwritten.iter().map(|it| self.lengths[it]).sum();
+            let fits = self.unwritten.len() == 1 || bytes <= config.window_bytes;
+            assert!(fits && self.unwritten.len() <= config.window_messages, "[SESSION-15]");
         }
     }
 }

@@ -20,8 +20,8 @@ use std::collections::BTreeMap;
 use arbitrary::Unstructured;
 use asap_pu::wire::PeIdentifier;
 use asap_pu::{
-    Action, Authentication, ChannelId, CommandError, Event, Instant, MessageId, Payload, PoolId,
-    PoolUser, RequestId, SessionId, Stats,
+    Action, Authentication, ChannelId, CommandError, Event, Instant, MessageId, Payload, PeerKind,
+    PoolId, PoolUser, RequestId, SessionId, Stats,
 };
 use bytes::Bytes;
 
@@ -108,6 +108,8 @@ struct World {
     turned: Instant,
     /// What was made up so far, each under a number of its own.
     made: u32,
+    /// The most sessions that there were at once.
+    most_alive: usize,
     outputs: Vec<Outputs>,
     is_compared: bool,
 }
@@ -124,6 +126,7 @@ impl World {
             application: Application::default(),
             turned: Instant::EPOCH,
             made: 0,
+            most_alive: 0,
             outputs: vec![Outputs::new()],
             is_compared: setup.compared != Compared::Alone,
         }
@@ -139,6 +142,9 @@ impl World {
     }
 
     fn step(&mut self, step: &Step) {
+        if !matches!(step, Step::PollEvent) {
+            self.application.something_happens();
+        }
         match *step {
             Step::Wait | Step::Jump(_) | Step::Late(_) => self.clock(step),
             Step::PollAction if self.order == Order::AsTold => drop(self.act()),
@@ -169,6 +175,14 @@ impl World {
         match *step {
             Step::Wait => {
                 if let Some(at) = self.pu.poll_timeout() {
+                    let before = Instant::from_nanos(at.as_nanos().saturating_sub(1));
+                    if before > self.latest.max(self.now) {
+                        let stats = *self.pu.stats();
+                        self.now = before;
+                        self.tick();
+                        let after = (self.pu.poll_timeout(), *self.pu.stats());
+                        assert_eq!(after, (Some(at), stats), "before its time");
+                    }
                     self.now = self.now.max(at);
                     self.tick();
                 }
@@ -187,6 +201,7 @@ impl World {
     /// [CORE-4]: what is due is done, and nothing is due again at once.
     fn tick(&mut self) {
         self.latest = self.latest.max(self.now);
+        self.application.something_happens();
         self.pu.handle_timeout(self.now);
         let next = self.pu.poll_timeout();
         assert!(next.is_none_or(|next| next > self.latest), "a deadline that stays is a spin");
@@ -218,6 +233,8 @@ impl World {
             if self.pu.poll_timeout().is_none_or(|at| at > self.latest) {
                 return self.is_settled();
             }
+            // What it opens now takes names that fell free before.
+            self.outputs.push(Outputs::new());
             self.tick();
         }
         panic!("it never settles");
@@ -230,7 +247,12 @@ impl World {
         assert!(self.pu.poll_action().is_none() && self.pu.poll_event().is_none());
         assert_eq!(before, (self.pu.poll_timeout(), *self.pu.stats()));
         assert!(self.application.read <= self.pu.config().max_unread_bytes, "[CORE-9]");
-        self.application.is_in_time(self.latest, self.turned, self.pu.config());
+        let (config, next) = (self.pu.config(), self.pu.poll_timeout());
+        self.application.is_in_time(self.latest, self.turned, config, next);
+        assert_eq!(self.driver.live.len(), self.pu.channels(), "nobody's channel");
+        let mut live = self.driver.live.values();
+        let leads_to_elements = live.any(|channel| channel.peer == PeerKind::Element);
+        assert!(!leads_to_elements || self.application.alive().next().is_some(), "[SESSION-13]");
         self.outputs.push(Outputs::new());
     }
 
@@ -256,12 +278,12 @@ impl World {
                 assert!(found.up, "a channel that is up");
                 match payload {
                     Payload::Control(bytes) => self.driver.control(config, *channel, bytes),
-                    Payload::Data { message, data, .. } => {
+                    Payload::Data { message, data, unordered, .. } => {
                         let at = u16::from_be_bytes([data[4], data[5]]);
                         let session = &mut self.application.sessions[usize::from(at)];
                         let one = session.kind != Kind::Choosing && session.is_to_one(*message);
-                        found.take(config, session.id, *message, one);
-                        session.handed_over(*message, data, *channel, found.element());
+                        found.take(config, session.id, *message, one, data.len());
+                        session.handed_over(*message, data, *unordered, *channel, found.element());
                     }
                     other => panic!("{other:?}"),
                 }
@@ -294,15 +316,23 @@ impl World {
     }
 
     /// [CORE-6] [CACHE-6] [RES-15] [REPORT-4]
-    fn is_bounded(&self) {
+    fn is_bounded(&mut self) {
+        self.most_alive = self.most_alive.max(self.application.alive().count());
         let (pu, config) = (&self.pu, self.pu.config());
         let (alive, requests) = (self.application.alive().count(), &self.application.requests);
         assert!(requests.len() <= config.max_requests);
         assert!(alive <= config.max_sessions);
-        // One is kept beside the limit where sessions hold all others.
-        assert!(pu.pools().count() <= config.max_pools + alive + 1);
+        // Where sessions hold, or held, all others, one is kept beside the limits.
+        let pools = pu.pools().count();
+        let fits = pools <= config.max_pools && pu.cache_bytes() <= config.max_cache_bytes;
+        assert!(fits || pools <= self.most_alive + 1, "[CACHE-6]");
         assert!(pu.pools().all(|(_, pool)| pool.elements().len() <= config.max_elements));
         assert!(pu.registrars().count() <= 7 + config.max_announced);
+        let mut sessions: Vec<_> = pu.sessions().collect();
+        sessions.sort_unstable();
+        let mut known: Vec<_> = self.application.alive().map(|it| it.id).collect();
+        known.sort_unstable();
+        assert_eq!(sessions, known);
         for session in self.application.alive() {
             let queued = pu.session_queued(session.id).expect("a session that is not over");
             // A message to all counts as one, and waits once for each element.

@@ -43,13 +43,15 @@ impl World {
                     }
                 }
             }
-            Step::Break { n, reason, gives_back } => {
+            Step::Break { n, reason, gives_back, stays } => {
                 if let Some(channel) = self.up(n, |_| true) {
                     let undelivered = self.driver.live[&channel].undelivered.clone();
                     for message in undelivered.into_iter().filter(|_| gives_back) {
                         self.confirmed(now, channel, message, Confirmation::Unsent);
                     }
-                    self.closed(now, channel, reason);
+                    if !stays {
+                        self.closed(now, channel, reason);
+                    }
                 }
             }
             Step::Written(n) => {
@@ -108,9 +110,15 @@ impl World {
     }
 
     fn closed(&mut self, now: Instant, channel: ChannelId, reason: CloseReason) {
-        self.driver.end(channel);
+        let gone = self.driver.end(channel).filter(|gone| gone.peer == PeerKind::Element);
+        let unmarked = gone.is_some_and(|gone| {
+            self.pu.pools().any(|(_, pool)| !pool.is_marked(self.latest, gone.element()))
+        });
+        let before = self.pu.stats().failures;
         self.turned = self.latest;
         self.pu.handle_closed(now, channel, reason);
+        let events = self.pu.stats().failures - before;
+        assert!(events <= u64::from(unmarked), "[REPORT-2] one event until the mark ends");
     }
 
     /// Says what became of a message. It counts only where the message was handed over.
@@ -247,7 +255,8 @@ impl World {
                 }
             }
             Step::Control { n, ref bytes } => {
-                let _ = self.any(n).map(|channel| self.pu.handle_control(now, channel, bytes));
+                let channel = self.any(n).filter(|_| !names_strangers(bytes));
+                let _ = channel.map(|channel| self.pu.handle_control(now, channel, bytes));
             }
             Step::Stream { n, ref bytes } => {
                 let _ = self.any(n).map(|channel| self.pu.handle_stream(now, channel, bytes));
@@ -302,6 +311,12 @@ impl World {
         bytes.resize(4 + usize::from(len % 2_500), 0);
         bytes.into()
     }
+}
+
+/// Whether it is a list or a card: those that are known here are told by steps of their own.
+fn names_strangers(bytes: &[u8]) -> bool {
+    let body = Message::decode(bytes).map(|message| message.body);
+    matches!(body, Ok(Body::HandleResolutionResponse { .. } | Body::BusinessCard { .. }))
 }
 
 /// The response, with the promise of updates.

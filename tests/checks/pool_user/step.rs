@@ -90,6 +90,8 @@ pub(super) enum Step {
         n: u8,
         reason: CloseReason,
         gives_back: bool,
+        /// It does not end; messages come back all the same.
+        stays: bool,
     },
     Written(u8),
     Delivered(u8),
@@ -286,7 +288,8 @@ impl<'a> Arbitrary<'a> for Step {
             70..79 => Self::Connect { fail: few(u)?, authentication: authentication(u)? },
             79..84 => {
                 let (n, reason) = (u.arbitrary()?, reason(u)?);
-                Self::Break { n, reason, gives_back: u.arbitrary()? }
+                let how = u.arbitrary::<u8>()?;
+                Self::Break { n, reason, gives_back: how & 1 > 0, stays: how & 7 == 7 }
             }
             84..89 => Self::Written(u.arbitrary()?),
             89..92 => Self::Delivered(u.arbitrary()?),
