@@ -41,6 +41,8 @@ const ALL_PROTOCOLS: [Protocol; 6] = [
 pub struct Config {
     /// Registrars known from the start; they are never aged out (RFC 5352 §3.6).
     pub registrars: Vec<Registrar>,
+    /// How many registrars may be in the list for good, configured or added (HUNT-16). Default: 256.
+    pub max_registrars: usize,
     /// Whether registrars announced by multicast are taken into the list. Announces are not
     /// authenticated (RFC 5355 §2.12). Default: yes.
     pub accept_announces: bool,
@@ -295,6 +297,7 @@ impl Default for Config {
         Self {
             registrars: Vec::new(),
             accept_announces: true,
+            max_registrars: 256,
             max_announced: 64,
             announced_security: Security::None,
             registrar_protocols: reliable,
@@ -423,6 +426,9 @@ impl Config {
             (self.resolution_interval, self.t1_request, "resolution_interval", "t1_request"),
             (self.failover_spread, self.session_deadline, "failover_spread", "session_deadline"),
         ];
+        if self.registrars.len() > self.max_registrars {
+            return Err(ConfigError::Exceeds("registrars", "max_registrars"));
+        }
         match bounded.iter().find(|(value, bound, ..)| value > bound) {
             Some((.., name, bound)) => Err(ConfigError::Exceeds(name, bound)),
             None => Ok(()),

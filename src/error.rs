@@ -31,6 +31,9 @@ pub enum CommandError {
     /// `max_sessions` sessions exist.
     #[error("too many sessions exist")]
     TooManySessions,
+    /// `max_registrars` registrars are in the list for good.
+    #[error("too many registrars")]
+    TooManyRegistrars,
     /// `max_subscriptions` pools are subscribed to, counting those whose end was not yet read.
     #[error("too many pools are subscribed to")]
     TooManySubscriptions,

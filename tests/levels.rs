@@ -159,6 +159,7 @@ fn the_std_driver() {
 
 /// [HUNT-7]: a registrar that announces itself by multicast is found.
 #[test]
+#[cfg_attr(target_os = "macos", ignore = "a source address does not choose the interface there")]
 fn the_std_driver_hears_announces() {
     let (registrar, _) = registrar(&[([192, 0, 2, 1], 7).into()]);
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 
 use asap_pu::wire::{Body, CauseCode, Message, ParameterType, PolicyType, RawParameter, Transport};
 use asap_pu::{
-    CloseReason, CommandError, Config, Event, Failover, ResolveError, Rng, SendErrorReason,
-    SendOptions, SessionError, SessionOptions, Stats,
+    CloseReason, CommandError, Config, Event, Failover, Registrar, ResolveError, Rng,
+    SendErrorReason, SendOptions, SessionError, SessionOptions, Stats,
 };
 use lab::*;
 
@@ -83,6 +83,19 @@ fn rarities() -> Vec<Stats> {
     lab.receive(first.channel, &Message::business_card(POOL, vec![element(2); 33]));
     all.push(*lab.pu.stats());
     all
+}
+
+/// [HUNT-16]: one more is refused; one that is there can be changed.
+#[test]
+fn max_registrars() {
+    let mut lab = with(|config| config.max_registrars = 2);
+    let [again, second, third] = [REGISTRAR, "192.0.2.2:3863", "192.0.2.3:3863"]
+        .map(|at| Registrar::tcp(at.parse().unwrap()));
+    lab.pu.add_registrar(lab.now, second).unwrap();
+    let refused = lab.pu.add_registrar(lab.now, third);
+    assert_eq!(refused, Err(CommandError::TooManyRegistrars));
+    lab.pu.add_registrar(lab.now, again).unwrap();
+    assert_eq!(lab.pu.registrars().count(), 2);
 }
 
 /// [HUNT-9]: a full list turns newcomers away.

@@ -28,7 +28,7 @@ impl PoolUser {
     /// Takes a registrar into the list for good.
     ///
     /// # Errors
-    /// Its transport is not one that a registrar can be reached on.
+    /// Its transport is not one that a registrar can be reached on, or there are too many.
     pub fn add_registrar(
         &mut self,
         now: Instant,
@@ -38,9 +38,9 @@ impl PoolUser {
         if !self.ctx.config.can_reach(&registrar.transport) {
             return Err(CommandError::UnusableTransport);
         }
-        self.registrars.add(now, &mut self.ctx, registrar);
+        let added = self.registrars.add(now, &mut self.ctx, registrar);
         self.route(now);
-        Ok(())
+        added
     }
 
     /// Takes a registrar out of the list, and hunts for another one if it is the home; says whether

@@ -14,6 +14,7 @@ use core::net::SocketAddr;
 use super::MAX_CHANNELS;
 use crate::config::Registrar;
 use crate::context::Context;
+use crate::error::CommandError;
 use crate::timers::Timers;
 use crate::wire::{ServerIdentifier, Transport, TransportUse, Transports};
 use crate::{Instant, Rng};
@@ -88,10 +89,15 @@ impl Addresses {
     }
 
     /// Takes a registrar in for good.
-    pub(super) fn add(&mut self, registrar: Registrar) {
-        let Some(id) = self.find(&registrar.transport) else {
+    pub(super) fn add(&mut self, ctx: &Context, registrar: Registrar) -> Result<(), CommandError> {
+        let found = self.find(&registrar.transport);
+        let is_kept = found.and_then(|id| self.list.get(&id)).is_some_and(|it| !it.announced);
+        if !is_kept && self.list.len() - self.announced >= ctx.config.max_registrars {
+            return Err(CommandError::TooManyRegistrars);
+        }
+        let Some(id) = found else {
             self.insert(registrar, None);
-            return;
+            return Ok(());
         };
         if let Some(address) = self.list.get_mut(&id) {
             self.t7.set(&mut address.outdates, None, id);
@@ -99,6 +105,7 @@ impl Addresses {
             address.server = None;
             address.registrar = registrar;
         }
+        Ok(())
     }
 
     /// Takes an address in that `server` has announced, if there is room, and restarts its T7

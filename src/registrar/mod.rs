@@ -55,6 +55,7 @@ use crate::Instant;
 use crate::channel::{Authentication, ChannelUser, CloseReason};
 use crate::config::{Registrar, Security};
 use crate::context::Context;
+use crate::error::CommandError;
 use crate::event::{Entry, Event};
 use crate::id::ChannelId;
 use crate::timers::{TimerKind, jitter};
@@ -387,8 +388,13 @@ impl Registrars {
     }
 
     /// Takes a registrar into the list for good, if it is not there (HUNT-16).
-    pub(crate) fn add(&mut self, now: Instant, ctx: &mut Context, registrar: Registrar) {
-        self.addresses.add(registrar);
+    pub(crate) fn add(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        registrar: Registrar,
+    ) -> Result<(), CommandError> {
+        self.addresses.add(ctx, registrar)?;
         match self.state {
             State::Listening => {
                 self.state = State::Hunting;
@@ -396,6 +402,7 @@ impl Registrars {
             }
             _ => self.fill(now, ctx),
         }
+        Ok(())
     }
 
     /// Takes a registrar out of the list, and leaves it if it is the home (HUNT-16); says whether

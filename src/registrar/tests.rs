@@ -125,7 +125,7 @@ impl Bench {
                     machine.announced(now, ctx, ([192, 0, 2, 9], 1).into(), server, transports);
                 }
             }
-            "added" => machine.add(now, ctx, registrar(8)),
+            "added" => machine.add(now, ctx, registrar(8)).unwrap(),
             "home removed" => {
                 if let Some((_, transport)) = home {
                     machine.remove(now, ctx, &transport);
