@@ -446,21 +446,7 @@ fn max_error_reports() {
     assert_eq!(lab.controls().len(), 1);
 }
 
-/// A pool user that knows one registrar and has one limit.
-fn with(limit: impl FnOnce(&mut Config)) -> Lab {
-    let mut config = config(&[REGISTRAR]);
-    limit(&mut config);
-    Lab::new(config)
-}
-
-/// The same, with a home.
-fn at_home(limit: impl FnOnce(&mut Config)) -> (Lab, asap_pu::ChannelId) {
-    let mut config = config(&[REGISTRAR]);
-    limit(&mut config);
-    Lab::at_home_with(config)
-}
-
-/// The same, and three pools that it lists.
+/// A pool user with a home and three pools that it lists.
 fn list_pools(elements: u32, limit: impl FnOnce(&mut Config)) -> Lab {
     let (mut lab, home) = at_home(limit);
     let elements: Vec<_> = (0..elements).map(element).collect();

@@ -29,18 +29,6 @@ fn every_time_is_waited_for() {
     }
 }
 
-fn with(change: impl FnOnce(&mut Config)) -> Lab {
-    let mut config = config(&[REGISTRAR]);
-    change(&mut config);
-    Lab::new(config)
-}
-
-fn at_home(change: impl FnOnce(&mut Config)) -> (Lab, asap_pu::ChannelId) {
-    let mut config = config(&[REGISTRAR]);
-    change(&mut config);
-    Lab::at_home_with(config)
-}
-
 /// What is due next, and how soon.
 fn next(lab: &Lab) -> (Duration, TimerKind) {
     let (at, kind) = lab.pu.next_timer().expect("a deadline");

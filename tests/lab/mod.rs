@@ -181,6 +181,20 @@ pub(crate) fn config(registrars: &[&str]) -> Config {
     config
 }
 
+/// A pool user that knows one registrar, with a change of the configuration.
+pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Lab {
+    let mut config = config(&[REGISTRAR]);
+    change(&mut config);
+    Lab::new(config)
+}
+
+/// The same, with a home, reached on the channel returned.
+pub(crate) fn at_home(change: impl FnOnce(&mut Config)) -> (Lab, ChannelId) {
+    let mut config = config(&[REGISTRAR]);
+    change(&mut config);
+    Lab::at_home_with(config)
+}
+
 /// An element of a round robin pool at 10.0.0.0 plus `id`, port 7, by TCP.
 pub(crate) fn element(id: u32) -> PoolElement {
     let [_, b, c, d] = id.to_be_bytes();
