@@ -275,3 +275,21 @@ fn pauses_are_not_all_the_same() {
     let pauses: BTreeSet<_> = (0..20).map(pause).collect();
     assert!(pauses.len() > 10, "{pauses:?}");
 }
+
+/// [SESSION-13]: what the transport could not send does not hold up the closing, and comes back.
+#[test]
+fn a_closing_session_gives_back_what_was_not_sent() {
+    let mut config = config(&[REGISTRAR]);
+    config.confirms_delivery = Protocols::NONE.with(Protocol::Tcp);
+    let (mut lab, _, session, element) =
+        Lab::in_session(config, SessionOptions::default(), &three());
+    let message = send(&mut lab, session, "", Failover::Unsent);
+    lab.data();
+    lab.pu.handle_unsent(lab.now, element.channel, message);
+    lab.pu.close(lab.now, session).unwrap();
+    let end = lab.events();
+    assert!(
+        matches!(end[..], [Event::Undelivered { .. }, Event::SessionEnded { error: None, .. }]),
+        "{end:?}"
+    );
+}

@@ -370,8 +370,9 @@ impl Sessions {
         }
         session.search = None;
         self.timers.set(&mut session.timer, None, id);
-        if error.is_some() {
-            session.outbox.give_back();
+        match error {
+            Some(_) => session.outbox.give_back(),
+            None => session.outbox.give_back_unsent(),
         }
         session.state = State::Over(error.map(Box::new));
         self.live -= 1;
@@ -416,7 +417,7 @@ impl Session {
 
     /// Whether nothing waits to be handed over, nor, where the driver tells, to be delivered.
     fn is_settled(&self) -> bool {
-        self.outbox.is_empty() && !self.outbox.awaits_word(self.confirms)
+        self.outbox.is_empty() && !(self.confirms && self.outbox.awaits_word())
     }
 
     fn draining(&self) -> Option<Instant> {

@@ -229,6 +229,18 @@ impl Outbox {
         self.tidy();
     }
 
+    /// All has been said: returns what has not gone, or was given back by the transport.
+    pub(super) fn give_back_unsent(&mut self) {
+        let Some(lanes) = &mut self.lanes else { return };
+        let sent = core::mem::take(&mut lanes.sent).into_iter();
+        for message in sent.chain(core::mem::take(&mut lanes.queue)) {
+            match message.handed_over && !message.came_back {
+                true => lanes.sent.push_back(message),
+                false => lanes.give_back(message),
+            }
+        }
+    }
+
     /// There will be no further element: returns what has not gone, or may have to go again, in
     /// order.
     pub(super) fn give_back(&mut self) {
@@ -264,10 +276,10 @@ impl Outbox {
         self.len() == 0
     }
 
-    /// Whether a message has come back, or may where the driver `confirms`.
-    pub(super) fn awaits_word(&self, confirms: bool) -> bool {
+    /// Whether there is a message of which nobody has said what became of it.
+    pub(super) fn awaits_word(&self) -> bool {
         let mut sent = self.lanes.iter().flat_map(|lanes| &lanes.sent);
-        sent.any(|message| confirms || message.came_back)
+        sent.any(|message| !message.came_back)
     }
 
     /// How many messages wait.

@@ -267,6 +267,7 @@ impl World {
     /// Carries out one action; says whether there was one.
     fn act(&mut self) -> bool {
         let Some(action) = self.pu.poll_action() else { return false };
+        self.application.something_happens();
         let config = self.pu.config();
         let channel = match &action {
             Action::Open { channel, peer, to, security, .. } => {
