@@ -36,7 +36,7 @@ fn limits() -> Config {
     config.confirms_delivery = Protocols::NONE.with(Protocol::Tcp);
     config.negative_cache_value = Duration::from_secs(600);
     config.max_announced = 2;
-    config.max_barred = 2;
+    config.max_barred = 1;
     config.max_subscriptions = 8;
     config.max_pools = 16;
     config.max_cache_bytes = 512 * KIB;
@@ -240,7 +240,7 @@ impl World {
                     }
                     // A message without end, now and then one that is too long.
                     (1, true) => {
-                        let length = if size % 16 == 0 { 0xff } else { 0x7f };
+                        let length = if size % 4 == 0 { 0xff } else { 0x7f };
                         self.pu.handle_stream(self.now, channel, &[0x06, 0, length, 0xfc, 1, 2]);
                     }
                     // Parameters that want to be reported.

@@ -470,3 +470,25 @@ fn a_leg_brings_the_latest_cookie() {
     let echo = control(lab.pu.poll_action().unwrap());
     assert_eq!(echo, (two.channel, Message::cookie_echo("new")));
 }
+
+/// [SESSION-4]: the deadline of a search counts from the message that waits, also while the list that it
+/// is to choose from is refreshed in vain.
+#[test]
+fn a_message_waits_no_longer_than_a_search() {
+    let mut config = config(&[REGISTRAR]);
+    config.stale_answers = StaleAnswers::Withheld;
+    let (mut lab, _, session) = choosing_lab(config);
+    lab.secs(31);
+    send(&mut lab, session, "x", Failover::Unsent);
+    let began = lab.now;
+    let told = loop {
+        lab.actions();
+        if let Some(event) =
+            lab.events().into_iter().find(|it| matches!(it, Event::Undelivered { .. }))
+        {
+            break event;
+        }
+        lab.wait();
+    };
+    assert!(lab.now - began <= secs(60), "{told:?} after {:?}", lab.now - began);
+}

@@ -276,3 +276,24 @@ fn a_purged_pool_tells_of_no_change() {
     lab.pu.purge(lab.pu.find_pool(POOL.as_bytes()).unwrap());
     assert_eq!(lab.events(), []);
 }
+
+/// [RES-11] [CACHE-9]: the end of a subscription is the last that is told of it.
+#[test]
+fn no_change_comes_behind_the_end() {
+    let (mut lab, home) = Lab::at_home();
+    for handle in ["b", POOL] {
+        lab.pu.subscribe(lab.now, handle).unwrap();
+    }
+    lab.actions();
+    lab.receive(home, &refusal("b", CauseCode::new(0xa)));
+    lab.answer(home, POOL, &three());
+    lab.secs(31);
+    lab.pu.handle_timeout(lab.now);
+    lab.actions();
+    lab.receive(home, &refusal(POOL, CauseCode::new(0xa)));
+    let told = lab.events();
+    assert!(
+        matches!(told[..], [Event::SubscriptionEnded { .. }, Event::SubscriptionEnded { .. }]),
+        "{told:?}"
+    );
+}

@@ -249,6 +249,10 @@ impl PoolUser {
         if unknown {
             self.cache.store_unknown(now, &self.ctx, handle);
         }
+        if self.resolver.subscription(handle).is_some() {
+            // Its end is the last that is told of it.
+            self.cache.forget_change(handle);
+        }
         for waiter in self.resolver.refuse(&mut self.ctx, handle, &error) {
             self.fail(now, waiter, PoolHandle::from(handle), error.clone());
         }

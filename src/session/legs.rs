@@ -68,8 +68,12 @@ impl Sessions {
         id: SessionId,
     ) {
         while self.dispatch_one(now, ctx, cache, id) {}
+        let is_served = self.has_leg_up(id);
         let Some(session) = self.slab.get_mut(id.0) else { return };
         let waits = !session.outbox.is_empty();
+        if is_served && !waits && session.state == State::Choosing {
+            session.search.take_if(|search| search.first.is_none());
+        }
         if let Some(legs) = session.legs_mut() {
             legs.due = None;
             legs.fails_over &= waits;

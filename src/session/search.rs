@@ -357,6 +357,10 @@ impl Sessions {
                 State::Pausing if step_is_over => self.resolve_anew(now, ctx, cache, id),
                 State::Resolving if step_is_over => self.proceed(now, ctx, cache, id),
                 State::Choosing if session.chooses_from_a_stale_list(now, ctx, cache) => {
+                    // From here on its message waits for an element.
+                    let begin = || Search::begin(now, ctx).into();
+                    let search = session.search.get_or_insert_with(begin);
+                    search.until.get_or_insert(now + ctx.config.session_deadline);
                     self.resolve(cache, id, false);
                 }
                 _ => self.dispatch(now, ctx, cache, id),

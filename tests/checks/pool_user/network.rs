@@ -259,7 +259,8 @@ impl World {
                 let _ = channel.map(|channel| self.pu.handle_control(now, channel, bytes));
             }
             Step::Stream { n, ref bytes } => {
-                let _ = self.any(n).map(|channel| self.pu.handle_stream(now, channel, bytes));
+                let channel = self.any(n).filter(|_| !names_strangers(bytes));
+                let _ = channel.map(|channel| self.pu.handle_stream(now, channel, bytes));
             }
             _ => {}
         }

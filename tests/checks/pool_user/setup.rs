@@ -78,6 +78,15 @@ fn config(u: &mut Unstructured<'_>) -> Result<Config> {
         config.custom_policies = vec![(GREATEST, || Box::<Greatest>::default())];
     }
     config.elements_wanted = flag(10).then_some(128);
+    // Which deadline comes first, and which never comes.
+    let short = |bit: u16, secs: u64, other: Duration| {
+        if flag(bit) { Duration::from_secs(secs) } else { other }
+    };
+    config.session_deadline = short(12, 7, config.session_deadline);
+    config.request_deadline = short(13, 16, config.request_deadline);
+    config.connect_timeout = short(14, 20, config.connect_timeout);
+    config.session_backoff = short(15, 30, config.session_backoff);
+    config.max_request_retransmit = if flag(15) { 0 } else { 2 };
     let stale = [StaleAnswers::Served, StaleAnswers::Fallback, StaleAnswers::Withheld];
     config.stale_answers = *u.choose(&stale)?;
     config.stale_cache_value = secs(u, &[30, 0, 1])?;

@@ -69,6 +69,7 @@ struct Counting {
 struct ByChance {
     weight: fn(&Member) -> u32,
     weights: Vec<u64>,
+    uniform: bool,
 }
 
 /// The earliest deadline among the turns that are due, found by looking at all of them each time.
@@ -78,8 +79,6 @@ struct EarliestDue {
     list: Vec<Member>,
     weights: Vec<u128>,
     served: Vec<u128>,
-    /// Set once more turns in a row were lost than the selector follows one by one.
-    leapt: bool,
 }
 
 /// The policy of the user's own in these stories: the greatest raw values.
@@ -190,7 +189,11 @@ impl Model for Counting {
 
 impl ByChance {
     fn new(weight: fn(&Member) -> u32) -> Self {
-        Self { weight, weights: Vec::new() }
+        Self {
+            weight,
+            weights: Vec::new(),
+            uniform: weight(&Member::new(0, 2)) == 1 && weight(&Member::new(0, 3)) == 1,
+        }
     }
 }
 
@@ -200,17 +203,27 @@ impl Model for ByChance {
     }
 
     fn pick(&mut self, rng: &Rng, skip: &dyn Fn(usize) -> bool) -> Vec<usize> {
-        let mut point = rng.clone().below(self.weights.iter().sum());
-        for (at, &weight) in self.weights.iter().enumerate() {
-            if point < weight {
-                if !skip(at) {
-                    return vec![at];
-                }
-                break;
+        let mut rng = rng.clone();
+        let mut left = self.weights.clone();
+        let mut draw = |left: &[u64]| {
+            let mut point = rng.below(left.iter().sum());
+            left.iter().position(|&weight| {
+                let here = point < weight;
+                point -= if here { 0 } else { weight };
+                here
+            })
+        };
+        for _ in 0..if self.uniform { 16 } else { 17 } {
+            match draw(&left) {
+                Some(at) if !skip(at) => return vec![at],
+                Some(_) if self.uniform => {}
+                // Drawn again on the line without it.
+                Some(at) => left[at] = 0,
+                None => return self.backup(skip),
             }
-            point -= weight;
         }
-        self.backup(skip)
+        (0..left.len()).filter(|&at| skip(at)).for_each(|at| left[at] = 0);
+        draw(&left).map_or_else(|| self.backup(skip), |at| vec![at])
     }
 
     fn backup(&self, skip: &dyn Fn(usize) -> bool) -> Vec<usize> {
@@ -237,6 +250,30 @@ impl EarliestDue {
             served.fill(0);
         }
         (at, served)
+    }
+
+    /// Passes over all turns until one of a usable member is due.
+    fn leap(&mut self, skip: &dyn Fn(usize) -> bool) -> usize {
+        let (weights, sum) = (self.weights.clone(), self.weights.iter().sum::<u128>());
+        let due = |served: &[u128], at: usize| (served[at] * sum).div_ceil(weights[at]);
+        let usable = || (0..weights.len()).filter(|&at| weights[at] > 0 && !skip(at));
+        let first = usable().map(|at| due(&self.served, at)).min().unwrap();
+        let mut now = first.max(self.served.iter().sum());
+        if now == sum {
+            self.served.fill(0);
+            now = 0;
+        }
+        let ready = usable().filter(|&at| due(&self.served, at) <= now);
+        let deadline = |at: usize, other: usize| (self.served[at] + 1) * weights[other];
+        let at = ready.min_by(|&a, &b| deadline(a, b).cmp(&deadline(b, a))).unwrap();
+        for lost in (0..weights.len()).filter(|&at| skip(at)) {
+            self.served[lost] = self.served[lost].max(now * weights[lost] / sum);
+        }
+        self.served[at] += 1;
+        if self.served == weights {
+            self.served.fill(0);
+        }
+        at
     }
 
     fn usable(&self, skip: &dyn Fn(usize) -> bool) -> Vec<usize> {
@@ -273,7 +310,7 @@ impl Model for EarliestDue {
 
     fn pick(&mut self, _: &Rng, skip: &dyn Fn(usize) -> bool) -> Vec<usize> {
         let usable = self.usable(skip);
-        if self.leapt || usable.iter().all(|&at| self.weights[at] == 0) {
+        if usable.iter().all(|&at| self.weights[at] == 0) {
             return usable;
         }
         let (mut served, mut lost) = (self.served.clone(), 0);
@@ -285,16 +322,17 @@ impl Model for EarliestDue {
                 return vec![at];
             }
             lost += 1;
-            if lost > 31 && self.weights.iter().sum::<u128>() > 512 {
-                self.leapt = true;
-                return usable;
+            let short = 512.max(8 * self.list.len()) as u128;
+            if lost > 31 && self.weights.iter().sum::<u128>() > short {
+                self.served = served;
+                return vec![self.leap(skip)];
             }
         }
     }
 
     fn backup(&self, skip: &dyn Fn(usize) -> bool) -> Vec<usize> {
         let usable = self.usable(skip);
-        if self.leapt || usable.iter().all(|&at| self.weights[at] == 0) {
+        if usable.iter().all(|&at| self.weights[at] == 0) {
             return usable;
         }
         let next = usable.into_iter().min_by(|&a, &b| {
