@@ -343,7 +343,8 @@ impl PoolUser {
     }
 
     /// The application knows that a message arrived (it got the answer, say); it will not be sent
-    /// again. Says whether it would have been.
+    /// again. Says whether that is news: whether it might have been sent again, or was not known to
+    /// be written.
     pub fn confirm(&mut self, now: Instant, session: SessionId, message: MessageId) -> bool {
         let now = self.advance(now);
         let awaited = self.sessions.confirm(&mut self.ctx, &mut self.cache, session, message);
