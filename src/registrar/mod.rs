@@ -9,7 +9,8 @@
 //! channel that comes up leads to the *home registrar*; the others are closed, T5 stops (SH3, SH6).
 //!
 //! A home that does not answer in time is doubted: the hunt goes on beside it, with two channels,
-//! until it answers or an alternate comes up (§3.7.2). A home whose channel is lost while somebody
+//! until it answers or an alternate comes up (§3.7.2). If nobody waits any longer before that, it is
+//! in doubt again as soon as somebody asks. A home whose channel is lost while somebody
 //! waits is hunted for anew, the lost one last (§3.7.1). A home that closes a channel which nobody
 //! needs has done nothing wrong: the same address is tried first when the need arises.
 //!

@@ -128,14 +128,16 @@ impl Sessions {
         let meant = legs.last.filter(|_| to == Recipient::SameAsLast);
         let last = meant.filter(|last| legs.by_element.contains_key(last));
         if meant.is_some() && last.is_none() && !goes_on {
-            return session.return_front(ctx, id);
+            session.return_front(ctx, id);
+            return true;
         }
         let chosen = last.or_else(|| Some(self.choose(now, ctx, cache, id)?.0));
         let Some(element) = chosen else { return false };
         let element = self.one_that_is_up(now, cache, id, element).unwrap_or(element);
         let Some(session) = self.slab.get_mut(id.0) else { return false };
         if asked.is_some_and(|asked| asked != element) && !goes_on {
-            return session.return_front(ctx, id);
+            session.return_front(ctx, id);
+            return true;
         }
         let Some(leg) = self.leg(now, ctx, cache, id, element) else { return false };
         let Some(session) = self.slab.get_mut(id.0) else { return false };
@@ -539,13 +541,12 @@ impl Session {
         self.extra().legs.get_or_insert_default()
     }
 
-    /// The first message may go nowhere but to an element that is lost.
-    fn return_front(&mut self, ctx: &mut Context, id: SessionId) -> bool {
+    /// Gives back the first message, which may go nowhere but to an element that is lost.
+    fn return_front(&mut self, ctx: &mut Context, id: SessionId) {
         if let Some(message) = self.outbox.take_front() {
             self.outbox.return_one(message);
             self.note(ctx, id);
         }
-        true
     }
 
     /// Has the session look after its legs as soon as the time is known.
