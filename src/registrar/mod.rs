@@ -14,16 +14,20 @@
 //! waits is hunted for anew, the lost one last (§3.7.1). A home that closes a channel which nobody
 //! needs has done nothing wrong: the same address is tried first when the need arises.
 //!
+//! So there are two things, each of which may be there or not: a *home*, and a *search* for one. What
+//! belongs to a search, its timer and its attempts, ends with it; a home beside which is searched is
+//! in doubt.
+//!
 //! ```text
-//!            needed, none known            announced
-//!    Idle ─────────────────────▶ Listening ─────────▶ Hunting ◀──────┐ T5: next round
-//!     │ ▲      waited in vain ◀──────┘                 │  ▲  └────────┘
-//!     │ └──────────────────────────────┐               │  │ lost while needed
-//!     │ needed, there was a home       │ lost, idle    ▼  │             T1
-//!     └────────▶ Reopening ───────────────────────▶  Home ─────────────────▶ Doubted
-//!                    │        came up                 ▲ ▲                       │
-//!                    └─▶ failed, T5: Hunting          │ └────── answered ◀──────┤
-//!                                                     └─ an alternate came up ◀─┘
+//!    home   search
+//!    ────   ──────────────────────────────────────────────────────────────────────────────
+//!    –      –          Idle: until one is needed
+//!    –      Listening  none is known; ends with an announce, or after a wait in vain
+//!    –      Reopening  the former home alone; goes on as Hunting when it fails or T5 expires
+//!    –      Hunting    three addresses at once; a new round whenever T5 expires
+//!    yes    –          Home
+//!    yes    Hunting    Doubted, since T1: two addresses at once; ends with an answer, or with
+//!                      the home, which leaves the search behind
 //! ```
 //!
 //! Nothing spins: an address that accepts a channel and closes it again is not tried a second time
@@ -69,11 +73,9 @@ const MAX_CHANNELS: usize = 3;
 #[derive(Debug)]
 pub(crate) struct Registrars {
     addresses: Addresses,
-    state: State,
-    /// The channels that are being set up.
-    attempts: Vec<Attempt>,
-    /// T5-Serverhunt, or the end of the wait for an announce.
-    deadline: Option<Instant>,
+    /// The home registrar, if there is one. One that is searched beside is in doubt.
+    home: Option<Home>,
+    search: Option<Search>,
     /// When the present round ends, also if the search is broken off before.
     round_ends: Instant,
     /// What T5-Serverhunt is set to next, before jitter.
@@ -87,27 +89,31 @@ pub(crate) struct Registrars {
     hopeless: bool,
     /// The home whose idle channel ended, first when one is needed.
     preferred: Option<Transport>,
-    /// Whether the application was told that this hunt goes on in vain.
-    in_vain: bool,
     /// What the application has not heard.
     notice: Option<Event>,
 }
 
-/// Where the search for a home stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum State {
-    /// None is needed.
-    Idle,
-    /// One is needed, none is known; an announce would help.
+/// The search for a home.
+#[derive(Debug)]
+struct Search {
+    stage: Stage,
+    /// T5-Serverhunt, or the end of the wait for an announce.
+    deadline: Instant,
+    /// The channels that are being set up.
+    attempts: Vec<Attempt>,
+    /// Whether the application was told that it goes on in vain.
+    in_vain: bool,
+}
+
+/// How far a search is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// No registrar is known; an announce would help.
     Listening,
     /// The former home is tried before anyone else.
     Reopening,
     /// Up to three addresses are tried.
     Hunting,
-    /// There is one.
-    Home(Home),
-    /// There is one, it has not answered, and others are tried beside it.
-    Doubted(Home),
 }
 
 /// The home registrar. It is known by its transport, as the list may forget its address and take it
@@ -138,31 +144,37 @@ impl Registrars {
     pub(crate) fn new(ctx: &Context) -> Self {
         Self {
             addresses: Addresses::new(&ctx.config.registrars),
-            state: State::Idle,
-            attempts: Vec::with_capacity(MAX_CHANNELS),
-            deadline: None,
+            home: None,
+            search: None,
             round_ends: Instant::EPOCH,
             t5: ctx.config.t5_hunt,
             wanted: false,
             started: false,
             hopeless: false,
             preferred: None,
-            in_vain: false,
             notice: None,
         }
     }
 
     /// The channel to the home registrar.
-    pub(crate) fn home(&self) -> Option<&Home> {
-        match &self.state {
-            State::Home(home) | State::Doubted(home) => Some(home),
-            _ => None,
-        }
+    pub(crate) const fn home(&self) -> Option<&Home> {
+        self.home.as_ref()
     }
 
     /// How the search for it stands.
     pub(crate) fn search(&self) -> HomeSearch {
-        HomeSearch::from(&self.state)
+        match (&self.home, self.stage()) {
+            (None, None) => HomeSearch::Idle,
+            (None, Some(Stage::Listening)) => HomeSearch::Listening,
+            (None, Some(Stage::Reopening)) => HomeSearch::Reopening,
+            (None, Some(Stage::Hunting)) => HomeSearch::Hunting,
+            (Some(_), None) => HomeSearch::Home,
+            (Some(_), Some(_)) => HomeSearch::Doubted,
+        }
+    }
+
+    fn stage(&self) -> Option<Stage> {
+        self.search.as_ref().map(|search| search.stage)
     }
 
     /// Everyone in the list, in the order of their arrival.
@@ -176,12 +188,12 @@ impl Registrars {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<(Instant, TimerKind)> {
-        let own = match self.state {
-            State::Listening => TimerKind::AnnounceWait,
-            _ => TimerKind::Hunt,
-        };
         let t7 = self.addresses.next_timeout().map(|at| (at, TimerKind::Outdate));
-        self.deadline.map(|at| (at, own)).into_iter().chain(t7).min()
+        let own = self.search.as_ref().map(|search| match search.stage {
+            Stage::Listening => (search.deadline, TimerKind::AnnounceWait),
+            _ => (search.deadline, TimerKind::Hunt),
+        });
+        own.into_iter().chain(t7).min()
     }
 
     /// What the application has to hear, if anything.
@@ -201,9 +213,9 @@ impl Registrars {
 
     /// The application wants a home before anyone needs it (HUNT-2).
     pub(crate) fn start(&mut self, now: Instant, ctx: &mut Context) {
-        if self.home().is_none() {
+        if self.home.is_none() {
             self.started = true;
-            if self.state == State::Idle {
+            if self.search.is_none() {
                 self.seek(now, ctx);
             }
         }
@@ -221,58 +233,50 @@ impl Registrars {
         let wanted = by_request || by_report;
         self.wanted = wanted;
         let worth_a_hunt = (wanted || self.started) && self.knows_any();
-        match core::mem::replace(&mut self.state, State::Idle) {
-            State::Idle if by_request || worth_a_hunt => self.seek(now, ctx),
+        let needed = wanted || self.started;
+        match (&self.home, self.stage()) {
+            (None, None) if by_request || worth_a_hunt => self.seek(now, ctx),
             // Nobody waited for its answer any longer, which is no reason to trust it again.
-            State::Home(home) if by_request && home.silent => {
-                self.state = State::Doubted(home);
+            (Some(home), None) if by_request && home.silent => {
                 if self.round_ends <= now {
                     self.begin_round();
                 }
                 self.hunt(now, ctx);
             }
-            State::Listening if !by_request && !self.started => self.stop(ctx),
-            State::Reopening if !wanted && !self.started => {
-                self.preferred = self.attempts.first().map(|attempt| attempt.transport.clone());
+            (None, Some(Stage::Listening)) if !by_request && !self.started => self.stop(ctx),
+            (None, Some(Stage::Reopening)) if !needed => {
+                let former = self.attempts().next().map(|attempt| attempt.transport.clone());
+                self.preferred = former;
                 self.stop(ctx);
             }
-            State::Hunting if !wanted && !self.started => self.stop(ctx),
-            State::Doubted(home) if !wanted => {
-                self.stop(ctx);
-                self.state = State::Home(home);
-            }
-            state => self.state = state,
+            (None, Some(Stage::Hunting)) if !needed => self.stop(ctx),
+            (Some(_), Some(_)) if !wanted => self.stop(ctx),
+            _ => {}
         }
     }
 
     /// T1-ENRPrequest of a request to the home expired: hunt beside it (§3.7.2).
     pub(crate) fn doubt(&mut self, now: Instant, ctx: &mut Context) {
-        match core::mem::replace(&mut self.state, State::Idle) {
-            State::Home(home) => {
-                self.state = State::Doubted(Home { silent: true, ..home });
-                self.begin_round();
-                self.hunt(now, ctx);
-            }
-            state => self.state = state,
+        self.suspect();
+        if self.home.is_some() && self.search.is_none() {
+            self.begin_round();
+            self.hunt(now, ctx);
         }
     }
 
     /// The home has left a request unanswered for so long, although nobody waits for it any more.
     pub(crate) const fn suspect(&mut self) {
-        if let State::Home(home) = &mut self.state {
+        if let Some(home) = &mut self.home {
             home.silent = true;
         }
     }
 
     /// A valid answer came from the home.
     pub(crate) fn answered(&mut self, ctx: &mut Context) {
-        match core::mem::replace(&mut self.state, State::Idle) {
-            State::Home(home) | State::Doubted(home) => {
-                self.stop(ctx);
-                self.t5 = ctx.config.t5_hunt;
-                self.state = State::Home(Home { proven: true, silent: false, ..home });
-            }
-            state => self.state = state,
+        if let Some(home) = &mut self.home {
+            (home.proven, home.silent) = (true, false);
+            self.t5 = ctx.config.t5_hunt;
+            self.stop(ctx);
         }
     }
 
@@ -284,7 +288,7 @@ impl Registrars {
         channel: ChannelId,
         authentication: Authentication,
     ) {
-        let Some(attempt) = self.take_attempt(channel) else { return };
+        let Some(attempt) = self.take_attempt(|attempt| attempt.channel == channel) else { return };
         let secured = attempt.secured || ctx.config.authenticated_only;
         if secured && authentication != Authentication::Verified {
             ctx.channels.close(channel);
@@ -292,20 +296,19 @@ impl Registrars {
             self.go_on(now, ctx);
             return;
         }
-        if let State::Doubted(former) = core::mem::replace(&mut self.state, State::Idle) {
+        if let Some(former) = self.home.take() {
             ctx.channels.close(former.channel);
             ctx.stats.homes_lost += 1;
             self.addresses.demote(former.transport);
         }
         self.stop(ctx);
         self.started = false;
-        self.in_vain = false;
         self.preferred = None;
         ctx.stats.homes_found += 1;
         let Attempt { channel, transport, .. } = attempt;
         self.tell(ctx, Event::RegistrarFound { transport: transport.clone(), authentication });
         let takes_wanted = self.addresses.takes_wanted(&transport);
-        self.state = State::Home(Home {
+        self.home = Some(Home {
             channel,
             transport,
             authentication,
@@ -323,12 +326,12 @@ impl Registrars {
         channel: ChannelId,
         reason: CloseReason,
     ) {
-        if let Some(attempt) = self.take_attempt(channel) {
+        if let Some(attempt) = self.take_attempt(|attempt| attempt.channel == channel) {
             if reason == CloseReason::Unauthenticated {
                 self.addresses.bar(now, ctx, attempt.transport);
             }
             self.go_on(now, ctx);
-        } else if let Some(home) = self.home().filter(|home| home.channel == channel) {
+        } else if let Some(home) = self.home.as_ref().filter(|home| home.channel == channel) {
             // Before the hunt begins, so that it does not begin there.
             if reason == CloseReason::Unauthenticated {
                 let impostor = home.transport.clone();
@@ -341,7 +344,7 @@ impl Registrars {
     /// The home does not know the parameter that says how many elements are wanted; says whether
     /// that is news.
     pub(crate) fn refused_wanted(&mut self) -> bool {
-        let (State::Home(home) | State::Doubted(home)) = &mut self.state else { return false };
+        let Some(home) = &mut self.home else { return false };
         self.addresses.refused_wanted(&home.transport);
         core::mem::take(&mut home.takes_wanted)
     }
@@ -378,12 +381,9 @@ impl Registrars {
             return;
         }
         ctx.stats.announces += 1;
-        match self.state {
-            State::Idle if self.started => self.seek(now, ctx),
-            State::Listening if self.knows_any() => {
-                self.state = State::Hunting;
-                self.hunt(now, ctx);
-            }
+        match (&self.home, self.stage()) {
+            (None, None) if self.started => self.seek(now, ctx),
+            (_, Some(Stage::Listening)) if self.knows_any() => self.hunt(now, ctx),
             _ => self.fill(now, ctx),
         }
     }
@@ -396,11 +396,8 @@ impl Registrars {
         registrar: Registrar,
     ) -> Result<(), CommandError> {
         self.addresses.add(ctx, registrar)?;
-        match self.state {
-            State::Listening => {
-                self.state = State::Hunting;
-                self.hunt(now, ctx);
-            }
+        match self.stage() {
+            Some(Stage::Listening) => self.hunt(now, ctx),
             _ => self.fill(now, ctx),
         }
         Ok(())
@@ -415,12 +412,12 @@ impl Registrars {
         transport: &Transport,
     ) -> bool {
         let listed = self.addresses.remove(transport);
-        let tried = self.attempts.iter().position(|attempt| attempt.transport == *transport);
-        if let Some(index) = tried {
-            ctx.channels.close(self.attempts.swap_remove(index).channel);
+        let tried = self.take_attempt(|attempt| attempt.transport == *transport);
+        if let Some(attempt) = &tried {
+            ctx.channels.close(attempt.channel);
             self.go_on(now, ctx);
         }
-        let is_home = self.home().is_some_and(|home| home.transport == *transport);
+        let is_home = self.home.as_ref().is_some_and(|home| home.transport == *transport);
         if is_home {
             self.leave(now, ctx);
             self.start(now, ctx);
@@ -433,8 +430,7 @@ impl Registrars {
         if self.addresses.outdate(now, ctx) {
             self.fill(now, ctx);
         }
-        if self.deadline.is_some_and(|at| at <= now) {
-            self.deadline = None;
+        if self.search.as_ref().is_some_and(|search| search.deadline <= now) {
             self.handle_deadline(now, ctx);
         }
     }
@@ -443,31 +439,23 @@ impl Registrars {
     pub(crate) fn shut_down(&mut self, ctx: &mut Context) {
         self.stop(ctx);
         self.started = false;
-        if let Some(home) = self.home() {
+        if let Some(home) = self.home.take() {
             ctx.channels.close(home.channel);
         }
-        self.state = State::Idle;
     }
 
     fn handle_deadline(&mut self, now: Instant, ctx: &mut Context) {
-        match self.state {
-            State::Listening => {
-                self.state = State::Idle;
-                self.hopeless = true;
-            }
-            State::Reopening | State::Hunting | State::Doubted(_) => {
-                ctx.stats.t5_expired += 1;
-                self.tell_in_vain(ctx);
-                self.stop(ctx);
-                self.t5 = self.t5.saturating_mul(2).min(ctx.config.t5_max);
-                self.begin_round();
-                if self.state == State::Reopening {
-                    self.state = State::Hunting;
-                }
-                self.hunt(now, ctx);
-            }
-            State::Idle | State::Home(_) => {}
+        if self.stage() == Some(Stage::Listening) {
+            self.search = None;
+            self.hopeless = true;
+            return;
         }
+        ctx.stats.t5_expired += 1;
+        self.tell_in_vain(ctx);
+        self.give_up_attempts(ctx);
+        self.t5 = self.t5.saturating_mul(2).min(ctx.config.t5_max);
+        self.begin_round();
+        self.hunt(now, ctx);
     }
 
     /// Begins to look for a home.
@@ -475,14 +463,12 @@ impl Registrars {
         if self.round_ends <= now {
             self.begin_round();
         }
-        self.in_vain = false;
         let preferred = self.preferred.take();
         if let Some(id) = preferred.and_then(|former| self.addresses.find_free(now, &former)) {
-            self.state = State::Reopening;
-            self.arm_t5(now, ctx);
+            let t5 = self.t5_ends(now, ctx);
+            self.enter(Stage::Reopening, t5);
             self.attempt(ctx, id);
         } else if self.knows_any() {
-            self.state = State::Hunting;
             self.hunt(now, ctx);
         } else {
             self.listen(now, ctx);
@@ -494,10 +480,8 @@ impl Registrars {
         self.stop(ctx);
         self.tell(ctx, Event::NoRegistrarKnown);
         if ctx.config.accept_announces && !ctx.config.announce_wait.is_zero() {
-            self.state = State::Listening;
-            self.deadline = Some(now + ctx.config.announce_wait);
+            self.enter(Stage::Listening, now + ctx.config.announce_wait);
         } else {
-            self.state = State::Idle;
             self.started = false;
             self.hopeless = true;
         }
@@ -506,62 +490,63 @@ impl Registrars {
     /// Runs a round of the hunt from its start.
     fn hunt(&mut self, now: Instant, ctx: &mut Context) {
         ctx.stats.hunts += 1;
-        self.arm_t5(now, ctx);
+        let t5 = self.t5_ends(now, ctx);
+        self.enter(Stage::Hunting, t5);
         self.fill(now, ctx);
     }
 
     /// An attempt ended without success: the next address takes its place (SH4).
     fn go_on(&mut self, now: Instant, ctx: &mut Context) {
-        if self.state == State::Reopening {
-            self.state = State::Hunting;
+        if let Some(Search { stage: stage @ Stage::Reopening, .. }) = &mut self.search {
+            *stage = Stage::Hunting;
         }
         self.fill(now, ctx);
     }
 
     /// The home's channel is gone; hunts if anyone waits.
     fn lose(&mut self, now: Instant, ctx: &mut Context) -> Option<Home> {
-        let home = match core::mem::replace(&mut self.state, State::Idle) {
-            State::Home(home) => {
-                if home.proven || self.round_ends <= now {
-                    self.begin_round();
-                }
-                if self.wanted {
-                    self.state = State::Hunting;
-                } else {
-                    self.preferred = Some(home.transport.clone());
-                }
-                home
-            }
-            State::Doubted(home) => {
-                self.state = State::Hunting;
-                home
-            }
-            state => {
-                self.state = state;
-                return None;
-            }
-        };
+        let home = self.home.take()?;
         ctx.stats.homes_lost += 1;
-        if self.state == State::Hunting {
-            self.addresses.demote(home.transport.clone());
-            self.tell(ctx, Event::RegistrarLost);
-            if self.deadline.is_some() {
-                self.fill(now, ctx);
-            } else {
-                self.hunt(now, ctx);
-            }
+        let is_searched = self.search.is_some();
+        if !is_searched && (home.proven || self.round_ends <= now) {
+            self.begin_round();
+        }
+        if !is_searched && !self.wanted {
+            self.preferred = Some(home.transport.clone());
+            return Some(home);
+        }
+        self.addresses.demote(home.transport.clone());
+        self.tell(ctx, Event::RegistrarLost);
+        match is_searched {
+            true => self.fill(now, ctx),
+            false => self.hunt(now, ctx),
         }
         Some(home)
     }
 
-    /// Gives up all attempts, which is not held against their addresses, and the timer of the
-    /// state.
+    /// Goes to a stage of the search, which may begin with it.
+    fn enter(&mut self, stage: Stage, deadline: Instant) {
+        match &mut self.search {
+            Some(search) => (search.stage, search.deadline) = (stage, deadline),
+            None => {
+                let attempts = Vec::with_capacity(MAX_CHANNELS);
+                self.search = Some(Search { stage, deadline, attempts, in_vain: false });
+            }
+        }
+    }
+
+    /// Ends the search.
     fn stop(&mut self, ctx: &mut Context) {
-        for attempt in self.attempts.drain(..) {
+        self.give_up_attempts(ctx);
+        self.search = None;
+    }
+
+    /// Gives up all attempts, which is not held against their addresses.
+    fn give_up_attempts(&mut self, ctx: &mut Context) {
+        for attempt in self.search.iter_mut().flat_map(|search| search.attempts.drain(..)) {
             ctx.channels.close(attempt.channel);
             self.addresses.put_back(&attempt.transport);
         }
-        self.deadline = None;
     }
 
     /// From here on, every address may be tried again.
@@ -570,34 +555,35 @@ impl Registrars {
         self.round_ends = Instant::EPOCH;
     }
 
-    fn arm_t5(&mut self, now: Instant, ctx: &mut Context) {
+    /// When T5 expires that is started now, or goes on with the present round.
+    fn t5_ends(&mut self, now: Instant, ctx: &mut Context) -> Instant {
         if self.round_ends <= now {
             self.round_ends = now + jitter(&mut ctx.rng, self.t5);
         }
-        self.deadline = Some(self.round_ends);
+        self.round_ends
     }
 
     /// Sets up as many channels as there may be (SH1). If the last address is gone, an announce has
     /// to come.
     fn fill(&mut self, now: Instant, ctx: &mut Context) {
-        let breadth = match self.state {
-            State::Hunting => MAX_CHANNELS,
-            State::Doubted(_) => MAX_CHANNELS - 1,
-            _ => 0,
-        };
-        while self.attempts.len() < breadth {
+        if self.stage() != Some(Stage::Hunting) {
+            return;
+        }
+        let breadth = MAX_CHANNELS - usize::from(self.home.is_some());
+        while self.attempts().count() < breadth {
             let Some(id) = self.addresses.choose(now, &mut ctx.rng, self.busy()) else { break };
             self.attempt(ctx, id);
         }
-        if self.attempts.is_empty() {
-            match self.state {
-                State::Hunting if !self.knows_any() => self.listen(now, ctx),
-                _ => self.tell_in_vain(ctx),
+        if self.attempts().next().is_none() {
+            match self.home.is_none() && !self.knows_any() {
+                true => self.listen(now, ctx),
+                false => self.tell_in_vain(ctx),
             }
         }
     }
 
     fn attempt(&mut self, ctx: &mut Context, address: AddressId) {
+        let Some(search) = &mut self.search else { return };
         let Some(Registrar { transport, security }) = self.addresses.take_up(address) else {
             return;
         };
@@ -605,23 +591,30 @@ impl Registrars {
         let secured = security != Security::None;
         let channel = ctx.channels.open(user, transport.clone(), security);
         ctx.stats.hunt_attempts += 1;
-        self.attempts.push(Attempt { channel, transport, secured });
+        search.attempts.push(Attempt { channel, transport, secured });
     }
 
     /// Where channels are up or being set up.
     fn busy(&self) -> impl Iterator<Item = &Transport> {
-        let home = self.home().map(|home| &home.transport);
-        self.attempts.iter().map(|attempt| &attempt.transport).chain(home)
+        let home = self.home.as_ref().map(|home| &home.transport);
+        self.attempts().map(|attempt| &attempt.transport).chain(home)
     }
 
-    fn take_attempt(&mut self, channel: ChannelId) -> Option<Attempt> {
-        let index = self.attempts.iter().position(|attempt| attempt.channel == channel)?;
-        Some(self.attempts.swap_remove(index))
+    fn attempts(&self) -> impl Iterator<Item = &Attempt> {
+        self.search.iter().flat_map(|search| &search.attempts)
+    }
+
+    fn take_attempt(&mut self, which: impl FnMut(&Attempt) -> bool) -> Option<Attempt> {
+        let attempts = &mut self.search.as_mut()?.attempts;
+        let index = attempts.iter().position(which)?;
+        Some(attempts.swap_remove(index))
     }
 
     /// No registrar came up in a whole round.
     fn tell_in_vain(&mut self, ctx: &mut Context) {
-        if self.state == State::Hunting && !core::mem::replace(&mut self.in_vain, true) {
+        let Some(search) = self.search.as_mut().filter(|_| self.home.is_none()) else { return };
+        let is_hunt = search.stage == Stage::Hunting;
+        if is_hunt && !core::mem::replace(&mut search.in_vain, true) {
             self.tell(ctx, Event::NoRegistrarReachable);
         }
     }
