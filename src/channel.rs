@@ -114,6 +114,8 @@ pub enum CloseReason {
     Failed,
     /// The peer is not who it should be (RFC 5355 §2.7).
     Unauthenticated,
+    /// A failure of the driver's own: no descriptors, own link down, own limit. Nobody is blamed.
+    Local,
 }
 
 /// Who in the machine uses a channel.

@@ -366,6 +366,9 @@ impl PoolUser {
             }
             let beside = reports.is_waiting() || resolver.is_subscribed();
             registrars.set_wanted(now, ctx, resolver.is_waiting(), beside);
+            if resolver.take_abandoned() && registrars.abandoned(now, ctx) {
+                continue;
+            }
             let home = registrars.home();
             let channel = home.map(|home| home.channel);
             let wanted = |home: &Home| ctx.config.elements_wanted.filter(|_| home.takes_wanted);

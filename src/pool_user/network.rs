@@ -239,9 +239,12 @@ impl PoolUser {
     /// A registrar answered that it will not or cannot resolve a handle (RES-6).
     fn handle_refusal(&mut self, now: Instant, handle: &[u8], causes: Causes<'_>) {
         self.ctx.stats.answers += 1;
-        self.registrars.answered(&mut self.ctx);
         let codes = causes.map(|cause| cause.code);
         let unknown = codes.clone().any(|code| code == CauseCode::UNKNOWN_POOL_HANDLE);
+        match unknown {
+            true => self.registrars.answered(&mut self.ctx),
+            false => self.registrars.refused(now, &mut self.ctx),
+        }
         let error = match unknown {
             true => ResolveError::UnknownPoolHandle,
             false => ResolveError::Rejected(codes.take(MAX_CODES).collect()),

@@ -31,8 +31,6 @@ pub(super) struct Addresses {
     barred: VecDeque<(Transport, Instant)>,
     round: u64,
     tries: u64,
-    /// The home that was lost, last in this round.
-    demoted: Option<Transport>,
 }
 
 /// Names an address in the list, in the order of their arrival.
@@ -66,7 +64,6 @@ impl Addresses {
             barred: VecDeque::new(),
             round: 0,
             tries: 0,
-            demoted: None,
         };
         for registrar in configured {
             this.insert(registrar.clone(), None);
@@ -192,12 +189,30 @@ impl Addresses {
     /// From here on, every address may be tried again.
     pub(super) fn begin_round(&mut self) {
         self.round += 1;
-        self.demoted = None;
     }
 
-    /// Tries this one last in the present round.
-    pub(super) fn demote(&mut self, home: Transport) {
-        self.demoted = Some(home);
+    /// Tries this one last, as if it had just been tried.
+    pub(super) fn demote(&mut self, transport: &Transport) {
+        self.tries += 1;
+        let tries = self.tries;
+        if let Some(address) = self.find_mut(transport) {
+            address.tried = tries;
+        }
+    }
+
+    /// The same, and not in the present round.
+    pub(super) fn pass_over(&mut self, transport: &Transport) {
+        self.demote(transport);
+        let round = self.round;
+        if let Some(address) = self.find_mut(transport) {
+            address.round = Some(round);
+        }
+    }
+
+    /// Whether a registrar beside this one may be tried.
+    pub(super) fn knows_other(&self, now: Instant, transport: &Transport) -> bool {
+        let busy = [self.find(transport)];
+        self.list.keys().any(|id| self.is_free(now, *id, &busy))
     }
 
     /// The address to try next, while channels to `busy` are up or being set up.
@@ -208,9 +223,7 @@ impl Addresses {
         mut busy: impl Iterator<Item = &'a Transport>,
     ) -> Option<AddressId> {
         let busy: [_; MAX_CHANNELS] = array::from_fn(|_| self.find(busy.next()?));
-        let rank = |address: &Address| {
-            (self.demoted.as_ref() == Some(&address.registrar.transport), address.tried)
-        };
+        let rank = |address: &Address| address.tried;
         let untried = || self.list.iter().filter(|(_, a)| a.round != Some(self.round));
         let open = || untried().filter(|(id, _)| self.is_free(now, **id, &busy));
         let best = open().map(|(_, a)| rank(a)).min()?;

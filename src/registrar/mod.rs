@@ -9,10 +9,13 @@
 //! channel that comes up leads to the *home registrar*; the others are closed, T5 stops (SH3, SH6).
 //!
 //! A home that does not answer in time is doubted: the hunt goes on beside it, with two channels,
-//! until it answers or an alternate comes up (§3.7.2). If nobody waits any longer before that, it is
-//! in doubt again as soon as somebody asks. A home whose channel is lost while somebody
-//! waits is hunted for anew, the lost one last (§3.7.1). A home that closes a channel which nobody
-//! needs has done nothing wrong: the same address is tried first when the need arises.
+//! until it answers or an alternate comes up (§3.7.2). If a request ends before that, the home is
+//! left: its channel may be dead without anyone having noticed, so that it is opened anew like any
+//! other. If the request was given up sooner, the home is in doubt again as soon as somebody asks. A
+//! home whose channel is lost while somebody waits is hunted for anew, the lost one last (§3.7.1). A
+//! home that closes a channel which nobody needs has done nothing wrong: the same address is tried
+//! first when the need arises; one whose idle channel broke is tried last. A home that refuses three
+//! requests in a row is left, if another registrar is known.
 //!
 //! So there are two things, each of which may be there or not: a *home*, and a *search* for one. What
 //! belongs to a search, its timer and its attempts, ends with it; a home beside which is searched is
@@ -31,11 +34,16 @@
 //! ```
 //!
 //! Nothing spins: an address that accepts a channel and closes it again is not tried a second time
-//! in its round, and T5 falls back to its initial value only after a valid answer (HUNT-6). Many
-//! pool users that lose one registrar do not move in step: among addresses that were never tried
-//! the generator chooses, and T5 is shortened to 75–100 % (HUNT-12). A search that ends because
-//! nobody waits any longer leaves its round behind: one that begins before T5 would have run out
-//! goes on with it.
+//! in its round, and after such a home T5 keeps what it has grown to until a valid answer comes or
+//! RETRAN.max has passed (HUNT-6). Every other hunt starts with the initial T5 (HUNT-17; to let it
+//! grow over hunts would be the other reading, under which an outage of hours ago makes a request
+//! wait a minute for the fourth of five registrars). A search that ends because nobody waits any
+//! longer leaves its round behind: one that begins before T5 would have run out goes on with it. Many
+//! pool users that lose one registrar do not move in step: among addresses that were never tried the
+//! generator chooses, and T5 is shortened to 75–100 % (HUNT-12).
+//!
+//! What the driver could not do for reasons of its own ([`CloseReason::Local`]) is held against no
+//! registrar: another one is not tried in its stead, and the next round tries again.
 //!
 //! A registrar may say in an ASAP_ENDPOINT_KEEP_ALIVE that it wants to be the home (§2.2.7).
 //! Channels to registrars other than the home are closed as soon as they are up, so that the only
@@ -69,6 +77,9 @@ use crate::wire::{ServerIdentifier, Transport, Transports};
 /// SH1: "An ASAP Endpoint MUST NOT establish more than three associations or connections."
 const MAX_CHANNELS: usize = 3;
 
+/// How many requests in a row a home may refuse before another one is tried (decision 42).
+const MAX_REFUSALS: u32 = 3;
+
 /// The registrar machine.
 #[derive(Debug)]
 pub(crate) struct Registrars {
@@ -76,10 +87,12 @@ pub(crate) struct Registrars {
     /// The home registrar, if there is one. One that is searched beside is in doubt.
     home: Option<Home>,
     search: Option<Search>,
-    /// When the present round ends, also if the search is broken off before.
+    /// When T5 ends the present round, also if the search is broken off before.
     round_ends: Instant,
     /// What T5-Serverhunt is set to next, before jitter.
     t5: Duration,
+    /// When a home was lost last that had given no valid answer.
+    fell: Option<Instant>,
     /// Whether a request or a report waits for a registrar.
     wanted: bool,
     /// Whether the application asked for a home and has not got one.
@@ -129,6 +142,21 @@ pub(crate) struct Home {
     proven: bool,
     /// Whether it has left a request unanswered since its last valid answer.
     silent: bool,
+    /// How many requests in a row it has refused.
+    refusals: u32,
+}
+
+/// What a home that is lost has to answer for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blame {
+    /// Nothing: the driver had to give its channel up.
+    Nothing,
+    /// It closed a channel, which is its right as long as nobody waits.
+    Leaving,
+    /// It failed, or left a request unanswered: it is tried last.
+    Failing,
+    /// It refuses whatever is asked: it is not tried before T5 expires.
+    Refusing,
 }
 
 /// A channel that is being set up.
@@ -148,6 +176,7 @@ impl Registrars {
             search: None,
             round_ends: Instant::EPOCH,
             t5: ctx.config.t5_hunt,
+            fell: None,
             wanted: false,
             started: false,
             hopeless: false,
@@ -238,9 +267,7 @@ impl Registrars {
             (None, None) if by_request || worth_a_hunt => self.seek(now, ctx),
             // Nobody waited for its answer any longer, which is no reason to trust it again.
             (Some(home), None) if by_request && home.silent => {
-                if self.round_ends <= now {
-                    self.begin_round();
-                }
+                self.begin_hunt(now, ctx);
                 self.hunt(now, ctx);
             }
             (None, Some(Stage::Listening)) if !by_request && !self.started => self.stop(ctx),
@@ -259,7 +286,8 @@ impl Registrars {
     pub(crate) fn doubt(&mut self, now: Instant, ctx: &mut Context) {
         self.suspect();
         if self.home.is_some() && self.search.is_none() {
-            self.begin_round();
+            self.begin_hunt(now, ctx);
+            self.begin_round(now, ctx);
             self.hunt(now, ctx);
         }
     }
@@ -271,12 +299,38 @@ impl Registrars {
         }
     }
 
+    /// A request to the home ended without an answer. If it has been silent all the time, its
+    /// channel may be dead without anyone having noticed, and a new one may work: it is left
+    /// (decision 39). Says whether it was.
+    pub(crate) fn abandoned(&mut self, now: Instant, ctx: &mut Context) -> bool {
+        let is_silent = self.home.as_ref().is_some_and(|home| home.silent);
+        if is_silent {
+            self.leave(now, ctx);
+        }
+        is_silent
+    }
+
     /// A valid answer came from the home.
     pub(crate) fn answered(&mut self, ctx: &mut Context) {
         if let Some(home) = &mut self.home {
-            (home.proven, home.silent) = (true, false);
+            (home.proven, home.silent, home.refusals) = (true, false, 0);
             self.t5 = ctx.config.t5_hunt;
+            self.fell = None;
             self.stop(ctx);
+        }
+    }
+
+    /// The home refused a request for other reasons than that there is no such pool. It answers,
+    /// and yet another one may do better (decision 42).
+    pub(crate) fn refused(&mut self, now: Instant, ctx: &mut Context) {
+        let before = self.home.as_ref().map_or(0, |home| home.refusals);
+        self.answered(ctx);
+        let Some(home) = &mut self.home else { return };
+        home.refusals = before.saturating_add(1);
+        if home.refusals >= MAX_REFUSALS && self.addresses.knows_other(now, &home.transport) {
+            let gone = self.lose(now, ctx, Blame::Refusing);
+            gone.iter().for_each(|home| ctx.channels.close(home.channel));
+            self.start(now, ctx);
         }
     }
 
@@ -299,7 +353,7 @@ impl Registrars {
         if let Some(former) = self.home.take() {
             ctx.channels.close(former.channel);
             ctx.stats.homes_lost += 1;
-            self.addresses.demote(former.transport);
+            self.addresses.demote(&former.transport);
         }
         self.stop(ctx);
         self.started = false;
@@ -315,6 +369,7 @@ impl Registrars {
             takes_wanted,
             proven: false,
             silent: false,
+            refusals: 0,
         });
     }
 
@@ -327,8 +382,15 @@ impl Registrars {
         reason: CloseReason,
     ) {
         if let Some(attempt) = self.take_attempt(|attempt| attempt.channel == channel) {
-            if reason == CloseReason::Unauthenticated {
-                self.addresses.bar(now, ctx, attempt.transport);
+            match reason {
+                CloseReason::Unauthenticated => self.addresses.bar(now, ctx, attempt.transport),
+                // The driver could not even try, which it could not elsewhere either: T5 is the
+                // pause before it is asked again.
+                CloseReason::Local => {
+                    self.addresses.put_back(&attempt.transport);
+                    return;
+                }
+                CloseReason::Closed | CloseReason::Failed => {}
             }
             self.go_on(now, ctx);
         } else if let Some(home) = self.home.as_ref().filter(|home| home.channel == channel) {
@@ -337,7 +399,12 @@ impl Registrars {
                 let impostor = home.transport.clone();
                 self.addresses.bar(now, ctx, impostor);
             }
-            self.lose(now, ctx);
+            let blame = match reason {
+                CloseReason::Local => Blame::Nothing,
+                CloseReason::Closed => Blame::Leaving,
+                CloseReason::Failed | CloseReason::Unauthenticated => Blame::Failing,
+            };
+            self.lose(now, ctx, blame);
         }
     }
 
@@ -351,8 +418,7 @@ impl Registrars {
 
     /// The home is no good: it broke its byte stream, or does not know what a resolution is.
     pub(crate) fn leave(&mut self, now: Instant, ctx: &mut Context) {
-        if let Some(home) = self.lose(now, ctx) {
-            self.preferred = None;
+        if let Some(home) = self.lose(now, ctx, Blame::Failing) {
             ctx.channels.close(home.channel);
         }
     }
@@ -383,7 +449,7 @@ impl Registrars {
         ctx.stats.announces += 1;
         match (&self.home, self.stage()) {
             (None, None) if self.started => self.seek(now, ctx),
-            (_, Some(Stage::Listening)) if self.knows_any() => self.hunt(now, ctx),
+            (_, Some(Stage::Listening)) if self.knows_any() => self.end_listening(now, ctx),
             _ => self.fill(now, ctx),
         }
     }
@@ -397,7 +463,7 @@ impl Registrars {
     ) -> Result<(), CommandError> {
         self.addresses.add(ctx, registrar)?;
         match self.stage() {
-            Some(Stage::Listening) => self.hunt(now, ctx),
+            Some(Stage::Listening) => self.end_listening(now, ctx),
             _ => self.fill(now, ctx),
         }
         Ok(())
@@ -454,19 +520,16 @@ impl Registrars {
         self.tell_in_vain(ctx);
         self.give_up_attempts(ctx);
         self.t5 = self.t5.saturating_mul(2).min(ctx.config.t5_max);
-        self.begin_round();
+        self.begin_round(now, ctx);
         self.hunt(now, ctx);
     }
 
     /// Begins to look for a home.
     fn seek(&mut self, now: Instant, ctx: &mut Context) {
-        if self.round_ends <= now {
-            self.begin_round();
-        }
+        self.begin_hunt(now, ctx);
         let preferred = self.preferred.take();
         if let Some(id) = preferred.and_then(|former| self.addresses.find_free(now, &former)) {
-            let t5 = self.t5_ends(now, ctx);
-            self.enter(Stage::Reopening, t5);
+            self.enter(Stage::Reopening, self.round_ends);
             self.attempt(ctx, id);
         } else if self.knows_any() {
             self.hunt(now, ctx);
@@ -487,11 +550,16 @@ impl Registrars {
         }
     }
 
+    /// A registrar became known.
+    fn end_listening(&mut self, now: Instant, ctx: &mut Context) {
+        self.begin_hunt(now, ctx);
+        self.hunt(now, ctx);
+    }
+
     /// Runs a round of the hunt from its start.
     fn hunt(&mut self, now: Instant, ctx: &mut Context) {
         ctx.stats.hunts += 1;
-        let t5 = self.t5_ends(now, ctx);
-        self.enter(Stage::Hunting, t5);
+        self.enter(Stage::Hunting, self.round_ends);
         self.fill(now, ctx);
     }
 
@@ -504,22 +572,35 @@ impl Registrars {
     }
 
     /// The home's channel is gone; hunts if anyone waits.
-    fn lose(&mut self, now: Instant, ctx: &mut Context) -> Option<Home> {
+    fn lose(&mut self, now: Instant, ctx: &mut Context, blame: Blame) -> Option<Home> {
         let home = self.home.take()?;
         ctx.stats.homes_lost += 1;
+        if !home.proven && blame != Blame::Nothing {
+            self.fell = Some(now);
+        }
         let is_searched = self.search.is_some();
-        if !is_searched && (home.proven || self.round_ends <= now) {
-            self.begin_round();
+        if !is_searched {
+            self.begin_hunt(now, ctx);
+            if home.proven {
+                self.begin_round(now, ctx);
+            }
         }
-        if !is_searched && !self.wanted {
-            self.preferred = Some(home.transport.clone());
-            return Some(home);
+        let is_needed = is_searched || self.wanted;
+        match blame {
+            Blame::Nothing | Blame::Leaving if !is_needed => {
+                self.preferred = Some(home.transport.clone());
+            }
+            Blame::Nothing => {}
+            Blame::Leaving | Blame::Failing => self.addresses.demote(&home.transport),
+            Blame::Refusing => self.addresses.pass_over(&home.transport),
         }
-        self.addresses.demote(home.transport.clone());
-        self.tell(ctx, Event::RegistrarLost);
+        if is_needed {
+            self.tell(ctx, Event::RegistrarLost);
+        }
         match is_searched {
             true => self.fill(now, ctx),
-            false => self.hunt(now, ctx),
+            false if is_needed => self.hunt(now, ctx),
+            false => {}
         }
         Some(home)
     }
@@ -549,18 +630,26 @@ impl Registrars {
         }
     }
 
-    /// From here on, every address may be tried again.
-    fn begin_round(&mut self) {
-        self.addresses.begin_round();
-        self.round_ends = Instant::EPOCH;
+    /// A new hunt starts with the initial T5 (decision 40), and goes on with the round of the former
+    /// one for no longer than that. Only a registrar that accepts and gives no answer must not make
+    /// the pool user run after it: for RETRAN.max after such a home was lost, T5 keeps what it has
+    /// grown to.
+    fn begin_hunt(&mut self, now: Instant, ctx: &mut Context) {
+        if self.fell.is_none_or(|at| now.since(at) >= ctx.config.t5_max) {
+            self.t5 = ctx.config.t5_hunt;
+            if self.round_ends > now {
+                self.round_ends = self.round_ends.min(now + jitter(&mut ctx.rng, self.t5));
+            }
+        }
+        if self.round_ends <= now {
+            self.begin_round(now, ctx);
+        }
     }
 
-    /// When T5 expires that is started now, or goes on with the present round.
-    fn t5_ends(&mut self, now: Instant, ctx: &mut Context) -> Instant {
-        if self.round_ends <= now {
-            self.round_ends = now + jitter(&mut ctx.rng, self.t5);
-        }
-        self.round_ends
+    /// From here on, every address may be tried again.
+    fn begin_round(&mut self, now: Instant, ctx: &mut Context) {
+        self.addresses.begin_round();
+        self.round_ends = now + jitter(&mut ctx.rng, self.t5);
     }
 
     /// Sets up as many channels as there may be (SH1). If the last address is gone, an announce has

@@ -60,6 +60,8 @@ pub(crate) struct Resolver<W> {
     overdue: Option<Instant>,
     /// Whether somebody has asked for something since then.
     doubts: bool,
+    /// Whether a request to the home has ended without an answer.
+    abandoned: bool,
     /// Waiters whose query failed.
     failed: VecDeque<(W, PoolHandle, ResolveError)>,
     /// The request last encoded, to be reused.
@@ -114,6 +116,7 @@ impl<W: Copy + Ord> Resolver<W> {
             subscriptions: Subscriptions::new(),
             overdue: None,
             doubts: false,
+            abandoned: false,
             failed: VecDeque::new(),
             buffer: Vec::new(),
         }
@@ -202,6 +205,11 @@ impl<W: Copy + Ord> Resolver<W> {
         mem::replace(&mut self.doubts, false)
     }
 
+    /// Whether a request to the home has ended without an answer, whoever ended it; told once.
+    pub(crate) const fn take_abandoned(&mut self) -> bool {
+        mem::replace(&mut self.abandoned, false)
+    }
+
     /// Says which way leads to the home registrar, if any.
     pub(crate) fn set_home(&mut self, now: Instant, ctx: &mut Context, home: Option<Route>) {
         let former = mem::replace(&mut self.home, home);
@@ -216,7 +224,7 @@ impl<W: Copy + Ord> Resolver<W> {
             }
         }
         if former.map(|route| route.channel) != home.map(|route| route.channel) {
-            self.overdue = None;
+            (self.overdue, self.abandoned) = (None, false);
             self.resubscribe(now, ctx);
         }
     }
@@ -433,6 +441,7 @@ impl<W: Copy + Ord> Resolver<W> {
                 let dropped = self.take(handle.as_bytes());
                 if let Some(Query { state: State::Asked { .. }, t1_at: Some(at), .. }) = dropped {
                     self.overdue = Some(self.overdue.map_or(at, |other| other.min(at)));
+                    self.abandoned = true;
                 }
             }
         }
