@@ -77,6 +77,11 @@ impl Cache {
         self.slab.get(id.0).filter(|entry| !entry.gone).map(|_| id)
     }
 
+    /// The same, also where it is gone and sessions hold it.
+    pub(crate) fn find_held(&self, handle: &[u8]) -> Option<PoolId> {
+        self.by_handle.get(handle).copied()
+    }
+
     /// Whether a registrar said a moment ago that there is no such pool.
     pub(crate) fn is_unknown(&self, now: Instant, handle: &[u8]) -> bool {
         self.unknown.until(now, handle).is_some()

@@ -132,6 +132,8 @@ pub(crate) enum Next {
     Action(Action),
     /// A session is to be asked for its next message; if it has one, the channel is ready again.
     Pull { channel: ChannelId, session: SessionId },
+    /// The same for reports to a registrar.
+    Report { channel: ChannelId },
 }
 
 /// All channels, and the actions that follow from them.
@@ -326,9 +328,10 @@ impl Channels {
                         self.touch(channel);
                         return Some(Next::Action(Action::Send { channel, payload }));
                     }
-                    if let ChannelUser::Session(session) = found.user {
-                        return Some(Next::Pull { channel, session });
-                    }
+                    return Some(match found.user {
+                        ChannelUser::Session(session) => Next::Pull { channel, session },
+                        ChannelUser::Registrar => Next::Report { channel },
+                    });
                 }
             }
         }

@@ -404,16 +404,6 @@ fn max_control_bytes() {
     lab.answer(home, "c", &three());
     resolved(lab.event());
 
-    let (mut lab, home) = at_home(|config| config.max_control_bytes = request + 5);
-    lab.pu.resolve(lab.now, POOL).unwrap();
-    lab.actions();
-    lab.answer(home, POOL, &three());
-    let (_, pool) = resolved(lab.event());
-    let chosen = lab.pu.select(lab.now, pool, &[]).unwrap().identifier();
-    lab.pu.resolve(lab.now, "a").unwrap();
-    lab.pu.report_unreachable(lab.now, pool, chosen).unwrap();
-    assert_eq!((lab.pu.stats().reports_sent, lab.pu.stats().control_dropped), (0, 1));
-
     let (mut lab, home) = at_home(|config| config.max_control_bytes = 10_000);
     let mut unknown = vec![0; 4_000];
     unknown[..4].copy_from_slice(&[0x4f, 0, 0x0f, 0xa0]);

@@ -227,7 +227,7 @@ impl PoolUser {
         }
         if found.mark(now, &mut self.ctx, element) {
             let handle = found.handle().clone();
-            self.reports.unreachable(now, &mut self.ctx, handle, element);
+            self.reports.unreachable(now, &mut self.ctx, (handle, Some(pool)), element);
         }
         self.route(now);
         Ok(())
@@ -250,11 +250,13 @@ impl PoolUser {
         Ok(element)
     }
 
-    /// Ends the failure mark of an element that the application knows to be well. Says whether the
-    /// pool is in the cache.
+    /// Ends the failure mark of an element that the application knows to be well, and takes back the
+    /// report of its failure if that has not left yet. Says whether the pool is in the cache.
     pub fn trust(&mut self, pool: PoolId, element: PeIdentifier) -> bool {
         let found = self.cache.get_mut(pool);
-        found.map(|pool| pool.unmark(element)).is_some()
+        let known = found.map(|pool| pool.unmark(element)).is_some();
+        self.route(self.now);
+        known
     }
 }
 

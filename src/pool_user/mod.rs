@@ -11,7 +11,7 @@ mod network;
 use bytes::Bytes;
 
 use crate::cache::Cache;
-use crate::channel::{Action, Authentication, Next};
+use crate::channel::{Action, Authentication, Next, Payload};
 use crate::config::{Registrar, StaleAnswers};
 use crate::context::Context;
 use crate::error::ResolveError;
@@ -35,7 +35,7 @@ use crate::{Config, ConfigError, Instant, Stats};
 ///
 /// | | in | out |
 /// |---|---|---|
-/// | network | `handle_opened`, `handle_closed`, `handle_control`, `handle_stream`, `handle_data`, `handle_announce`, `handle_written`, `handle_delivered`, `handle_unsent` | [`poll_action`](Self::poll_action) |
+/// | network | `handle_opened`, `handle_closed`, `handle_control`, `handle_stream`, `handle_data`, `handle_announce`, `handle_written`, `handle_delivered`, `handle_unsent`, `handle_control_unsent` | [`poll_action`](Self::poll_action) |
 /// | application | the commands: `start`, `resolve`, `select`, `open_session`, `send`, … | [`poll_event`](Self::poll_event) |
 /// | clock | [`handle_timeout`](Self::handle_timeout) | [`poll_timeout`](Self::poll_timeout) |
 ///
@@ -238,7 +238,7 @@ impl PoolUser {
         if self.resolver.handle_timeout(now, &mut self.ctx, &unreached) {
             self.registrars.doubt(now, &mut self.ctx);
         }
-        self.reports.flush(now, &mut self.ctx);
+        self.reports.handle_timeout(now, &mut self.ctx);
         // A session whose deadline comes together with its resolution's hears the reason, not the
         // consequence.
         self.route(now);
@@ -318,6 +318,14 @@ impl PoolUser {
                         return Some(Action::Send { channel, payload });
                     }
                 }
+                Next::Report { channel } => {
+                    self.withdraw_reports(self.now);
+                    if let Some(report) = self.reports.pull(self.now, &mut self.ctx, channel) {
+                        self.ctx.channels.touch(channel);
+                        let payload = Payload::Control(report);
+                        return Some(Action::Send { channel, payload });
+                    }
+                }
             }
         }
     }
@@ -350,7 +358,9 @@ impl PoolUser {
                         self.resolver.cancel(&handle, &Waiter::Session(session));
                     }
                     Need::Report { handle, identifier } => {
-                        self.reports.unreachable(now, &mut self.ctx, handle, identifier);
+                        let pool = self.cache.find_held(handle.as_bytes());
+                        let of = (handle, pool);
+                        self.reports.unreachable(now, &mut self.ctx, of, identifier);
                     }
                     Need::LookUp { handle } => self.look_up(now, &handle, Waiter::Refresh, false),
                 }
@@ -364,20 +374,35 @@ impl PoolUser {
             if resolver.take_doubts() {
                 registrars.suspect();
             }
-            let beside = reports.is_waiting() || resolver.is_subscribed();
-            registrars.set_wanted(now, ctx, resolver.is_waiting(), beside);
-            if resolver.take_abandoned() && registrars.abandoned(now, ctx) {
-                continue;
-            }
             let home = registrars.home();
             let channel = home.map(|home| home.channel);
             let wanted = |home: &Home| ctx.config.elements_wanted.filter(|_| home.takes_wanted);
             let route = home.map(|home| Route { channel: home.channel, wanted: wanted(home) });
             resolver.set_home(now, ctx, route);
             reports.set_home(now, ctx, channel);
+            self.withdraw_reports(now);
+            let Self { registrars, resolver, reports, ctx, .. } = self;
+            let beside = reports.is_waiting() || resolver.is_subscribed();
+            registrars.set_wanted(now, ctx, resolver.is_waiting(), beside);
+            if resolver.take_abandoned() && registrars.abandoned(now, ctx) {
+                continue;
+            }
             if !registrars.is_hopeless() {
                 return;
             }
+        }
+    }
+
+    /// Reports of elements whose mark has ended before its time are not true any more.
+    fn withdraw_reports(&mut self, now: Instant) {
+        if self.reports.is_waiting() {
+            let Self { ctx, cache, reports, .. } = self;
+            let lasts = ctx.config.failure_mark;
+            reports.withdraw(ctx, |report| {
+                let pool = report.pool.and_then(|pool| cache.get(pool));
+                now.since(report.since) < lasts
+                    && pool.is_some_and(|pool| !pool.is_marked(now, report.identifier))
+            });
         }
     }
 

@@ -150,6 +150,29 @@ impl PoolUser {
             sessions.unsent(ctx, session, message)
         });
     }
+
+    /// The transport gives back a control message that it has not sent, by the bytes of its
+    /// [`Payload::Control`](crate::Payload::Control); likewise to be said before
+    /// [`handle_closed`](Self::handle_closed). A registrar to which something cannot be sent is left
+    /// (RFC 5352 §3.7.1): requests that wait for its answer go to the next home, and so does a
+    /// report, once.
+    pub fn handle_control_unsent(&mut self, now: Instant, channel: ChannelId, message: &[u8]) {
+        let now = self.advance(now);
+        let Some(user) = self.ctx.channels.user(channel) else {
+            self.ctx.stats.unknown_channels += 1;
+            return;
+        };
+        self.ctx.stats.control_unsent += 1;
+        if user == ChannelUser::Registrar {
+            let decoded = MessageRef::decode(message, &mut Notes::default());
+            if let Ok(BodyRef::EndpointUnreachable { handle, identifier }) = decoded.map(|m| m.body)
+            {
+                self.reports.unsent(&mut self.ctx, channel, handle, identifier);
+            }
+            self.registrars.leave(now, &mut self.ctx);
+        }
+        self.route(now);
+    }
 }
 
 impl PoolUser {
@@ -160,7 +183,7 @@ impl PoolUser {
         channel: ChannelId,
         confirm: impl FnOnce(&mut Sessions, &mut Context, SessionId) -> bool,
     ) {
-        self.advance(now);
+        let now = self.advance(now);
         let awaited = match self.ctx.channels.user(channel) {
             Some(ChannelUser::Session(session)) => {
                 confirm(&mut self.sessions, &mut self.ctx, session)
@@ -168,6 +191,10 @@ impl PoolUser {
             _ => false,
         };
         self.ctx.stats.unknown_confirmations += u64::from(!awaited);
+        if self.reports.is_waiting() {
+            // What has arrived proves an element well.
+            self.route(now);
+        }
     }
 
     /// An ASAP message came on a channel.

@@ -610,7 +610,7 @@ impl Registrars {
         match &mut self.search {
             Some(search) => (search.stage, search.deadline) = (stage, deadline),
             None => {
-                let attempts = Vec::with_capacity(MAX_CHANNELS);
+                let attempts = Vec::new();
                 self.search = Some(Search { stage, deadline, attempts, in_vain: false });
             }
         }

@@ -144,7 +144,8 @@ impl Bench {
     /// How many channels were asked for and closed.
     fn effects(&mut self) -> (usize, usize) {
         let (mut opened, mut closed) = (0, 0);
-        while let Some(Next::Action(action)) = self.ctx.channels.poll() {
+        while let Some(next) = self.ctx.channels.poll() {
+            let Next::Action(action) = next else { continue };
             match action {
                 Action::Open { channel, .. } => {
                     opened += 1;

@@ -55,7 +55,7 @@ impl Bench {
         let open = |channels: &mut Channels| {
             let to = Transport::tcp(([192, 0, 2, 1], 3863).into());
             let channel = channels.open(ChannelUser::Registrar, to, Security::None);
-            channels.poll();
+            while channels.poll().is_some() {}
             channels.opened(channel);
             channel
         };
@@ -135,7 +135,8 @@ impl Bench {
     /// What was sent: each request, and whether it had the S bit.
     fn sent(&mut self) -> String {
         let mut sent = String::new();
-        while let Some(Next::Action(action)) = self.ctx.channels.poll() {
+        while let Some(next) = self.ctx.channels.poll() {
+            let Next::Action(action) = next else { continue };
             if let Action::Send { payload: crate::Payload::Control(message), .. } = action {
                 sent += if message[1] == 1 { " ^S" } else { " ^" };
             }
