@@ -48,6 +48,8 @@ pub(crate) struct Cache {
 struct Entry {
     pool: Pool,
     bytes: usize,
+    /// Whether the list is out of date, however young it is.
+    outdated: bool,
     /// Whether it is not to be found again, and goes when the last session lets go of it.
     gone: bool,
     /// How many sessions hold the pool; it is in the list while there are none.
@@ -137,7 +139,7 @@ impl Cache {
                 let entry = self.slab.get_mut(id.0)?;
                 let change =
                     entry.pool.refresh(now, ctx, &mut self.scratch, list, authentication, told)?;
-                entry.gone = false;
+                (entry.gone, entry.outdated) = (false, false);
                 self.bytes -= core::mem::replace(&mut entry.bytes, entry.pool.heap_size());
                 self.bytes += entry.bytes;
                 self.touch(id.0);
@@ -159,6 +161,20 @@ impl Cache {
             }
         }
         Some(id)
+    }
+
+    /// The list of this handle is out of date, as a registrar let know.
+    pub(crate) fn outdate(&mut self, handle: &[u8]) {
+        if let Some(id) = self.by_handle.get(handle) {
+            if let Some(entry) = self.slab.get_mut(id.0) {
+                entry.outdated = true;
+            }
+        }
+    }
+
+    /// Whether the list of a pool is out of date, however young it is.
+    pub(crate) fn is_outdated(&self, id: PoolId) -> bool {
+        self.slab.get(id.0).is_some_and(|entry| entry.outdated)
     }
 
     /// A registrar does not know this handle.
@@ -219,7 +235,8 @@ impl Cache {
     fn insert(&mut self, ctx: &mut Context, pool: Pool) -> PoolId {
         let bytes = pool.heap_size();
         let handle = pool.handle().clone();
-        let entry = Entry { pool, bytes, gone: false, pins: 0, newer: None, older: None };
+        let (outdated, gone) = (false, false);
+        let entry = Entry { pool, bytes, outdated, gone, pins: 0, newer: None, older: None };
         let key = self.slab.insert(entry);
         self.bytes += bytes;
         self.link(key);

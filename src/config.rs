@@ -93,6 +93,16 @@ pub struct Config {
     /// who asks earlier waits for the rest of it (RFC 3237 §2.5). Default: 500 ms, less than a
     /// session pauses.
     pub resolution_interval: Duration,
+    /// How long a registrar that has become the home may be wrong when it says that there is no such
+    /// pool: within that time, a pool that was known is kept as stale and asked for again. One that
+    /// was just started knows nothing for a while. Zero: it is believed at once. Default: 30 s.
+    pub registrar_grace: Duration,
+    /// How long a pool whose updates were granted is taken to be up to date without a word from the
+    /// registrar; then it is asked again. Default: 5 minutes.
+    pub subscription_check: Duration,
+    /// How many requests that nobody waits for (subscriptions that ask again, or ask a new home) are
+    /// sent in a second at most (RFC 3237 §2.5). Default: 50.
+    pub max_requests_per_second: u32,
     /// How many pools may be subscribed to. Default: 1,024.
     pub max_subscriptions: usize,
     /// How many elements a resolution asks for (parameter 0x803f; `None` leaves it out, and real
@@ -314,6 +324,9 @@ impl Default for Config {
             announce_wait: secs(5),
             request_deadline: secs(60),
             resolution_interval: Duration::from_millis(500),
+            registrar_grace: secs(30),
+            subscription_check: secs(300),
+            max_requests_per_second: 50,
             max_subscriptions: 1_024,
             elements_wanted: Some(128),
             stale_cache_value: secs(30),
@@ -382,6 +395,7 @@ impl Config {
             (self.t7_outdate, "t7_outdate"),
             (self.request_deadline, "request_deadline"),
             (self.resolution_interval, "resolution_interval"),
+            (self.subscription_check, "subscription_check"),
             (self.report_age, "report_age"),
             (self.connect_timeout, "connect_timeout"),
             (self.session_deadline, "session_deadline"),
@@ -390,6 +404,7 @@ impl Config {
         let limits = [
             (self.max_barred, "max_barred"),
             (self.max_reports_per_second as usize, "max_reports_per_second"),
+            (self.max_requests_per_second as usize, "max_requests_per_second"),
             (self.max_pools, "max_pools"),
             (self.max_cache_bytes, "max_cache_bytes"),
             (self.max_elements, "max_elements"),
@@ -618,6 +633,8 @@ mod tests {
         assert_eq!(zero(|c| c.request_deadline = Duration::ZERO), "request_deadline");
         assert_eq!(zero(|c| c.resolution_interval = Duration::ZERO), "resolution_interval");
         assert_eq!(zero(|c| c.report_age = Duration::ZERO), "report_age");
+        assert_eq!(zero(|c| c.subscription_check = Duration::ZERO), "subscription_check");
+        assert_eq!(zero(|c| c.max_requests_per_second = 0), "max_requests_per_second");
         assert_eq!(zero(|c| c.connect_timeout = Duration::ZERO), "connect_timeout");
         assert_eq!(zero(|c| c.session_deadline = Duration::ZERO), "session_deadline");
         assert_eq!(zero(|c| c.session_backoff = Duration::ZERO), "session_backoff");

@@ -79,6 +79,8 @@ pub struct Stats {
     pub answers_unsolicited: u64,
     /// Answers without any element that could be used.
     pub answers_useless: u64,
+    /// Answers that there is no such pool, from a registrar that may not know it yet.
+    pub answers_disputed: u64,
     /// Requests that ended without an answer.
     pub requests_failed: u64,
 

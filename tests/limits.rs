@@ -227,6 +227,23 @@ fn max_reports_per_second() {
     assert_eq!((lab.controls().len(), lab.pu.stats().reports_sent), (1, 3));
 }
 
+/// [RES-19]: subscriptions ask for no more pools in a second.
+#[test]
+fn max_requests_per_second() {
+    let (mut lab, home) = at_home(|config| config.max_requests_per_second = 2);
+    for handle in ["a", "b", "c", "d", "e"] {
+        lab.pu.subscribe(lab.now, handle).unwrap();
+    }
+    for asked in [["a", "b"].as_slice(), &["c", "d"], &["e"]] {
+        let requests: Vec<_> = lab.requests().into_iter().map(|(_, handle)| handle).collect();
+        assert_eq!(requests, asked);
+        asked.iter().for_each(|handle| lab.answer(home, handle, &three()));
+        if asked.len() > 1 {
+            assert_eq!(lab.wait(), secs(1));
+        }
+    }
+}
+
 /// [REPORT-1] [REPORT-4]: a report too many is dropped.
 #[test]
 fn max_pending_reports() {

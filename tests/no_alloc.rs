@@ -148,6 +148,7 @@ fn a_hit_allocates_nothing() {
         lab.answer(home, &handle, &elements);
     }
     lab.actions();
+    lab.events();
     let handle = PoolHandle::from("pool 500");
     let pool = lab.pu.find_pool(handle.as_bytes()).unwrap();
     let mut hits = || {

@@ -494,6 +494,8 @@ fn updates_are_granted() {
     sim.leave(b);
     assert_eq!(changes(&mut sim), [(0, 1)]);
     assert_eq!(sim.pool_user(user).subscription(POOL.as_bytes()), Some(true));
+    // A home so young might not know the pool yet.
+    events(&mut sim, secs(30));
     for last in [a, c] {
         sim.leave(last);
     }

@@ -63,15 +63,43 @@ impl PoolUser {
         now: Instant,
         handle: impl Into<PoolHandle>,
     ) -> Result<RequestId, CommandError> {
-        let now = self.advance(now);
-        let handle = self.check(handle.into())?;
-        if self.requests.len() >= self.ctx.config.max_requests {
-            return Err(CommandError::TooManyRequests);
-        }
-        let request = RequestId(self.requests.insert(handle.clone()));
-        self.look_up(now, &handle, Waiter::Request(request), false);
-        self.route(now);
-        Ok(request)
+        self.request(now, handle.into(), |this, now, handle, waiter| {
+            this.look_up(now, handle, waiter, false);
+        })
+    }
+
+    /// Fetches a pool ahead of need, unless the cache has it and it is fresh (RFC 5352 §6.3). As
+    /// [`resolve`](Self::resolve), but for a stale pool, which is always waited for.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub fn populate(
+        &mut self,
+        now: Instant,
+        handle: impl Into<PoolHandle>,
+    ) -> Result<RequestId, CommandError> {
+        self.request(now, handle.into(), |this, now, handle, waiter| {
+            match this.cache.find(handle.as_bytes()) {
+                Some(pool) if this.is_fresh(now, pool) => this.answer(now, waiter, pool, false),
+                _ => this.resolver.ask(now, &mut this.ctx, handle, waiter),
+            }
+        })
+    }
+
+    /// Fetches a pool whatever the cache has, for an application that knows its list to be out of
+    /// date. As [`resolve`](Self::resolve), but for the cache, which is not asked; the same handle is
+    /// asked for once in a `resolution_interval` all the same.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub fn refresh(
+        &mut self,
+        now: Instant,
+        handle: impl Into<PoolHandle>,
+    ) -> Result<RequestId, CommandError> {
+        self.request(now, handle.into(), |this, now, handle, waiter| {
+            this.resolver.ask(now, &mut this.ctx, handle, waiter);
+        })
     }
 
     /// Forgets a resolution; no event will speak of it.
@@ -84,31 +112,6 @@ impl PoolUser {
         if !self.resolver.cancel(&handle, &Waiter::Request(request)) {
             self.forget_events();
         }
-        self.route(now);
-        Ok(())
-    }
-
-    /// Fetches a pool ahead of need, unless the cache has it and it is fresh (RFC 5352 §6.3). No
-    /// event tells of it.
-    ///
-    /// # Errors
-    /// As [`resolve`](Self::resolve).
-    pub fn populate(
-        &mut self,
-        now: Instant,
-        handle: impl Into<PoolHandle>,
-    ) -> Result<(), CommandError> {
-        let now = self.advance(now);
-        let handle = self.check(handle.into())?;
-        let cached = self.cache.find(handle.as_bytes());
-        let fresh = cached.is_some_and(|pool| self.is_fresh(now, pool));
-        if fresh || self.resolver.is_asked(&handle) {
-            return Ok(());
-        }
-        if self.resolver.len() >= self.ctx.config.max_requests {
-            return Err(CommandError::TooManyRequests);
-        }
-        self.resolver.ask(now, &mut self.ctx, &handle, Waiter::Refresh);
         self.route(now);
         Ok(())
     }
@@ -473,6 +476,24 @@ impl PoolUser {
 }
 
 impl PoolUser {
+    /// A resolution of the application's, which `begin` sets going.
+    fn request(
+        &mut self,
+        now: Instant,
+        handle: PoolHandle,
+        begin: impl FnOnce(&mut Self, Instant, &PoolHandle, Waiter),
+    ) -> Result<RequestId, CommandError> {
+        let now = self.advance(now);
+        let handle = self.check(handle)?;
+        if self.requests.len() >= self.ctx.config.max_requests {
+            return Err(CommandError::TooManyRequests);
+        }
+        let request = RequestId(self.requests.insert(handle.clone()));
+        begin(self, now, &handle, Waiter::Request(request));
+        self.route(now);
+        Ok(request)
+    }
+
     fn check(&self, handle: PoolHandle) -> Result<PoolHandle, CommandError> {
         let (len, max) = (handle.len(), self.ctx.config.max_handle_len);
         match len {

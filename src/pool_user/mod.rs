@@ -217,7 +217,7 @@ impl PoolUser {
         }
         let of_machines = [
             self.registrars.next_timeout(),
-            self.resolver.next_timeout(),
+            self.resolver.next_timeout(&self.ctx),
             self.reports.next_timeout(&self.ctx),
             self.sessions.next_timeout().map(|at| (at, TimerKind::Session)),
         ];
@@ -443,10 +443,11 @@ impl PoolUser {
     /// Whether a pool, which counts as used, need not be asked for: its list is young enough, or
     /// the home registrar would have told of a change.
     fn is_fresh(&mut self, now: Instant, pool: PoolId) -> bool {
-        self.cache.get_mut(pool).is_some_and(|found| {
+        let outdated = self.cache.is_outdated(pool);
+        self.cache.get_mut(pool).filter(|_| !outdated).is_some_and(|found| {
             let age = now.since(found.fetched());
             age < self.ctx.config.stale_cache_value
-                || self.resolver.subscription(found.handle().as_bytes()) == Some(true)
+                || self.resolver.is_up_to_date(now, found.handle().as_bytes())
         })
     }
 
@@ -463,6 +464,16 @@ impl PoolUser {
                 self.sessions.resolved(now, &mut self.ctx, &mut self.cache, session, pool);
             }
             Waiter::Refresh => {}
+        }
+    }
+
+    /// A registrar may not know a pool yet: who waited is served with what there is, unless a stale
+    /// pool is no answer to anyone.
+    fn answer_disputed(&mut self, now: Instant, waiter: Waiter, handle: &[u8]) {
+        let served = self.ctx.config.stale_answers == StaleAnswers::Served;
+        match self.cache.find(handle).filter(|_| served) {
+            Some(pool) => self.answer(now, waiter, pool, true),
+            None => self.fail(now, waiter, PoolHandle::from(handle), ResolveError::NotAnswered),
         }
     }
 

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::PoolUser;
+use super::{PoolUser, Waiter};
 use crate::Instant;
 use crate::channel::{Authentication, ChannelUser, CloseReason};
 use crate::context::Context;
@@ -253,7 +253,13 @@ impl PoolUser {
                             self.answer(now, waiter, pool, false);
                         }
                     }
-                    None => self.ctx.stats.answers_useless += 1,
+                    None => {
+                        self.ctx.stats.answers_useless += 1;
+                        self.cache.outdate(handle);
+                        if !self.resolver.is_unanswered(handle, channel) {
+                            self.resolver.hasten(now, &mut self.ctx, handle);
+                        }
+                    }
                 }
             }
             // Only the home's channel is ever up, so the home is whom this names (HUNT-11).
@@ -277,6 +283,10 @@ impl PoolUser {
             false => ResolveError::Rejected(codes.take(MAX_CODES).collect()),
         };
         if unknown {
+            let was_known = self.cache.find(handle).is_some() || self.resolver.was_listed(handle);
+            if was_known && self.dispute(now, handle) {
+                return;
+            }
             self.cache.store_unknown(now, &self.ctx, handle);
         }
         if self.resolver.subscription(handle).is_some() {
@@ -286,6 +296,20 @@ impl PoolUser {
         for waiter in self.resolver.refuse(&mut self.ctx, handle, &error) {
             self.fail(now, waiter, PoolHandle::from(handle), error.clone());
         }
+    }
+
+    /// The home does not know a pool that was known; says whether that is not believed yet.
+    fn dispute(&mut self, now: Instant, handle: &[u8]) -> bool {
+        let Some(since) = self.registrars.home().map(|home| home.since) else { return false };
+        let waiter = Waiter::Refresh;
+        let waiters = self.resolver.dispute(now, &mut self.ctx, handle, since, waiter);
+        let Some(waiters) = waiters else { return false };
+        self.ctx.stats.answers_disputed += 1;
+        self.cache.outdate(handle);
+        for waiter in waiters {
+            self.answer_disputed(now, waiter, handle);
+        }
+        true
     }
 
     /// A registrar did not understand something that was sent to it (RES-14). What matches no

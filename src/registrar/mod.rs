@@ -138,6 +138,8 @@ pub(crate) struct Home {
     pub(crate) authentication: Authentication,
     /// Whether it understands how many elements are wanted (RES-14).
     pub(crate) takes_wanted: bool,
+    /// Since when it is the home.
+    pub(crate) since: Instant,
     /// Whether it has given a valid answer since it became the home.
     proven: bool,
     /// Whether it has left a request unanswered since its last valid answer.
@@ -367,6 +369,7 @@ impl Registrars {
             transport,
             authentication,
             takes_wanted,
+            since: now,
             proven: false,
             silent: false,
             refusals: 0,

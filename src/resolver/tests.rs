@@ -32,11 +32,11 @@ const TABLE: &[(&str, [&str; 9])] = &[
     ("new home",        ["home",    ".",          ".",         "Asked 1 ^", "Asked 1 ^", "Asked 1 ^", "Asked 3 ^", "Pausing", "Pausing"]),
     ("0x803f refused",  [".",       ".",          ".",         ".",         ".",         "Asked 1 ^", "Asked 3 ^", ".",       "."]),
     ("home lost",       [".",       "no home",    ".",         ".",         ".",         "Waiting",   "Waiting",   "polled",  "."]),
-    ("list",            [".",       ".",          ".",         ".",         ".",         "home +",    "home +",    ".",       "."]),
+    ("list",            [".",       ".",          ".",         ".",         ".",         "home +",    "home +",    "polled",  "."]),
     ("list, A bit",     [".",       ".",          ".",         ".",         ".",         "home +",    "home +",    ".",       "."]),
     ("refusal",         [".",       ".",          ".",         ".",         ".",         "home +",    "home +",    "home",    "."]),
-    ("timer",           [".",       ".",          "Asked 1 ^", "no home !", "no home !", "Asked 2 ^", "home !",    ".",       "Asked 1 ^S"]),
-    ("deadline",        [".",       ".",          "home !",    "no home !", "no home !", "home !",    "home !",    ".",       "Asked 1 ^S"]),
+    ("timer",           [".",       ".",          "Asked 1 ^", "no home !", "no home !", "Asked 2 ^", "home !",    "Asked 1 ^S", "Asked 1 ^S"]),
+    ("deadline",        [".",       ".",          "home !",    "no home !", "no home !", "home !",    "home !",    "Asked 1 ^S", "Asked 1 ^S"]),
 ];
 
 /// A resolver, what it works with, and one handle.
@@ -116,7 +116,7 @@ impl Bench {
             }
             "list" | "list, A bit" | "refusal" => {}
             "timer" => {
-                if let Some((due, _)) = machine.next_timeout() {
+                if let Some((due, _)) = machine.next_timeout(ctx) {
                     *now = due;
                     machine.handle_timeout(due, ctx, &unreached);
                 }
