@@ -21,6 +21,7 @@ use crate::context::Context;
 use crate::event::Entry as Note;
 use crate::id::PoolId;
 use crate::pool::{Change, Pool, Scratch};
+use crate::reach::Origin;
 use crate::recent::Recent;
 use crate::slab::{Key, Slab};
 use crate::wire::{Elements, PolicyType, PoolHandle};
@@ -121,6 +122,11 @@ impl Cache {
     /// Every pool.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (PoolId, &Pool)> {
         self.slab.iter().map(|(key, entry)| (PoolId(key), &entry.pool))
+    }
+
+    /// Where the registrar is whose lists come from here on.
+    pub(crate) const fn set_origin(&mut self, origin: Origin) {
+        self.scratch.origin = origin;
     }
 
     /// Takes in a registrar's list, and notes what changed where somebody is to be `told`; `None`

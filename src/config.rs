@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use thiserror::Error;
 
+use crate::reach::Origin;
 use crate::selection::CustomPolicy;
 use crate::wire::{
     ASAP_PORT, ASAP_TLS_PORT, PeIdentifier, PolicyType, PoolHandle, Protocol, Transport,
@@ -286,7 +287,7 @@ pub enum ConfigError {
     #[error("{0}: TLS without a reference identity")]
     NoIdentity(&'static str),
     /// A registrar has a transport that no registrar uses, that the driver does not speak, or
-    /// without address or port.
+    /// without an address and a port that can be called.
     #[error("registrars: number {0} has no transport that can be used")]
     UnusableRegistrar(usize),
     /// A limit or time that must not be zero is.
@@ -383,7 +384,8 @@ impl Config {
         if self.announced_security.lacks_identity() {
             return Err(ConfigError::NoIdentity("announced_security"));
         }
-        if let Some(n) = self.registrars.iter().position(|r| !self.can_reach(&r.transport)) {
+        let reachable = |at: &Transport| self.reachable(Origin::Here, at.clone());
+        if let Some(n) = self.registrars.iter().position(|r| reachable(&r.transport).is_none()) {
             return Err(ConfigError::UnusableRegistrar(n));
         }
         if ![Protocol::Sctp, Protocol::Tcp].iter().any(|p| self.registrar_protocols.contains(*p)) {
@@ -450,12 +452,12 @@ impl Config {
         }
     }
 
-    /// Whether a registrar at `transport` is worth a try (HUNT-8, HUNT-15).
-    pub(crate) fn can_reach(&self, transport: &Transport) -> bool {
+    /// Where a registrar at `transport` is to be called, if it is worth a try (HUNT-8, HUNT-15).
+    pub(crate) fn reachable(&self, origin: Origin, transport: Transport) -> Option<Transport> {
         let protocol = transport.protocol();
-        matches!(protocol, Protocol::Sctp | Protocol::Tcp)
-            && transport.socket_addrs().any(|at| at.port() != 0)
-            && self.registrar_protocols.contains(protocol)
+        let speaks = matches!(protocol, Protocol::Sctp | Protocol::Tcp)
+            && self.registrar_protocols.contains(protocol);
+        origin.callable(transport).filter(|_| speaks)
     }
 
     /// What makes the user's own policy of this type, if there is one.
@@ -465,11 +467,8 @@ impl Config {
 
     /// Whether anything at `transport` can be called as a pool element is.
     pub(crate) fn can_call(&self, transport: &Transport) -> bool {
-        let addressed = match transport {
-            Transport::Opaque(data) => !data.is_empty(),
-            addressed => addressed.socket_addrs().next().is_some(),
-        };
-        addressed && self.element_protocols.contains(transport.protocol())
+        let spoken = self.element_protocols.contains(transport.protocol());
+        spoken && Origin::Here.callable(transport.clone()).is_some()
     }
 }
 

@@ -10,6 +10,7 @@ use crate::config::Registrar;
 use crate::error::{CommandError, ResolveError, SendError, SendErrorReason};
 use crate::id::{ChannelId, MessageId, PoolId, RequestId, SessionId};
 use crate::pool::ElementRef;
+use crate::reach::Origin;
 use crate::session::{SendOptions, SessionOptions};
 use crate::wire::{PeIdentifier, PoolElement, PoolHandle, Transport};
 
@@ -35,9 +36,11 @@ impl PoolUser {
         registrar: Registrar,
     ) -> Result<(), CommandError> {
         let now = self.advance(now);
-        if !self.ctx.config.can_reach(&registrar.transport) {
+        let Registrar { transport, security } = registrar;
+        let Some(transport) = self.ctx.config.reachable(Origin::Here, transport) else {
             return Err(CommandError::UnusableTransport);
-        }
+        };
+        let registrar = Registrar { transport, security };
         let added = self.registrars.add(now, &mut self.ctx, registrar);
         self.route(now);
         added
@@ -47,7 +50,8 @@ impl PoolUser {
     /// it was known.
     pub fn remove_registrar(&mut self, now: Instant, transport: &Transport) -> bool {
         let now = self.advance(now);
-        let known = self.registrars.remove(now, &mut self.ctx, transport);
+        let transport = Origin::Here.callable(transport.clone());
+        let known = transport.is_some_and(|at| self.registrars.remove(now, &mut self.ctx, &at));
         self.route(now);
         known
     }
@@ -248,7 +252,8 @@ impl PoolUser {
         transport: &Transport,
     ) -> Result<PeIdentifier, CommandError> {
         let found = self.cache.get(pool).ok_or(CommandError::UnknownPool)?;
-        let element = found.element_at(transport)?;
+        let at = Origin::Here.callable(transport.clone()).ok_or(CommandError::UnknownElement)?;
+        let element = found.element_at(&at)?;
         self.report_unreachable(now, pool, element)?;
         Ok(element)
     }
@@ -302,6 +307,7 @@ impl PoolUser {
         if !self.ctx.config.can_call(&to) {
             return Err(CommandError::UnusableTransport);
         }
+        let to = Origin::Here.callable(to).ok_or(CommandError::UnusableTransport)?;
         self.sessions.open_at(now, &mut self.ctx, to, options)
     }
 

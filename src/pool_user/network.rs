@@ -9,10 +9,11 @@ use crate::channel::{Authentication, ChannelUser, CloseReason};
 use crate::context::Context;
 use crate::error::ResolveError;
 use crate::id::{ChannelId, MessageId, SessionId};
+use crate::reach::Origin;
 use crate::session::Sessions;
 use crate::wire::{
     self, BodyRef, Cause, CauseCode, Causes, DecodeError, MessageRef, Notes, PolicyType,
-    PoolHandle, Reason,
+    PoolHandle, RawParameter, Reason,
 };
 
 /// How many causes of a refusal are told: more than there are codes, and few, since everyone who
@@ -114,8 +115,12 @@ impl PoolUser {
         let mut notes = Notes::default();
         let decoded = MessageRef::decode(datagram, &mut notes);
         self.count(&notes);
-        match decoded.map(|message| message.body) {
-            Ok(BodyRef::ServerAnnounce { server, transports, .. }) => {
+        let is_transport = |raw: RawParameter<&[u8]>| raw.is_transport();
+        match decoded.map(|message| (message.body, message.extra())) {
+            Ok((BodyRef::ServerAnnounce { server, transports, .. }, mut extra)) => {
+                // Of a kind that no registrar uses is not the same as none.
+                let any = transports.clone().next().is_some() || extra.any(is_transport);
+                let transports = any.then_some(transports);
                 self.registrars.announced(now, &mut self.ctx, source, server, transports);
             }
             Ok(_) => self.ctx.stats.unexpected_messages += 1,
@@ -238,9 +243,11 @@ impl PoolUser {
                 let home = self.registrars.home();
                 let authentication = home.map_or(Authentication::None, |home| home.authentication);
                 let policy = policy.map_or(PolicyType::ROUND_ROBIN, |policy| policy.policy);
+                let origin = home.map(|home| Origin::of_peer(&home.transport)).unwrap_or_default();
                 let list = (policy, *elements);
                 let Self { cache, ctx, resolver, .. } = self;
                 let told = resolver.subscription(handle).is_some();
+                cache.set_origin(origin);
                 match cache.store(now, ctx, handle, list, authentication, told) {
                     Some(pool) => {
                         match resolver.is_unanswered(handle, channel) {

@@ -15,9 +15,10 @@ use super::MAX_CHANNELS;
 use crate::config::Registrar;
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::reach::Origin;
 use crate::timers::Timers;
 use crate::wire::{ServerIdentifier, Transport, TransportUse, Transports};
-use crate::{Instant, Rng};
+use crate::{Config, Instant, Rng};
 
 /// All addresses that may lead to a registrar.
 #[derive(Debug)]
@@ -55,7 +56,7 @@ struct Address {
 }
 
 impl Addresses {
-    pub(super) fn new(configured: &[Registrar]) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
         let mut this = Self {
             list: BTreeMap::new(),
             next: AddressId(0),
@@ -65,8 +66,11 @@ impl Addresses {
             round: 0,
             tries: 0,
         };
-        for registrar in configured {
-            this.insert(registrar.clone(), None);
+        for Registrar { transport, security } in &config.registrars {
+            let security = security.clone();
+            if let Some(transport) = config.reachable(Origin::Here, transport.clone()) {
+                this.insert(Registrar { transport, security }, None);
+            }
         }
         this
     }
@@ -302,11 +306,10 @@ fn same_place(one: &Transport, other: &Transport) -> bool {
 pub(super) fn announced_transports(
     source: SocketAddr,
     port: u16,
-    transports: Transports<'_>,
+    transports: Option<Transports<'_>>,
 ) -> Vec<Transport> {
-    let listed: Vec<_> = transports.map(|transport| transport.to_owned()).collect();
-    if !listed.is_empty() {
-        return listed;
+    if let Some(listed) = transports {
+        return listed.map(|transport| transport.to_owned()).collect();
     }
     let mut ports = alloc::vec![source.port(), port];
     ports.dedup();

@@ -71,6 +71,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::event::{Entry, Event};
 use crate::id::ChannelId;
+use crate::reach::Origin;
 use crate::timers::{TimerKind, jitter};
 use crate::wire::{ServerIdentifier, Transport, Transports};
 
@@ -173,7 +174,7 @@ struct Attempt {
 impl Registrars {
     pub(crate) fn new(ctx: &Context) -> Self {
         Self {
-            addresses: Addresses::new(&ctx.config.registrars),
+            addresses: Addresses::new(&ctx.config),
             home: None,
             search: None,
             round_ends: Instant::EPOCH,
@@ -426,20 +427,22 @@ impl Registrars {
         }
     }
 
-    /// An ASAP_SERVER_ANNOUNCE came by multicast (§2.2.10).
+    /// An ASAP_SERVER_ANNOUNCE came by multicast (§2.2.10). It has no `transports` if none of any kind
+    /// is in it.
     pub(crate) fn announced(
         &mut self,
         now: Instant,
         ctx: &mut Context,
         source: SocketAddr,
         server: ServerIdentifier,
-        transports: Transports<'_>,
+        transports: Option<Transports<'_>>,
     ) {
         let mut usable = 0_u32;
         if ctx.config.accept_announces {
             let port = ctx.config.announced_security.default_port();
+            let origin = Origin::of(source.ip());
             for transport in announced_transports(source, port, transports) {
-                if ctx.config.can_reach(&transport) {
+                if let Some(transport) = ctx.config.reachable(origin, transport) {
                     usable += 1;
                     self.addresses.announce(now, ctx, transport, server);
                 }

@@ -122,7 +122,8 @@ impl Bench {
                 let bytes = message.to_bytes().unwrap();
                 let decoded = MessageRef::decode(&bytes, &mut Notes::default()).unwrap();
                 if let BodyRef::ServerAnnounce { server, transports } = decoded.body {
-                    machine.announced(now, ctx, ([192, 0, 2, 9], 1).into(), server, transports);
+                    let source = ([192, 0, 2, 9], 1).into();
+                    machine.announced(now, ctx, source, server, Some(transports));
                 }
             }
             "added" => machine.add(now, ctx, registrar(8)).unwrap(),

@@ -134,7 +134,7 @@ struct Fields {
 
 impl Protocol {
     #[inline]
-    const fn of(parameter: ParameterType) -> Option<Self> {
+    pub(super) const fn of(parameter: ParameterType) -> Option<Self> {
         Some(match parameter {
             ParameterType::DCCP_TRANSPORT => Self::Dccp,
             ParameterType::SCTP_TRANSPORT => Self::Sctp,
@@ -410,6 +410,19 @@ impl Transport {
             Self::Opaque(_) => (0, [].as_slice()),
         };
         addresses.iter().map(move |address| SocketAddr::new(*address, port))
+    }
+
+    /// The whole parameter without padding, as [`TransportRef::encoded`] has it; nothing where it is
+    /// too long for one.
+    pub(crate) fn to_encoded(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let encoded = Writer::whole(&mut bytes, |w| self.write(w));
+        let len = match (encoded, &bytes[..]) {
+            (Ok(()), [_, _, high, low, ..]) => usize::from(u16::from_be_bytes([*high, *low])),
+            _ => 0,
+        };
+        bytes.truncate(len);
+        bytes
     }
 
     pub(super) fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
