@@ -100,7 +100,8 @@ pub struct Stats {
     pub elements_dropped: u64,
     /// Elements beyond the limit for one pool.
     pub elements_cut: u64,
-    /// Elements whose policy values belong to another policy than the pool's.
+    /// Elements whose policy values are missing, do not fit, or belong to another policy than the
+    /// pool's.
     pub elements_revalued: u64,
 
     /// Elements found unreachable.

@@ -447,3 +447,35 @@ fn the_number_of_elements_need_not_be_asked_for() {
     lab.pu.resolve(lab.now, POOL).unwrap();
     assert_eq!(lab.controls(), [(home, Message::handle_resolution(false, POOL, None))]);
 }
+
+/// [TLV-23]: elements without a policy, or with values that do not fit, are elements, each with the
+/// cautious values of the pool's policy.
+#[test]
+fn an_element_without_a_policy_is_an_element() {
+    let policies = [
+        Policy::Absent,
+        Policy::Truncated { value: vec![0, 0].into() },
+        Policy::Other { policy: PolicyType::LEAST_USED, values: vec![5].into() },
+        Policy::LeastUsed { load: 5 },
+    ];
+    let elements: Vec<_> = (1..)
+        .zip(policies)
+        .map(|(id, policy)| {
+            let mut element = element(id);
+            element.policy = policy;
+            element
+        })
+        .collect();
+    let (mut lab, home) = Lab::at_home();
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.requests();
+    let overall = OverallPolicy::new(PolicyType::LEAST_USED, Default::default());
+    lab.receive(home, &Message::handle_resolution_response(POOL, Some(overall), elements));
+    let (_, pool) = resolved(lab.event());
+    let stats = lab.pu.stats();
+    assert_eq!((stats.malformed, stats.elements_revalued), (0, 3));
+    let loads: Vec<_> =
+        lab.pu.pool(pool).unwrap().elements().map(|element| element.member().value).collect();
+    assert_eq!(loads, [u32::MAX, u32::MAX, u32::MAX, 5]);
+    assert_eq!(lab.choose(pool), [4, 4, 4]);
+}

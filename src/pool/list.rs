@@ -2,8 +2,8 @@
 //! keeps it.
 //!
 //! Elements that nobody can use are dropped, of elements with the same identifier the first one
-//! counts, and what exceeds the bound is cut. Policy values that belong to another policy than the
-//! pool's are replaced by cautious ones (decision 12).
+//! counts, and what exceeds the bound is cut. Policy values that are missing, do not fit, or belong to
+//! another policy than the pool's are replaced by cautious ones (decisions 12 and 47).
 
 use alloc::vec::Vec;
 
@@ -193,7 +193,11 @@ impl From<PolicyType> for selection::Policy {
 /// What an element counts for under the pool's policy, and whether its values are of that policy:
 /// others are replaced by cautious ones (decision 12).
 fn member(policy: PolicyType, element: &PoolElementRef<'_>) -> (Member, bool) {
-    let own = element.policy.policy_type() == policy;
+    let own = match element.policy {
+        Policy::Absent | Policy::Truncated { .. } => false,
+        Policy::Other { policy, .. } if policy.name().is_some() => false,
+        other => other.policy_type() == policy,
+    };
     let (value, degradation) = match element.policy {
         Policy::WeightedRoundRobin { weight } | Policy::WeightedRandom { weight } if own => {
             (weight, 0)
