@@ -53,6 +53,9 @@ pub struct Config {
     /// How channels to announced registrars are secured; their identity cannot come from the
     /// announce, which is not authenticated. Default: not at all.
     pub announced_security: Security,
+    /// Whether an announced registrar without TLS may become the home although every configured one
+    /// demands it. Whoever can send a datagram can then be the home (RFC 5352 §9.2). Default: no.
+    pub announced_unsecured: bool,
     /// The transports over which the driver can reach a registrar; others are never tried.
     /// Default: SCTP and TCP.
     pub registrar_protocols: Protocols,
@@ -311,6 +314,7 @@ impl Default for Config {
             max_registrars: 256,
             max_announced: 64,
             announced_security: Security::None,
+            announced_unsecured: false,
             registrar_protocols: reliable,
             element_protocols: reliable,
             control_mapping: Protocols::NONE,

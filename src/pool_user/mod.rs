@@ -82,9 +82,9 @@ impl PoolUser {
     /// The configuration contradicts itself.
     pub fn new(config: Config, seed: u64) -> Result<Self, ConfigError> {
         config.validate()?;
-        let ctx = Context::new(config, seed);
+        let mut ctx = Context::new(config, seed);
         Ok(Self {
-            registrars: Registrars::new(&ctx),
+            registrars: Registrars::new(&mut ctx),
             resolver: Resolver::new(),
             reports: Reports::new(),
             sessions: Sessions::new(&ctx),
@@ -124,6 +124,18 @@ impl PoolUser {
     /// known.
     pub fn registrars(&self) -> impl Iterator<Item = &Registrar> {
         self.registrars.known()
+    }
+
+    /// The registrars that were announced, and until when each is believed (T7-ENRPoutdate). One that is
+    /// the home works until it fails.
+    pub fn announced(&self) -> impl Iterator<Item = (&Registrar, Instant)> {
+        self.registrars.announced_until()
+    }
+
+    /// The registrars that were not who they should be, and until when each is left alone (RFC 5352
+    /// §9.2).
+    pub fn barred(&self) -> impl Iterator<Item = (&Transport, Instant)> {
+        self.registrars.barred(self.now)
     }
 
     /// Whether a pool is subscribed to, and if so whether the home registrar tells of its changes;
@@ -271,6 +283,10 @@ impl PoolUser {
             // These notes stay in front until there is nothing more to say.
             let told = match *self.ctx.events.front()? {
                 Entry::Session(session) => self.sessions.notice(self.now, &mut self.ctx, session),
+                Entry::Suspects => {
+                    let suspect = self.registrars.take_suspect();
+                    suspect.map(|transport| Event::RegistrarSuspect { transport })
+                }
                 Entry::Pools => self.cache.take_change().map(|(pool, change)| {
                     let Change { joined, left, altered } = change;
                     Event::PoolChanged { pool, joined, left, altered }
@@ -290,7 +306,7 @@ impl PoolUser {
             }
             let event = match entry {
                 Entry::Registrar => self.registrars.take_notice(),
-                Entry::Pools | Entry::Subscriptions => None,
+                Entry::Suspects | Entry::Pools | Entry::Subscriptions => None,
                 Entry::Session(_) => None,
                 Entry::Ready(event) => Some(event),
             };

@@ -54,6 +54,7 @@
 //! How long it takes until a failure is noticed and repaired stands in `docs/failures.md`.
 
 mod addresses;
+mod bars;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -172,9 +173,9 @@ struct Attempt {
 }
 
 impl Registrars {
-    pub(crate) fn new(ctx: &Context) -> Self {
+    pub(crate) fn new(ctx: &mut Context) -> Self {
         Self {
-            addresses: Addresses::new(&ctx.config),
+            addresses: Addresses::new(&ctx.config, &mut ctx.rng),
             home: None,
             search: None,
             round_ends: Instant::EPOCH,
@@ -212,6 +213,21 @@ impl Registrars {
     /// Everyone in the list, in the order of their arrival.
     pub(crate) fn known(&self) -> impl Iterator<Item = &Registrar> {
         self.addresses.iter()
+    }
+
+    /// Those that were announced, and until when they are believed.
+    pub(crate) fn announced_until(&self) -> impl Iterator<Item = (&Registrar, Instant)> {
+        self.addresses.announced()
+    }
+
+    /// Those that are not who they should be, and until when they are left alone.
+    pub(crate) fn barred(&self, now: Instant) -> impl Iterator<Item = (&Transport, Instant)> {
+        self.addresses.bars.iter(now)
+    }
+
+    /// A registrar that is not who it should be, of which the application has not heard.
+    pub(crate) fn take_suspect(&mut self) -> Option<Transport> {
+        self.addresses.bars.take_untold()
     }
 
     /// Whether any registrar is known.
@@ -330,7 +346,9 @@ impl Registrars {
         self.answered(ctx);
         let Some(home) = &mut self.home else { return };
         home.refusals = before.saturating_add(1);
-        if home.refusals >= MAX_REFUSALS && self.addresses.knows_other(now, &home.transport) {
+        if home.refusals >= MAX_REFUSALS
+            && self.addresses.knows_other(now, &ctx.config, &home.transport)
+        {
             let gone = self.lose(now, ctx, Blame::Refusing);
             gone.iter().for_each(|home| ctx.channels.close(home.channel));
             self.start(now, ctx);
@@ -349,7 +367,12 @@ impl Registrars {
         let secured = attempt.secured || ctx.config.authenticated_only;
         if secured && authentication != Authentication::Verified {
             ctx.channels.close(channel);
-            self.addresses.bar(now, ctx, attempt.transport);
+            self.addresses.bars.add(now, ctx, attempt.transport);
+            self.go_on(now, ctx);
+            return;
+        }
+        if !self.addresses.may_be_home(&ctx.config, &attempt.transport) {
+            ctx.channels.close(channel);
             self.go_on(now, ctx);
             return;
         }
@@ -387,7 +410,9 @@ impl Registrars {
     ) {
         if let Some(attempt) = self.take_attempt(|attempt| attempt.channel == channel) {
             match reason {
-                CloseReason::Unauthenticated => self.addresses.bar(now, ctx, attempt.transport),
+                CloseReason::Unauthenticated => {
+                    self.addresses.bars.add(now, ctx, attempt.transport);
+                }
                 // The driver could not even try, which it could not elsewhere either: T5 is the
                 // pause before it is asked again.
                 CloseReason::Local => {
@@ -401,7 +426,7 @@ impl Registrars {
             // Before the hunt begins, so that it does not begin there.
             if reason == CloseReason::Unauthenticated {
                 let impostor = home.transport.clone();
-                self.addresses.bar(now, ctx, impostor);
+                self.addresses.bars.add(now, ctx, impostor);
             }
             let blame = match reason {
                 CloseReason::Local => Blame::Nothing,
@@ -534,7 +559,8 @@ impl Registrars {
     fn seek(&mut self, now: Instant, ctx: &mut Context) {
         self.begin_hunt(now, ctx);
         let preferred = self.preferred.take();
-        if let Some(id) = preferred.and_then(|former| self.addresses.find_free(now, &former)) {
+        let free = |former: &Transport| self.addresses.find_free(now, &ctx.config, former);
+        if let Some(id) = preferred.as_ref().and_then(free) {
             self.enter(Stage::Reopening, self.round_ends);
             self.attempt(ctx, id);
         } else if self.knows_any() {
@@ -666,7 +692,11 @@ impl Registrars {
         }
         let breadth = MAX_CHANNELS - usize::from(self.home.is_some());
         while self.attempts().count() < breadth {
-            let Some(id) = self.addresses.choose(now, &mut ctx.rng, self.busy()) else { break };
+            let Self { addresses, home, search, .. } = &mut *self;
+            let home = home.as_ref().map(|home| &home.transport);
+            let tried = search.iter().flat_map(|search| &search.attempts);
+            let busy = tried.map(|attempt| &attempt.transport).chain(home);
+            let Some(id) = addresses.choose(now, &ctx.config, busy) else { break };
             self.attempt(ctx, id);
         }
         if self.attempts().next().is_none() {
@@ -687,12 +717,6 @@ impl Registrars {
         let channel = ctx.channels.open(user, transport.clone(), security);
         ctx.stats.hunt_attempts += 1;
         search.attempts.push(Attempt { channel, transport, secured });
-    }
-
-    /// Where channels are up or being set up.
-    fn busy(&self) -> impl Iterator<Item = &Transport> {
-        let home = self.home.as_ref().map(|home| &home.transport);
-        self.attempts().map(|attempt| &attempt.transport).chain(home)
     }
 
     fn attempts(&self) -> impl Iterator<Item = &Attempt> {

@@ -56,9 +56,9 @@ impl Bench {
     fn new(known: u8) -> Self {
         let registrars = (1..=known).map(registrar).collect();
         let config = Config { registrars, ..Config::default() };
-        let ctx = Context::new(config, 1);
+        let mut ctx = Context::new(config, 1);
         let (now, open) = (Instant::EPOCH + Duration::from_secs(100), Vec::new());
-        Self { machine: Registrars::new(&ctx), ctx, now, open }
+        Self { machine: Registrars::new(&mut ctx), ctx, now, open }
     }
 
     fn in_state(state: &str) -> Self {

@@ -74,7 +74,7 @@ pub struct ServerInformation {
 }
 
 /// A parameter as it came: its type and its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct RawParameter<B = Bytes> {
     /// The type.

@@ -56,7 +56,7 @@ pub struct TransportRef<'a> {
 pub struct Addresses<'a>(Option<Walk<'a>>);
 
 /// A transport as a value of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[non_exhaustive]
 pub enum Transport {
@@ -75,7 +75,7 @@ pub enum Transport {
 }
 
 /// An SCTP transport (RFC 5354 §3.4).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[non_exhaustive]
 pub struct SctpTransport {
@@ -90,7 +90,7 @@ pub struct SctpTransport {
 }
 
 /// A TCP, UDP or UDP-Lite transport (RFC 5354 §3.5 to §3.7): one port, one address.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[non_exhaustive]
 pub struct PlainTransport {
@@ -106,7 +106,7 @@ pub struct PlainTransport {
 }
 
 /// A DCCP transport (RFC 5354 §3.3).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[non_exhaustive]
 pub struct DccpTransport {
