@@ -611,6 +611,24 @@ mod tests {
         assert_eq!(refused(slow), ConfigError::Exceeds("resolution_interval", "t1_request"));
     }
 
+    /// [RES-2] [RES-3] [HUNT-4] [HUNT-7] [CACHE-2]: what the RFCs name has the value that they give it
+    /// (RFC 5352 §7).
+    #[test]
+    fn the_defaults_are_those_of_the_rfc() {
+        let config = Config::default();
+        let times = [
+            (config.t1_request, 15),
+            (config.t5_hunt, 10),
+            (config.t7_outdate, 5),
+            (config.t5_max, 60),
+            (config.stale_cache_value, 30),
+        ];
+        for (time, secs) in times {
+            assert_eq!(time, Duration::from_secs(secs));
+        }
+        assert_eq!(config.max_request_retransmit, 2);
+    }
+
     /// [HUNT-15] [SELECT-9]: each protocol is one member of a set, also the one with the largest
     /// code.
     #[test]

@@ -313,6 +313,7 @@ fn max_attempts() {
         let element = opens_among(&lab.actions()).remove(0);
         lab.fail(element.channel);
     }
+    assert!(opens_among(&lab.actions()).is_empty(), "as many and no more");
     let [Event::Undelivered { message: of, .. }, Event::SessionEnded { error, .. }] =
         &lab.events()[..]
     else {

@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use asap_pu::wire::{Message, ServerIdentifier, Transport};
+use asap_pu::wire::{Message, ServerIdentifier, Transport, TransportUse};
 use asap_pu::{
     Action, Authentication, CloseReason, CommandError, Config, Event, HomeSearch, Registrar,
     Security, TimerKind,
@@ -723,5 +723,34 @@ fn who_may_be_the_home_follows_who_is_configured() {
         lab.pu.handle_timeout(lab.now);
         let liar = Transport::tcp("203.0.113.66:3863".parse().unwrap());
         announce(&mut lab, "203.0.113.66:3863", 66, vec![liar]);
+    }
+}
+
+/// [HUNT-10]: a bar is on a place: the peer at that address and port by that protocol, whatever else its
+/// transport says, and nobody else.
+#[test]
+fn a_bar_is_on_a_place() {
+    let place = |addresses: &[&str], port| {
+        Transport::sctp(
+            port,
+            TransportUse::DATA_ONLY,
+            addresses.iter().map(|address| address.parse().unwrap()),
+        )
+    };
+    let barred = place(&["192.0.2.1", "192.0.2.2"], 3863);
+    for (other, is_free) in [
+        (place(&["192.0.2.1"], 3863), false),
+        (place(&["192.0.2.9", "192.0.2.2"], 3863), false),
+        (place(&["192.0.2.1"], 3864), true),
+        (place(&["192.0.2.9"], 3863), true),
+        (Transport::tcp("192.0.2.1:3863".parse().unwrap()), true),
+    ] {
+        let mut lab = Lab::new(Config::default());
+        lab.pu.start(lab.now);
+        announce(&mut lab, "192.0.2.7:3863", 1, vec![barred.clone()]);
+        let open = lab.open_one();
+        lab.pu.handle_closed(lab.now, open.channel, CloseReason::Unauthenticated);
+        announce(&mut lab, "192.0.2.8:3863", 2, vec![other.clone()]);
+        assert_eq!(lab.opens().len(), usize::from(is_free), "{other}");
     }
 }

@@ -388,3 +388,18 @@ fn an_outage_of_ones_own_is_not_reported() {
     assert_eq!(reported_to_anyone(&mut lab), [0; 0]);
     assert_eq!((lab.pu.stats().reports_sent, lab.pu.stats().reports_withdrawn), (0, 1));
 }
+
+/// [REPORT-3] [CACHE-5]: a refresh does not forget that an element was handed out.
+#[test]
+fn a_used_element_can_be_reported_after_a_refresh() {
+    let (mut lab, home) = Lab::at_home();
+    let pool = lab.pool(home, &three());
+    let [one] = lab.choose::<1>(pool);
+    lab.secs(31);
+    lab.pu.refresh(lab.now, POOL).unwrap();
+    assert_eq!(lab.requests().len(), 1);
+    lab.answer(home, POOL, &[3, 1, 2].map(element));
+    assert_eq!(lab.pu.report_unreachable(lab.now, pool, id(one)), Ok(()));
+    let never = lab.pu.report_unreachable(lab.now, pool, id(2));
+    assert_eq!(never, Err(CommandError::NeverUsed));
+}

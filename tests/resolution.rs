@@ -3,7 +3,8 @@
 mod lab;
 
 use asap_pu::wire::{
-    CauseCode, Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement, Transport,
+    Cause, CauseCode, Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement,
+    Transport,
 };
 use asap_pu::{Action, CloseReason, CommandError, Event, HomeSearch, ResolveError, TimerKind};
 use lab::*;
@@ -478,4 +479,37 @@ fn an_element_without_a_policy_is_an_element() {
         lab.pu.pool(pool).unwrap().elements().map(|element| element.member().value).collect();
     assert_eq!(loads, [u32::MAX, u32::MAX, u32::MAX, 5]);
     assert_eq!(lab.choose(pool), [4, 4, 4]);
+}
+
+/// [RES-6]: Unknown Pool Handle is told apart wherever it stands among the causes.
+#[test]
+fn unknown_pool_handle_is_found_among_other_causes() {
+    let (mut lab, home) = Lab::at_home();
+    for codes in [[0x6, 0x9], [0x9, 0x6], [0x9, 0x9]] {
+        lab.pu.resolve(lab.now, POOL).unwrap();
+        assert_eq!(lab.requests().len(), 1);
+        let causes = codes.map(|code| Cause::new(CauseCode::new(code), Default::default()));
+        lab.receive(home, &Message::handle_resolution_failure(POOL, causes.to_vec()));
+        assert_eq!(failed(lab.event()).1, ResolveError::UnknownPoolHandle);
+        lab.secs(1);
+    }
+}
+
+/// [RES-8]: values of another policy count as full load, and as no degradation (decision 12).
+#[test]
+fn values_of_another_policy_are_full_load() {
+    let least_used = PolicyType::LEAST_USED;
+    let (mut lab, home) = Lab::at_home();
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.requests();
+    let mut loaded = element(1);
+    loaded.policy = Policy::LeastUsed { load: u32::MAX - 1 };
+    let mut other = element(3);
+    other.policy = Policy::LeastUsedDegradation { load: 5, degradation: 7 };
+    let list = vec![element(2), loaded, other];
+    let overall = OverallPolicy::new(least_used, Default::default());
+    lab.receive(home, &Message::handle_resolution_response(POOL, Some(overall), list));
+    let (_, pool) = resolved(lab.event());
+    assert_eq!(lab.choose::<3>(pool), [1, 1, 1]);
+    assert_eq!(lab.pu.stats().elements_revalued, 2);
 }
