@@ -6,7 +6,9 @@
 //! never tried a random one, and last the home that was just lost, which counts as just tried. The
 //! addresses of one server are tried one after the other in the order in which it announced them.
 //!
-//! Whoever can send a datagram can make the list as long as it may be. So nothing here takes longer
+//! Whoever can send a datagram can make the list as long as it may be, and ever new. So of the channels
+//! that are set up at once two are for those that are kept, as long as there are any to try, and the
+//! third for those that were announced: neither kind can keep the other from being tried. And nothing here takes longer
 //! than the logarithm of that: addresses are found by their transport, and those that may be tried in
 //! the present round stand in the order in which they are, grouped by server, so that the ones of the
 //! servers that are being tried are passed over at once.
@@ -47,6 +49,9 @@ pub(super) struct Addresses {
     pub(super) bars: Bars,
     tries: u64,
 }
+
+/// How many channels are for addresses that are kept, where there are announced ones as well.
+const FOR_KEPT: usize = 2;
 
 /// Names an address in the list, in the order of their arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -293,12 +298,15 @@ impl Addresses {
             let id = self.find(busy.next()?)?;
             self.list.get(&id).map(|address| address.group)
         });
+        let is_kept = |group: &&GroupId| matches!(group, GroupId::Kept(_));
+        let for_kept = busy.iter().flatten().filter(is_kept).count() < FOR_KEPT;
         loop {
             let free = |turns: &BTreeSet<Turn>| {
                 turns.iter().find(|(.., group)| !busy.contains(&Some(*group))).copied()
             };
             let announced = free(&self.announced).filter(|_| self.takes_announced(config));
-            let (.., group) = free(&self.kept).into_iter().chain(announced).min()?;
+            let kept = free(&self.kept);
+            let (.., group) = if for_kept { kept.or(announced) } else { announced.or(kept) }?;
             let (_, id) = *self.groups.get(&group)?.open.first()?;
             let transport = &self.list.get(&id)?.registrar.transport;
             if !self.bars.has(now, transport) {
