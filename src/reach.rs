@@ -34,7 +34,8 @@ impl Origin {
 
     /// The origin of what is heard over a channel to `transport`.
     pub(crate) fn of_peer(transport: &Transport) -> Self {
-        transport.socket_addrs().map(|at| Self::of(at.ip())).next().unwrap_or_default()
+        let mut origins = transport.socket_addrs().map(|at| Self::of(at.ip()));
+        origins.find(|origin| *origin == Self::Here).unwrap_or_default()
     }
 
     /// Whether somebody may be called at `address`, and that is how it is written.

@@ -29,8 +29,13 @@ const TABLE: &[(&str, [&str; 7])] = &[
     ("start",         ["Hunting +3", ".",          ".",             ".",               ".",            ".",             "."]),
     ("attempt up",    [".",          ".",          "Home, needed",  "Home, needed -2", ".",            ".",             "Home, needed -2"]),
     ("attempt fails", [".",          ".",          "Hunting +3",    "Hunting +1",      ".",            ".",             "Doubted +1"]),
+    ("own failure",   [".",          ".",          ".",             ".",               ".",            ".",             "."]),
+    ("home fails",    [".",          ".",          ".",             ".",               "Idle",         "Hunting +3",    "Hunting +1"]),
+    ("own link down", [".",          ".",          ".",             ".",               "Idle",         "Hunting +3",    "Hunting +1"]),
     ("home closes",   [".",          ".",          ".",             ".",               "Idle",         "Hunting +3",    "Hunting +1"]),
     ("T1",            [".",          ".",          ".",             ".",               "Doubted +2",   "Doubted +2",    "."]),
+    ("in vain",       [".",          ".",          ".",             ".",               ".",            ".",             "Hunting +1 -1"]),
+    ("refused thrice", [".",         ".",          ".",             ".",               "Hunting +3 -1", "Hunting +3 -1", "Hunting +3 -3"]),
     ("answer",        [".",          ".",          ".",             ".",               ".",            ".",             "Home, needed -2"]),
     ("T5 or wait",    [".",          "Idle",       "Hunting +3 -1", "Hunting +3 -3",   ".",            ".",             "Doubted +2 -2"]),
     ("announce",      [".",          "Hunting +1", ".",             ".",               ".",            ".",             "."]),
@@ -101,12 +106,25 @@ impl Bench {
                     machine.closed(now, ctx, channel, CloseReason::Failed);
                 }
             }
-            "home closes" => {
-                if let Some((channel, _)) = home {
+            "own failure" => {
+                if let Some(channel) = attempt() {
                     lost = Some(channel);
-                    machine.closed(now, ctx, channel, CloseReason::Closed);
+                    machine.closed(now, ctx, channel, CloseReason::Local);
                 }
             }
+            "home closes" | "home fails" | "own link down" => {
+                if let Some((channel, _)) = home {
+                    lost = Some(channel);
+                    let reason = match event {
+                        "home closes" => CloseReason::Closed,
+                        "home fails" => CloseReason::Failed,
+                        _ => CloseReason::Local,
+                    };
+                    machine.closed(now, ctx, channel, reason);
+                }
+            }
+            "in vain" => _ = machine.abandoned(now, ctx),
+            "refused thrice" => (0..3).for_each(|_| machine.refused(now, ctx)),
             "T1" => machine.doubt(now, ctx),
             "answer" => machine.answered(ctx),
             "T5 or wait" => {
@@ -171,7 +189,7 @@ impl Bench {
 }
 
 /// [HUNT-2] [HUNT-3] [HUNT-4] [HUNT-5] [HUNT-6] [HUNT-7] [HUNT-13] [HUNT-16] [RES-3] [RES-4]
-/// [RES-5]
+/// [RES-5] [RES-16]
 #[test]
 fn every_state_meets_every_event() {
     for (event, cells) in TABLE {
