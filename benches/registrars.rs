@@ -102,7 +102,8 @@ fn fails(c: &mut Criterion, name: &str, reason: CloseReason) {
 
 /// `n` requests, for one pool or for one each, that are cancelled in one order or another.
 fn cancel(c: &mut Criterion) {
-    let orders: [(&str, fn(&mut [RequestId])); 3] = [
+    type Order = fn(&mut [RequestId]);
+    let orders: [(&str, Order); 3] = [
         ("in order", |_| {}),
         ("backwards", |requests| requests.reverse()),
         ("at random", |requests| {

@@ -51,7 +51,8 @@ pub enum Event {
         request: RequestId,
         /// The pool, to select from.
         pool: PoolId,
-        /// Whether the pool is older than `stale_cache_value` (RFC 5352 §3.3 C3).
+        /// Whether the pool is older than `stale_cache_value` (RFC 5352 §3.3 C3), or is otherwise known
+        /// to be out of date.
         stale: bool,
         /// Whether the registrar that listed it was authenticated (RFC 5352 §9.3).
         authentication: Authentication,

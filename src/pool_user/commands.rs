@@ -134,7 +134,8 @@ impl PoolUser {
     /// Keeps a pool up to date from here on, and tells of its changes with
     /// [`Event::PoolChanged`](crate::Event::PoolChanged) (RFC 5352 §2.2.5): by updates where the
     /// home registrar grants them, else by asking again whenever the list has become stale. A
-    /// negative answer ends it with [`Event::SubscriptionEnded`](crate::Event::SubscriptionEnded);
+    /// negative answer ends it with [`Event::SubscriptionEnded`](crate::Event::SubscriptionEnded),
+    /// unless it may be that the registrar does not know the pool yet (`registrar_grace`);
     /// nothing else does but [`unsubscribe`](Self::unsubscribe) and [`shut_down`](Self::shut_down).
     ///
     /// Subscribing twice changes nothing. A subscription does not hold its pool in the cache
