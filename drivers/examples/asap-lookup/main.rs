@@ -221,10 +221,10 @@ impl<'a, W: Write> Lookup<'a, W> {
         for (count, what) in [
             (
                 elements_dropped,
-                "left out, because nobody can be called there or they have the identifier of another",
+                "left out, because they have no address or the identifier of another",
             ),
             (elements_cut, "left out, because there are too many"),
-            (elements_revalued, "without values that fit the policy of the pool"),
+            (elements_revalued, "with values of another policy, which do not count"),
         ] {
             if count > 0 {
                 writeln!(self.out, "; elements {what}: {count}")?;
