@@ -6,12 +6,12 @@
 //! never tried a random one, and last the home that was just lost, which counts as just tried. The
 //! addresses of one server are tried one after the other in the order in which it announced them.
 //!
-//! Whoever can send a datagram can make the list as long as it may be, and ever new. So of the channels
-//! that are set up at once two are for those that are kept, as long as there are any to try, and the
-//! third for those that were announced: neither kind can keep the other from being tried. And nothing here takes longer
-//! than the logarithm of that: addresses are found by their transport, and those that may be tried in
-//! the present round stand in the order in which they are, grouped by server, so that the ones of the
-//! servers that are being tried are passed over at once.
+//! Whoever can send a datagram can make the list as long as it may be, and ever new. So of the
+//! channels that are set up at once two are for those that are kept, as long as there are any to try,
+//! and the third for those that were announced: neither kind can keep the other from being tried. And
+//! nothing here takes longer than the logarithm of the length: addresses are found by their transport,
+//! and those that may be tried in the present round stand in the order in which they are, grouped by
+//! server, so that the ones of the servers that are being tried are passed over at once.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
