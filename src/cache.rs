@@ -21,6 +21,7 @@ use crate::context::Context;
 use crate::event::Entry as Note;
 use crate::id::PoolId;
 use crate::pool::{Change, Pool, Scratch};
+use crate::reach::Origin;
 use crate::recent::Recent;
 use crate::slab::{Key, Slab};
 use crate::wire::{Elements, PolicyType, PoolHandle};
@@ -48,6 +49,8 @@ pub(crate) struct Cache {
 struct Entry {
     pool: Pool,
     bytes: usize,
+    /// Whether the list is out of date, however young it is.
+    outdated: bool,
     /// Whether it is not to be found again, and goes when the last session lets go of it.
     gone: bool,
     /// How many sessions hold the pool; it is in the list while there are none.
@@ -75,6 +78,11 @@ impl Cache {
     pub(crate) fn find(&self, handle: &[u8]) -> Option<PoolId> {
         let id = *self.by_handle.get(handle)?;
         self.slab.get(id.0).filter(|entry| !entry.gone).map(|_| id)
+    }
+
+    /// The same, also where it is gone and sessions hold it.
+    pub(crate) fn find_held(&self, handle: &[u8]) -> Option<PoolId> {
+        self.by_handle.get(handle).copied()
     }
 
     /// Whether a registrar said a moment ago that there is no such pool.
@@ -116,6 +124,11 @@ impl Cache {
         self.slab.iter().map(|(key, entry)| (PoolId(key), &entry.pool))
     }
 
+    /// Where the registrar is whose lists come from here on.
+    pub(crate) const fn set_origin(&mut self, origin: Origin) {
+        self.scratch.origin = origin;
+    }
+
     /// Takes in a registrar's list, and notes what changed where somebody is to be `told`; `None`
     /// where no element of it can be used.
     pub(crate) fn store(
@@ -132,7 +145,7 @@ impl Cache {
                 let entry = self.slab.get_mut(id.0)?;
                 let change =
                     entry.pool.refresh(now, ctx, &mut self.scratch, list, authentication, told)?;
-                entry.gone = false;
+                (entry.gone, entry.outdated) = (false, false);
                 self.bytes -= core::mem::replace(&mut entry.bytes, entry.pool.heap_size());
                 self.bytes += entry.bytes;
                 self.touch(id.0);
@@ -154,6 +167,20 @@ impl Cache {
             }
         }
         Some(id)
+    }
+
+    /// The list of this handle is out of date, as a registrar let know.
+    pub(crate) fn outdate(&mut self, handle: &[u8]) {
+        if let Some(id) = self.by_handle.get(handle) {
+            if let Some(entry) = self.slab.get_mut(id.0) {
+                entry.outdated = true;
+            }
+        }
+    }
+
+    /// Whether the list of a pool is out of date, however young it is.
+    pub(crate) fn is_outdated(&self, id: PoolId) -> bool {
+        self.slab.get(id.0).is_some_and(|entry| entry.outdated)
     }
 
     /// A registrar does not know this handle.
@@ -214,7 +241,8 @@ impl Cache {
     fn insert(&mut self, ctx: &mut Context, pool: Pool) -> PoolId {
         let bytes = pool.heap_size();
         let handle = pool.handle().clone();
-        let entry = Entry { pool, bytes, gone: false, pins: 0, newer: None, older: None };
+        let (outdated, gone) = (false, false);
+        let entry = Entry { pool, bytes, outdated, gone, pins: 0, newer: None, older: None };
         let key = self.slab.insert(entry);
         self.bytes += bytes;
         self.link(key);

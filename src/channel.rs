@@ -114,6 +114,8 @@ pub enum CloseReason {
     Failed,
     /// The peer is not who it should be (RFC 5355 §2.7).
     Unauthenticated,
+    /// A failure of the driver's own: no descriptors, own link down, own limit. Nobody is blamed.
+    Local,
 }
 
 /// Who in the machine uses a channel.
@@ -130,6 +132,8 @@ pub(crate) enum Next {
     Action(Action),
     /// A session is to be asked for its next message; if it has one, the channel is ready again.
     Pull { channel: ChannelId, session: SessionId },
+    /// The same for reports to a registrar.
+    Report { channel: ChannelId },
 }
 
 /// All channels, and the actions that follow from them.
@@ -324,9 +328,10 @@ impl Channels {
                         self.touch(channel);
                         return Some(Next::Action(Action::Send { channel, payload }));
                     }
-                    if let ChannelUser::Session(session) = found.user {
-                        return Some(Next::Pull { channel, session });
-                    }
+                    return Some(match found.user {
+                        ChannelUser::Session(session) => Next::Pull { channel, session },
+                        ChannelUser::Registrar => Next::Report { channel },
+                    });
                 }
             }
         }

@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use thiserror::Error;
 
+use crate::reach::Origin;
 use crate::selection::CustomPolicy;
 use crate::wire::{
     ASAP_PORT, ASAP_TLS_PORT, PeIdentifier, PolicyType, PoolHandle, Protocol, Transport,
@@ -52,6 +53,9 @@ pub struct Config {
     /// How channels to announced registrars are secured; their identity cannot come from the
     /// announce, which is not authenticated. Default: not at all.
     pub announced_security: Security,
+    /// Whether an announced registrar without TLS may become the home although every configured one
+    /// demands it. Whoever can send a datagram can then be the home (RFC 5352 §9.2). Default: no.
+    pub announced_unsecured: bool,
     /// The transports over which the driver can reach a registrar; others are never tried.
     /// Default: SCTP and TCP.
     pub registrar_protocols: Protocols,
@@ -93,6 +97,16 @@ pub struct Config {
     /// who asks earlier waits for the rest of it (RFC 3237 §2.5). Default: 500 ms, less than a
     /// session pauses.
     pub resolution_interval: Duration,
+    /// How long a registrar that has become the home may be wrong when it says that there is no such
+    /// pool: within that time, a pool that was known is kept as stale and asked for again. One that
+    /// was just started knows nothing for a while. Zero: it is believed at once. Default: 30 s.
+    pub registrar_grace: Duration,
+    /// How long a pool whose updates were granted is taken to be up to date without a word from the
+    /// registrar; then it is asked again. Default: 5 minutes.
+    pub subscription_check: Duration,
+    /// How many requests that nobody waits for (subscriptions that ask again, or ask a new home) are
+    /// sent in a second at most (RFC 3237 §2.5). Default: 50.
+    pub max_requests_per_second: u32,
     /// How many pools may be subscribed to. Default: 1,024.
     pub max_subscriptions: usize,
     /// How many elements a resolution asks for (parameter 0x803f; `None` leaves it out, and real
@@ -276,7 +290,7 @@ pub enum ConfigError {
     #[error("{0}: TLS without a reference identity")]
     NoIdentity(&'static str),
     /// A registrar has a transport that no registrar uses, that the driver does not speak, or
-    /// without address or port.
+    /// without an address and a port that can be called.
     #[error("registrars: number {0} has no transport that can be used")]
     UnusableRegistrar(usize),
     /// A limit or time that must not be zero is.
@@ -300,6 +314,7 @@ impl Default for Config {
             max_registrars: 256,
             max_announced: 64,
             announced_security: Security::None,
+            announced_unsecured: false,
             registrar_protocols: reliable,
             element_protocols: reliable,
             control_mapping: Protocols::NONE,
@@ -314,6 +329,9 @@ impl Default for Config {
             announce_wait: secs(5),
             request_deadline: secs(60),
             resolution_interval: Duration::from_millis(500),
+            registrar_grace: secs(30),
+            subscription_check: secs(300),
+            max_requests_per_second: 50,
             max_subscriptions: 1_024,
             elements_wanted: Some(128),
             stale_cache_value: secs(30),
@@ -370,7 +388,8 @@ impl Config {
         if self.announced_security.lacks_identity() {
             return Err(ConfigError::NoIdentity("announced_security"));
         }
-        if let Some(n) = self.registrars.iter().position(|r| !self.can_reach(&r.transport)) {
+        let reachable = |at: &Transport| self.reachable(Origin::Here, at.clone());
+        if let Some(n) = self.registrars.iter().position(|r| reachable(&r.transport).is_none()) {
             return Err(ConfigError::UnusableRegistrar(n));
         }
         if ![Protocol::Sctp, Protocol::Tcp].iter().any(|p| self.registrar_protocols.contains(*p)) {
@@ -382,6 +401,7 @@ impl Config {
             (self.t7_outdate, "t7_outdate"),
             (self.request_deadline, "request_deadline"),
             (self.resolution_interval, "resolution_interval"),
+            (self.subscription_check, "subscription_check"),
             (self.report_age, "report_age"),
             (self.connect_timeout, "connect_timeout"),
             (self.session_deadline, "session_deadline"),
@@ -390,6 +410,7 @@ impl Config {
         let limits = [
             (self.max_barred, "max_barred"),
             (self.max_reports_per_second as usize, "max_reports_per_second"),
+            (self.max_requests_per_second as usize, "max_requests_per_second"),
             (self.max_pools, "max_pools"),
             (self.max_cache_bytes, "max_cache_bytes"),
             (self.max_elements, "max_elements"),
@@ -435,12 +456,12 @@ impl Config {
         }
     }
 
-    /// Whether a registrar at `transport` is worth a try (HUNT-8, HUNT-15).
-    pub(crate) fn can_reach(&self, transport: &Transport) -> bool {
+    /// Where a registrar at `transport` is to be called, if it is worth a try (HUNT-8, HUNT-15).
+    pub(crate) fn reachable(&self, origin: Origin, transport: Transport) -> Option<Transport> {
         let protocol = transport.protocol();
-        matches!(protocol, Protocol::Sctp | Protocol::Tcp)
-            && transport.socket_addrs().any(|at| at.port() != 0)
-            && self.registrar_protocols.contains(protocol)
+        let speaks = matches!(protocol, Protocol::Sctp | Protocol::Tcp)
+            && self.registrar_protocols.contains(protocol);
+        origin.callable(transport).filter(|_| speaks)
     }
 
     /// What makes the user's own policy of this type, if there is one.
@@ -450,11 +471,8 @@ impl Config {
 
     /// Whether anything at `transport` can be called as a pool element is.
     pub(crate) fn can_call(&self, transport: &Transport) -> bool {
-        let addressed = match transport {
-            Transport::Opaque(data) => !data.is_empty(),
-            addressed => addressed.socket_addrs().next().is_some(),
-        };
-        addressed && self.element_protocols.contains(transport.protocol())
+        let spoken = self.element_protocols.contains(transport.protocol());
+        spoken && Origin::Here.callable(transport.clone()).is_some()
     }
 }
 
@@ -593,6 +611,24 @@ mod tests {
         assert_eq!(refused(slow), ConfigError::Exceeds("resolution_interval", "t1_request"));
     }
 
+    /// [RES-2] [RES-3] [HUNT-4] [HUNT-7] [CACHE-2]: what the RFCs name has the value that they give it
+    /// (RFC 5352 §7).
+    #[test]
+    fn the_defaults_are_those_of_the_rfc() {
+        let config = Config::default();
+        let times = [
+            (config.t1_request, 15),
+            (config.t5_hunt, 10),
+            (config.t7_outdate, 5),
+            (config.t5_max, 60),
+            (config.stale_cache_value, 30),
+        ];
+        for (time, secs) in times {
+            assert_eq!(time, Duration::from_secs(secs));
+        }
+        assert_eq!(config.max_request_retransmit, 2);
+    }
+
     /// [HUNT-15] [SELECT-9]: each protocol is one member of a set, also the one with the largest
     /// code.
     #[test]
@@ -618,6 +654,8 @@ mod tests {
         assert_eq!(zero(|c| c.request_deadline = Duration::ZERO), "request_deadline");
         assert_eq!(zero(|c| c.resolution_interval = Duration::ZERO), "resolution_interval");
         assert_eq!(zero(|c| c.report_age = Duration::ZERO), "report_age");
+        assert_eq!(zero(|c| c.subscription_check = Duration::ZERO), "subscription_check");
+        assert_eq!(zero(|c| c.max_requests_per_second = 0), "max_requests_per_second");
         assert_eq!(zero(|c| c.connect_timeout = Duration::ZERO), "connect_timeout");
         assert_eq!(zero(|c| c.session_deadline = Duration::ZERO), "session_deadline");
         assert_eq!(zero(|c| c.session_backoff = Duration::ZERO), "session_backoff");

@@ -66,8 +66,8 @@ pub enum CommandError {
     /// The session is closing or over.
     #[error("the session is closing")]
     Closing,
-    /// Nobody can be reached there: it has no address, the driver does not speak it, or it is to be
-    /// a registrar's and is neither SCTP nor TCP.
+    /// Nobody can be reached there: it has no address and port that can be called, the driver does not
+    /// speak it, or it is to be a registrar's and is neither SCTP nor TCP.
     #[error("nobody can be reached on this transport")]
     UnusableTransport,
     /// The cookie is longer than `max_cookie_len`.

@@ -3,8 +3,8 @@
 //! Three kinds of events share one queue. *Answers* (a resolution ended, a session ended, a message
 //! came back) belong to something that the application started, which counts against its limit
 //! until the answer has been read. *Received data* is bounded in bytes; what exceeds the bound is
-//! dropped and counted, and the session's next event says so. *States* (the home registrar, the
-//! element of a session, what changed in a pool) are not queued at all: the queue holds a note that
+//! dropped and counted, and the session's next event says so. *States* (the home registrar, those that
+//! are barred, the element of a session, what changed in a pool) are not queued at all: the queue holds a note that
 //! there is something to tell, and the event is made from the state at the time it is read, so that
 //! an application that reads seldom hears where things stand rather than all that happened.
 
@@ -29,6 +29,13 @@ pub enum Event {
         /// Whether the driver knows who it is.
         authentication: Authentication,
     },
+    /// A registrar is not who it should be, or did not prove that it is (RFC 5352 §9.2): it is left alone
+    /// for `bar_time`, see [`PoolUser::barred`](crate::PoolUser::barred).
+    #[non_exhaustive]
+    RegistrarSuspect {
+        /// Where it listens.
+        transport: Transport,
+    },
     /// The home registrar was lost and another one is looked for.
     RegistrarLost,
     /// A registrar is needed and none is known; requests wait for an announce.
@@ -44,7 +51,8 @@ pub enum Event {
         request: RequestId,
         /// The pool, to select from.
         pool: PoolId,
-        /// Whether the pool is older than `stale_cache_value` (RFC 5352 §3.3 C3).
+        /// Whether the pool is older than `stale_cache_value` (RFC 5352 §3.3 C3), or is otherwise known
+        /// to be out of date.
         stale: bool,
         /// Whether the registrar that listed it was authenticated (RFC 5352 §9.3).
         authentication: Authentication,
@@ -195,6 +203,7 @@ pub enum Event {
 #[derive(Debug)]
 pub(crate) enum Entry {
     Registrar,
+    Suspects,
     Pools,
     Subscriptions,
     Session(SessionId),

@@ -15,6 +15,7 @@ mod event;
 mod id;
 mod pool;
 mod pool_user;
+mod reach;
 mod recent;
 mod registrar;
 mod report;

@@ -4,8 +4,14 @@
 //! Whether a failure is an event of its own is decided where the failure marks are kept, in the
 //! pool: this machine gets one call per event. It keeps the report until there is a home registrar,
 //! for `report_age` at most, sends no more than so many in a second (RFC 5355 §2.13) and no more
-//! than one for an element in a `report_interval`, and drops and counts the rest. Reports are not
-//! acknowledged.
+//! than one for an element in a `report_interval`, and drops and counts the rest.
+//!
+//! A report is not queued with the channel: it is made at the moment the driver polls. So it is
+//! withdrawn if the element proves to be well before that, and it survives a home that is lost. Reports
+//! are not acknowledged. One that left within the last [`RESEND`] before the home was lost, or that
+//! the driver gives back, goes to the next home, once (§3.7.1). The other reading, that what was handed
+//! to the transport has been sent, loses the report whenever the failure that it tells of has hit the
+//! registrar too.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -15,7 +21,7 @@ use bytes::Bytes;
 
 use crate::Instant;
 use crate::context::Context;
-use crate::id::ChannelId;
+use crate::id::{ChannelId, PoolId};
 use crate::recent::Recent;
 use crate::timers::TimerKind;
 use crate::wire::{self, PeIdentifier, PoolHandle};
@@ -23,10 +29,15 @@ use crate::wire::{self, PeIdentifier, PoolHandle};
 /// The time over which sent reports are counted.
 const WINDOW: Duration = Duration::from_secs(1);
 
+/// How long after it left a report may be lost with its channel.
+const RESEND: Duration = Duration::from_secs(2);
+
 /// The report machine.
 #[derive(Debug)]
 pub(crate) struct Reports {
     pending: VecDeque<Report>,
+    /// What has left for the present home within [`RESEND`], and when.
+    left: VecDeque<(Instant, Report)>,
     home: Option<ChannelId>,
     /// What was reported a moment ago.
     recent: Recent<(PoolHandle, PeIdentifier)>,
@@ -35,17 +46,23 @@ pub(crate) struct Reports {
     buffer: Vec<u8>,
 }
 
+/// An element that was found unreachable.
 #[derive(Debug)]
-struct Report {
+pub(crate) struct Report {
     handle: PoolHandle,
-    identifier: PeIdentifier,
-    since: Instant,
+    pub(crate) identifier: PeIdentifier,
+    /// The pool that has the element's mark, if it is known.
+    pub(crate) pool: Option<PoolId>,
+    pub(crate) since: Instant,
+    /// Whether it was sent before.
+    again: bool,
 }
 
 impl Reports {
     pub(crate) const fn new() -> Self {
         Self {
             pending: VecDeque::new(),
+            left: VecDeque::new(),
             home: None,
             recent: Recent::new(),
             window: (Instant::EPOCH, 0),
@@ -62,8 +79,10 @@ impl Reports {
     pub(crate) fn next_timeout(&self, ctx: &Context) -> Option<(Instant, TimerKind)> {
         let oldest = self.pending.front()?.since + ctx.config.report_age;
         let next = match self.home {
-            Some(_) => oldest.min(self.window.0 + WINDOW),
-            None => oldest,
+            Some(_) if self.window.1 >= ctx.config.max_reports_per_second => {
+                oldest.min(self.window.0 + WINDOW)
+            }
+            _ => oldest,
         };
         Some((next, TimerKind::Report))
     }
@@ -73,7 +92,7 @@ impl Reports {
         &mut self,
         now: Instant,
         ctx: &mut Context,
-        handle: PoolHandle,
+        (handle, pool): (PoolHandle, Option<PoolId>),
         identifier: PeIdentifier,
     ) {
         let key = (handle.clone(), identifier);
@@ -84,40 +103,124 @@ impl Reports {
         }
         let again = now + ctx.config.report_interval;
         self.recent.remember(now, again, ctx.config.max_elements, key);
-        self.pending.push_back(Report { handle, identifier, since: now });
-        self.flush(now, ctx);
+        self.pending.push_back(Report { handle, identifier, pool, since: now, again: false });
+        self.call(ctx);
+    }
+
+    /// Takes back what is no longer true (REPORT-8): an element that proved to be well is as good as
+    /// never reported.
+    pub(crate) fn withdraw(&mut self, ctx: &mut Context, is_well: impl Fn(&Report) -> bool) {
+        let Self { pending, recent, .. } = self;
+        pending.retain(|report| {
+            let withdrawn = is_well(report);
+            if withdrawn {
+                ctx.stats.reports_withdrawn += 1;
+                recent.forget(&(report.handle.clone(), report.identifier));
+            }
+            !withdrawn
+        });
     }
 
     /// Says which channel leads to the home registrar, if any.
     pub(crate) fn set_home(&mut self, now: Instant, ctx: &mut Context, home: Option<ChannelId>) {
-        if core::mem::replace(&mut self.home, home) != home {
-            self.flush(now, ctx);
+        if core::mem::replace(&mut self.home, home) == home {
+            return;
+        }
+        while let Some((at, report)) = self.left.pop_back() {
+            if now.since(at) <= RESEND {
+                self.repeat(ctx, report);
+            }
+        }
+        self.call(ctx);
+    }
+
+    /// The driver gives back a report that it has not sent on `channel`.
+    pub(crate) fn unsent(
+        &mut self,
+        ctx: &mut Context,
+        channel: ChannelId,
+        handle: &[u8],
+        identifier: PeIdentifier,
+    ) {
+        let is_it = |it: &Report| it.handle.as_bytes() == handle && it.identifier == identifier;
+        let index = self.left.iter().position(|(_, report)| is_it(report));
+        let index = index.filter(|_| self.home == Some(channel));
+        if let Some((_, report)) = index.and_then(|index| self.left.remove(index)) {
+            self.repeat(ctx, report);
         }
     }
 
-    /// Sends what may be sent and drops what is too old.
-    pub(crate) fn flush(&mut self, now: Instant, ctx: &mut Context) {
+    /// Lets a report wait once more, before the others, which are younger.
+    fn repeat(&mut self, ctx: &mut Context, report: Report) {
+        if report.again || self.pending.len() >= ctx.config.max_pending_reports {
+            ctx.stats.reports_dropped += u64::from(!report.again);
+            return;
+        }
+        ctx.stats.reports_repeated += 1;
+        self.pending.push_front(Report { again: true, ..report });
+    }
+
+    /// Drops what is too old, and lets the driver poll for what may be sent.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, ctx: &mut Context) {
+        self.expire(now, ctx);
+        self.turn_window(now);
+        self.call(ctx);
+    }
+
+    /// The next report, if there is one that may be sent on `channel`.
+    pub(crate) fn pull(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        channel: ChannelId,
+    ) -> Option<Bytes> {
+        self.expire(now, ctx);
+        if self.home != Some(channel) || self.pending.is_empty() {
+            return None;
+        }
+        self.turn_window(now);
+        while self.window.1 < ctx.config.max_reports_per_second {
+            let report = self.pending.pop_front()?;
+            let Report { handle, identifier, .. } = &report;
+            self.buffer.clear();
+            let encoded =
+                wire::encode_endpoint_unreachable(&mut self.buffer, handle.as_bytes(), *identifier);
+            if encoded.is_err() {
+                ctx.stats.reports_dropped += 1;
+                continue;
+            }
+            self.window.1 += 1;
+            ctx.stats.reports_sent += u64::from(!report.again);
+            let over = |(at, _): &(Instant, Report)| now.since(*at) > RESEND;
+            while self.left.front().is_some_and(over)
+                || self.left.len() >= ctx.config.max_pending_reports
+            {
+                self.left.pop_front();
+            }
+            self.left.push_back((now, report));
+            return Some(Bytes::copy_from_slice(&self.buffer));
+        }
+        None
+    }
+
+    fn turn_window(&mut self, now: Instant) {
+        if now.since(self.window.0) >= WINDOW {
+            self.window = (now, 0);
+        }
+    }
+
+    fn expire(&mut self, now: Instant, ctx: &mut Context) {
         let age = ctx.config.report_age;
         while self.pending.front().is_some_and(|oldest| now.since(oldest.since) >= age) {
             self.pending.pop_front();
             ctx.stats.reports_dropped += 1;
         }
-        let Some(home) = self.home else { return };
-        if now.since(self.window.0) >= WINDOW {
-            self.window = (now, 0);
-        }
-        while self.window.1 < ctx.config.max_reports_per_second {
-            let Some(Report { handle, identifier, .. }) = self.pending.pop_front() else { return };
-            self.buffer.clear();
-            let encoded =
-                wire::encode_endpoint_unreachable(&mut self.buffer, handle.as_bytes(), identifier);
-            let report = Bytes::copy_from_slice(&self.buffer);
-            if encoded.is_ok() && ctx.send_control(home, report) {
-                ctx.stats.reports_sent += 1;
-                self.window.1 += 1;
-            } else {
-                ctx.stats.reports_dropped += 1;
-            }
+    }
+
+    /// Lets the driver poll the home's channel for reports.
+    fn call(&self, ctx: &mut Context) {
+        if let Some(home) = self.home.filter(|_| self.is_waiting()) {
+            ctx.channels.touch(home);
         }
     }
 }

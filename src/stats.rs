@@ -35,6 +35,8 @@ pub struct Stats {
     pub keep_alives: u64,
     /// Control messages dropped because the driver left too many waiting.
     pub control_dropped: u64,
+    /// Control messages that the driver gave back unsent.
+    pub control_unsent: u64,
     /// Byte streams given up because their framing was lost.
     pub broken_streams: u64,
 
@@ -77,6 +79,8 @@ pub struct Stats {
     pub answers_unsolicited: u64,
     /// Answers without any element that could be used.
     pub answers_useless: u64,
+    /// Answers that there is no such pool, from a registrar that may not know it yet.
+    pub answers_disputed: u64,
     /// Requests that ended without an answer.
     pub requests_failed: u64,
 
@@ -96,17 +100,22 @@ pub struct Stats {
     pub elements_dropped: u64,
     /// Elements beyond the limit for one pool.
     pub elements_cut: u64,
-    /// Elements whose policy values belong to another policy than the pool's.
+    /// Elements whose policy values are missing, do not fit, or belong to another policy than the
+    /// pool's.
     pub elements_revalued: u64,
 
     /// Elements found unreachable.
     pub failures: u64,
     /// Failure marks forgotten before their time because a pool had too many.
     pub marks_forgotten: u64,
-    /// Unreachable reports sent.
+    /// Unreachable reports sent, each counted once.
     pub reports_sent: u64,
-    /// Unreachable reports dropped: too many, too fast, too old when a registrar was found, or
-    /// without room because the driver left too much waiting.
+    /// Unreachable reports that wait once more because their home was lost right after they were
+    /// sent, or because the driver gave them back.
+    pub reports_repeated: u64,
+    /// Unreachable reports withdrawn because the element proved to be well before they were sent.
+    pub reports_withdrawn: u64,
+    /// Unreachable reports dropped: too many, too fast, or too old when a registrar was found.
     pub reports_dropped: u64,
 
     /// Failovers completed.

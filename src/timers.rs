@@ -57,7 +57,8 @@ pub enum TimerKind {
     Request,
     /// A request has taken as long as it may (`request_deadline`).
     RequestDeadline,
-    /// A subscription without updates asks again (RFC 5352 §2.2.5).
+    /// A pool that nobody waits for is asked for again: one that is subscribed to (RFC 5352 §2.2.5), or
+    /// that a registrar may not know yet.
     Subscription,
     /// T5-Serverhunt: the round of the hunt ends (§3.6 SH5).
     Hunt,

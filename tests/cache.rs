@@ -129,23 +129,50 @@ fn the_bytes_of_the_cache_are_bounded() {
     assert!(matches!(lab.events().last(), Some(Event::Resolved { .. })));
 }
 
-/// [CACHE-4]: a pool can be fetched before anyone needs it, and is not fetched twice.
+/// [CACHE-4] [RES-20]: a pool can be fetched before anyone needs it, is not fetched twice, and it is
+/// told when it is there.
 #[test]
 fn a_pool_can_be_fetched_ahead() {
     let (mut lab, home) = Lab::at_home();
-    lab.pu.populate(lab.now, POOL).unwrap();
-    lab.pu.populate(lab.now, POOL).unwrap();
+    let ahead = [(); 2].map(|()| lab.pu.populate(lab.now, POOL).unwrap());
     assert_eq!(lab.requests(), [(home, POOL.into())]);
     lab.answer(home, POOL, &[element(1)]);
-    assert_eq!(lab.events(), []);
+    let told: Vec<_> = lab.events().into_iter().map(|event| resolved(event).0).collect();
+    assert_eq!(told, ahead);
     lab.secs(29);
-    lab.pu.populate(lab.now, POOL).unwrap();
+    let ahead = lab.pu.populate(lab.now, POOL).unwrap();
+    assert_eq!(resolved(lab.event()).0, ahead, "it is there");
     lab.pu.resolve(lab.now, POOL).unwrap();
     assert!(lab.actions().is_empty());
     assert!(matches!(lab.event(), Event::Resolved { stale: false, .. }));
     lab.secs(1);
     lab.pu.populate(lab.now, POOL).unwrap();
     assert_eq!(lab.requests().len(), 1, "the list was stale");
+    assert_eq!(lab.events(), [], "and is waited for");
+    lab.receive(home, &refusal(POOL, CauseCode::new(0x5)));
+    failed(lab.event());
+}
+
+/// [RES-20]: a pool can be fetched anew although its list is fresh; the answer goes to everybody who
+/// waits, and an impatient application does not outrun `resolution_interval`.
+#[test]
+fn a_refresh_can_be_forced() {
+    let (mut lab, home) = Lab::at_home();
+    lab.pool(home, &[element(1)]);
+    lab.secs(5);
+    let forced = [(); 2].map(|()| lab.pu.refresh(lab.now, POOL).unwrap());
+    assert_eq!(lab.requests(), [(home, POOL.into())]);
+    lab.answer(home, POOL, &[element(2)]);
+    let told: Vec<_> = lab.events().into_iter().map(|event| resolved(event).0).collect();
+    assert_eq!(told, forced);
+    let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
+    assert_eq!(lab.choose(pool), [2]);
+    lab.pu.refresh(lab.now, POOL).unwrap();
+    assert!(lab.actions().is_empty());
+    lab.wait();
+    assert_eq!(lab.requests(), [(home, POOL.into())]);
+    assert_eq!(lab.pu.stats().requests_paused, 1);
+    lab.pu.cancel(lab.now, forced[0]).unwrap_err();
 }
 
 /// [CACHE-4] [CORE-6]: pools fetched ahead count as requests.

@@ -254,3 +254,104 @@ fn a_broken_stream_is_left() {
     assert_eq!(next.len(), 3);
     assert!(next.iter().all(|open| open.to != home.to));
 }
+
+/// [HUNT-9] [HUNT-5]: whoever floods the list with announces, ever new ones, at whatever size of the
+/// table, does not keep the configured registrars from being tried: one that works is found within a
+/// request although four others are silent, and at once where it is the only one.
+#[test]
+fn a_flood_of_announces_hides_no_configured_registrar() {
+    for max_announced in [1, 64, 10_000] {
+        for silent in [0, 4] {
+            let mut config = config(&FIVE[..=silent]);
+            config.max_announced = max_announced;
+            let mut lab = Lab::new(config);
+            let works: SocketAddr = FIVE[silent].parse().unwrap();
+            let mut spoofed = 0_u32;
+            let mut flood = |lab: &mut Lab, n: usize| {
+                for _ in 0..n {
+                    spoofed += 1;
+                    let [_, b, c, d] = spoofed.to_be_bytes();
+                    let at = SocketAddr::from(([10, b, c, d], 3863));
+                    announce(lab, &at.to_string(), spoofed, vec![Transport::tcp(at)]);
+                }
+            };
+            flood(&mut lab, 2 * max_announced);
+            assert_eq!(lab.pu.registrars().count(), silent + 1 + max_announced);
+            lab.pu.resolve(lab.now, POOL).unwrap();
+            let began = lab.now;
+            'found: loop {
+                for open in opens_among(&lab.actions()) {
+                    if open.to == works {
+                        lab.up(open.channel);
+                        break 'found;
+                    }
+                }
+                assert!(lab.pu.channels() <= 3);
+                lab.now = lab.now + core::time::Duration::from_secs(1);
+                lab.pu.handle_timeout(lab.now);
+                flood(&mut lab, 20);
+            }
+            let worst = if silent == 0 { 0 } else { 31 };
+            assert!(lab.now - began <= secs(worst), "{:?} with {max_announced}", lab.now - began);
+        }
+    }
+}
+
+/// [HUNT-9]: nor do silent configured ones keep an announced one that works from being tried.
+#[test]
+fn silent_configured_registrars_hide_no_announced_one() {
+    let mut lab = Lab::knowing(&FIVE);
+    let works: SocketAddr = "10.0.0.1:3863".parse().unwrap();
+    announce(&mut lab, "10.0.0.1:3863", 7, vec![Transport::tcp(works)]);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    assert!(lab.opens().iter().any(|open| open.to == works));
+}
+
+/// [HUNT-6] [RES-16]: a registrar that answers and refuses in turn is kept, and costs one channel.
+#[test]
+fn a_registrar_that_refuses_every_other_time_is_kept() {
+    let mut lab = Lab::knowing(&FIVE);
+    lab.pu.resolve(lab.now, "first").unwrap();
+    let home = lab.opens().remove(0).channel;
+    lab.up(home);
+    lab.actions();
+    lab.answer(home, "first", &three());
+    lab.events();
+    for n in 0..100 {
+        lab.secs(31);
+        lab.pu.resolve(lab.now, POOL).unwrap();
+        assert_eq!(lab.requests(), [(home, POOL.into())]);
+        match n % 3 {
+            0 => lab.answer(home, POOL, &three()),
+            _ => lab.receive(home, &refusal(POOL, CauseCode::LACK_OF_RESOURCES)),
+        }
+        lab.events();
+    }
+    assert_eq!((lab.pu.stats().homes_found, lab.pu.channels()), (1, 1));
+}
+
+/// [CACHE-5] [CORE-6]: a registrar that alternates between two lists makes nothing grow, and what is chosen
+/// is always of the latest one.
+#[test]
+fn a_registrar_that_alternates_between_two_lists() {
+    let (mut lab, home) = Lab::at_home();
+    let lists = [[1, 2, 3].map(element), [4, 5, 6].map(element)];
+    lab.pu.subscribe(lab.now, POOL).unwrap();
+    lab.requests();
+    lab.answer(home, POOL, &lists[0]);
+    let mut bytes = Vec::new();
+    for n in 1..500 {
+        lab.wait();
+        assert_eq!(lab.requests(), [(home, POOL.into())]);
+        lab.answer(home, POOL, &lists[n % 2]);
+        let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
+        let [chosen] = lab.choose::<1>(pool);
+        assert!(lists[n % 2].iter().any(|element| element.identifier == id(chosen)));
+        let _ = lab.pu.report_unreachable(lab.now, pool, id(chosen));
+        lab.actions();
+        bytes.push(lab.pu.cache_bytes());
+    }
+    let (early, late) = (&bytes[..50], &bytes[50..]);
+    assert!(late.iter().max() <= early.iter().max(), "{bytes:?}");
+    assert_eq!(lab.events().len(), 1, "what changed in all");
+}

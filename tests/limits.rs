@@ -227,6 +227,23 @@ fn max_reports_per_second() {
     assert_eq!((lab.controls().len(), lab.pu.stats().reports_sent), (1, 3));
 }
 
+/// [RES-19]: subscriptions ask for no more pools in a second.
+#[test]
+fn max_requests_per_second() {
+    let (mut lab, home) = at_home(|config| config.max_requests_per_second = 2);
+    for handle in ["a", "b", "c", "d", "e"] {
+        lab.pu.subscribe(lab.now, handle).unwrap();
+    }
+    for asked in [["a", "b"].as_slice(), &["c", "d"], &["e"]] {
+        let requests: Vec<_> = lab.requests().into_iter().map(|(_, handle)| handle).collect();
+        assert_eq!(requests, asked);
+        asked.iter().for_each(|handle| lab.answer(home, handle, &three()));
+        if asked.len() > 1 {
+            assert_eq!(lab.wait(), secs(1));
+        }
+    }
+}
+
 /// [REPORT-1] [REPORT-4]: a report too many is dropped.
 #[test]
 fn max_pending_reports() {
@@ -296,6 +313,7 @@ fn max_attempts() {
         let element = opens_among(&lab.actions()).remove(0);
         lab.fail(element.channel);
     }
+    assert!(opens_among(&lab.actions()).is_empty(), "as many and no more");
     let [Event::Undelivered { message: of, .. }, Event::SessionEnded { error, .. }] =
         &lab.events()[..]
     else {
@@ -403,16 +421,6 @@ fn max_control_bytes() {
     assert_eq!(lab.controls().len(), 2);
     lab.answer(home, "c", &three());
     resolved(lab.event());
-
-    let (mut lab, home) = at_home(|config| config.max_control_bytes = request + 5);
-    lab.pu.resolve(lab.now, POOL).unwrap();
-    lab.actions();
-    lab.answer(home, POOL, &three());
-    let (_, pool) = resolved(lab.event());
-    let chosen = lab.pu.select(lab.now, pool, &[]).unwrap().identifier();
-    lab.pu.resolve(lab.now, "a").unwrap();
-    lab.pu.report_unreachable(lab.now, pool, chosen).unwrap();
-    assert_eq!((lab.pu.stats().reports_sent, lab.pu.stats().control_dropped), (0, 1));
 
     let (mut lab, home) = at_home(|config| config.max_control_bytes = 10_000);
     let mut unknown = vec![0; 4_000];

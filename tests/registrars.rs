@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use asap_pu::wire::{Message, ServerIdentifier, Transport};
+use asap_pu::wire::{Message, ServerIdentifier, Transport, TransportUse};
 use asap_pu::{
     Action, Authentication, CloseReason, CommandError, Config, Event, HomeSearch, Registrar,
     Security, TimerKind,
@@ -206,7 +206,7 @@ fn unauthenticated_registrars_are_barred() {
     assert_eq!(again.len(), 1, "the barred ones are passed over");
     assert_eq!(again[0].to, tried[2].to);
     lab.pu.handle_opened(lab.now, again[0].channel, Authentication::Verified);
-    let Event::RegistrarFound { authentication, .. } = lab.event() else { panic!() };
+    let Some(Event::RegistrarFound { authentication, .. }) = lab.events().pop() else { panic!() };
     assert_eq!(authentication, Authentication::Verified);
 }
 
@@ -466,10 +466,10 @@ fn an_impostor_is_not_called_again() {
     assert_eq!((lab.actions(), lab.pu.stats().registrars_barred), (vec![], 1));
 }
 
-/// [RES-3] [HUNT-2]: a home that left a request unanswered until nobody waited for it is not trusted
-/// with the next one alone.
+/// [RES-3] [HUNT-2] [RES-16]: a home that left a request unanswered until nobody waited for it is left,
+/// and its registrar tried again as one among others.
 #[test]
-fn a_silent_home_stays_in_doubt() {
+fn a_silent_home_is_left_with_its_last_request() {
     let mut config = config(&FIVE[..2]);
     config.request_deadline = config.t1_request;
     let mut lab = Lab::new(config);
@@ -482,18 +482,15 @@ fn a_silent_home_stays_in_doubt() {
     assert_eq!(lab.requests(), [(silent.channel, POOL.into())]);
     lab.wait_until(lab.now + secs(15));
     failed(lab.event());
-    lab.actions();
-    assert_eq!(lab.pu.home_search(), HomeSearch::Home);
+    assert_eq!(lab.pu.home_search(), HomeSearch::Idle);
+    let is_close =
+        |a: &Action| matches!(a, Action::Close { channel, .. } if *channel == silent.channel);
+    assert!(lab.actions().iter().any(is_close));
 
     lab.secs(1);
     lab.pu.resolve(lab.now, POOL).unwrap();
-    let actions = lab.actions();
-    let [alternate] = opens_among(&actions).try_into().unwrap();
-    assert_eq!((alternate.to, actions.len()), (other.to, 2), "and the request to the home");
-    lab.up(alternate.channel);
-    lab.actions();
-    lab.answer(alternate.channel, POOL, &three());
-    assert!(lab.events().into_iter().any(|event| matches!(event, Event::Resolved { .. })));
+    let tried: BTreeSet<_> = lab.opens().into_iter().map(|open| open.to).collect();
+    assert_eq!(tried, BTreeSet::from([silent.to, other.to]));
 }
 
 /// [HUNT-5] [HUNT-6]: who failed in a round that is over may be tried at once when the home is lost.
@@ -587,4 +584,173 @@ fn those_who_give_up_early_leave_their_doubts_behind() {
         tried.iter().any(|open| open.to == other.to)
     });
     assert!(doubted);
+}
+
+/// [HUNT-18] [HUNT-10]: a registrar that is not who it should be, or does not prove it, is told of, each
+/// once, however late the application reads; and it can be seen how long it is left alone.
+#[test]
+fn a_suspect_registrar_is_told_of() {
+    let mut config = config(&[]);
+    let at =
+        |n: u8| Registrar::tcp(SocketAddr::from(([192, 0, 2, n], 3864))).with_tls("pr.example");
+    config.registrars = [1, 2, 3].map(at).into();
+    let mut lab = Lab::new(config);
+    lab.pu.start(lab.now);
+    let tried = lab.opens();
+    lab.pu.handle_closed(lab.now, tried[0].channel, CloseReason::Unauthenticated);
+    lab.secs(1);
+    lab.up(tried[1].channel);
+    let suspects = |lab: &mut Lab| {
+        let suspects = lab.events().into_iter().filter_map(|event| match event {
+            Event::RegistrarSuspect { transport, .. } => Some(transport),
+            _ => None,
+        });
+        suspects.collect::<Vec<_>>()
+    };
+    let expected = [0, 1].map(|n| Transport::tcp(tried[n].to));
+    assert_eq!(suspects(&mut lab), expected);
+    assert_eq!(suspects(&mut lab), []);
+    let barred: Vec<_> =
+        lab.pu.barred().map(|(transport, until)| (transport.clone(), until - lab.now)).collect();
+    let [first, second] = expected;
+    assert_eq!(barred, [(first, secs(599)), (second, secs(600))]);
+
+    lab.pu.handle_opened(lab.now, tried[2].channel, Authentication::Verified);
+    lab.actions();
+    lab.pu.handle_closed(lab.now, tried[2].channel, CloseReason::Unauthenticated);
+    assert_eq!(suspects(&mut lab), [Transport::tcp(tried[2].to)], "as the home too");
+    lab.secs(601);
+    lab.pu.handle_timeout(lab.now);
+    assert_eq!(lab.pu.barred().count(), 0);
+}
+
+/// [HUNT-18] [HUNT-9]: bars that nobody reads of stay bounded, and the latest ones are told.
+#[test]
+fn suspects_are_bounded() {
+    let mut lab = Lab::new({
+        let mut config = config(&[]);
+        config.registrars =
+            (1..=100).map(|n| Registrar::tcp(SocketAddr::from(([192, 0, 2, n], 3864)))).collect();
+        (config.authenticated_only, config.max_barred) = (true, 10);
+        config
+    });
+    lab.pu.start(lab.now);
+    for _ in 0..30 {
+        while let [open, ..] = &opens_among(&lab.actions())[..] {
+            lab.up(open.channel);
+        }
+        lab.wait();
+    }
+    assert!(lab.pu.stats().registrars_barred >= 90);
+    assert_eq!(lab.pu.barred().count(), 10);
+    let told = lab.events();
+    let suspects = told.iter().filter(|event| matches!(event, Event::RegistrarSuspect { .. }));
+    assert_eq!(suspects.count(), 10);
+}
+
+/// [HUNT-18]: announced registrars are listed with the time for which they are believed.
+#[test]
+fn announced_registrars_are_listed_apart() {
+    let mut lab = Lab::knowing(&[REGISTRAR]);
+    let tcp = |at: &str| Transport::tcp(at.parse().unwrap());
+    announce(&mut lab, "10.0.0.1:3863", 1, vec![tcp("10.0.0.1:3863"), tcp(REGISTRAR)]);
+    lab.secs(2);
+    announce(&mut lab, "10.0.0.2:3863", 2, vec![tcp("10.0.0.2:3863")]);
+    let listed: Vec<_> = lab
+        .pu
+        .announced()
+        .map(|(registrar, until)| (registrar.transport.clone(), until - lab.now))
+        .collect();
+    assert_eq!(listed, [(tcp("10.0.0.1:3863"), secs(3)), (tcp("10.0.0.2:3863"), secs(5))]);
+    assert_eq!(lab.pu.registrars().count(), 3);
+    lab.pu.add_registrar(lab.now, Registrar::tcp("10.0.0.2:3863".parse().unwrap())).unwrap();
+    assert_eq!(lab.pu.announced().count(), 1, "it is kept for good now");
+}
+
+/// [HUNT-19]: where every configured registrar demands TLS, whoever can send a datagram does not become
+/// the home: not before they have failed, nor after.
+#[test]
+fn an_announced_stranger_does_not_replace_those_with_tls() {
+    let liar = || Transport::tcp("203.0.113.66:3863".parse().unwrap());
+    let secure =
+        |n: u8| Registrar::tcp(SocketAddr::from(([192, 0, 2, n], 3864))).with_tls("pr.example");
+    for (change, taken) in [
+        ((|_| {}) as fn(&mut Config), false),
+        (|c| c.announced_unsecured = true, true),
+        (|c| c.announced_security = Security::tls("pr.example"), true),
+        (|c| c.registrars.push(Registrar::tcp("192.0.2.9:3863".parse().unwrap())), true),
+        (|c| c.registrars.clear(), true),
+    ] {
+        let mut config = config(&[]);
+        config.registrars = vec![secure(1), secure(2)];
+        change(&mut config);
+        let mut lab = Lab::new(config);
+        let mut called = false;
+        lab.pu.resolve(lab.now, POOL).unwrap();
+        for _ in 0..8 {
+            announce(&mut lab, "203.0.113.66:3863", 66, vec![liar()]);
+            for open in opens_among(&lab.actions()) {
+                called |= Transport::tcp(open.to) == liar();
+                lab.fail(open.channel);
+            }
+            lab.secs(2);
+            lab.pu.handle_timeout(lab.now);
+        }
+        assert_eq!(called, taken);
+    }
+}
+
+/// [HUNT-19]: the same where registrars come and go meanwhile.
+#[test]
+fn who_may_be_the_home_follows_who_is_configured() {
+    let liar = Transport::tcp("203.0.113.66:3863".parse().unwrap());
+    let secure = Registrar::tcp("192.0.2.1:3864".parse().unwrap()).with_tls("pr.example");
+    let mut lab = Lab::new(Config::default());
+    announce(&mut lab, "203.0.113.66:3863", 66, vec![liar.clone()]);
+    lab.pu.start(lab.now);
+    let open = lab.open_one();
+    assert_eq!(open.to, "203.0.113.66:3863".parse().unwrap(), "nobody else is known");
+    lab.pu.add_registrar(lab.now, secure.clone()).unwrap();
+    lab.opens();
+    lab.up(open.channel);
+    assert_eq!(lab.pu.home(), None, "it came too late");
+    lab.actions();
+    lab.pu.remove_registrar(lab.now, &secure.transport);
+    assert_eq!(lab.pu.registrars().count(), 1);
+    announce(&mut lab, "203.0.113.66:3863", 66, vec![liar]);
+    while opens_among(&lab.actions()).is_empty() {
+        lab.secs(2);
+        lab.pu.handle_timeout(lab.now);
+        let liar = Transport::tcp("203.0.113.66:3863".parse().unwrap());
+        announce(&mut lab, "203.0.113.66:3863", 66, vec![liar]);
+    }
+}
+
+/// [HUNT-10]: a bar is on a place: the peer at that address and port by that protocol, whatever else its
+/// transport says, and nobody else.
+#[test]
+fn a_bar_is_on_a_place() {
+    let place = |addresses: &[&str], port| {
+        Transport::sctp(
+            port,
+            TransportUse::DATA_ONLY,
+            addresses.iter().map(|address| address.parse().unwrap()),
+        )
+    };
+    let barred = place(&["192.0.2.1", "192.0.2.2"], 3863);
+    for (other, is_free) in [
+        (place(&["192.0.2.1"], 3863), false),
+        (place(&["192.0.2.9", "192.0.2.2"], 3863), false),
+        (place(&["192.0.2.1"], 3864), true),
+        (place(&["192.0.2.9"], 3863), true),
+        (Transport::tcp("192.0.2.1:3863".parse().unwrap()), true),
+    ] {
+        let mut lab = Lab::new(Config::default());
+        lab.pu.start(lab.now);
+        announce(&mut lab, "192.0.2.7:3863", 1, vec![barred.clone()]);
+        let open = lab.open_one();
+        lab.pu.handle_closed(lab.now, open.channel, CloseReason::Unauthenticated);
+        announce(&mut lab, "192.0.2.8:3863", 2, vec![other.clone()]);
+        assert_eq!(lab.opens().len(), usize::from(is_free), "{other}");
+    }
 }

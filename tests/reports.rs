@@ -5,8 +5,10 @@ mod lab;
 
 use core::net::IpAddr;
 
-use asap_pu::CommandError;
 use asap_pu::wire::{Body, Message, PeIdentifier, Transport, TransportUse};
+use asap_pu::{
+    Action, ChannelId, CloseReason, CommandError, Event, Payload, PeerKind, SessionOptions,
+};
 use lab::*;
 
 /// [REPORT-1] [REPORT-2] [REPORT-3] [REPORT-5]: an element that was used and failed is reported
@@ -62,7 +64,7 @@ fn reports_wait_and_are_bounded() {
     lab.answer(home, POOL, &elements);
     let (_, pool) = resolved(lab.event());
     lab.actions();
-    lab.pu.handle_closed(lab.now, home, asap_pu::CloseReason::Failed);
+    lab.pu.handle_closed(lab.now, home, CloseReason::Failed);
     for id in (1..=100).map(PeIdentifier::new) {
         lab.pu.select(lab.now, pool, &[]).unwrap();
         lab.pu.report_unreachable(lab.now, pool, id).unwrap();
@@ -110,6 +112,7 @@ fn an_element_that_flaps_is_not_reported_each_time() {
     lab.choose::<1>(pool);
     for _ in 0..100 {
         lab.pu.report_unreachable(lab.now, pool, one).unwrap();
+        lab.actions();
         lab.pu.trust(pool, one);
         lab.now = lab.now + core::time::Duration::from_millis(100);
     }
@@ -124,13 +127,13 @@ fn reports_grow_old() {
     let (mut lab, home) = Lab::at_home();
     let pool = lab.pool(home, &[element(1)]);
     lab.choose::<1>(pool);
-    lab.pu.handle_closed(lab.now, home, asap_pu::CloseReason::Failed);
+    lab.pu.handle_closed(lab.now, home, CloseReason::Failed);
     let began = lab.now;
     lab.pu.report_unreachable(lab.now, pool, PeIdentifier::new(1)).unwrap();
     while lab.pu.poll_timeout().is_some() {
         lab.wait();
         for action in lab.actions() {
-            if let asap_pu::Action::Open { channel, .. } = action {
+            if let Action::Open { channel, .. } = action {
                 lab.fail(channel);
             }
         }
@@ -191,4 +194,212 @@ fn those_that_failed_take_turns() {
         tried.push(at.get());
     }
     assert_eq!(tried, [2, 3, 1, 2, 3, 1, 2, 3, 1]);
+}
+
+/// The elements that reports among `actions` are about.
+fn reported(actions: &[Action]) -> Vec<u32> {
+    let reports = actions.iter().filter_map(|action| match action {
+        Action::Send { payload: Payload::Control(bytes), .. } => {
+            match Message::decode(bytes).unwrap().body {
+                Body::EndpointUnreachable { identifier, .. } => Some(identifier.get()),
+                _ => None,
+            }
+        }
+        _ => None,
+    });
+    reports.collect()
+}
+
+/// What is reported while every channel that is asked for comes up at once.
+fn reported_to_anyone(lab: &mut Lab) -> Vec<u32> {
+    let mut all = Vec::new();
+    while let actions @ [_, ..] = &lab.actions()[..] {
+        all.extend(reported(actions));
+        opens_among(actions).iter().for_each(|open| lab.up(open.channel));
+    }
+    all
+}
+
+/// [REPORT-8]: a report that the driver has not fetched when its home is lost goes to the next one.
+#[test]
+fn a_report_survives_its_home() {
+    let (mut lab, home) = Lab::at_home();
+    let pool = lab.pool(home, &three());
+    lab.choose::<1>(pool);
+    lab.pu.report_unreachable(lab.now, pool, id(1)).unwrap();
+    lab.fail(home);
+    assert_eq!(lab.pu.stats().reports_sent, 0);
+    assert_eq!(reported_to_anyone(&mut lab), [1]);
+    assert_eq!((lab.pu.stats().reports_sent, lab.pu.stats().reports_repeated), (1, 0));
+}
+
+/// [REPORT-8]: one that left within two seconds before its home was lost may not have arrived, and is
+/// sent again, once; an older one is not.
+#[test]
+fn a_report_that_may_be_lost_is_sent_again_once() {
+    for (after, again) in [(2, true), (3, false)] {
+        let (mut lab, home) = Lab::at_home();
+        let pool = lab.pool(home, &three());
+        lab.choose::<2>(pool);
+        for element in [1, 2] {
+            lab.pu.report_unreachable(lab.now, pool, id(element)).unwrap();
+        }
+        assert_eq!(reported(&lab.actions()), [1, 2]);
+        lab.secs(after);
+        lab.fail(home);
+        let expected: &[u32] = if again { &[1, 2] } else { &[] };
+        assert_eq!(reported_to_anyone(&mut lab), expected);
+        assert_eq!(lab.pu.stats().reports_sent, 2, "each counts once");
+        assert_eq!(lab.pu.stats().reports_repeated, expected.len() as u64);
+        if again {
+            let home = home_of(&mut lab);
+            lab.fail(home);
+            assert_eq!(reported_to_anyone(&mut lab), [0; 0], "not a third time");
+        }
+    }
+}
+
+/// The channel to the home, from a request that goes there.
+fn home_of(lab: &mut Lab) -> ChannelId {
+    lab.pu.resolve(lab.now, "which").unwrap();
+    lab.requests()[0].0
+}
+
+/// [REPORT-8]: the driver gives a report back, and another registrar gets it; given back once more, it
+/// is dropped.
+#[test]
+fn a_report_that_comes_back_goes_to_another_registrar() {
+    let mut lab = Lab::knowing(&FIVE[..3]);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    let mut home = lab.opens().remove(0);
+    lab.up(home.channel);
+    lab.actions();
+    lab.answer(home.channel, POOL, &three());
+    let pool = lab.events().into_iter().find_map(|event| match event {
+        Event::Resolved { pool, .. } => Some(pool),
+        _ => None,
+    });
+    let pool = pool.unwrap();
+    lab.choose::<1>(pool);
+    lab.pu.report_unreachable(lab.now, pool, id(1)).unwrap();
+    let report = Message::endpoint_unreachable(POOL, id(1));
+    for time in [1, 2] {
+        assert_eq!(lab.controls(), [(home.channel, report.clone())], "time {time}");
+        lab.pu.handle_control_unsent(lab.now, home.channel, &report.to_bytes().unwrap());
+        let actions = lab.actions();
+        assert!(matches!(actions[0], Action::Close { channel, .. } if channel == home.channel));
+        let next = opens_among(&actions);
+        if time == 1 {
+            assert_eq!(next.len(), 3, "the former home is the last one: {next:?}");
+            assert_eq!(next[2].to, home.to);
+            home = next[0].clone();
+            lab.up(home.channel);
+            let closed = [lab.pu.poll_action(), lab.pu.poll_action()];
+            assert!(closed.iter().all(|a| matches!(a, Some(Action::Close { .. }))));
+        }
+    }
+    let stats = lab.pu.stats();
+    assert_eq!((stats.reports_sent, stats.reports_repeated, stats.control_unsent), (1, 1, 2));
+}
+
+/// [REPORT-8] [RES-5]: a request that the driver gives back goes to another registrar at once.
+#[test]
+fn a_request_that_comes_back_goes_to_another_registrar() {
+    let mut lab = Lab::knowing(&FIVE[..2]);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    let [first, second] = lab.opens().try_into().unwrap();
+    lab.up(first.channel);
+    let sent = lab.actions().into_iter().filter(|a| matches!(a, Action::Send { .. }));
+    let [(_, request)] = sent.map(control).collect::<Vec<_>>().try_into().unwrap();
+    lab.pu.handle_control_unsent(lab.now, first.channel, &request.to_bytes().unwrap());
+    let next = opens_among(&lab.actions()).remove(0);
+    assert_eq!(next.to, second.to);
+    lab.up(next.channel);
+    let sent = lab.actions().into_iter().filter(|a| matches!(a, Action::Send { .. }));
+    assert_eq!(sent.map(control).collect::<Vec<_>>(), [(next.channel, request)]);
+}
+
+/// [REPORT-8]: what a driver gives back may be anything, of any channel.
+#[test]
+fn nonsense_that_comes_back_is_counted() {
+    let (mut lab, home) = Lab::at_home();
+    lab.pu.handle_control_unsent(lab.now, home, b"");
+    assert!(matches!(lab.actions()[..], [Action::Close { channel, .. }] if channel == home));
+    lab.pu.handle_control_unsent(lab.now, home, b"nonsense");
+    assert_eq!((lab.pu.stats().control_unsent, lab.pu.stats().unknown_channels), (1, 1));
+}
+
+/// [REPORT-8]: an element that is trusted, or reached again, before its report could leave was never
+/// reported; when it fails anew, that is news.
+#[test]
+fn a_report_that_is_out_of_date_is_withdrawn() {
+    let (mut lab, home) = Lab::at_home();
+    let pool = lab.pool(home, &three());
+    lab.choose::<2>(pool);
+    lab.fail(home);
+    for element in [1, 2] {
+        lab.pu.report_unreachable(lab.now, pool, id(element)).unwrap();
+    }
+    lab.pu.trust(pool, id(2));
+    assert_eq!(reported_to_anyone(&mut lab), [1]);
+    assert_eq!(lab.pu.stats().reports_withdrawn, 1);
+    lab.pu.report_unreachable(lab.now, pool, id(2)).unwrap();
+    assert_eq!(reported_to_anyone(&mut lab), [2]);
+}
+
+/// [REPORT-8]: a pool user whose own network was away says nothing of an element that it reaches again
+/// before its registrar.
+#[test]
+fn an_outage_of_ones_own_is_not_reported() {
+    let (mut lab, home, session, one) =
+        Lab::in_session(config(&[REGISTRAR]), SessionOptions::default(), &[element(1)]);
+    lab.pu.handle_data(lab.now, one.channel, b"hello");
+    lab.fail(home);
+    lab.fail(one.channel);
+    let began = lab.now;
+    while lab.pu.session_element(session).is_none() {
+        for action in lab.actions() {
+            match action {
+                Action::Open { channel, peer: PeerKind::Element, .. }
+                    if lab.now - began >= secs(20) =>
+                {
+                    lab.up(channel);
+                    lab.pu.handle_data(lab.now, channel, b"hello again");
+                }
+                action => assert_eq!(reported(&[action]), [0; 0]),
+            }
+        }
+        lab.events();
+        if lab.pu.session_element(session).is_none() {
+            lab.wait();
+        }
+    }
+    let mut registrar = None;
+    while registrar.is_none() {
+        lab.wait();
+        registrar = opens_among(&lab.actions()).pop();
+        if lab.pu.poll_timeout().is_none() {
+            break;
+        }
+    }
+    if let Some(registrar) = registrar {
+        lab.up(registrar.channel);
+    }
+    assert_eq!(reported_to_anyone(&mut lab), [0; 0]);
+    assert_eq!((lab.pu.stats().reports_sent, lab.pu.stats().reports_withdrawn), (0, 1));
+}
+
+/// [REPORT-3] [CACHE-5]: a refresh does not forget that an element was handed out.
+#[test]
+fn a_used_element_can_be_reported_after_a_refresh() {
+    let (mut lab, home) = Lab::at_home();
+    let pool = lab.pool(home, &three());
+    let [one] = lab.choose::<1>(pool);
+    lab.secs(31);
+    lab.pu.refresh(lab.now, POOL).unwrap();
+    assert_eq!(lab.requests().len(), 1);
+    lab.answer(home, POOL, &[3, 1, 2].map(element));
+    assert_eq!(lab.pu.report_unreachable(lab.now, pool, id(one)), Ok(()));
+    let never = lab.pu.report_unreachable(lab.now, pool, id(2));
+    assert_eq!(never, Err(CommandError::NeverUsed));
 }

@@ -3,7 +3,8 @@
 mod lab;
 
 use asap_pu::wire::{
-    CauseCode, Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement, Transport,
+    Cause, CauseCode, Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement,
+    Transport,
 };
 use asap_pu::{Action, CloseReason, CommandError, Event, HomeSearch, ResolveError, TimerKind};
 use lab::*;
@@ -30,7 +31,8 @@ fn the_first_resolution_hunts_asks_and_answers() {
     assert_eq!(lab.pu.find_pool(POOL.as_bytes()), Some(pool));
 }
 
-/// [RES-3]: T1 15 s, the request again, after two repetitions every waiter is told once.
+/// [RES-3] [RES-16]: T1 15 s, the request again, after two repetitions every waiter is told once, and
+/// the home is left.
 #[test]
 fn a_silent_home_fails_a_request_after_45_seconds() {
     let (mut lab, home) = Lab::at_home();
@@ -44,7 +46,7 @@ fn a_silent_home_fails_a_request_after_45_seconds() {
     }
     assert!(lab.events().is_empty());
     lab.wait_until(began + secs(45));
-    assert!(lab.actions().is_empty());
+    assert!(matches!(lab.actions()[..], [Action::Close { channel, .. }] if channel == home));
     let told: Vec<_> = lab.events().into_iter().map(failed).collect();
     assert_eq!(told, requests.map(|request| (request, ResolveError::NotAnswered)));
     assert_eq!(lab.pu.poll_timeout(), None);
@@ -445,4 +447,69 @@ fn the_number_of_elements_need_not_be_asked_for() {
     let (mut lab, home) = Lab::at_home_with(config);
     lab.pu.resolve(lab.now, POOL).unwrap();
     assert_eq!(lab.controls(), [(home, Message::handle_resolution(false, POOL, None))]);
+}
+
+/// [TLV-23]: elements without a policy, or with values that do not fit, are elements, each with the
+/// cautious values of the pool's policy.
+#[test]
+fn an_element_without_a_policy_is_an_element() {
+    let policies = [
+        Policy::Absent,
+        Policy::Truncated { value: vec![0, 0].into() },
+        Policy::Other { policy: PolicyType::LEAST_USED, values: vec![5].into() },
+        Policy::LeastUsed { load: 5 },
+    ];
+    let elements: Vec<_> = (1..)
+        .zip(policies)
+        .map(|(id, policy)| {
+            let mut element = element(id);
+            element.policy = policy;
+            element
+        })
+        .collect();
+    let (mut lab, home) = Lab::at_home();
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.requests();
+    let overall = OverallPolicy::new(PolicyType::LEAST_USED, Default::default());
+    lab.receive(home, &Message::handle_resolution_response(POOL, Some(overall), elements));
+    let (_, pool) = resolved(lab.event());
+    let stats = lab.pu.stats();
+    assert_eq!((stats.malformed, stats.elements_revalued), (0, 3));
+    let loads: Vec<_> =
+        lab.pu.pool(pool).unwrap().elements().map(|element| element.member().value).collect();
+    assert_eq!(loads, [u32::MAX, u32::MAX, u32::MAX, 5]);
+    assert_eq!(lab.choose(pool), [4, 4, 4]);
+}
+
+/// [RES-6]: Unknown Pool Handle is told apart wherever it stands among the causes.
+#[test]
+fn unknown_pool_handle_is_found_among_other_causes() {
+    let (mut lab, home) = Lab::at_home();
+    for codes in [[0x6, 0x9], [0x9, 0x6], [0x9, 0x9]] {
+        lab.pu.resolve(lab.now, POOL).unwrap();
+        assert_eq!(lab.requests().len(), 1);
+        let causes = codes.map(|code| Cause::new(CauseCode::new(code), Default::default()));
+        lab.receive(home, &Message::handle_resolution_failure(POOL, causes.to_vec()));
+        assert_eq!(failed(lab.event()).1, ResolveError::UnknownPoolHandle);
+        lab.secs(1);
+    }
+}
+
+/// [RES-8]: values of another policy count as full load, and as no degradation (decision 12).
+#[test]
+fn values_of_another_policy_are_full_load() {
+    let least_used = PolicyType::LEAST_USED;
+    let (mut lab, home) = Lab::at_home();
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.requests();
+    let mut loaded = element(1);
+    loaded.policy = Policy::LeastUsed { load: u32::MAX - 1 };
+    let mut other = element(3);
+    other.policy = Policy::LeastUsedDegradation { load: 5, degradation: 7 };
+    let list = vec![element(2), loaded, other];
+    let overall = OverallPolicy::new(least_used, Default::default());
+    lab.receive(home, &Message::handle_resolution_response(POOL, Some(overall), list));
+    let (_, pool) = resolved(lab.event());
+    assert_eq!(lab.choose::<3>(pool), [1, 1, 1]);
+    assert_eq!(lab.pu.stats().elements_revalued, 2);
 }

@@ -63,7 +63,7 @@ fn the_same_seed_is_the_same_run() {
 /// The hash is the same on every platform: this one was computed on x86-64.
 #[test]
 fn the_hash_is_known() {
-    assert_eq!(format!("{:#x}", story(7, |_| {}).hash()), "0x56a96e55597e680f");
+    assert_eq!(format!("{:#x}", story(7, |_| {}).hash()), "0x28cb73a00db7ce06");
 }
 
 /// [SESSION-7]: the element that takes a session over goes on with the state that the last one left
@@ -494,6 +494,8 @@ fn updates_are_granted() {
     sim.leave(b);
     assert_eq!(changes(&mut sim), [(0, 1)]);
     assert_eq!(sim.pool_user(user).subscription(POOL.as_bytes()), Some(true));
+    // A home so young might not know the pool yet.
+    events(&mut sim, secs(30));
     for last in [a, c] {
         sim.leave(last);
     }

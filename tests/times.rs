@@ -23,7 +23,7 @@ fn every_time_is_waited_for() {
         number.len() < value.trim_end_matches(',').len() && number.parse::<f64>().is_ok()
     };
     let times: Vec<_> = fields.filter(|(_, value)| is_time(value)).collect();
-    assert_eq!(times.len(), 17, "{times:?}");
+    assert_eq!(times.len(), 19, "{times:?}");
     for (time, _) in times {
         assert!(source.contains(&format!("#[test]\nfn {time}() {{")), "{time} has no test");
     }
@@ -171,8 +171,8 @@ fn report_interval() {
     lab.choose::<1>(pool);
     for reports in [1, 0, 0, 1] {
         lab.pu.report_unreachable(lab.now, pool, id(1)).unwrap();
-        lab.pu.trust(pool, id(1));
         assert_eq!(lab.controls().len(), reports);
+        lab.pu.trust(pool, id(1));
         lab.secs(2);
     }
 }
@@ -187,6 +187,36 @@ fn report_age() {
     lab.pu.report_unreachable(lab.now, pool, id(1)).unwrap();
     lab.wait_until(lab.now + secs(8));
     assert_eq!((lab.pu.stats().reports_dropped, lab.pu.poll_timeout()), (1, None));
+}
+
+/// [RES-17]: a home that was found a moment ago is not believed that a known pool does not exist.
+#[test]
+fn registrar_grace() {
+    for (age, is_known) in [(1, true), (6, true), (7, false)] {
+        let (mut lab, home) = at_home(|c| c.registrar_grace = secs(7));
+        lab.pool(home, &three());
+        lab.secs(age);
+        lab.pu.refresh(lab.now, POOL).unwrap();
+        assert_eq!(lab.requests(), [(home, POOL.into())]);
+        lab.receive(home, &refusal(POOL, CauseCode::UNKNOWN_POOL_HANDLE));
+        assert_eq!(lab.pu.find_pool(POOL.as_bytes()).is_some(), is_known, "{age} s");
+    }
+}
+
+/// [RES-18]: updates that were granted are trusted without a word.
+#[test]
+fn subscription_check() {
+    let (mut lab, home) = at_home(|c| c.subscription_check = secs(100));
+    lab.pu.subscribe(lab.now, POOL).unwrap();
+    lab.actions();
+    let mut list = response(POOL, &three());
+    let asap_pu::wire::Body::HandleResolutionResponse { updates, .. } = &mut list.body else {
+        panic!()
+    };
+    *updates = true;
+    lab.receive(home, &list);
+    let (check, kind) = next(&lab);
+    assert!(is_about(check, 100) && kind == TimerKind::Subscription, "{check:?}");
 }
 
 /// [SESSION-3]: an element may take to come up.

@@ -495,3 +495,68 @@ fn an_overall_policy_needs_no_values() {
     let policy = OverallPolicy::from(PolicyType::PRIORITY);
     assert_eq!((policy.policy, policy.values.len()), (PolicyType::PRIORITY, 0));
 }
+
+/// [TLV-23] [TLV-11]: an element that is listed, or on a card, may come without a policy or with one
+/// whose values do not fit; it is kept as it came. One that registers may not.
+#[test]
+fn a_listed_element_needs_no_policy() {
+    let policy = "00080008 00000001";
+    assert!(ELEMENT.ends_with(policy) && ELEMENT.starts_with("000a0028"));
+    for (odd, length) in [
+        ("", 0),
+        ("00080004", 4),
+        ("00080007 00000200", 7),
+        ("00080008 00000002", 8),
+        ("0008000c 00000001 00000000", 12),
+        ("0008000b 00000002 00000700", 11),
+        ("00080010 00000002 00000007 00000000", 16),
+        ("0008000c 40000002 00000007", 12),
+    ] {
+        let element = ELEMENT.replace(policy, odd);
+        let element = element.replace("000a0028", &format!("000a{:04x}", 0x20 + length));
+        for (message_type, is_taken) in [(0x06, true), (0x0d, true), (0x01, false)] {
+            let bytes = message(message_type, 0, &[HANDLE, &element].concat());
+            let decoded = Message::decode(&bytes);
+            assert_eq!(decoded.is_ok(), is_taken, "{odd} in {message_type}");
+            if let Ok(message) = decoded {
+                assert_eq!(message.to_bytes().unwrap(), bytes, "{odd}");
+                let (Body::HandleResolutionResponse { elements, .. }
+                | Body::BusinessCard { elements, .. }) = message.body
+                else {
+                    panic!()
+                };
+                let registering = Message::registration("x", elements[0].clone());
+                let parameter = Some(ParameterType::POLICY);
+                assert_eq!(registering.to_bytes(), Err(EncodeError::Misread { parameter }));
+            }
+        }
+    }
+}
+
+/// [TLV-11] [TLV-23]: values that fit their policy after all cannot be written as ones that do not.
+#[test]
+fn values_that_fit_are_not_written_as_others() {
+    let with = |policy| {
+        let transport = Transport::tcp("10.0.0.1:7".parse().unwrap());
+        let element = PoolElement::new(PeIdentifier::new(1), transport, policy);
+        Message::handle_resolution_response("x", None, vec![element]).to_bytes()
+    };
+    let other = |policy, len: usize| Policy::Other { policy, values: vec![0; len].into() };
+    for (policy, fits) in [
+        (PolicyType::ROUND_ROBIN, 0),
+        (PolicyType::WEIGHTED_ROUND_ROBIN, 4),
+        (PolicyType::RANDOM, 0),
+        (PolicyType::WEIGHTED_RANDOM, 4),
+        (PolicyType::PRIORITY, 4),
+        (PolicyType::LEAST_USED, 4),
+        (PolicyType::LEAST_USED_DEGRADATION, 8),
+        (PolicyType::PRIORITY_LEAST_USED, 8),
+        (PolicyType::RANDOMIZED_LEAST_USED, 4),
+    ] {
+        for len in 0..10 {
+            assert_eq!(with(other(policy, len)).is_err(), len == fits, "{policy} {len}");
+        }
+    }
+    assert!(with(Policy::Truncated { value: vec![0; 4].into() }).is_err());
+    assert!(with(Policy::Truncated { value: vec![0; 3].into() }).is_ok());
+}

@@ -22,7 +22,7 @@
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,7 @@ use asap_pu::{
     Action, Authentication, ChannelId, CloseReason, Config, ConfigError, Event, Instant, MessageId,
     Payload, PeerKind, PoolUser, Security,
 };
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -342,9 +343,37 @@ async fn connect(
     };
     let tls =
         tls.ok_or_else(|| io::Error::other("TLS is wanted, but no certificate is trusted"))?;
-    let name = ServerName::try_from(identity).map_err(io::Error::other)?;
+    let name = reference(&identity)?;
     let stream = TlsConnector::from(tls).connect(name, stream).await?;
     Ok((Box::new(stream), Authentication::Verified))
+}
+
+/// The name to look for among the subjectAltNames of a certificate (RFC 5352 §9.2): an address as it is,
+/// a domain name with its labels in ACE. The rest of that section is what [`rustls`] does: names of the
+/// same type are compared, `*` stands for one whole label, the left-most (with two or more behind it),
+/// and the common name does not count.
+fn reference(identity: &str) -> io::Result<ServerName<'static>> {
+    if identity.parse::<IpAddr>().is_ok() {
+        return ServerName::try_from(identity.to_owned()).map_err(io::Error::other);
+    }
+    // What RFC 3490 maps and its successors, by which the rest goes, do not.
+    let mapped: String = identity
+        .chars()
+        .flat_map(|c| match c {
+            'ß' => ['s', 's'].into_iter().take(2),
+            'ς' => ['σ', ' '].into_iter().take(1),
+            '\u{200c}' | '\u{200d}' => [' ', ' '].into_iter().take(0),
+            c => [c, ' '].into_iter().take(1),
+        })
+        .collect();
+    let to_ascii = Uts46::new().to_ascii(
+        mapped.as_bytes(),
+        AsciiDenyList::STD3,
+        Hyphens::CheckFirstLast,
+        DnsLength::VerifyAllowRootDot,
+    );
+    let name = to_ascii.map_err(|_| io::Error::other(format!("{identity:?} is no domain name")))?;
+    ServerName::try_from(name.into_owned()).map_err(io::Error::other)
 }
 
 /// A peer whose certificate was refused is not who it should be; all else is a failure.

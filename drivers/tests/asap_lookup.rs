@@ -296,13 +296,15 @@ fn changes_are_watched() {
     assert_eq!(changes[1..], expected);
 }
 
-/// Who watches a pool is told that there is no registrar for now, and when there is one again.
+/// [RES-17]: who watches a pool is told that there is no registrar for now, and when there is one again;
+/// that it does not know the pool, having just come back, does not end the watch.
 #[test]
 fn a_watcher_is_told_of_registrars() {
     struct Loud(mpsc::Sender<u8>);
     impl Write for Loud {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            bytes.iter().for_each(|byte| self.0.send(*byte).unwrap());
+            let told = bytes.iter().try_for_each(|byte| self.0.send(*byte));
+            told.map_err(|_| io::ErrorKind::BrokenPipe)?;
             Ok(bytes.len())
         }
         fn flush(&mut self) -> io::Result<()> {
@@ -312,14 +314,14 @@ fn a_watcher_is_told_of_registrars() {
     let (saying, said) = mpsc::channel();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
-    // Answers one question, and is gone at the next.
+    // Answers one question, and is gone at the next; how long that was.
     let serve = |listener: TcpListener, answer: Vec<u8>| {
         let (mut stream, _) = listener.accept().unwrap();
         drop(listener);
         let mut question = [0; 4096];
         let _ = stream.read(&mut question).unwrap();
         stream.write_all(&answer).unwrap();
-        let _ = stream.read(&mut question).unwrap();
+        stream.read(&mut question).unwrap()
     };
     let registrar = thread::spawn(move || {
         serve(listener, listing(PolicyType::ROUND_ROBIN, &[element(1, 2)]));
@@ -327,15 +329,21 @@ fn a_watcher_is_told_of_registrars() {
         while !heard.ends_with(b"trying again") {
             heard.push(said.recv().unwrap());
         }
-        serve(TcpListener::bind(at).unwrap(), refusal(CauseCode::UNKNOWN_POOL_HANDLE));
-        heard.extend(said);
-        String::from_utf8(heard).unwrap()
+        let unknown = refusal(CauseCode::UNKNOWN_POOL_HANDLE);
+        let next = serve(TcpListener::bind(at).unwrap(), unknown);
+        let back = format!("; registrar: TCP {at}: 2");
+        while !(String::from_utf8_lossy(&heard).contains(&back) && heard.ends_with(b"\n")) {
+            heard.push(said.recv().unwrap());
+        }
+        // That nobody listens any longer ends the watch.
+        (next, String::from_utf8(heard).unwrap())
     });
     let at = at.to_string();
     let arguments = ["asap-lookup", "--tcp", "-r", &at, "--watch=1", "--timeout=1", POOL];
     let arguments = arguments.into_iter().map(OsString::from);
-    assert_eq!(example::run(arguments, Loud(saying), Vec::new()), 1);
-    let heard = registrar.join().unwrap();
+    assert_eq!(example::run(arguments, Loud(saying), Vec::new()), 0);
+    let (next, heard) = registrar.join().unwrap();
+    assert!(next > 0, "it is asked again");
     let remarks: Vec<_> = heard.lines().skip_while(|line| !line.starts_with("; when")).collect();
     assert_eq!(remarks.len(), 4, "{heard}");
     let refused = format!("; no registrar can be reached: TCP {at}: Connection refused");

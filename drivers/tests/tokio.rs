@@ -91,6 +91,59 @@ async fn a_registrar_with_the_right_certificate_is_authenticated() {
     }
 }
 
+/// [HUNT-14] [HUNT-18]: names are compared as RFC 5352 §9.2 wants it: a wildcard stands for one whole
+/// label, the left-most; internationalised names are compared in ACE, by the mapping of RFC 3490; types
+/// are not mixed. Who is not meant is told of as a suspect.
+#[tokio::test]
+async fn names_are_compared_as_the_rfc_wants_it() {
+    let authority = Authority::new("authority");
+    for (certificate, reference, is_meant) in [
+        ("*.example.com", "a.example.com", true),
+        ("*.example.com", "A.EXAMPLE.com", true),
+        ("*.example.com", "example.com", false),
+        ("*.example.com", "a.b.example.com", false),
+        ("a*.example.com", "ab.example.com", false),
+        ("a.*.com", "a.example.com", false),
+        ("xn--bcher-kva.example", "b\u{fc}cher.example", true),
+        ("xn--bcher-kva.example", "B\u{dc}CHER\u{3002}EXAMPLE", true),
+        ("*.example.com", "b\u{fc}cher.example.com", true),
+        ("bucher.example", "b\u{fc}cher.example", false),
+        ("strasse.example", "stra\u{df}e.example", true),
+        ("127.0.0.1", "127.0.0.1", true),
+        ("127.0.0.2", "127.0.0.1", false),
+        ("localhost", "127.0.0.1", false),
+    ] {
+        let tls = authority.vouch(certificate, LATER);
+        let registrar = registrar(&[nobody().await], Some(tls)).await;
+        let mut driver = asking(&[Registrar::tcp(registrar.at).with_tls(reference)])
+            .with_tls(authority.believer());
+        let told = driver.event(PATIENCE).await;
+        let expected = match &told {
+            Some(Event::RegistrarFound { .. }) => true,
+            Some(Event::RegistrarSuspect { .. }) => false,
+            other => panic!("{certificate} for {reference}: {other:?}"),
+        };
+        assert_eq!(expected, is_meant, "{certificate} for {reference}");
+    }
+}
+
+/// [HUNT-14]: what is no name is nobody's, and no reason to suspect anybody.
+#[tokio::test]
+async fn a_reference_that_is_no_name_authenticates_nobody() {
+    let authority = Authority::new("authority");
+    for reference in
+        ["a..example", "-a.example", "a b.example", "b\u{fc}cher_.example", "xn--\u{fc}"]
+    {
+        let tls = authority.vouch("pr.example", LATER);
+        let registrar = registrar(&[nobody().await], Some(tls)).await;
+        let mut driver = asking(&[Registrar::tcp(registrar.at).with_tls(reference)])
+            .with_tls(authority.believer());
+        let error = outcome(&mut driver).await.unwrap_err();
+        assert!(error.contains("no domain name"), "{error}");
+        assert_eq!(driver.user().stats().registrars_barred, 0);
+    }
+}
+
 /// [HUNT-10]: a registrar whose certificate is not good is never the home, is left alone from then
 /// on, and another one answers.
 #[tokio::test]

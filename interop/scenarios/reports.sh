@@ -19,6 +19,8 @@ for n in 1 2 3; do
     tell pu 'report pool 0x1'
     # While the mark holds it is not reported again; and not more than once a second.
     tell pu 'report pool 0x1'
+    # A report that has not left is taken back with its mark.
+    sleep 0.5
     tell pu 'trust pool 0x1'
     tell pu 'purge pool'
     sleep 1.5

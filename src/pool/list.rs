@@ -2,19 +2,22 @@
 //! keeps it.
 //!
 //! Elements that nobody can use are dropped, of elements with the same identifier the first one
-//! counts, and what exceeds the bound is cut. Policy values that belong to another policy than the
-//! pool's are replaced by cautious ones (decision 12).
+//! counts, and what exceeds the bound is cut. Policy values that are missing, do not fit, or belong to
+//! another policy than the pool's are replaced by cautious ones (decisions 12 and 47).
 
 use alloc::vec::Vec;
 
 use super::{Change, Element, Pool, place_of};
 use crate::context::Context;
+use crate::reach::Origin;
 use crate::selection::{self, Member};
 use crate::wire::{Elements, PeIdentifier, Policy, PolicyType, PoolElementRef};
 
 /// A list that is being taken in, as a pool keeps it; the room is reused for the next one.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
+    /// Where the registrar is that lists the elements.
+    pub(crate) origin: Origin,
     pub(super) members: Vec<Member>,
     pub(super) elements: Vec<Element>,
     pub(super) transports: Vec<u8>,
@@ -35,7 +38,7 @@ impl Scratch {
         self.transports.clear();
         self.by_identifier.clear();
         for element in elements {
-            if !is_usable(&element) {
+            if !self.is_usable(&element) {
                 ctx.stats.elements_dropped += 1;
             } else if self.elements.len() == ctx.config.max_elements {
                 ctx.stats.elements_cut += 1;
@@ -57,7 +60,7 @@ impl Scratch {
     ) -> impl Iterator<Item = (u32, &'a [u8])> {
         // What was taken in stands in the order of the list.
         let mut kept = self.elements.iter().map(|element| element.identifier).peekable();
-        let usable = list.filter(is_usable);
+        let usable = list.filter(|element| self.is_usable(element));
         usable.filter_map(move |element| {
             let identifier = kept.next_if_eq(&element.identifier)?;
             let values = match element.policy {
@@ -75,7 +78,14 @@ impl Scratch {
         element: &PoolElementRef<'_>,
         used: bool,
     ) {
-        let encoded = element.transport.encoded();
+        let left: Vec<u8>;
+        let encoded = if self.origin.takes_all(element.transport) {
+            element.transport.encoded()
+        } else {
+            let Some(callable) = self.origin.callable(element.transport.to_owned()) else { return };
+            left = callable.to_encoded();
+            &left
+        };
         let protocol = element.transport.protocol();
         let (Ok(start), Ok(len), Ok(place)) = (
             u32::try_from(self.transports.len()),
@@ -100,6 +110,13 @@ impl Scratch {
             spoken: ctx.config.element_protocols.contains(protocol),
             used,
         });
+    }
+
+    /// Whether an element can be used by anyone: it says where it is (decision 11), and somebody can be
+    /// called there (decision 46).
+    fn is_usable(&self, element: &PoolElementRef<'_>) -> bool {
+        let transport = element.transport;
+        self.origin.takes_all(transport) || self.origin.callable(transport.to_owned()).is_some()
     }
 
     /// Keeps the first of elements with the same identifier (decision 11) and sorts the places.
@@ -148,13 +165,6 @@ impl Scratch {
     }
 }
 
-/// Whether an element can be used by anyone: it says where it is (decision 11).
-fn is_usable(element: &PoolElementRef<'_>) -> bool {
-    let transport = element.transport;
-    transport.addresses().next().is_some()
-        || transport.opaque().is_some_and(|data| !data.is_empty())
-}
-
 /// The selection's name for a policy; unknown ones are served in the registrar's order.
 ///
 /// ```
@@ -183,7 +193,11 @@ impl From<PolicyType> for selection::Policy {
 /// What an element counts for under the pool's policy, and whether its values are of that policy:
 /// others are replaced by cautious ones (decision 12).
 fn member(policy: PolicyType, element: &PoolElementRef<'_>) -> (Member, bool) {
-    let own = element.policy.policy_type() == policy;
+    let own = match element.policy {
+        Policy::Absent | Policy::Truncated { .. } => false,
+        Policy::Other { policy, .. } if policy.name().is_some() => false,
+        other => other.policy_type() == policy,
+    };
     let (value, degradation) = match element.policy {
         Policy::WeightedRoundRobin { weight } | Policy::WeightedRandom { weight } if own => {
             (weight, 0)

@@ -10,6 +10,7 @@ use crate::config::Registrar;
 use crate::error::{CommandError, ResolveError, SendError, SendErrorReason};
 use crate::id::{ChannelId, MessageId, PoolId, RequestId, SessionId};
 use crate::pool::ElementRef;
+use crate::reach::Origin;
 use crate::session::{SendOptions, SessionOptions};
 use crate::wire::{PeIdentifier, PoolElement, PoolHandle, Transport};
 
@@ -35,9 +36,11 @@ impl PoolUser {
         registrar: Registrar,
     ) -> Result<(), CommandError> {
         let now = self.advance(now);
-        if !self.ctx.config.can_reach(&registrar.transport) {
+        let Registrar { transport, security } = registrar;
+        let Some(transport) = self.ctx.config.reachable(Origin::Here, transport) else {
             return Err(CommandError::UnusableTransport);
-        }
+        };
+        let registrar = Registrar { transport, security };
         let added = self.registrars.add(now, &mut self.ctx, registrar);
         self.route(now);
         added
@@ -47,7 +50,8 @@ impl PoolUser {
     /// it was known.
     pub fn remove_registrar(&mut self, now: Instant, transport: &Transport) -> bool {
         let now = self.advance(now);
-        let known = self.registrars.remove(now, &mut self.ctx, transport);
+        let transport = Origin::Here.callable(transport.clone());
+        let known = transport.is_some_and(|at| self.registrars.remove(now, &mut self.ctx, &at));
         self.route(now);
         known
     }
@@ -63,15 +67,43 @@ impl PoolUser {
         now: Instant,
         handle: impl Into<PoolHandle>,
     ) -> Result<RequestId, CommandError> {
-        let now = self.advance(now);
-        let handle = self.check(handle.into())?;
-        if self.requests.len() >= self.ctx.config.max_requests {
-            return Err(CommandError::TooManyRequests);
-        }
-        let request = RequestId(self.requests.insert(handle.clone()));
-        self.look_up(now, &handle, Waiter::Request(request), false);
-        self.route(now);
-        Ok(request)
+        self.request(now, handle.into(), |this, now, handle, waiter| {
+            this.look_up(now, handle, waiter, false);
+        })
+    }
+
+    /// Fetches a pool ahead of need, unless the cache has it and it is fresh (RFC 5352 §6.3). As
+    /// [`resolve`](Self::resolve), but for a stale pool, which is always waited for.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub fn populate(
+        &mut self,
+        now: Instant,
+        handle: impl Into<PoolHandle>,
+    ) -> Result<RequestId, CommandError> {
+        self.request(now, handle.into(), |this, now, handle, waiter| {
+            match this.cache.find(handle.as_bytes()) {
+                Some(pool) if this.is_fresh(now, pool) => this.answer(now, waiter, pool, false),
+                _ => this.resolver.ask(now, &mut this.ctx, handle, waiter),
+            }
+        })
+    }
+
+    /// Fetches a pool whatever the cache has, for an application that knows its list to be out of
+    /// date. As [`resolve`](Self::resolve), but for the cache, which is not asked; the same handle is
+    /// asked for once in a `resolution_interval` all the same.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub fn refresh(
+        &mut self,
+        now: Instant,
+        handle: impl Into<PoolHandle>,
+    ) -> Result<RequestId, CommandError> {
+        self.request(now, handle.into(), |this, now, handle, waiter| {
+            this.resolver.ask(now, &mut this.ctx, handle, waiter);
+        })
     }
 
     /// Forgets a resolution; no event will speak of it.
@@ -84,31 +116,6 @@ impl PoolUser {
         if !self.resolver.cancel(&handle, &Waiter::Request(request)) {
             self.forget_events();
         }
-        self.route(now);
-        Ok(())
-    }
-
-    /// Fetches a pool ahead of need, unless the cache has it and it is fresh (RFC 5352 §6.3). No
-    /// event tells of it.
-    ///
-    /// # Errors
-    /// As [`resolve`](Self::resolve).
-    pub fn populate(
-        &mut self,
-        now: Instant,
-        handle: impl Into<PoolHandle>,
-    ) -> Result<(), CommandError> {
-        let now = self.advance(now);
-        let handle = self.check(handle.into())?;
-        let cached = self.cache.find(handle.as_bytes());
-        let fresh = cached.is_some_and(|pool| self.is_fresh(now, pool));
-        if fresh || self.resolver.is_asked(&handle) {
-            return Ok(());
-        }
-        if self.resolver.len() >= self.ctx.config.max_requests {
-            return Err(CommandError::TooManyRequests);
-        }
-        self.resolver.ask(now, &mut self.ctx, &handle, Waiter::Refresh);
         self.route(now);
         Ok(())
     }
@@ -127,7 +134,8 @@ impl PoolUser {
     /// Keeps a pool up to date from here on, and tells of its changes with
     /// [`Event::PoolChanged`](crate::Event::PoolChanged) (RFC 5352 §2.2.5): by updates where the
     /// home registrar grants them, else by asking again whenever the list has become stale. A
-    /// negative answer ends it with [`Event::SubscriptionEnded`](crate::Event::SubscriptionEnded);
+    /// negative answer ends it with [`Event::SubscriptionEnded`](crate::Event::SubscriptionEnded),
+    /// unless it may be that the registrar does not know the pool yet (`registrar_grace`);
     /// nothing else does but [`unsubscribe`](Self::unsubscribe) and [`shut_down`](Self::shut_down).
     ///
     /// Subscribing twice changes nothing. A subscription does not hold its pool in the cache
@@ -227,7 +235,7 @@ impl PoolUser {
         }
         if found.mark(now, &mut self.ctx, element) {
             let handle = found.handle().clone();
-            self.reports.unreachable(now, &mut self.ctx, handle, element);
+            self.reports.unreachable(now, &mut self.ctx, (handle, Some(pool)), element);
         }
         self.route(now);
         Ok(())
@@ -245,16 +253,19 @@ impl PoolUser {
         transport: &Transport,
     ) -> Result<PeIdentifier, CommandError> {
         let found = self.cache.get(pool).ok_or(CommandError::UnknownPool)?;
-        let element = found.element_at(transport)?;
+        let at = Origin::Here.callable(transport.clone()).ok_or(CommandError::UnknownElement)?;
+        let element = found.element_at(&at)?;
         self.report_unreachable(now, pool, element)?;
         Ok(element)
     }
 
-    /// Ends the failure mark of an element that the application knows to be well. Says whether the
-    /// pool is in the cache.
+    /// Ends the failure mark of an element that the application knows to be well, and takes back the
+    /// report of its failure if that has not left yet. Says whether the pool is in the cache.
     pub fn trust(&mut self, pool: PoolId, element: PeIdentifier) -> bool {
         let found = self.cache.get_mut(pool);
-        found.map(|pool| pool.unmark(element)).is_some()
+        let known = found.map(|pool| pool.unmark(element)).is_some();
+        self.route(self.now);
+        known
     }
 }
 
@@ -297,6 +308,7 @@ impl PoolUser {
         if !self.ctx.config.can_call(&to) {
             return Err(CommandError::UnusableTransport);
         }
+        let to = Origin::Here.callable(to).ok_or(CommandError::UnusableTransport)?;
         self.sessions.open_at(now, &mut self.ctx, to, options)
     }
 
@@ -471,6 +483,24 @@ impl PoolUser {
 }
 
 impl PoolUser {
+    /// A resolution of the application's, which `begin` sets going.
+    fn request(
+        &mut self,
+        now: Instant,
+        handle: PoolHandle,
+        begin: impl FnOnce(&mut Self, Instant, &PoolHandle, Waiter),
+    ) -> Result<RequestId, CommandError> {
+        let now = self.advance(now);
+        let handle = self.check(handle)?;
+        if self.requests.len() >= self.ctx.config.max_requests {
+            return Err(CommandError::TooManyRequests);
+        }
+        let request = RequestId(self.requests.insert(handle.clone()));
+        begin(self, now, &handle, Waiter::Request(request));
+        self.route(now);
+        Ok(request)
+    }
+
     fn check(&self, handle: PoolHandle) -> Result<PoolHandle, CommandError> {
         let (len, max) = (handle.len(), self.ctx.config.max_handle_len);
         match len {

@@ -11,7 +11,7 @@ mod network;
 use bytes::Bytes;
 
 use crate::cache::Cache;
-use crate::channel::{Action, Authentication, Next};
+use crate::channel::{Action, Authentication, Next, Payload};
 use crate::config::{Registrar, StaleAnswers};
 use crate::context::Context;
 use crate::error::ResolveError;
@@ -35,7 +35,7 @@ use crate::{Config, ConfigError, Instant, Stats};
 ///
 /// | | in | out |
 /// |---|---|---|
-/// | network | `handle_opened`, `handle_closed`, `handle_control`, `handle_stream`, `handle_data`, `handle_announce`, `handle_written`, `handle_delivered`, `handle_unsent` | [`poll_action`](Self::poll_action) |
+/// | network | `handle_opened`, `handle_closed`, `handle_control`, `handle_stream`, `handle_data`, `handle_announce`, `handle_written`, `handle_delivered`, `handle_unsent`, `handle_control_unsent` | [`poll_action`](Self::poll_action) |
 /// | application | the commands: `start`, `resolve`, `select`, `open_session`, `send`, … | [`poll_event`](Self::poll_event) |
 /// | clock | [`handle_timeout`](Self::handle_timeout) | [`poll_timeout`](Self::poll_timeout) |
 ///
@@ -82,9 +82,9 @@ impl PoolUser {
     /// The configuration contradicts itself.
     pub fn new(config: Config, seed: u64) -> Result<Self, ConfigError> {
         config.validate()?;
-        let ctx = Context::new(config, seed);
+        let mut ctx = Context::new(config, seed);
         Ok(Self {
-            registrars: Registrars::new(&ctx),
+            registrars: Registrars::new(&mut ctx),
             resolver: Resolver::new(),
             reports: Reports::new(),
             sessions: Sessions::new(&ctx),
@@ -124,6 +124,18 @@ impl PoolUser {
     /// known.
     pub fn registrars(&self) -> impl Iterator<Item = &Registrar> {
         self.registrars.known()
+    }
+
+    /// The registrars that were announced, and until when each is believed (T7-ENRPoutdate). One that is
+    /// the home works until it fails.
+    pub fn announced(&self) -> impl Iterator<Item = (&Registrar, Instant)> {
+        self.registrars.announced_until()
+    }
+
+    /// The registrars that were not who they should be, and until when each is left alone (RFC 5352
+    /// §9.2).
+    pub fn barred(&self) -> impl Iterator<Item = (&Transport, Instant)> {
+        self.registrars.barred(self.now)
     }
 
     /// Whether a pool is subscribed to, and if so whether the home registrar tells of its changes;
@@ -217,7 +229,7 @@ impl PoolUser {
         }
         let of_machines = [
             self.registrars.next_timeout(),
-            self.resolver.next_timeout(),
+            self.resolver.next_timeout(&self.ctx),
             self.reports.next_timeout(&self.ctx),
             self.sessions.next_timeout().map(|at| (at, TimerKind::Session)),
         ];
@@ -238,7 +250,7 @@ impl PoolUser {
         if self.resolver.handle_timeout(now, &mut self.ctx, &unreached) {
             self.registrars.doubt(now, &mut self.ctx);
         }
-        self.reports.flush(now, &mut self.ctx);
+        self.reports.handle_timeout(now, &mut self.ctx);
         // A session whose deadline comes together with its resolution's hears the reason, not the
         // consequence.
         self.route(now);
@@ -271,6 +283,10 @@ impl PoolUser {
             // These notes stay in front until there is nothing more to say.
             let told = match *self.ctx.events.front()? {
                 Entry::Session(session) => self.sessions.notice(self.now, &mut self.ctx, session),
+                Entry::Suspects => {
+                    let suspect = self.registrars.take_suspect();
+                    suspect.map(|transport| Event::RegistrarSuspect { transport })
+                }
                 Entry::Pools => self.cache.take_change().map(|(pool, change)| {
                     let Change { joined, left, altered } = change;
                     Event::PoolChanged { pool, joined, left, altered }
@@ -290,7 +306,7 @@ impl PoolUser {
             }
             let event = match entry {
                 Entry::Registrar => self.registrars.take_notice(),
-                Entry::Pools | Entry::Subscriptions => None,
+                Entry::Suspects | Entry::Pools | Entry::Subscriptions => None,
                 Entry::Session(_) => None,
                 Entry::Ready(event) => Some(event),
             };
@@ -315,6 +331,14 @@ impl PoolUser {
                 Next::Pull { channel, session } => {
                     if let Some(payload) = self.sessions.pull(self.now, &mut self.ctx, session) {
                         self.ctx.channels.touch(channel);
+                        return Some(Action::Send { channel, payload });
+                    }
+                }
+                Next::Report { channel } => {
+                    self.withdraw_reports(self.now);
+                    if let Some(report) = self.reports.pull(self.now, &mut self.ctx, channel) {
+                        self.ctx.channels.touch(channel);
+                        let payload = Payload::Control(report);
                         return Some(Action::Send { channel, payload });
                     }
                 }
@@ -350,7 +374,9 @@ impl PoolUser {
                         self.resolver.cancel(&handle, &Waiter::Session(session));
                     }
                     Need::Report { handle, identifier } => {
-                        self.reports.unreachable(now, &mut self.ctx, handle, identifier);
+                        let pool = self.cache.find_held(handle.as_bytes());
+                        let of = (handle, pool);
+                        self.reports.unreachable(now, &mut self.ctx, of, identifier);
                     }
                     Need::LookUp { handle } => self.look_up(now, &handle, Waiter::Refresh, false),
                 }
@@ -364,17 +390,35 @@ impl PoolUser {
             if resolver.take_doubts() {
                 registrars.suspect();
             }
-            let beside = reports.is_waiting() || resolver.is_subscribed();
-            registrars.set_wanted(now, ctx, resolver.is_waiting(), beside);
             let home = registrars.home();
             let channel = home.map(|home| home.channel);
             let wanted = |home: &Home| ctx.config.elements_wanted.filter(|_| home.takes_wanted);
             let route = home.map(|home| Route { channel: home.channel, wanted: wanted(home) });
             resolver.set_home(now, ctx, route);
             reports.set_home(now, ctx, channel);
+            self.withdraw_reports(now);
+            let Self { registrars, resolver, reports, ctx, .. } = self;
+            let beside = reports.is_waiting() || resolver.is_subscribed();
+            registrars.set_wanted(now, ctx, resolver.is_waiting(), beside);
+            if resolver.take_abandoned() && registrars.abandoned(now, ctx) {
+                continue;
+            }
             if !registrars.is_hopeless() {
                 return;
             }
+        }
+    }
+
+    /// Reports of elements whose mark has ended before its time are not true any more.
+    fn withdraw_reports(&mut self, now: Instant) {
+        if self.reports.is_waiting() {
+            let Self { ctx, cache, reports, .. } = self;
+            let lasts = ctx.config.failure_mark;
+            reports.withdraw(ctx, |report| {
+                let pool = report.pool.and_then(|pool| cache.get(pool));
+                now.since(report.since) < lasts
+                    && pool.is_some_and(|pool| !pool.is_marked(now, report.identifier))
+            });
         }
     }
 
@@ -415,10 +459,11 @@ impl PoolUser {
     /// Whether a pool, which counts as used, need not be asked for: its list is young enough, or
     /// the home registrar would have told of a change.
     fn is_fresh(&mut self, now: Instant, pool: PoolId) -> bool {
-        self.cache.get_mut(pool).is_some_and(|found| {
+        let outdated = self.cache.is_outdated(pool);
+        self.cache.get_mut(pool).filter(|_| !outdated).is_some_and(|found| {
             let age = now.since(found.fetched());
             age < self.ctx.config.stale_cache_value
-                || self.resolver.subscription(found.handle().as_bytes()) == Some(true)
+                || self.resolver.is_up_to_date(now, found.handle().as_bytes())
         })
     }
 
@@ -435,6 +480,16 @@ impl PoolUser {
                 self.sessions.resolved(now, &mut self.ctx, &mut self.cache, session, pool);
             }
             Waiter::Refresh => {}
+        }
+    }
+
+    /// A registrar may not know a pool yet: who waited is served with what there is, unless a stale
+    /// pool is no answer to anyone.
+    fn answer_disputed(&mut self, now: Instant, waiter: Waiter, handle: &[u8]) {
+        let served = self.ctx.config.stale_answers == StaleAnswers::Served;
+        match self.cache.find(handle).filter(|_| served) {
+            Some(pool) => self.answer(now, waiter, pool, true),
+            None => self.fail(now, waiter, PoolHandle::from(handle), ResolveError::NotAnswered),
         }
     }
 

@@ -3,16 +3,17 @@
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
-use super::PoolUser;
+use super::{PoolUser, Waiter};
 use crate::Instant;
 use crate::channel::{Authentication, ChannelUser, CloseReason};
 use crate::context::Context;
 use crate::error::ResolveError;
 use crate::id::{ChannelId, MessageId, SessionId};
+use crate::reach::Origin;
 use crate::session::Sessions;
 use crate::wire::{
     self, BodyRef, Cause, CauseCode, Causes, DecodeError, MessageRef, Notes, PolicyType,
-    PoolHandle, Reason,
+    PoolHandle, RawParameter, Reason,
 };
 
 /// How many causes of a refusal are told: more than there are codes, and few, since everyone who
@@ -114,8 +115,12 @@ impl PoolUser {
         let mut notes = Notes::default();
         let decoded = MessageRef::decode(datagram, &mut notes);
         self.count(&notes);
-        match decoded.map(|message| message.body) {
-            Ok(BodyRef::ServerAnnounce { server, transports, .. }) => {
+        let is_transport = |raw: RawParameter<&[u8]>| raw.is_transport();
+        match decoded.map(|message| (message.body, message.extra())) {
+            Ok((BodyRef::ServerAnnounce { server, transports, .. }, mut extra)) => {
+                // Of a kind that no registrar uses is not the same as none.
+                let any = transports.clone().next().is_some() || extra.any(is_transport);
+                let transports = any.then_some(transports);
                 self.registrars.announced(now, &mut self.ctx, source, server, transports);
             }
             Ok(_) => self.ctx.stats.unexpected_messages += 1,
@@ -150,6 +155,29 @@ impl PoolUser {
             sessions.unsent(ctx, session, message)
         });
     }
+
+    /// The transport gives back a control message that it has not sent, by the bytes of its
+    /// [`Payload::Control`](crate::Payload::Control); likewise to be said before
+    /// [`handle_closed`](Self::handle_closed). A registrar to which something cannot be sent is left
+    /// (RFC 5352 §3.7.1): requests that wait for its answer go to the next home, and so does a
+    /// report, once.
+    pub fn handle_control_unsent(&mut self, now: Instant, channel: ChannelId, message: &[u8]) {
+        let now = self.advance(now);
+        let Some(user) = self.ctx.channels.user(channel) else {
+            self.ctx.stats.unknown_channels += 1;
+            return;
+        };
+        self.ctx.stats.control_unsent += 1;
+        if user == ChannelUser::Registrar {
+            let decoded = MessageRef::decode(message, &mut Notes::default());
+            if let Ok(BodyRef::EndpointUnreachable { handle, identifier }) = decoded.map(|m| m.body)
+            {
+                self.reports.unsent(&mut self.ctx, channel, handle, identifier);
+            }
+            self.registrars.leave(now, &mut self.ctx);
+        }
+        self.route(now);
+    }
 }
 
 impl PoolUser {
@@ -160,7 +188,7 @@ impl PoolUser {
         channel: ChannelId,
         confirm: impl FnOnce(&mut Sessions, &mut Context, SessionId) -> bool,
     ) {
-        self.advance(now);
+        let now = self.advance(now);
         let awaited = match self.ctx.channels.user(channel) {
             Some(ChannelUser::Session(session)) => {
                 confirm(&mut self.sessions, &mut self.ctx, session)
@@ -168,6 +196,10 @@ impl PoolUser {
             _ => false,
         };
         self.ctx.stats.unknown_confirmations += u64::from(!awaited);
+        if self.reports.is_waiting() {
+            // What has arrived proves an element well.
+            self.route(now);
+        }
     }
 
     /// An ASAP message came on a channel.
@@ -211,9 +243,11 @@ impl PoolUser {
                 let home = self.registrars.home();
                 let authentication = home.map_or(Authentication::None, |home| home.authentication);
                 let policy = policy.map_or(PolicyType::ROUND_ROBIN, |policy| policy.policy);
+                let origin = home.map(|home| Origin::of_peer(&home.transport)).unwrap_or_default();
                 let list = (policy, *elements);
                 let Self { cache, ctx, resolver, .. } = self;
                 let told = resolver.subscription(handle).is_some();
+                cache.set_origin(origin);
                 match cache.store(now, ctx, handle, list, authentication, told) {
                     Some(pool) => {
                         match resolver.is_unanswered(handle, channel) {
@@ -226,7 +260,13 @@ impl PoolUser {
                             self.answer(now, waiter, pool, false);
                         }
                     }
-                    None => self.ctx.stats.answers_useless += 1,
+                    None => {
+                        self.ctx.stats.answers_useless += 1;
+                        self.cache.outdate(handle);
+                        if !self.resolver.is_unanswered(handle, channel) {
+                            self.resolver.hasten(now, &mut self.ctx, handle);
+                        }
+                    }
                 }
             }
             // Only the home's channel is ever up, so the home is whom this names (HUNT-11).
@@ -239,14 +279,21 @@ impl PoolUser {
     /// A registrar answered that it will not or cannot resolve a handle (RES-6).
     fn handle_refusal(&mut self, now: Instant, handle: &[u8], causes: Causes<'_>) {
         self.ctx.stats.answers += 1;
-        self.registrars.answered(&mut self.ctx);
         let codes = causes.map(|cause| cause.code);
         let unknown = codes.clone().any(|code| code == CauseCode::UNKNOWN_POOL_HANDLE);
+        match unknown {
+            true => self.registrars.answered(&mut self.ctx),
+            false => self.registrars.refused(now, &mut self.ctx),
+        }
         let error = match unknown {
             true => ResolveError::UnknownPoolHandle,
             false => ResolveError::Rejected(codes.take(MAX_CODES).collect()),
         };
         if unknown {
+            let was_known = self.cache.find(handle).is_some() || self.resolver.was_listed(handle);
+            if was_known && self.dispute(now, handle) {
+                return;
+            }
             self.cache.store_unknown(now, &self.ctx, handle);
         }
         if self.resolver.subscription(handle).is_some() {
@@ -256,6 +303,20 @@ impl PoolUser {
         for waiter in self.resolver.refuse(&mut self.ctx, handle, &error) {
             self.fail(now, waiter, PoolHandle::from(handle), error.clone());
         }
+    }
+
+    /// The home does not know a pool that was known; says whether that is not believed yet.
+    fn dispute(&mut self, now: Instant, handle: &[u8]) -> bool {
+        let Some(since) = self.registrars.home().map(|home| home.since) else { return false };
+        let waiter = Waiter::Refresh;
+        let waiters = self.resolver.dispute(now, &mut self.ctx, handle, since, waiter);
+        let Some(waiters) = waiters else { return false };
+        self.ctx.stats.answers_disputed += 1;
+        self.cache.outdate(handle);
+        for waiter in waiters {
+            self.answer_disputed(now, waiter, handle);
+        }
+        true
     }
 
     /// A registrar did not understand something that was sent to it (RES-14). What matches no

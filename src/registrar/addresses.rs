@@ -3,37 +3,55 @@
 //!
 //! The list also knows in which order addresses are to be tried. A hunt goes in *rounds*, and each
 //! address is tried once in a round: first those whose last try is the longest ago, among those
-//! never tried a random one, and last the home that was just lost. The addresses of one server are
-//! tried one after the other in the order in which it announced them.
+//! never tried a random one, and last the home that was just lost, which counts as just tried. The
+//! addresses of one server are tried one after the other in the order in which it announced them.
+//!
+//! Whoever can send a datagram can make the list as long as it may be, and ever new. So of the
+//! channels that are set up at once two are for those that are kept, as long as there are any to try,
+//! and the third for those that were announced: neither kind can keep the other from being tried. And
+//! nothing here takes longer than the logarithm of the length: addresses are found by their transport,
+//! and those that may be tried in the present round stand in the order in which they are, grouped by
+//! server, so that the ones of the servers that are being tried are passed over at once.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::array;
 use core::net::SocketAddr;
 
 use super::MAX_CHANNELS;
-use crate::config::Registrar;
+use super::bars::Bars;
+use crate::config::{Registrar, Security};
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::reach::Origin;
 use crate::timers::Timers;
 use crate::wire::{ServerIdentifier, Transport, TransportUse, Transports};
-use crate::{Instant, Rng};
+use crate::{Config, Instant, Rng};
 
 /// All addresses that may lead to a registrar.
 #[derive(Debug)]
 pub(super) struct Addresses {
     list: BTreeMap<AddressId, Address>,
+    by_transport: BTreeMap<Transport, AddressId>,
     next: AddressId,
-    announced: usize,
+    groups: BTreeMap<GroupId, Group>,
+    /// The groups with addresses that may be tried in this round, in the order of trying: those that
+    /// are kept, and those that were announced.
+    kept: BTreeSet<Turn>,
+    announced: BTreeSet<Turn>,
+    /// Those that were tried in this round.
+    spent: BTreeSet<AddressId>,
+    /// How many are announced, and how many of the others do without TLS.
+    announced_len: usize,
+    unsecured: usize,
     /// T7-ENRPoutdate of the announced ones.
     t7: Timers<AddressId>,
-    /// Registrars that are not who they should be, and until when they are left alone.
-    barred: VecDeque<(Transport, Instant)>,
-    round: u64,
+    pub(super) bars: Bars,
     tries: u64,
-    /// The home that was lost, last in this round.
-    demoted: Option<Transport>,
 }
+
+/// How many channels are for addresses that are kept, where there are announced ones as well.
+const FOR_KEPT: usize = 2;
 
 /// Names an address in the list, in the order of their arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,33 +61,58 @@ pub(super) struct AddressId(u64);
 #[derive(Debug)]
 struct Address {
     registrar: Registrar,
-    /// Who announced it; what is not authenticated must not change how configured addresses are
-    /// tried.
-    server: Option<ServerIdentifier>,
-    announced: bool,
+    group: GroupId,
     /// Whether it understands how many elements are wanted, as far as is known.
     takes_wanted: bool,
     outdates: Option<Instant>,
     /// When it was tried last, as a running number; 0 is never.
     tried: u64,
-    /// The round in which it was tried last.
-    round: Option<u64>,
 }
 
+/// Addresses of which no two are tried at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum GroupId {
+    /// One that is kept for good. What is not authenticated must not change how it is tried.
+    Kept(AddressId),
+    /// Those that a server has announced.
+    Of(ServerIdentifier),
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    /// How many addresses it has.
+    len: usize,
+    /// Those that may be tried in this round, in the order of trying.
+    open: BTreeSet<(u64, AddressId)>,
+    /// What decides between groups that were never tried.
+    draw: u64,
+}
+
+/// When a group has its turn: when its next address was tried last, then by chance.
+type Turn = (u64, u64, GroupId);
+
 impl Addresses {
-    pub(super) fn new(configured: &[Registrar]) -> Self {
+    pub(super) fn new(config: &Config, rng: &mut Rng) -> Self {
         let mut this = Self {
             list: BTreeMap::new(),
+            by_transport: BTreeMap::new(),
             next: AddressId(0),
-            announced: 0,
+            groups: BTreeMap::new(),
+            kept: BTreeSet::new(),
+            announced: BTreeSet::new(),
+            spent: BTreeSet::new(),
+            announced_len: 0,
+            unsecured: 0,
             t7: Timers::new(),
-            barred: VecDeque::new(),
-            round: 0,
+            bars: Bars::new(),
             tries: 0,
-            demoted: None,
         };
-        for registrar in configured {
-            this.insert(registrar.clone(), None);
+        for Registrar { transport, security } in &config.registrars {
+            let security = security.clone();
+            let transport = config.reachable(Origin::Here, transport.clone());
+            if let Some(transport) = transport.filter(|it| !this.by_transport.contains_key(it)) {
+                this.insert(rng, Registrar { transport, security }, None);
+            }
         }
         this
     }
@@ -83,28 +126,39 @@ impl Addresses {
         self.list.values().map(|address| &address.registrar)
     }
 
+    /// Those that were announced, in the order of their arrival, and until when they are believed.
+    pub(super) fn announced(&self) -> impl Iterator<Item = (&Registrar, Instant)> {
+        let listed = self.list.values();
+        listed.filter_map(|address| Some((&address.registrar, address.outdates?)))
+    }
+
     /// When the next announced address outdates.
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         self.t7.next()
     }
 
     /// Takes a registrar in for good.
-    pub(super) fn add(&mut self, ctx: &Context, registrar: Registrar) -> Result<(), CommandError> {
+    pub(super) fn add(
+        &mut self,
+        ctx: &mut Context,
+        registrar: Registrar,
+    ) -> Result<(), CommandError> {
         let found = self.find(&registrar.transport);
-        let is_kept = found.and_then(|id| self.list.get(&id)).is_some_and(|it| !it.announced);
-        if !is_kept && self.list.len() - self.announced >= ctx.config.max_registrars {
+        let is_kept = found.is_some_and(|id| self.is_kept(id));
+        if !is_kept && self.list.len() - self.announced_len >= ctx.config.max_registrars {
             return Err(CommandError::TooManyRegistrars);
         }
         let Some(id) = found else {
-            self.insert(registrar, None);
+            self.insert(&mut ctx.rng, registrar, None);
             return Ok(());
         };
+        self.count(id, usize::wrapping_sub);
+        self.regroup(&mut ctx.rng, id, GroupId::Kept(id));
         if let Some(address) = self.list.get_mut(&id) {
             self.t7.set(&mut address.outdates, None, id);
-            self.announced -= usize::from(core::mem::take(&mut address.announced));
-            address.server = None;
             address.registrar = registrar;
         }
+        self.count(id, usize::wrapping_add);
         Ok(())
     }
 
@@ -119,19 +173,20 @@ impl Addresses {
     ) {
         let id = match self.find(&transport) {
             Some(id) => id,
-            None if self.announced >= ctx.config.max_announced => {
+            None if self.announced_len >= ctx.config.max_announced => {
                 ctx.stats.announced_full += 1;
                 return;
             }
             None => {
                 let security = ctx.config.announced_security.clone();
-                self.insert(Registrar { transport, security }, Some(server))
+                self.insert(&mut ctx.rng, Registrar { transport, security }, Some(server))
             }
         };
-        let Some(address) = self.list.get_mut(&id) else { return };
-        if address.announced {
-            address.server = Some(server);
-            self.t7.set(&mut address.outdates, Some(now + ctx.config.t7_outdate), id);
+        if !self.is_kept(id) {
+            self.regroup(&mut ctx.rng, id, GroupId::Of(server));
+            if let Some(address) = self.list.get_mut(&id) {
+                self.t7.set(&mut address.outdates, Some(now + ctx.config.t7_outdate), id);
+            }
         }
     }
 
@@ -149,31 +204,19 @@ impl Addresses {
     /// Takes a registrar out; says whether it was there.
     pub(super) fn remove(&mut self, transport: &Transport) -> bool {
         let found = self.find(transport);
-        found.map(|id| self.forget(id)).is_some()
-    }
-
-    fn forget(&mut self, id: AddressId) {
-        if let Some(mut gone) = self.list.remove(&id) {
-            self.t7.set(&mut gone.outdates, None, id);
-            self.announced -= usize::from(gone.announced);
-        }
+        found.is_some_and(|id| self.forget(id).is_some())
     }
 
     fn find(&self, transport: &Transport) -> Option<AddressId> {
-        let same = |address: &Address| address.registrar.transport == *transport;
-        self.list.iter().find(|(_, address)| same(address)).map(|(id, _)| *id)
+        self.by_transport.get(transport).copied()
     }
 
-    /// Leaves a registrar alone that is not who it should be; announces do not change that
-    /// (HUNT-10).
-    pub(super) fn bar(&mut self, now: Instant, ctx: &mut Context, transport: Transport) {
-        ctx.stats.registrars_barred += 1;
-        self.barred.retain(|(other, until)| *until > now && *other != transport);
-        if self.barred.len() >= ctx.config.max_barred {
-            self.barred.pop_front();
-            ctx.stats.bars_forgotten += 1;
-        }
-        self.barred.push_back((transport, now + ctx.config.bar_time));
+    fn find_mut(&mut self, transport: &Transport) -> Option<&mut Address> {
+        self.list.get_mut(self.by_transport.get(transport)?)
+    }
+
+    fn is_kept(&self, id: AddressId) -> bool {
+        self.list.get(&id).is_some_and(|address| address.is_kept())
     }
 
     /// Whether a registrar understands how many elements are wanted, as far as is known.
@@ -189,99 +232,240 @@ impl Addresses {
         }
     }
 
-    /// From here on, every address may be tried again.
-    pub(super) fn begin_round(&mut self) {
-        self.round += 1;
-        self.demoted = None;
+    /// Whether a registrar may become the home (HUNT-19): one that was announced and does without TLS
+    /// may not where all others demand it.
+    pub(super) fn may_be_home(&self, config: &Config, transport: &Transport) -> bool {
+        self.takes_announced(config) || self.find(transport).is_some_and(|id| self.is_kept(id))
     }
 
-    /// Tries this one last in the present round.
-    pub(super) fn demote(&mut self, home: Transport) {
-        self.demoted = Some(home);
+    fn takes_announced(&self, config: &Config) -> bool {
+        config.announced_security != Security::None
+            || config.announced_unsecured
+            || self.unsecured > 0
+            || self.list.len() == self.announced_len
+    }
+
+    /// From here on, every address may be tried again.
+    pub(super) fn begin_round(&mut self) {
+        for id in core::mem::take(&mut self.spent) {
+            self.open(id);
+        }
+    }
+
+    /// Tries this one last, as if it had just been tried.
+    pub(super) fn demote(&mut self, transport: &Transport) {
+        if let Some(id) = self.find(transport) {
+            let is_spent = self.spent.contains(&id);
+            self.close(id);
+            self.tries += 1;
+            let tries = self.tries;
+            if let Some(address) = self.list.get_mut(&id) {
+                address.tried = tries;
+            }
+            if is_spent {
+                self.spent.insert(id);
+            } else {
+                self.open(id);
+            }
+        }
+    }
+
+    /// The same, and not in the present round.
+    pub(super) fn pass_over(&mut self, transport: &Transport) {
+        if let Some(id) = self.find(transport) {
+            self.take_up(id);
+        }
+    }
+
+    /// Whether a registrar beside this one may be tried.
+    pub(super) fn knows_other(&self, now: Instant, config: &Config, transport: &Transport) -> bool {
+        let group = self.find(transport).and_then(|id| self.list.get(&id)).map(|it| it.group);
+        let mut others = self.list.values().filter(|address| Some(address.group) != group);
+        others.any(|address| {
+            let is_barred = self.bars.has(now, &address.registrar.transport);
+            !is_barred && (address.is_kept() || self.takes_announced(config))
+        })
     }
 
     /// The address to try next, while channels to `busy` are up or being set up.
     pub(super) fn choose<'a>(
-        &self,
+        &mut self,
         now: Instant,
-        rng: &mut Rng,
+        config: &Config,
         mut busy: impl Iterator<Item = &'a Transport>,
     ) -> Option<AddressId> {
-        let busy: [_; MAX_CHANNELS] = array::from_fn(|_| self.find(busy.next()?));
-        let rank = |address: &Address| {
-            (self.demoted.as_ref() == Some(&address.registrar.transport), address.tried)
-        };
-        let untried = || self.list.iter().filter(|(_, a)| a.round != Some(self.round));
-        let open = || untried().filter(|(id, _)| self.is_free(now, **id, &busy));
-        let best = open().map(|(_, a)| rank(a)).min()?;
-        let equals: Vec<_> = open().filter(|(_, a)| rank(a) == best).collect();
-        let drawn = usize::try_from(rng.below(equals.len() as u64)).ok()?;
-        let server = equals[drawn].1.server;
-        let first = equals.iter().find(|(_, a)| server.is_some() && a.server == server);
-        Some(*first.unwrap_or(&equals[drawn]).0)
+        let busy: [_; MAX_CHANNELS] = array::from_fn(|_| {
+            let id = self.find(busy.next()?)?;
+            self.list.get(&id).map(|address| address.group)
+        });
+        let is_kept = |group: &&GroupId| matches!(group, GroupId::Kept(_));
+        let for_kept = busy.iter().flatten().filter(is_kept).count() < FOR_KEPT;
+        loop {
+            let free = |turns: &BTreeSet<Turn>| {
+                turns.iter().find(|(.., group)| !busy.contains(&Some(*group))).copied()
+            };
+            let announced = free(&self.announced).filter(|_| self.takes_announced(config));
+            let kept = free(&self.kept);
+            let (.., group) = if for_kept { kept.or(announced) } else { announced.or(kept) }?;
+            let (_, id) = *self.groups.get(&group)?.open.first()?;
+            let transport = &self.list.get(&id)?.registrar.transport;
+            if !self.bars.has(now, transport) {
+                return Some(id);
+            }
+            self.close(id);
+            self.spent.insert(id);
+        }
     }
 
     /// The address of a registrar, if it may be tried while there is no channel to any.
-    pub(super) fn find_free(&self, now: Instant, transport: &Transport) -> Option<AddressId> {
-        self.find(transport).filter(|id| self.is_free(now, *id, &[]))
-    }
-
-    /// Whether an address may be tried: it is not barred, and no channel to its server is up or
-    /// being set up.
-    fn is_free(&self, now: Instant, id: AddressId, busy: &[Option<AddressId>]) -> bool {
-        let Some(address) = self.list.get(&id) else { return false };
-        let same = |other: &AddressId| {
-            let server = self.list.get(other).and_then(|other| other.server);
-            *other == id || (server.is_some() && server == address.server)
-        };
-        let transport = &address.registrar.transport;
-        !self.barred.iter().any(|(barred, until)| same_place(barred, transport) && *until > now)
-            && !busy.iter().flatten().any(same)
+    pub(super) fn find_free(
+        &self,
+        now: Instant,
+        config: &Config,
+        transport: &Transport,
+    ) -> Option<AddressId> {
+        let is_free = !self.bars.has(now, transport) && self.may_be_home(config, transport);
+        self.find(transport).filter(|_| is_free)
     }
 
     /// Notes that an address is tried, and says how.
     pub(super) fn take_up(&mut self, id: AddressId) -> Option<Registrar> {
+        self.close(id);
         let address = self.list.get_mut(&id)?;
         self.tries += 1;
         address.tried = self.tries;
-        address.round = Some(self.round);
-        Some(address.registrar.clone())
+        let registrar = address.registrar.clone();
+        self.spent.insert(id);
+        Some(registrar)
     }
 
     /// An attempt was given up through no fault of its address, which may be tried again.
     pub(super) fn put_back(&mut self, transport: &Transport) {
-        if let Some(address) = self.find_mut(transport) {
-            address.round = None;
+        if let Some(id) = self.find(transport) {
+            self.open(id);
         }
     }
 
-    fn find_mut(&mut self, transport: &Transport) -> Option<&mut Address> {
-        self.list.values_mut().find(|address| address.registrar.transport == *transport)
-    }
-
-    fn insert(&mut self, registrar: Registrar, server: Option<ServerIdentifier>) -> AddressId {
+    fn insert(
+        &mut self,
+        rng: &mut Rng,
+        registrar: Registrar,
+        server: Option<ServerIdentifier>,
+    ) -> AddressId {
         let id = self.next;
         self.next = AddressId(id.0 + 1);
-        let announced = server.is_some();
-        let address = Address {
-            registrar,
-            server,
-            announced,
-            takes_wanted: true,
-            outdates: None,
-            tried: 0,
-            round: None,
-        };
+        let group = server.map_or(GroupId::Kept(id), GroupId::Of);
+        self.by_transport.insert(registrar.transport.clone(), id);
+        let address = Address { registrar, group, takes_wanted: true, outdates: None, tried: 0 };
         self.list.insert(id, address);
-        self.announced += usize::from(announced);
+        self.count(id, usize::wrapping_add);
+        self.join(rng, id);
         id
+    }
+
+    /// An address comes, or goes.
+    fn count(&mut self, id: AddressId, change: fn(usize, usize) -> usize) {
+        let Some(Address { group, registrar, .. }) = self.list.get(&id) else { return };
+        let is_unsecured = registrar.security == Security::None;
+        match group {
+            GroupId::Of(_) => self.announced_len = change(self.announced_len, 1),
+            GroupId::Kept(_) => self.unsecured = change(self.unsecured, is_unsecured.into()),
+        }
+    }
+
+    fn forget(&mut self, id: AddressId) -> Option<Address> {
+        self.part(id);
+        self.count(id, usize::wrapping_sub);
+        let mut gone = self.list.remove(&id)?;
+        self.by_transport.remove(&gone.registrar.transport);
+        self.t7.set(&mut gone.outdates, None, id);
+        Some(gone)
+    }
+
+    /// An address is not in the group any more in which it was.
+    fn regroup(&mut self, rng: &mut Rng, id: AddressId, group: GroupId) {
+        if self.list.get(&id).is_some_and(|address| address.group != group) {
+            let is_spent = self.spent.contains(&id);
+            self.part(id);
+            if let Some(address) = self.list.get_mut(&id) {
+                address.group = group;
+            }
+            self.join(rng, id);
+            if is_spent {
+                self.close(id);
+                self.spent.insert(id);
+            }
+        }
+    }
+
+    /// Takes an address into its group.
+    fn join(&mut self, rng: &mut Rng, id: AddressId) {
+        let Some(address) = self.list.get(&id) else { return };
+        let group = self.groups.entry(address.group).or_insert_with(|| {
+            let draw = rng.next_u64();
+            Group { draw, ..Group::default() }
+        });
+        group.len += 1;
+        self.open(id);
+    }
+
+    /// Takes an address out of its group.
+    fn part(&mut self, id: AddressId) {
+        self.close(id);
+        let Some(address) = self.list.get(&id) else { return };
+        if let Some(group) = self.groups.get_mut(&address.group) {
+            group.len -= 1;
+            if group.len == 0 {
+                self.groups.remove(&address.group);
+            }
+        }
+    }
+
+    /// An address may be tried in this round.
+    fn open(&mut self, id: AddressId) {
+        self.spent.remove(&id);
+        self.change(id, BTreeSet::insert);
+    }
+
+    /// An address may not be tried in this round, for whatever reason.
+    fn close(&mut self, id: AddressId) {
+        self.spent.remove(&id);
+        self.change(id, |open, turn| open.remove(&turn));
+    }
+
+    /// Changes what may be tried of a group, and so when the group has its turn.
+    fn change(
+        &mut self,
+        id: AddressId,
+        change: impl FnOnce(&mut BTreeSet<(u64, AddressId)>, (u64, AddressId)) -> bool,
+    ) {
+        let Self { list, groups, kept, announced, .. } = self;
+        let Some(Address { group, tried, .. }) = list.get(&id) else { return };
+        let turns = match group {
+            GroupId::Kept(_) => kept,
+            GroupId::Of(_) => announced,
+        };
+        let Some(found) = groups.get_mut(group) else { return };
+        let turn = |found: &Group| {
+            let first = found.open.first();
+            first.map(|(tried, _)| (*tried, found.draw, *group))
+        };
+        let before = turn(found);
+        change(&mut found.open, (*tried, id));
+        let after = turn(found);
+        if before != after {
+            if let Some(before) = before {
+                turns.remove(&before);
+            }
+            turns.extend(after);
+        }
     }
 }
 
-/// Whether two transports lead to the same peer, whatever else they say.
-fn same_place(one: &Transport, other: &Transport) -> bool {
-    let mut places = one.socket_addrs();
-    one.protocol() == other.protocol() && places.any(|at| other.socket_addrs().any(|a| a == at))
+impl Address {
+    const fn is_kept(&self) -> bool {
+        matches!(self.group, GroupId::Kept(_))
+    }
 }
 
 /// The addresses in an announce. One without any means SCTP at its source: the customary `port` by
@@ -289,11 +473,10 @@ fn same_place(one: &Transport, other: &Transport) -> bool {
 pub(super) fn announced_transports(
     source: SocketAddr,
     port: u16,
-    transports: Transports<'_>,
+    transports: Option<Transports<'_>>,
 ) -> Vec<Transport> {
-    let listed: Vec<_> = transports.map(|transport| transport.to_owned()).collect();
-    if !listed.is_empty() {
-        return listed;
+    if let Some(listed) = transports {
+        return listed.map(|transport| transport.to_owned()).collect();
     }
     let mut ports = alloc::vec![source.port(), port];
     ports.dedup();

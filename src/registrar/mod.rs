@@ -9,29 +9,41 @@
 //! channel that comes up leads to the *home registrar*; the others are closed, T5 stops (SH3, SH6).
 //!
 //! A home that does not answer in time is doubted: the hunt goes on beside it, with two channels,
-//! until it answers or an alternate comes up (§3.7.2). If nobody waits any longer before that, it is
-//! in doubt again as soon as somebody asks. A home whose channel is lost while somebody
-//! waits is hunted for anew, the lost one last (§3.7.1). A home that closes a channel which nobody
-//! needs has done nothing wrong: the same address is tried first when the need arises.
+//! until it answers or an alternate comes up (§3.7.2). If a request ends before that, the home is
+//! left: its channel may be dead without anyone having noticed, so that it is opened anew like any
+//! other. If the request was given up sooner, the home is in doubt again as soon as somebody asks. A
+//! home whose channel is lost while somebody waits is hunted for anew, the lost one last (§3.7.1). A
+//! home that closes a channel which nobody needs has done nothing wrong: the same address is tried
+//! first when the need arises; one whose idle channel broke is tried last. A home that refuses three
+//! requests in a row is left, if another registrar is known.
+//!
+//! So there are two things, each of which may be there or not: a *home*, and a *search* for one. What
+//! belongs to a search, its timer and its attempts, ends with it; a home beside which is searched is
+//! in doubt.
 //!
 //! ```text
-//!            needed, none known            announced
-//!    Idle ─────────────────────▶ Listening ─────────▶ Hunting ◀──────┐ T5: next round
-//!     │ ▲      waited in vain ◀──────┘                 │  ▲  └────────┘
-//!     │ └──────────────────────────────┐               │  │ lost while needed
-//!     │ needed, there was a home       │ lost, idle    ▼  │             T1
-//!     └────────▶ Reopening ───────────────────────▶  Home ─────────────────▶ Doubted
-//!                    │        came up                 ▲ ▲                       │
-//!                    └─▶ failed, T5: Hunting          │ └────── answered ◀──────┤
-//!                                                     └─ an alternate came up ◀─┘
+//!    home   search
+//!    ────   ──────────────────────────────────────────────────────────────────────────────
+//!    –      –          Idle: until one is needed
+//!    –      Listening  none is known; ends with an announce, or after a wait in vain
+//!    –      Reopening  the former home alone; goes on as Hunting when it fails or T5 expires
+//!    –      Hunting    three addresses at once; a new round whenever T5 expires
+//!    yes    –          Home
+//!    yes    Hunting    Doubted, since T1: two addresses at once; ends with an answer, or with
+//!                      the home, which leaves the search behind
 //! ```
 //!
 //! Nothing spins: an address that accepts a channel and closes it again is not tried a second time
-//! in its round, and T5 falls back to its initial value only after a valid answer (HUNT-6). Many
-//! pool users that lose one registrar do not move in step: among addresses that were never tried
-//! the generator chooses, and T5 is shortened to 75–100 % (HUNT-12). A search that ends because
-//! nobody waits any longer leaves its round behind: one that begins before T5 would have run out
-//! goes on with it.
+//! in its round, and after such a home T5 keeps what it has grown to until a valid answer comes or
+//! RETRAN.max has passed (HUNT-6). Every other hunt starts with the initial T5 (HUNT-17; to let it
+//! grow over hunts would be the other reading, under which an outage of hours ago makes a request
+//! wait a minute for the fourth of five registrars). A search that ends because nobody waits any
+//! longer leaves its round behind: one that begins before T5 would have run out goes on with it. Many
+//! pool users that lose one registrar do not move in step: among addresses that were never tried the
+//! generator chooses, and T5 is shortened to 75–100 % (HUNT-12).
+//!
+//! What the driver could not do for reasons of its own ([`CloseReason::Local`]) is held against no
+//! registrar: another one is not tried in its stead, and the next round tries again.
 //!
 //! A registrar may say in an ASAP_ENDPOINT_KEEP_ALIVE that it wants to be the home (§2.2.7).
 //! Channels to registrars other than the home are closed as soon as they are up, so that the only
@@ -42,6 +54,7 @@
 //! How long it takes until a failure is noticed and repaired stands in `docs/failures.md`.
 
 mod addresses;
+mod bars;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -59,25 +72,29 @@ use crate::context::Context;
 use crate::error::CommandError;
 use crate::event::{Entry, Event};
 use crate::id::ChannelId;
+use crate::reach::Origin;
 use crate::timers::{TimerKind, jitter};
 use crate::wire::{ServerIdentifier, Transport, Transports};
 
 /// SH1: "An ASAP Endpoint MUST NOT establish more than three associations or connections."
 const MAX_CHANNELS: usize = 3;
 
+/// How many requests in a row a home may refuse before another one is tried (decision 42).
+const MAX_REFUSALS: u32 = 3;
+
 /// The registrar machine.
 #[derive(Debug)]
 pub(crate) struct Registrars {
     addresses: Addresses,
-    state: State,
-    /// The channels that are being set up.
-    attempts: Vec<Attempt>,
-    /// T5-Serverhunt, or the end of the wait for an announce.
-    deadline: Option<Instant>,
-    /// When the present round ends, also if the search is broken off before.
+    /// The home registrar, if there is one. One that is searched beside is in doubt.
+    home: Option<Home>,
+    search: Option<Search>,
+    /// When T5 ends the present round, also if the search is broken off before.
     round_ends: Instant,
     /// What T5-Serverhunt is set to next, before jitter.
     t5: Duration,
+    /// When a home was lost last that had given no valid answer.
+    fell: Option<Instant>,
     /// Whether a request or a report waits for a registrar.
     wanted: bool,
     /// Whether the application asked for a home and has not got one.
@@ -87,27 +104,31 @@ pub(crate) struct Registrars {
     hopeless: bool,
     /// The home whose idle channel ended, first when one is needed.
     preferred: Option<Transport>,
-    /// Whether the application was told that this hunt goes on in vain.
-    in_vain: bool,
     /// What the application has not heard.
     notice: Option<Event>,
 }
 
-/// Where the search for a home stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum State {
-    /// None is needed.
-    Idle,
-    /// One is needed, none is known; an announce would help.
+/// The search for a home.
+#[derive(Debug)]
+struct Search {
+    stage: Stage,
+    /// T5-Serverhunt, or the end of the wait for an announce.
+    deadline: Instant,
+    /// The channels that are being set up.
+    attempts: Vec<Attempt>,
+    /// Whether the application was told that it goes on in vain.
+    in_vain: bool,
+}
+
+/// How far a search is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// No registrar is known; an announce would help.
     Listening,
     /// The former home is tried before anyone else.
     Reopening,
     /// Up to three addresses are tried.
     Hunting,
-    /// There is one.
-    Home(Home),
-    /// There is one, it has not answered, and others are tried beside it.
-    Doubted(Home),
 }
 
 /// The home registrar. It is known by its transport, as the list may forget its address and take it
@@ -119,10 +140,27 @@ pub(crate) struct Home {
     pub(crate) authentication: Authentication,
     /// Whether it understands how many elements are wanted (RES-14).
     pub(crate) takes_wanted: bool,
+    /// Since when it is the home.
+    pub(crate) since: Instant,
     /// Whether it has given a valid answer since it became the home.
     proven: bool,
     /// Whether it has left a request unanswered since its last valid answer.
     silent: bool,
+    /// How many requests in a row it has refused.
+    refusals: u32,
+}
+
+/// What a home that is lost has to answer for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blame {
+    /// Nothing: the driver had to give its channel up.
+    Nothing,
+    /// It closed a channel, which is its right as long as nobody waits.
+    Leaving,
+    /// It failed, or left a request unanswered: it is tried last.
+    Failing,
+    /// It refuses whatever is asked: it is not tried before T5 expires.
+    Refusing,
 }
 
 /// A channel that is being set up.
@@ -135,39 +173,61 @@ struct Attempt {
 }
 
 impl Registrars {
-    pub(crate) fn new(ctx: &Context) -> Self {
+    pub(crate) fn new(ctx: &mut Context) -> Self {
         Self {
-            addresses: Addresses::new(&ctx.config.registrars),
-            state: State::Idle,
-            attempts: Vec::with_capacity(MAX_CHANNELS),
-            deadline: None,
+            addresses: Addresses::new(&ctx.config, &mut ctx.rng),
+            home: None,
+            search: None,
             round_ends: Instant::EPOCH,
             t5: ctx.config.t5_hunt,
+            fell: None,
             wanted: false,
             started: false,
             hopeless: false,
             preferred: None,
-            in_vain: false,
             notice: None,
         }
     }
 
     /// The channel to the home registrar.
-    pub(crate) fn home(&self) -> Option<&Home> {
-        match &self.state {
-            State::Home(home) | State::Doubted(home) => Some(home),
-            _ => None,
-        }
+    pub(crate) const fn home(&self) -> Option<&Home> {
+        self.home.as_ref()
     }
 
     /// How the search for it stands.
     pub(crate) fn search(&self) -> HomeSearch {
-        HomeSearch::from(&self.state)
+        match (&self.home, self.stage()) {
+            (None, None) => HomeSearch::Idle,
+            (None, Some(Stage::Listening)) => HomeSearch::Listening,
+            (None, Some(Stage::Reopening)) => HomeSearch::Reopening,
+            (None, Some(Stage::Hunting)) => HomeSearch::Hunting,
+            (Some(_), None) => HomeSearch::Home,
+            (Some(_), Some(_)) => HomeSearch::Doubted,
+        }
+    }
+
+    fn stage(&self) -> Option<Stage> {
+        self.search.as_ref().map(|search| search.stage)
     }
 
     /// Everyone in the list, in the order of their arrival.
     pub(crate) fn known(&self) -> impl Iterator<Item = &Registrar> {
         self.addresses.iter()
+    }
+
+    /// Those that were announced, and until when they are believed.
+    pub(crate) fn announced_until(&self) -> impl Iterator<Item = (&Registrar, Instant)> {
+        self.addresses.announced()
+    }
+
+    /// Those that are not who they should be, and until when they are left alone.
+    pub(crate) fn barred(&self, now: Instant) -> impl Iterator<Item = (&Transport, Instant)> {
+        self.addresses.bars.iter(now)
+    }
+
+    /// A registrar that is not who it should be, of which the application has not heard.
+    pub(crate) fn take_suspect(&mut self) -> Option<Transport> {
+        self.addresses.bars.take_untold()
     }
 
     /// Whether any registrar is known.
@@ -176,12 +236,12 @@ impl Registrars {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<(Instant, TimerKind)> {
-        let own = match self.state {
-            State::Listening => TimerKind::AnnounceWait,
-            _ => TimerKind::Hunt,
-        };
         let t7 = self.addresses.next_timeout().map(|at| (at, TimerKind::Outdate));
-        self.deadline.map(|at| (at, own)).into_iter().chain(t7).min()
+        let own = self.search.as_ref().map(|search| match search.stage {
+            Stage::Listening => (search.deadline, TimerKind::AnnounceWait),
+            _ => (search.deadline, TimerKind::Hunt),
+        });
+        own.into_iter().chain(t7).min()
     }
 
     /// What the application has to hear, if anything.
@@ -201,9 +261,9 @@ impl Registrars {
 
     /// The application wants a home before anyone needs it (HUNT-2).
     pub(crate) fn start(&mut self, now: Instant, ctx: &mut Context) {
-        if self.home().is_none() {
+        if self.home.is_none() {
             self.started = true;
-            if self.state == State::Idle {
+            if self.search.is_none() {
                 self.seek(now, ctx);
             }
         }
@@ -221,58 +281,77 @@ impl Registrars {
         let wanted = by_request || by_report;
         self.wanted = wanted;
         let worth_a_hunt = (wanted || self.started) && self.knows_any();
-        match core::mem::replace(&mut self.state, State::Idle) {
-            State::Idle if by_request || worth_a_hunt => self.seek(now, ctx),
+        let needed = wanted || self.started;
+        match (&self.home, self.stage()) {
+            (None, None) if by_request || worth_a_hunt => self.seek(now, ctx),
             // Nobody waited for its answer any longer, which is no reason to trust it again.
-            State::Home(home) if by_request && home.silent => {
-                self.state = State::Doubted(home);
-                if self.round_ends <= now {
-                    self.begin_round();
-                }
+            (Some(home), None) if by_request && home.silent => {
+                self.begin_hunt(now, ctx);
                 self.hunt(now, ctx);
             }
-            State::Listening if !by_request && !self.started => self.stop(ctx),
-            State::Reopening if !wanted && !self.started => {
-                self.preferred = self.attempts.first().map(|attempt| attempt.transport.clone());
+            (None, Some(Stage::Listening)) if !by_request && !self.started => self.stop(ctx),
+            (None, Some(Stage::Reopening)) if !needed => {
+                let former = self.attempts().next().map(|attempt| attempt.transport.clone());
+                self.preferred = former;
                 self.stop(ctx);
             }
-            State::Hunting if !wanted && !self.started => self.stop(ctx),
-            State::Doubted(home) if !wanted => {
-                self.stop(ctx);
-                self.state = State::Home(home);
-            }
-            state => self.state = state,
+            (None, Some(Stage::Hunting)) if !needed => self.stop(ctx),
+            (Some(_), Some(_)) if !wanted => self.stop(ctx),
+            _ => {}
         }
     }
 
     /// T1-ENRPrequest of a request to the home expired: hunt beside it (§3.7.2).
     pub(crate) fn doubt(&mut self, now: Instant, ctx: &mut Context) {
-        match core::mem::replace(&mut self.state, State::Idle) {
-            State::Home(home) => {
-                self.state = State::Doubted(Home { silent: true, ..home });
-                self.begin_round();
-                self.hunt(now, ctx);
-            }
-            state => self.state = state,
+        self.suspect();
+        if self.home.is_some() && self.search.is_none() {
+            self.begin_hunt(now, ctx);
+            self.begin_round(now, ctx);
+            self.hunt(now, ctx);
         }
     }
 
     /// The home has left a request unanswered for so long, although nobody waits for it any more.
     pub(crate) const fn suspect(&mut self) {
-        if let State::Home(home) = &mut self.state {
+        if let Some(home) = &mut self.home {
             home.silent = true;
         }
     }
 
+    /// A request to the home ended without an answer. If it has been silent all the time, its
+    /// channel may be dead without anyone having noticed, and a new one may work: it is left
+    /// (decision 39). Says whether it was.
+    pub(crate) fn abandoned(&mut self, now: Instant, ctx: &mut Context) -> bool {
+        let is_silent = self.home.as_ref().is_some_and(|home| home.silent);
+        if is_silent {
+            self.leave(now, ctx);
+        }
+        is_silent
+    }
+
     /// A valid answer came from the home.
     pub(crate) fn answered(&mut self, ctx: &mut Context) {
-        match core::mem::replace(&mut self.state, State::Idle) {
-            State::Home(home) | State::Doubted(home) => {
-                self.stop(ctx);
-                self.t5 = ctx.config.t5_hunt;
-                self.state = State::Home(Home { proven: true, silent: false, ..home });
-            }
-            state => self.state = state,
+        if let Some(home) = &mut self.home {
+            (home.proven, home.silent, home.refusals) = (true, false, 0);
+            self.t5 = ctx.config.t5_hunt;
+            self.fell = None;
+            self.stop(ctx);
+        }
+    }
+
+    /// The home refused a request for other reasons than that there is no such pool. It answers,
+    /// and yet another one may do better (decision 42).
+    pub(crate) fn refused(&mut self, now: Instant, ctx: &mut Context) {
+        let before = self.home.as_ref().map_or(0, |home| home.refusals);
+        self.answered(ctx);
+        let Some(home) = &mut self.home else { return };
+        home.refusals = before.saturating_add(1);
+        if home.refusals >= MAX_REFUSALS
+            && self.addresses.knows_other(now, &ctx.config, &home.transport)
+        {
+            let gone = self.lose(now, ctx, Blame::Refusing);
+            gone.iter().for_each(|home| ctx.channels.close(home.channel));
+            self.start(now, ctx);
         }
     }
 
@@ -284,34 +363,40 @@ impl Registrars {
         channel: ChannelId,
         authentication: Authentication,
     ) {
-        let Some(attempt) = self.take_attempt(channel) else { return };
+        let Some(attempt) = self.take_attempt(|attempt| attempt.channel == channel) else { return };
         let secured = attempt.secured || ctx.config.authenticated_only;
         if secured && authentication != Authentication::Verified {
             ctx.channels.close(channel);
-            self.addresses.bar(now, ctx, attempt.transport);
+            self.addresses.bars.add(now, ctx, attempt.transport);
             self.go_on(now, ctx);
             return;
         }
-        if let State::Doubted(former) = core::mem::replace(&mut self.state, State::Idle) {
+        if !self.addresses.may_be_home(&ctx.config, &attempt.transport) {
+            ctx.channels.close(channel);
+            self.go_on(now, ctx);
+            return;
+        }
+        if let Some(former) = self.home.take() {
             ctx.channels.close(former.channel);
             ctx.stats.homes_lost += 1;
-            self.addresses.demote(former.transport);
+            self.addresses.demote(&former.transport);
         }
         self.stop(ctx);
         self.started = false;
-        self.in_vain = false;
         self.preferred = None;
         ctx.stats.homes_found += 1;
         let Attempt { channel, transport, .. } = attempt;
         self.tell(ctx, Event::RegistrarFound { transport: transport.clone(), authentication });
         let takes_wanted = self.addresses.takes_wanted(&transport);
-        self.state = State::Home(Home {
+        self.home = Some(Home {
             channel,
             transport,
             authentication,
             takes_wanted,
+            since: now,
             proven: false,
             silent: false,
+            refusals: 0,
         });
     }
 
@@ -323,51 +408,66 @@ impl Registrars {
         channel: ChannelId,
         reason: CloseReason,
     ) {
-        if let Some(attempt) = self.take_attempt(channel) {
-            if reason == CloseReason::Unauthenticated {
-                self.addresses.bar(now, ctx, attempt.transport);
+        if let Some(attempt) = self.take_attempt(|attempt| attempt.channel == channel) {
+            match reason {
+                CloseReason::Unauthenticated => {
+                    self.addresses.bars.add(now, ctx, attempt.transport);
+                }
+                // The driver could not even try, which it could not elsewhere either: T5 is the
+                // pause before it is asked again.
+                CloseReason::Local => {
+                    self.addresses.put_back(&attempt.transport);
+                    return;
+                }
+                CloseReason::Closed | CloseReason::Failed => {}
             }
             self.go_on(now, ctx);
-        } else if let Some(home) = self.home().filter(|home| home.channel == channel) {
+        } else if let Some(home) = self.home.as_ref().filter(|home| home.channel == channel) {
             // Before the hunt begins, so that it does not begin there.
             if reason == CloseReason::Unauthenticated {
                 let impostor = home.transport.clone();
-                self.addresses.bar(now, ctx, impostor);
+                self.addresses.bars.add(now, ctx, impostor);
             }
-            self.lose(now, ctx);
+            let blame = match reason {
+                CloseReason::Local => Blame::Nothing,
+                CloseReason::Closed => Blame::Leaving,
+                CloseReason::Failed | CloseReason::Unauthenticated => Blame::Failing,
+            };
+            self.lose(now, ctx, blame);
         }
     }
 
     /// The home does not know the parameter that says how many elements are wanted; says whether
     /// that is news.
     pub(crate) fn refused_wanted(&mut self) -> bool {
-        let (State::Home(home) | State::Doubted(home)) = &mut self.state else { return false };
+        let Some(home) = &mut self.home else { return false };
         self.addresses.refused_wanted(&home.transport);
         core::mem::take(&mut home.takes_wanted)
     }
 
     /// The home is no good: it broke its byte stream, or does not know what a resolution is.
     pub(crate) fn leave(&mut self, now: Instant, ctx: &mut Context) {
-        if let Some(home) = self.lose(now, ctx) {
-            self.preferred = None;
+        if let Some(home) = self.lose(now, ctx, Blame::Failing) {
             ctx.channels.close(home.channel);
         }
     }
 
-    /// An ASAP_SERVER_ANNOUNCE came by multicast (§2.2.10).
+    /// An ASAP_SERVER_ANNOUNCE came by multicast (§2.2.10). It has no `transports` if none of any kind
+    /// is in it.
     pub(crate) fn announced(
         &mut self,
         now: Instant,
         ctx: &mut Context,
         source: SocketAddr,
         server: ServerIdentifier,
-        transports: Transports<'_>,
+        transports: Option<Transports<'_>>,
     ) {
         let mut usable = 0_u32;
         if ctx.config.accept_announces {
             let port = ctx.config.announced_security.default_port();
+            let origin = Origin::of(source.ip());
             for transport in announced_transports(source, port, transports) {
-                if ctx.config.can_reach(&transport) {
+                if let Some(transport) = ctx.config.reachable(origin, transport) {
                     usable += 1;
                     self.addresses.announce(now, ctx, transport, server);
                 }
@@ -378,12 +478,9 @@ impl Registrars {
             return;
         }
         ctx.stats.announces += 1;
-        match self.state {
-            State::Idle if self.started => self.seek(now, ctx),
-            State::Listening if self.knows_any() => {
-                self.state = State::Hunting;
-                self.hunt(now, ctx);
-            }
+        match (&self.home, self.stage()) {
+            (None, None) if self.started => self.seek(now, ctx),
+            (_, Some(Stage::Listening)) if self.knows_any() => self.end_listening(now, ctx),
             _ => self.fill(now, ctx),
         }
     }
@@ -396,11 +493,8 @@ impl Registrars {
         registrar: Registrar,
     ) -> Result<(), CommandError> {
         self.addresses.add(ctx, registrar)?;
-        match self.state {
-            State::Listening => {
-                self.state = State::Hunting;
-                self.hunt(now, ctx);
-            }
+        match self.stage() {
+            Some(Stage::Listening) => self.end_listening(now, ctx),
             _ => self.fill(now, ctx),
         }
         Ok(())
@@ -415,12 +509,12 @@ impl Registrars {
         transport: &Transport,
     ) -> bool {
         let listed = self.addresses.remove(transport);
-        let tried = self.attempts.iter().position(|attempt| attempt.transport == *transport);
-        if let Some(index) = tried {
-            ctx.channels.close(self.attempts.swap_remove(index).channel);
+        let tried = self.take_attempt(|attempt| attempt.transport == *transport);
+        if let Some(attempt) = &tried {
+            ctx.channels.close(attempt.channel);
             self.go_on(now, ctx);
         }
-        let is_home = self.home().is_some_and(|home| home.transport == *transport);
+        let is_home = self.home.as_ref().is_some_and(|home| home.transport == *transport);
         if is_home {
             self.leave(now, ctx);
             self.start(now, ctx);
@@ -433,8 +527,7 @@ impl Registrars {
         if self.addresses.outdate(now, ctx) {
             self.fill(now, ctx);
         }
-        if self.deadline.is_some_and(|at| at <= now) {
-            self.deadline = None;
+        if self.search.as_ref().is_some_and(|search| search.deadline <= now) {
             self.handle_deadline(now, ctx);
         }
     }
@@ -443,46 +536,34 @@ impl Registrars {
     pub(crate) fn shut_down(&mut self, ctx: &mut Context) {
         self.stop(ctx);
         self.started = false;
-        if let Some(home) = self.home() {
+        if let Some(home) = self.home.take() {
             ctx.channels.close(home.channel);
         }
-        self.state = State::Idle;
     }
 
     fn handle_deadline(&mut self, now: Instant, ctx: &mut Context) {
-        match self.state {
-            State::Listening => {
-                self.state = State::Idle;
-                self.hopeless = true;
-            }
-            State::Reopening | State::Hunting | State::Doubted(_) => {
-                ctx.stats.t5_expired += 1;
-                self.tell_in_vain(ctx);
-                self.stop(ctx);
-                self.t5 = self.t5.saturating_mul(2).min(ctx.config.t5_max);
-                self.begin_round();
-                if self.state == State::Reopening {
-                    self.state = State::Hunting;
-                }
-                self.hunt(now, ctx);
-            }
-            State::Idle | State::Home(_) => {}
+        if self.stage() == Some(Stage::Listening) {
+            self.search = None;
+            self.hopeless = true;
+            return;
         }
+        ctx.stats.t5_expired += 1;
+        self.tell_in_vain(ctx);
+        self.give_up_attempts(ctx);
+        self.t5 = self.t5.saturating_mul(2).min(ctx.config.t5_max);
+        self.begin_round(now, ctx);
+        self.hunt(now, ctx);
     }
 
     /// Begins to look for a home.
     fn seek(&mut self, now: Instant, ctx: &mut Context) {
-        if self.round_ends <= now {
-            self.begin_round();
-        }
-        self.in_vain = false;
+        self.begin_hunt(now, ctx);
         let preferred = self.preferred.take();
-        if let Some(id) = preferred.and_then(|former| self.addresses.find_free(now, &former)) {
-            self.state = State::Reopening;
-            self.arm_t5(now, ctx);
+        let free = |former: &Transport| self.addresses.find_free(now, &ctx.config, former);
+        if let Some(id) = preferred.as_ref().and_then(free) {
+            self.enter(Stage::Reopening, self.round_ends);
             self.attempt(ctx, id);
         } else if self.knows_any() {
-            self.state = State::Hunting;
             self.hunt(now, ctx);
         } else {
             self.listen(now, ctx);
@@ -494,110 +575,140 @@ impl Registrars {
         self.stop(ctx);
         self.tell(ctx, Event::NoRegistrarKnown);
         if ctx.config.accept_announces && !ctx.config.announce_wait.is_zero() {
-            self.state = State::Listening;
-            self.deadline = Some(now + ctx.config.announce_wait);
+            self.enter(Stage::Listening, now + ctx.config.announce_wait);
         } else {
-            self.state = State::Idle;
             self.started = false;
             self.hopeless = true;
         }
     }
 
+    /// A registrar became known.
+    fn end_listening(&mut self, now: Instant, ctx: &mut Context) {
+        self.begin_hunt(now, ctx);
+        self.hunt(now, ctx);
+    }
+
     /// Runs a round of the hunt from its start.
     fn hunt(&mut self, now: Instant, ctx: &mut Context) {
         ctx.stats.hunts += 1;
-        self.arm_t5(now, ctx);
+        self.enter(Stage::Hunting, self.round_ends);
         self.fill(now, ctx);
     }
 
     /// An attempt ended without success: the next address takes its place (SH4).
     fn go_on(&mut self, now: Instant, ctx: &mut Context) {
-        if self.state == State::Reopening {
-            self.state = State::Hunting;
+        if let Some(Search { stage: stage @ Stage::Reopening, .. }) = &mut self.search {
+            *stage = Stage::Hunting;
         }
         self.fill(now, ctx);
     }
 
     /// The home's channel is gone; hunts if anyone waits.
-    fn lose(&mut self, now: Instant, ctx: &mut Context) -> Option<Home> {
-        let home = match core::mem::replace(&mut self.state, State::Idle) {
-            State::Home(home) => {
-                if home.proven || self.round_ends <= now {
-                    self.begin_round();
-                }
-                if self.wanted {
-                    self.state = State::Hunting;
-                } else {
-                    self.preferred = Some(home.transport.clone());
-                }
-                home
-            }
-            State::Doubted(home) => {
-                self.state = State::Hunting;
-                home
-            }
-            state => {
-                self.state = state;
-                return None;
-            }
-        };
+    fn lose(&mut self, now: Instant, ctx: &mut Context, blame: Blame) -> Option<Home> {
+        let home = self.home.take()?;
         ctx.stats.homes_lost += 1;
-        if self.state == State::Hunting {
-            self.addresses.demote(home.transport.clone());
-            self.tell(ctx, Event::RegistrarLost);
-            if self.deadline.is_some() {
-                self.fill(now, ctx);
-            } else {
-                self.hunt(now, ctx);
+        if !home.proven && blame != Blame::Nothing {
+            self.fell = Some(now);
+        }
+        let is_searched = self.search.is_some();
+        if !is_searched {
+            self.begin_hunt(now, ctx);
+            if home.proven {
+                self.begin_round(now, ctx);
             }
+        }
+        let is_needed = is_searched || self.wanted;
+        match blame {
+            Blame::Nothing | Blame::Leaving if !is_needed => {
+                self.preferred = Some(home.transport.clone());
+            }
+            Blame::Nothing => {}
+            Blame::Leaving | Blame::Failing => self.addresses.demote(&home.transport),
+            Blame::Refusing => self.addresses.pass_over(&home.transport),
+        }
+        if is_needed {
+            self.tell(ctx, Event::RegistrarLost);
+        }
+        match is_searched {
+            true => self.fill(now, ctx),
+            false if is_needed => self.hunt(now, ctx),
+            false => {}
         }
         Some(home)
     }
 
-    /// Gives up all attempts, which is not held against their addresses, and the timer of the
-    /// state.
+    /// Goes to a stage of the search, which may begin with it.
+    fn enter(&mut self, stage: Stage, deadline: Instant) {
+        match &mut self.search {
+            Some(search) => (search.stage, search.deadline) = (stage, deadline),
+            None => {
+                let attempts = Vec::new();
+                self.search = Some(Search { stage, deadline, attempts, in_vain: false });
+            }
+        }
+    }
+
+    /// Ends the search.
     fn stop(&mut self, ctx: &mut Context) {
-        for attempt in self.attempts.drain(..) {
+        self.give_up_attempts(ctx);
+        self.search = None;
+    }
+
+    /// Gives up all attempts, which is not held against their addresses.
+    fn give_up_attempts(&mut self, ctx: &mut Context) {
+        for attempt in self.search.iter_mut().flat_map(|search| search.attempts.drain(..)) {
             ctx.channels.close(attempt.channel);
             self.addresses.put_back(&attempt.transport);
         }
-        self.deadline = None;
+    }
+
+    /// A new hunt starts with the initial T5 (decision 40), and goes on with the round of the former
+    /// one for no longer than that. Only a registrar that accepts and gives no answer must not make
+    /// the pool user run after it: for RETRAN.max after such a home was lost, T5 keeps what it has
+    /// grown to.
+    fn begin_hunt(&mut self, now: Instant, ctx: &mut Context) {
+        if self.fell.is_none_or(|at| now.since(at) >= ctx.config.t5_max) {
+            self.t5 = ctx.config.t5_hunt;
+            if self.round_ends > now {
+                self.round_ends = self.round_ends.min(now + jitter(&mut ctx.rng, self.t5));
+            }
+        }
+        if self.round_ends <= now {
+            self.begin_round(now, ctx);
+        }
     }
 
     /// From here on, every address may be tried again.
-    fn begin_round(&mut self) {
+    fn begin_round(&mut self, now: Instant, ctx: &mut Context) {
         self.addresses.begin_round();
-        self.round_ends = Instant::EPOCH;
-    }
-
-    fn arm_t5(&mut self, now: Instant, ctx: &mut Context) {
-        if self.round_ends <= now {
-            self.round_ends = now + jitter(&mut ctx.rng, self.t5);
-        }
-        self.deadline = Some(self.round_ends);
+        self.round_ends = now + jitter(&mut ctx.rng, self.t5);
     }
 
     /// Sets up as many channels as there may be (SH1). If the last address is gone, an announce has
     /// to come.
     fn fill(&mut self, now: Instant, ctx: &mut Context) {
-        let breadth = match self.state {
-            State::Hunting => MAX_CHANNELS,
-            State::Doubted(_) => MAX_CHANNELS - 1,
-            _ => 0,
-        };
-        while self.attempts.len() < breadth {
-            let Some(id) = self.addresses.choose(now, &mut ctx.rng, self.busy()) else { break };
+        if self.stage() != Some(Stage::Hunting) {
+            return;
+        }
+        let breadth = MAX_CHANNELS - usize::from(self.home.is_some());
+        while self.attempts().count() < breadth {
+            let Self { addresses, home, search, .. } = &mut *self;
+            let home = home.as_ref().map(|home| &home.transport);
+            let tried = search.iter().flat_map(|search| &search.attempts);
+            let busy = tried.map(|attempt| &attempt.transport).chain(home);
+            let Some(id) = addresses.choose(now, &ctx.config, busy) else { break };
             self.attempt(ctx, id);
         }
-        if self.attempts.is_empty() {
-            match self.state {
-                State::Hunting if !self.knows_any() => self.listen(now, ctx),
-                _ => self.tell_in_vain(ctx),
+        if self.attempts().next().is_none() {
+            match self.home.is_none() && !self.knows_any() {
+                true => self.listen(now, ctx),
+                false => self.tell_in_vain(ctx),
             }
         }
     }
 
     fn attempt(&mut self, ctx: &mut Context, address: AddressId) {
+        let Some(search) = &mut self.search else { return };
         let Some(Registrar { transport, security }) = self.addresses.take_up(address) else {
             return;
         };
@@ -605,23 +716,24 @@ impl Registrars {
         let secured = security != Security::None;
         let channel = ctx.channels.open(user, transport.clone(), security);
         ctx.stats.hunt_attempts += 1;
-        self.attempts.push(Attempt { channel, transport, secured });
+        search.attempts.push(Attempt { channel, transport, secured });
     }
 
-    /// Where channels are up or being set up.
-    fn busy(&self) -> impl Iterator<Item = &Transport> {
-        let home = self.home().map(|home| &home.transport);
-        self.attempts.iter().map(|attempt| &attempt.transport).chain(home)
+    fn attempts(&self) -> impl Iterator<Item = &Attempt> {
+        self.search.iter().flat_map(|search| &search.attempts)
     }
 
-    fn take_attempt(&mut self, channel: ChannelId) -> Option<Attempt> {
-        let index = self.attempts.iter().position(|attempt| attempt.channel == channel)?;
-        Some(self.attempts.swap_remove(index))
+    fn take_attempt(&mut self, which: impl FnMut(&Attempt) -> bool) -> Option<Attempt> {
+        let attempts = &mut self.search.as_mut()?.attempts;
+        let index = attempts.iter().position(which)?;
+        Some(attempts.swap_remove(index))
     }
 
     /// No registrar came up in a whole round.
     fn tell_in_vain(&mut self, ctx: &mut Context) {
-        if self.state == State::Hunting && !core::mem::replace(&mut self.in_vain, true) {
+        let Some(search) = self.search.as_mut().filter(|_| self.home.is_none()) else { return };
+        let is_hunt = search.stage == Stage::Hunting;
+        if is_hunt && !core::mem::replace(&mut search.in_vain, true) {
             self.tell(ctx, Event::NoRegistrarReachable);
         }
     }

@@ -1,7 +1,5 @@
 //! How the search for a home registrar stands, for those who look at it from outside.
 
-use super::State;
-
 /// How the search for a home registrar stands (RFC 5352 §3.6, §3.7), see
 /// [`PoolUser::home_search`](crate::PoolUser::home_search).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,17 +17,4 @@ pub enum HomeSearch {
     Home,
     /// There is a home that has not answered in time; others are tried beside it.
     Doubted,
-}
-
-impl From<&State> for HomeSearch {
-    fn from(state: &State) -> Self {
-        match state {
-            State::Idle => Self::Idle,
-            State::Listening => Self::Listening,
-            State::Reopening => Self::Reopening,
-            State::Hunting => Self::Hunting,
-            State::Home(_) => Self::Home,
-            State::Doubted(_) => Self::Doubted,
-        }
-    }
 }

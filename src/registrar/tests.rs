@@ -29,8 +29,13 @@ const TABLE: &[(&str, [&str; 7])] = &[
     ("start",         ["Hunting +3", ".",          ".",             ".",               ".",            ".",             "."]),
     ("attempt up",    [".",          ".",          "Home, needed",  "Home, needed -2", ".",            ".",             "Home, needed -2"]),
     ("attempt fails", [".",          ".",          "Hunting +3",    "Hunting +1",      ".",            ".",             "Doubted +1"]),
+    ("own failure",   [".",          ".",          ".",             ".",               ".",            ".",             "."]),
+    ("home fails",    [".",          ".",          ".",             ".",               "Idle",         "Hunting +3",    "Hunting +1"]),
+    ("own link down", [".",          ".",          ".",             ".",               "Idle",         "Hunting +3",    "Hunting +1"]),
     ("home closes",   [".",          ".",          ".",             ".",               "Idle",         "Hunting +3",    "Hunting +1"]),
     ("T1",            [".",          ".",          ".",             ".",               "Doubted +2",   "Doubted +2",    "."]),
+    ("in vain",       [".",          ".",          ".",             ".",               ".",            ".",             "Hunting +1 -1"]),
+    ("refused thrice", [".",         ".",          ".",             ".",               "Hunting +3 -1", "Hunting +3 -1", "Hunting +3 -3"]),
     ("answer",        [".",          ".",          ".",             ".",               ".",            ".",             "Home, needed -2"]),
     ("T5 or wait",    [".",          "Idle",       "Hunting +3 -1", "Hunting +3 -3",   ".",            ".",             "Doubted +2 -2"]),
     ("announce",      [".",          "Hunting +1", ".",             ".",               ".",            ".",             "."]),
@@ -56,9 +61,9 @@ impl Bench {
     fn new(known: u8) -> Self {
         let registrars = (1..=known).map(registrar).collect();
         let config = Config { registrars, ..Config::default() };
-        let ctx = Context::new(config, 1);
+        let mut ctx = Context::new(config, 1);
         let (now, open) = (Instant::EPOCH + Duration::from_secs(100), Vec::new());
-        Self { machine: Registrars::new(&ctx), ctx, now, open }
+        Self { machine: Registrars::new(&mut ctx), ctx, now, open }
     }
 
     fn in_state(state: &str) -> Self {
@@ -101,12 +106,25 @@ impl Bench {
                     machine.closed(now, ctx, channel, CloseReason::Failed);
                 }
             }
-            "home closes" => {
-                if let Some((channel, _)) = home {
+            "own failure" => {
+                if let Some(channel) = attempt() {
                     lost = Some(channel);
-                    machine.closed(now, ctx, channel, CloseReason::Closed);
+                    machine.closed(now, ctx, channel, CloseReason::Local);
                 }
             }
+            "home closes" | "home fails" | "own link down" => {
+                if let Some((channel, _)) = home {
+                    lost = Some(channel);
+                    let reason = match event {
+                        "home closes" => CloseReason::Closed,
+                        "home fails" => CloseReason::Failed,
+                        _ => CloseReason::Local,
+                    };
+                    machine.closed(now, ctx, channel, reason);
+                }
+            }
+            "in vain" => _ = machine.abandoned(now, ctx),
+            "refused thrice" => (0..3).for_each(|_| machine.refused(now, ctx)),
             "T1" => machine.doubt(now, ctx),
             "answer" => machine.answered(ctx),
             "T5 or wait" => {
@@ -122,7 +140,8 @@ impl Bench {
                 let bytes = message.to_bytes().unwrap();
                 let decoded = MessageRef::decode(&bytes, &mut Notes::default()).unwrap();
                 if let BodyRef::ServerAnnounce { server, transports } = decoded.body {
-                    machine.announced(now, ctx, ([192, 0, 2, 9], 1).into(), server, transports);
+                    let source = ([192, 0, 2, 9], 1).into();
+                    machine.announced(now, ctx, source, server, Some(transports));
                 }
             }
             "added" => machine.add(now, ctx, registrar(8)).unwrap(),
@@ -144,7 +163,8 @@ impl Bench {
     /// How many channels were asked for and closed.
     fn effects(&mut self) -> (usize, usize) {
         let (mut opened, mut closed) = (0, 0);
-        while let Some(Next::Action(action)) = self.ctx.channels.poll() {
+        while let Some(next) = self.ctx.channels.poll() {
+            let Next::Action(action) = next else { continue };
             match action {
                 Action::Open { channel, .. } => {
                     opened += 1;
@@ -169,7 +189,7 @@ impl Bench {
 }
 
 /// [HUNT-2] [HUNT-3] [HUNT-4] [HUNT-5] [HUNT-6] [HUNT-7] [HUNT-13] [HUNT-16] [RES-3] [RES-4]
-/// [RES-5]
+/// [RES-5] [RES-16]
 #[test]
 fn every_state_meets_every_event() {
     for (event, cells) in TABLE {

@@ -24,6 +24,7 @@
 //! A registrar that does not know the parameter for the number of elements wanted (0x803f) and says
 //! so gets the requests again without it; that is a change of the [`Route`] to it.
 
+mod disputes;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use core::mem;
 
 use bytes::Bytes;
 
+use self::disputes::Disputes;
 use self::subscriptions::Subscriptions;
 use crate::Instant;
 use crate::context::Context;
@@ -56,10 +58,15 @@ pub(crate) struct Resolver<W> {
     /// What was asked for a moment ago.
     recent: Recent<PoolHandle>,
     subscriptions: Subscriptions<W>,
+    disputes: Disputes<W>,
+    /// When the last requests were sent that nobody waited for, as many as may be in a second.
+    paced: VecDeque<Instant>,
     /// Since when the home owes an answer to a request that nobody waits for any more.
     overdue: Option<Instant>,
     /// Whether somebody has asked for something since then.
     doubts: bool,
+    /// Whether a request to the home has ended without an answer.
+    abandoned: bool,
     /// Waiters whose query failed.
     failed: VecDeque<(W, PoolHandle, ResolveError)>,
     /// The request last encoded, to be reused.
@@ -112,8 +119,11 @@ impl<W: Copy + Ord> Resolver<W> {
             deadlines: Timers::new(),
             recent: Recent::new(),
             subscriptions: Subscriptions::new(),
+            disputes: Disputes::new(),
+            paced: VecDeque::new(),
             overdue: None,
             doubts: false,
+            abandoned: false,
             failed: VecDeque::new(),
             buffer: Vec::new(),
         }
@@ -124,16 +134,11 @@ impl<W: Copy + Ord> Resolver<W> {
         !self.queries.is_empty()
     }
 
-    /// How many pools are being resolved.
-    pub(crate) fn len(&self) -> usize {
-        self.queries.len()
-    }
-
-    pub(crate) fn next_timeout(&self) -> Option<(Instant, TimerKind)> {
+    pub(crate) fn next_timeout(&self, ctx: &Context) -> Option<(Instant, TimerKind)> {
         let of_each = [
             self.t1.next().map(|at| (at, TimerKind::Request)),
             self.deadlines.next().map(|at| (at, TimerKind::RequestDeadline)),
-            self.subscriptions.next_timeout().map(|at| (at, TimerKind::Subscription)),
+            self.next_renewal(ctx).map(|at| (at, TimerKind::Subscription)),
         ];
         of_each.into_iter().flatten().min()
     }
@@ -202,21 +207,31 @@ impl<W: Copy + Ord> Resolver<W> {
         mem::replace(&mut self.doubts, false)
     }
 
+    /// Whether a request to the home has ended without an answer, whoever ended it; told once.
+    pub(crate) const fn take_abandoned(&mut self) -> bool {
+        mem::replace(&mut self.abandoned, false)
+    }
+
     /// Says which way leads to the home registrar, if any.
     pub(crate) fn set_home(&mut self, now: Instant, ctx: &mut Context, home: Option<Route>) {
         let former = mem::replace(&mut self.home, home);
         if former == home {
             return;
         }
+        let is_new = former.map(|route| route.channel) != home.map(|route| route.channel);
         let handles: Vec<_> = self.queries.keys().cloned().collect();
         for handle in handles {
             match home {
+                // It is subscribed to below, in its turn.
+                Some(_) if is_new && self.waits_for_updates_only(&handle) => {
+                    self.take(handle.as_bytes());
+                }
                 Some(_) => self.send(now, ctx, &handle),
                 None => self.unsend(&handle),
             }
         }
-        if former.map(|route| route.channel) != home.map(|route| route.channel) {
-            self.overdue = None;
+        if is_new {
+            (self.overdue, self.abandoned) = (None, false);
             self.resubscribe(now, ctx);
         }
     }
@@ -235,7 +250,7 @@ impl<W: Copy + Ord> Resolver<W> {
         self.is_unanswered(handle, channel) || is_update()
     }
 
-    /// A list came, with the A bit or without: everyone who waited for it.
+    /// A list came, with the A bit or without, asked for or as an update: everyone who waited for it.
     pub(crate) fn finish(
         &mut self,
         now: Instant,
@@ -244,10 +259,30 @@ impl<W: Copy + Ord> Resolver<W> {
         granted: bool,
     ) -> impl Iterator<Item = W> + use<W> {
         let query = self.take(handle);
-        if let Some(Query { state: State::Asked { subscribing, .. }, .. }) = query {
-            self.answer_subscription(now, ctx, handle, (subscribing, granted));
-        }
+        let asked = match query {
+            Some(Query { state: State::Asked { subscribing, .. }, .. }) => subscribing,
+            _ => true,
+        };
+        self.disputes.end(handle);
+        self.answer_subscription(now, ctx, handle, (asked, granted));
         waiters(query)
+    }
+
+    /// The home, which is one since `since`, does not know a pool that was known, and that is not
+    /// believed yet: everyone who waited. The pool is asked for again; `None` if it is believed.
+    pub(crate) fn dispute(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        handle: &[u8],
+        since: Instant,
+        waiter: W,
+    ) -> Option<impl Iterator<Item = W> + use<W>> {
+        let again = self.disputes.add(now, ctx, handle, since, waiter)?;
+        if !self.subscriptions.ask_at(handle, again) {
+            self.disputes.ask_at(handle, again);
+        }
+        Some(waiters(self.take(handle)))
     }
 
     /// A refusal came: everyone who waited. It ends a subscription too (§2.2.5).
@@ -257,6 +292,7 @@ impl<W: Copy + Ord> Resolver<W> {
         handle: &[u8],
         error: &ResolveError,
     ) -> impl Iterator<Item = W> + use<W> {
+        self.disputes.end(handle);
         self.subscriptions.end(ctx, handle, error);
         waiters(self.take(handle))
     }
@@ -433,6 +469,7 @@ impl<W: Copy + Ord> Resolver<W> {
                 let dropped = self.take(handle.as_bytes());
                 if let Some(Query { state: State::Asked { .. }, t1_at: Some(at), .. }) = dropped {
                     self.overdue = Some(self.overdue.map_or(at, |other| other.min(at)));
+                    self.abandoned = true;
                 }
             }
         }

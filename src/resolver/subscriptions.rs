@@ -1,24 +1,34 @@
 //! Subscriptions: pools that the application wants to be kept up to date (RFC 5352 §2.2.5).
 //!
 //! A request for such a pool carries the S bit. If the home grants it (A bit), it sends a list
-//! whenever the pool changes, for as long as the channel lives, and nobody need ask again. If it
-//! does not (real registrars never do), the pool is asked for again whenever its list has become
-//! stale. A new home knows nothing of the former one's subscribers and is asked at once. A negative
-//! answer ends the subscription (§2.2.5: "no further updates"), and the application hears of it.
+//! whenever the pool changes, for as long as the channel lives. Where no word came for
+//! `subscription_check` it is asked again all the same: a registrar that is gone without a word sends
+//! no updates either (decision 44; a grant that holds for ever is the other reading). If it does not
+//! grant it (real registrars never do), or sends an update without the A bit, the pool is asked for
+//! again whenever its list has become stale. A new home knows nothing of the former one's subscribers
+//! and is asked. A negative answer ends the subscription (§2.2.5: "no further updates"), and the
+//! application hears of it.
+//!
+//! So that registrars are not asked in bursts (RFC 3237 §2.5), the time until a pool is asked for again
+//! is shortened to 75–100 %, and what nobody waits for is sent in turn, no more than
+//! `max_requests_per_second` (decision 45).
 //!
 //! A subscription wants a home registrar, but does not wait for an announce where none is known: it
 //! sleeps until there is one.
 
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::Resolver;
 use crate::Instant;
 use crate::context::Context;
 use crate::error::{CommandError, ResolveError};
 use crate::event::Entry;
-use crate::timers::Timers;
+use crate::timers::{Timers, jitter};
 use crate::wire::PoolHandle;
+
+/// The time over which requests are counted that nobody waits for.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// All subscriptions.
 #[derive(Debug)]
@@ -38,6 +48,9 @@ struct Subscription<W> {
     waiter: W,
     /// Whether the home has granted updates.
     updates: bool,
+    /// Whether any registrar has listed the pool.
+    listed: bool,
+    /// When it is asked again.
     renew: Option<Instant>,
 }
 
@@ -67,8 +80,15 @@ impl<W: Copy + Ord> Resolver<W> {
         if list.len() + ended.len() >= ctx.config.max_subscriptions {
             return Err(CommandError::TooManySubscriptions);
         }
-        list.insert(handle.clone(), Subscription { waiter, updates: false, renew: None });
-        self.join(now, ctx, handle, waiter);
+        let new = Subscription { waiter, updates: false, listed: false, renew: None };
+        list.insert(handle.clone(), new);
+        match self.home {
+            Some(_) => {
+                self.subscriptions.ask_at(handle.as_bytes(), now);
+                self.renew(now, ctx);
+            }
+            None => drop(self.join(now, ctx, handle, waiter)),
+        }
         Ok(())
     }
 
@@ -98,30 +118,86 @@ impl<W: Copy + Ord> Resolver<W> {
         if self.home.is_none() {
             return;
         }
-        let list = self.subscriptions.list.iter();
-        let all: Vec<_> = list.map(|(handle, s)| (handle.clone(), s.waiter)).collect();
-        for (handle, waiter) in all {
-            self.join(now, ctx, &handle, waiter);
+        let Subscriptions { list, renewals, .. } = &mut self.subscriptions;
+        for (handle, subscription) in list {
+            renewals.set(&mut subscription.renew, Some(now), handle.clone());
         }
+        self.renew(now, ctx);
     }
 
-    /// Subscriptions whose pool has become stale ask again.
+    /// When a pool is asked for next that nobody waits for.
+    pub(super) fn next_renewal(&self, ctx: &Context) -> Option<Instant> {
+        let due = [self.subscriptions.renewals.next(), self.disputes.next_timeout()];
+        let due = due.into_iter().flatten().min()?;
+        Some(due.max(self.next_turn(ctx)))
+    }
+
+    /// When the next request may be sent that nobody waits for.
+    fn next_turn(&self, ctx: &Context) -> Instant {
+        let most = ctx.config.max_requests_per_second as usize;
+        let index = self.paced.len().checked_sub(most);
+        let before = index.and_then(|index| self.paced.get(index));
+        before.map_or(Instant::EPOCH, |at| *at + SECOND)
+    }
+
+    /// Pools that have become stale, and those that a young home did not know, are asked for again, in
+    /// turn.
     pub(super) fn renew(&mut self, now: Instant, ctx: &mut Context) {
-        while let Some(handle) = self.subscriptions.renewals.pop_due(now) {
-            let Some(subscription) = self.subscriptions.list.get_mut(&handle) else { continue };
-            subscription.renew = None;
-            let waiter = subscription.waiter;
-            self.join(now, ctx, &handle, waiter);
+        while self.next_turn(ctx) <= now {
+            let (handle, waiter) = match self.subscriptions.pop_due(now, ctx) {
+                Some(due) => due,
+                None => match self.disputes.pop_due(now) {
+                    // The next asker asks for it; it is not worth a hunt.
+                    Some(_) if self.home.is_none() => continue,
+                    Some(due) => due,
+                    None => break,
+                },
+            };
+            if self.join(now, ctx, &handle, waiter) {
+                while self.paced.front().is_some_and(|at| now.since(*at) >= SECOND) {
+                    self.paced.pop_front();
+                }
+                self.paced.push_back(now);
+            }
         }
     }
 
     /// Waits for a list: for that of a request under way too, which would otherwise end with those
-    /// who asked for it.
-    fn join(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle, waiter: W) {
+    /// who asked for it. Says whether that took a request.
+    fn join(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle, waiter: W) -> bool {
         let query = self.queries.get(handle);
         if !query.is_some_and(|query| query.waiting.contains(&waiter)) {
+            let asks = query.is_none();
             self.ask(now, ctx, handle, waiter);
+            return asks;
         }
+        false
+    }
+
+    /// Whether nobody waits for a request but the subscription.
+    pub(super) fn waits_for_updates_only(&self, handle: &PoolHandle) -> bool {
+        let subscription = self.subscriptions.list.get(handle);
+        let query = self.queries.get(handle);
+        subscription.zip(query).is_some_and(|(subscription, query)| {
+            query.waiting.len() == 1 && query.waiting.contains(&subscription.waiter)
+        })
+    }
+
+    /// Whether a registrar has listed a pool that is subscribed to.
+    pub(crate) fn was_listed(&self, handle: &[u8]) -> bool {
+        self.subscriptions.list.get(handle).is_some_and(|subscription| subscription.listed)
+    }
+
+    /// Whether the home tells of the changes of a pool, and was heard of it not too long ago.
+    pub(crate) fn is_up_to_date(&self, now: Instant, handle: &[u8]) -> bool {
+        let subscription = self.subscriptions.list.get(handle);
+        subscription.is_some_and(|it| it.updates && it.renew.is_some_and(|at| at > now))
+    }
+
+    /// A list came that is of no use: a better one is asked for before the subscription is checked.
+    pub(crate) fn hasten(&mut self, now: Instant, ctx: &mut Context, handle: &[u8]) {
+        let at = renewal(now, ctx);
+        self.subscriptions.ask_at(handle, at);
     }
 
     /// A list came, with the A bit or without; `asked` says whether the request had the S bit.
@@ -133,11 +209,14 @@ impl<W: Copy + Ord> Resolver<W> {
         (asked, granted): (bool, bool),
     ) {
         let Some(subscription) = self.subscriptions.list.get_mut(handle) else { return };
-        subscription.updates = granted && asked;
+        (subscription.updates, subscription.listed) = (granted && asked, true);
         let waiter = subscription.waiter;
         if !asked {
             self.ask(now, ctx, &PoolHandle::from(handle), waiter);
-        } else if !granted {
+        } else if granted {
+            let check = now + jitter(&mut ctx.rng, ctx.config.subscription_check);
+            self.subscriptions.ask_at(handle, check);
+        } else {
             self.subscriptions.renew_later(now, ctx, handle);
         }
     }
@@ -161,8 +240,34 @@ impl<W> Subscriptions<W> {
         self.list.get(handle).is_some_and(|subscription| subscription.updates)
     }
 
-    pub(super) fn next_timeout(&self) -> Option<Instant> {
-        self.renewals.next()
+    /// Asks again at `at`; says whether the pool is subscribed to.
+    pub(super) fn ask_at(&mut self, handle: &[u8], at: Instant) -> bool {
+        let Some((handle, _)) = self.list.get_key_value(handle) else { return false };
+        let handle = handle.clone();
+        if let Some(subscription) = self.list.get_mut(&handle) {
+            self.renewals.set(&mut subscription.renew, Some(at), handle);
+        }
+        true
+    }
+
+    /// A pool that is to be asked for now, and who waits for it. One whose updates are granted counts
+    /// as up to date until the next check.
+    fn pop_due(&mut self, now: Instant, ctx: &mut Context) -> Option<(PoolHandle, W)>
+    where
+        W: Copy,
+    {
+        while let Some(handle) = self.renewals.pop_due(now) {
+            if let Some(subscription) = self.list.get_mut(&handle) {
+                subscription.renew = None;
+                let waiter = subscription.waiter;
+                if subscription.updates {
+                    let check = now + jitter(&mut ctx.rng, ctx.config.subscription_check);
+                    self.renewals.set(&mut subscription.renew, Some(check), handle.clone());
+                }
+                return Some((handle, waiter));
+            }
+        }
+        None
     }
 
     /// A negative answer ends the subscription.
@@ -176,12 +281,11 @@ impl<W> Subscriptions<W> {
 
     /// Asks again when what was listed has become stale, or when a registrar that did not answer
     /// may do better.
-    pub(super) fn renew_later(&mut self, now: Instant, ctx: &Context, handle: &[u8]) {
-        let period = ctx.config.stale_cache_value.max(ctx.config.resolution_interval);
-        let Some((handle, _)) = self.list.get_key_value(handle) else { return };
-        let handle = handle.clone();
-        if let Some(subscription) = self.list.get_mut(&handle) {
-            self.renewals.set(&mut subscription.renew, Some(now + period), handle);
+    pub(super) fn renew_later(&mut self, now: Instant, ctx: &mut Context, handle: &[u8]) {
+        if let Some(subscription) = self.list.get_mut(handle) {
+            subscription.updates = false;
+            let at = renewal(now, ctx);
+            self.ask_at(handle, at);
         }
     }
 
@@ -191,10 +295,17 @@ impl<W> Subscriptions<W> {
         Some(handle)
     }
 
+    /// What was granted is void.
     fn lapse(&mut self) {
         for subscription in self.list.values_mut() {
             (subscription.updates, subscription.renew) = (false, None);
         }
         self.renewals.clear();
     }
+}
+
+/// When a list that comes now has become stale.
+fn renewal(now: Instant, ctx: &mut Context) -> Instant {
+    let period = ctx.config.stale_cache_value.max(ctx.config.resolution_interval);
+    now + jitter(&mut ctx.rng, period)
 }

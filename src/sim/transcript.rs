@@ -86,6 +86,7 @@ impl fmt::Display for Note<'_> {
             Self::Closes => f.write_str("closes the channel to"),
             Self::Closed(CloseReason::Failed) => f.write_str("cannot reach"),
             Self::Closed(CloseReason::Closed) => f.write_str("is left by"),
+            Self::Closed(CloseReason::Local) => f.write_str("has no means to reach"),
             Self::Closed(CloseReason::Unauthenticated) => f.write_str("does not trust"),
             Self::SendsControl(message) => write!(f, "sends {} to", Type(message)),
             Self::SendsData(_, data) => write!(f, "sends \"{}\" to", data.escape_ascii()),

@@ -26,7 +26,7 @@ pub struct PoolElementRef<'a> {
     pub registration_life: i32,
     /// Where the element serves its users: the first transport.
     pub transport: TransportRef<'a>,
-    /// The element's policy and its values for it.
+    /// The element's policy and its values for it, if it has any.
     pub policy: Policy<&'a [u8]>,
     /// Where the element speaks ASAP: an SCTP transport behind the first one.
     pub asap_transport: Option<TransportRef<'a>>,
@@ -50,7 +50,7 @@ pub struct PoolElement {
     pub registration_life: i32,
     /// Where the element serves its users.
     pub transport: Transport,
-    /// The element's policy and its values for it.
+    /// The element's policy and its values for it, if it has any.
     pub policy: Policy,
     /// Where the element speaks ASAP.
     pub asap_transport: Option<SctpTransport>,
@@ -68,20 +68,17 @@ impl<'a> PoolElementRef<'a> {
         let identifier = PeIdentifier::new(value.u32()?);
         let home = ServerIdentifier::new(value.u32()?);
         let registration_life = i32::from_be_bytes(value.array()?);
-        let (mut transport, mut policy, mut asap_transport) = (None, None, None);
+        let (mut transport, mut policy, mut asap_transport) = (None, Policy::Absent, None);
         let mut walk = Walk::new(value, grammar::POOL_ELEMENT);
         while let Some((slot, tlv)) = walk.next(listener)? {
             match slot {
                 0 => transport = Some(TransportRef::parse(tlv, listener)?),
-                1 => policy = Some(Policy::parse(tlv)?),
+                1 => policy = Policy::parse_listed(tlv),
                 _ => asap_transport = Some(TransportRef::parse(tlv, listener)?),
             }
         }
         let Some(transport) = transport else {
             return Err(tlv.error(Reason::MissingTransport));
-        };
-        let Some(policy) = policy else {
-            return Err(tlv.error(Reason::Missing(ParameterType::POLICY)));
         };
         Ok(Self {
             identifier,
@@ -92,6 +89,21 @@ impl<'a> PoolElementRef<'a> {
             asap_transport,
             encoded: tlv.encoded,
         })
+    }
+
+    /// An element that registers, which has a policy with values that fit (RFC 5354 §3.10).
+    pub(super) fn parse_registering(tlv: Tlv<'a>) -> Result<Self, DecodeError> {
+        let element = Self::parse(tlv, &mut Silence)?;
+        let mut value = tlv.value();
+        value.array::<12>()?;
+        let mut walk = Walk::new(value, grammar::POOL_ELEMENT);
+        while let Some((slot, tlv)) = walk.next(&mut Silence)? {
+            if slot == 1 {
+                Policy::parse(tlv)?;
+                return Ok(element);
+            }
+        }
+        Err(tlv.error(Reason::Missing(ParameterType::POLICY)))
     }
 
     /// Parameters inside that have no meaning there.
@@ -165,6 +177,15 @@ impl PoolElement {
         }
     }
 
+    /// Whether an element that registers may have such a policy.
+    pub(super) fn can_register(&self) -> bool {
+        match self.policy {
+            Policy::Absent | Policy::Truncated { .. } => false,
+            Policy::Other { policy, .. } => policy.name().is_none(),
+            _ => true,
+        }
+    }
+
     pub(super) fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         w.parameter(ParameterType::POOL_ELEMENT, |w| {
             w.u32(self.identifier.get());
@@ -173,7 +194,7 @@ impl PoolElement {
             let within = Some(ParameterType::POOL_ELEMENT);
             w.parameters(within, grammar::POOL_ELEMENT, &self.extra, |w| {
                 self.transport.write(w)?;
-                self.policy.write(w)?;
+                self.policy.write_listed(w)?;
                 self.asap_transport.iter().try_for_each(|transport| transport.write(w))
             })
         })

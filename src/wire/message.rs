@@ -324,6 +324,10 @@ impl Body {
     fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         match self {
             Self::Registration { handle, element } => {
+                if !element.can_register() {
+                    let parameter = Some(ParameterType::POLICY);
+                    return Err(EncodeError::Misread { parameter });
+                }
                 w.value(ParameterType::POOL_HANDLE, handle.as_bytes())?;
                 element.write(w)
             }

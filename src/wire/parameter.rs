@@ -9,7 +9,7 @@ use super::error::{DecodeError, EncodeError, Reason};
 use super::grammar::{self, Extra, Walk};
 use super::notes::Notes;
 use super::reader::{Reader, Tlv};
-use super::transport::{address, write_address};
+use super::transport::{Protocol, address, write_address};
 use super::writer::Writer;
 use super::{
     Cause, Causes, ParameterType, PeIdentifier, Policy, PoolElement, PoolElementRef, PoolHandle,
@@ -74,7 +74,7 @@ pub struct ServerInformation {
 }
 
 /// A parameter as it came: its type and its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct RawParameter<B = Bytes> {
     /// The type.
@@ -199,6 +199,11 @@ impl<B> RawParameter<B> {
 }
 
 impl RawParameter<&[u8]> {
+    /// Whether it says where somebody can be reached, in whatever way.
+    pub(crate) const fn is_transport(&self) -> bool {
+        Protocol::of(self.parameter).is_some()
+    }
+
     /// The same parameter as a value of its own.
     #[must_use]
     pub fn to_owned(&self) -> RawParameter {

@@ -1,14 +1,21 @@
 //! Policies: how the elements of a pool share its work, and what each element contributes to the
 //! decision (RFC 5354 §3.8, RFC 5356).
+//!
+//! An element that a registrar lists, or that a business card does, may come without a policy, or with
+//! values that do not fit it: what it has there means nothing to its users (RFC 5352 §2.2.6), so that it
+//! is no reason to lose the list. The other reading is that of RFC 5354 §3.10, under which such a
+//! parameter is malformed; it holds for an element that registers.
 
 use core::fmt;
 
 use bytes::Bytes;
 
 use super::error::{DecodeError, EncodeError};
-use super::reader::Tlv;
+use super::reader::{Reader, Tlv};
 use super::writer::Writer;
 use super::{ParameterType, PolicyType};
+
+const MISREAD: EncodeError = EncodeError::Misread { parameter: Some(ParameterType::POLICY) };
 
 /// The policy parameter of a pool element: the policy, and the element's values for it.
 ///
@@ -63,14 +70,23 @@ pub enum Policy<B = Bytes> {
         /// How much of the element is in use.
         load: u32,
     },
-    /// A policy that the standard does not lay out: a private one, or a reserved number.
+    /// A policy that the standard does not lay out: a private one, or a reserved number; or, in what was
+    /// received, values that do not fit their policy.
     Other {
-        /// Its number; not that of a standard policy.
+        /// Its number; that of a standard policy only where the values do not fit it.
         #[cfg_attr(feature = "arbitrary", arbitrary(with = arbitrary_private))]
         policy: PolicyType,
         /// Its values as received.
         #[cfg_attr(feature = "arbitrary", arbitrary(with = super::arbitrary_bytes))]
         values: B,
+    },
+    /// None: the element was listed without a policy parameter.
+    Absent,
+    /// A parameter too short for a policy's number.
+    Truncated {
+        /// What there is of it: three bytes at most.
+        #[cfg_attr(feature = "arbitrary", arbitrary(with = arbitrary_truncated))]
+        value: B,
     },
 }
 
@@ -92,7 +108,7 @@ pub struct OverallPolicy<B = Bytes> {
 }
 
 impl<B> Policy<B> {
-    /// The policy's number.
+    /// The policy's number; 0, which is reserved, where there is none.
     #[must_use]
     #[inline]
     pub const fn policy_type(&self) -> PolicyType {
@@ -107,6 +123,7 @@ impl<B> Policy<B> {
             Self::PriorityLeastUsed { .. } => PolicyType::PRIORITY_LEAST_USED,
             Self::RandomizedLeastUsed { .. } => PolicyType::RANDOMIZED_LEAST_USED,
             Self::Other { policy, .. } => *policy,
+            Self::Absent | Self::Truncated { .. } => PolicyType::new(0),
         }
     }
 }
@@ -124,12 +141,20 @@ impl<B> Policy<B> {
 impl<B: AsRef<[u8]>> fmt::Display for Policy<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |load: &u32| f64::from(*load) / f64::from(u32::MAX) * 100.0;
-        match self.policy_type().name() {
-            Some(name) => f.write_str(name)?,
-            None => write!(f, "{}", self.policy_type())?,
+        let hex = |f: &mut fmt::Formatter<'_>, bytes: &[u8]| {
+            bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        };
+        match (self, self.policy_type().name()) {
+            (Self::Absent, _) => return f.write_str("no policy"),
+            (Self::Truncated { value }, _) => {
+                f.write_str("truncated policy ")?;
+                return hex(f, value.as_ref());
+            }
+            (_, Some(name)) => f.write_str(name)?,
+            (_, None) => write!(f, "{}", self.policy_type())?,
         }
         match self {
-            Self::RoundRobin | Self::Random => Ok(()),
+            Self::RoundRobin | Self::Random | Self::Absent | Self::Truncated { .. } => Ok(()),
             Self::WeightedRoundRobin { weight } | Self::WeightedRandom { weight } => {
                 write!(f, ", weight {weight}")
             }
@@ -145,16 +170,32 @@ impl<B: AsRef<[u8]>> fmt::Display for Policy<B> {
             Self::Other { values, .. } => {
                 let values = values.as_ref();
                 f.write_str(if values.is_empty() { "" } else { ", values " })?;
-                values.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                hex(f, values)
             }
         }
     }
 }
 
 impl<'a> Policy<&'a [u8]> {
+    /// The policy of an element that is listed, whose values need not fit.
+    #[inline(always)]
+    pub(super) fn parse_listed(tlv: Tlv<'a>) -> Self {
+        Self::read(tlv.value()).unwrap_or_else(|_| {
+            let mut value = tlv.value();
+            match value.u32() {
+                Ok(number) => Self::Other { policy: PolicyType::new(number), values: value.rest() },
+                Err(_) => Self::Truncated { value: tlv.bytes() },
+            }
+        })
+    }
+
     #[inline(always)]
     pub(super) fn parse(tlv: Tlv<'a>) -> Result<Self, DecodeError> {
-        let mut value = tlv.value();
+        Self::read(tlv.value())
+    }
+
+    #[inline(always)]
+    fn read(mut value: Reader<'a>) -> Result<Self, DecodeError> {
         let policy = match PolicyType::new(value.u32()?) {
             PolicyType::ROUND_ROBIN => Self::RoundRobin,
             PolicyType::WEIGHTED_ROUND_ROBIN => Self::WeightedRoundRobin { weight: value.u32()? },
@@ -195,16 +236,49 @@ impl<'a> Policy<&'a [u8]> {
             Self::Other { policy, values } => {
                 Policy::Other { policy, values: Bytes::copy_from_slice(values) }
             }
+            Self::Absent => Policy::Absent,
+            Self::Truncated { value } => Policy::Truncated { value: Bytes::copy_from_slice(value) },
         }
     }
 }
 
 impl<B: AsRef<[u8]>> Policy<B> {
+    /// Appends the policy of an element that is listed, if it has any.
+    pub(super) fn write_listed(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        match self {
+            Self::Absent => Ok(()),
+            Self::Truncated { value } if value.as_ref().len() < 4 => {
+                w.value(ParameterType::POLICY, value.as_ref())
+            }
+            Self::Other { policy, values } => w.parameter(ParameterType::POLICY, |w| {
+                w.u32(policy.get());
+                w.bytes(values.as_ref());
+                match self.is_misread() {
+                    true => Err(MISREAD),
+                    false => Ok(()),
+                }
+            }),
+            sound => sound.write(w),
+        }
+    }
+
+    /// Whether the values fit the policy after all, so that it would be read as another one.
+    fn is_misread(&self) -> bool {
+        let Self::Other { policy, values } = self else { return false };
+        let fits = match *policy {
+            PolicyType::ROUND_ROBIN | PolicyType::RANDOM => 0,
+            PolicyType::LEAST_USED_DEGRADATION | PolicyType::PRIORITY_LEAST_USED => 8,
+            _ => 4,
+        };
+        policy.name().is_some() && values.as_ref().len() == fits
+    }
+
     pub(super) fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         w.parameter(ParameterType::POLICY, |w| {
             w.u32(self.policy_type().get());
             match self {
                 Self::RoundRobin | Self::Random => {}
+                Self::Absent | Self::Truncated { .. } => return Err(MISREAD),
                 Self::WeightedRoundRobin { weight: value }
                 | Self::WeightedRandom { weight: value }
                 | Self::Priority { priority: value }
@@ -217,8 +291,7 @@ impl<B: AsRef<[u8]>> Policy<B> {
                 }
                 Self::Other { policy, values } => {
                     if policy.name().is_some() {
-                        let parameter = Some(ParameterType::POLICY);
-                        return Err(EncodeError::Misread { parameter });
+                        return Err(MISREAD);
                     }
                     w.bytes(values.as_ref());
                 }
@@ -271,6 +344,14 @@ fn arbitrary_private(u: &mut arbitrary::Unstructured<'_>) -> arbitrary::Result<P
     u.arbitrary().map(|number: u32| PolicyType::new(number | 0x8000_0000))
 }
 
+#[cfg(feature = "arbitrary")]
+fn arbitrary_truncated<B: From<alloc::vec::Vec<u8>>>(
+    u: &mut arbitrary::Unstructured<'_>,
+) -> arbitrary::Result<B> {
+    let len = u.int_in_range(0..=3)?;
+    Ok(u.bytes(len)?.to_vec().into())
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
@@ -290,5 +371,10 @@ mod tests {
         let policy = PolicyType::new(0xb000_1001);
         assert_eq!(show(Policy::Other { policy, values: &[0, 0x1f] }), "0xb0001001, values 001f");
         assert_eq!(show(Policy::Other { policy, values: &[] }), "0xb0001001");
+        let policy = PolicyType::WEIGHTED_ROUND_ROBIN;
+        let shown = "Weighted Round Robin, values 07";
+        assert_eq!(show(Policy::Other { policy, values: &[7] }), shown);
+        assert_eq!(show(Policy::Absent), "no policy");
+        assert_eq!(show(Policy::Truncated { value: &[0, 1] }), "truncated policy 0001");
     }
 }

@@ -56,7 +56,7 @@ pub struct TransportRef<'a> {
 pub struct Addresses<'a>(Option<Walk<'a>>);
 
 /// A transport as a value of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[non_exhaustive]
 pub enum Transport {
@@ -75,7 +75,7 @@ pub enum Transport {
 }
 
 /// An SCTP transport (RFC 5354 §3.4).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[non_exhaustive]
 pub struct SctpTransport {
@@ -90,7 +90,7 @@ pub struct SctpTransport {
 }
 
 /// A TCP, UDP or UDP-Lite transport (RFC 5354 §3.5 to §3.7): one port, one address.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[non_exhaustive]
 pub struct PlainTransport {
@@ -106,7 +106,7 @@ pub struct PlainTransport {
 }
 
 /// A DCCP transport (RFC 5354 §3.3).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[non_exhaustive]
 pub struct DccpTransport {
@@ -134,7 +134,7 @@ struct Fields {
 
 impl Protocol {
     #[inline]
-    const fn of(parameter: ParameterType) -> Option<Self> {
+    pub(super) const fn of(parameter: ParameterType) -> Option<Self> {
         Some(match parameter {
             ParameterType::DCCP_TRANSPORT => Self::Dccp,
             ParameterType::SCTP_TRANSPORT => Self::Sctp,
@@ -410,6 +410,19 @@ impl Transport {
             Self::Opaque(_) => (0, [].as_slice()),
         };
         addresses.iter().map(move |address| SocketAddr::new(*address, port))
+    }
+
+    /// The whole parameter without padding, as [`TransportRef::encoded`] has it; nothing where it is
+    /// too long for one.
+    pub(crate) fn to_encoded(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let encoded = Writer::whole(&mut bytes, |w| self.write(w));
+        let len = match (encoded, &bytes[..]) {
+            (Ok(()), [_, _, high, low, ..]) => usize::from(u16::from_be_bytes([*high, *low])),
+            _ => 0,
+        };
+        bytes.truncate(len);
+        bytes
     }
 
     pub(super) fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {

@@ -217,7 +217,7 @@ impl<'a> MessageRef<'a> {
             MessageType::REGISTRATION => {
                 let [name, element, ..] = found;
                 let element = element.ok_or_else(|| missing(ParameterType::POOL_ELEMENT))?;
-                let element = PoolElementRef::parse(element, &mut Silence)?;
+                let element = PoolElementRef::parse_registering(element)?;
                 BodyRef::Registration { handle: handle(name)?, element }
             }
             MessageType::DEREGISTRATION => {

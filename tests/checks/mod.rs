@@ -4,7 +4,7 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use asap_pu::wire::{
-    Body, BodyRef, Causes, DecodeError, EncodeError, Message, MessageRef, Notes, Parameter,
+    Body, BodyRef, Causes, DecodeError, EncodeError, Message, MessageRef, Notes, Parameter, Policy,
     PoolElementRef, StreamDecoder, TransportRef, encode_error,
 };
 
@@ -215,8 +215,18 @@ fn element_agrees(data: &[u8], element: &PoolElementRef<'_>, found: Found) {
     let identifier = &data[found.start + 4..found.start + 8];
     assert_eq!(element.identifier.get().to_be_bytes(), identifier);
     let inside = parameters(data, found.start + 16, found.end).unwrap();
-    let policy = inside.iter().find(|it| it.parameter == 8).unwrap();
-    let kind = &data[policy.start + 4..policy.start + 8];
+    let policy = inside.iter().find(|it| it.parameter == 8);
+    let kind = match policy.map(|policy| &data[policy.start + 4..policy.end]) {
+        Some(value @ [_, _, _, _, ..]) => &value[..4],
+        Some(value) => {
+            assert_eq!(element.policy, Policy::Truncated { value });
+            &[0; 4]
+        }
+        None => {
+            assert_eq!(element.policy, Policy::Absent);
+            &[0; 4]
+        }
+    };
     assert_eq!(element.policy.policy_type().get().to_be_bytes(), kind);
     let mut transports = inside.iter().filter(|it| matches!(it.parameter, 3..=7 | 0x10));
     transport_agrees(data, element.transport, *transports.next().unwrap());

@@ -31,7 +31,15 @@ impl World {
                     application.ended_requests.push(request);
                 }
             }
-            Step::Populate(handle) => drop(pu.populate(now, handle.0)),
+            Step::Populate(handle) => {
+                let asked = match handle.0.len() % 2 {
+                    0 => pu.populate(now, handle.0),
+                    _ => pu.refresh(now, handle.0),
+                };
+                if let Ok(request) = asked {
+                    assert!(application.requests.insert(request, self.latest).is_none());
+                }
+            }
             Step::Subscribe(handle) => {
                 let anew = pu.subscription(handle.0.as_bytes()).is_none();
                 if pu.subscribe(now, handle.0).is_ok() && anew {

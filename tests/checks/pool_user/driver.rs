@@ -46,6 +46,8 @@ pub(super) struct Channel {
     pub(super) undelivered: Vec<MessageId>,
     /// The last message that was for one element.
     last: Option<MessageId>,
+    /// The last control message.
+    pub(super) control: Option<Bytes>,
 }
 
 impl Channel {
@@ -63,6 +65,7 @@ impl Channel {
             lengths: BTreeMap::new(),
             undelivered: Vec::new(),
             last: None,
+            control: None,
         }
     }
 
@@ -157,6 +160,7 @@ impl Driver {
     pub(super) fn control(&mut self, config: &Config, channel: ChannelId, bytes: &Bytes) {
         let found = self.live.get_mut(&channel).expect("a channel that lives");
         let message = Message::decode(bytes).expect("what is sent can be read");
+        found.control = Some(bytes.clone());
         match (found.peer, message.body) {
             (PeerKind::Registrar, Body::HandleResolution { handle, .. }) => {
                 *self.requests.entry(handle.clone()).or_default() += 1;
@@ -214,8 +218,9 @@ impl Driver {
                 .map_or(u64::MAX, |n| n as u64)
         };
         let reports: u64 = self.reports.values().sum();
-        assert!(reports <= stats.failures, "[REPORT-2] one report for each failure");
-        let most = times(config.report_interval).saturating_add(1);
+        let again = stats.reports_repeated;
+        assert!(reports <= stats.failures + again, "[REPORT-2] one report for each failure");
+        let most = times(config.report_interval).saturating_add(1 + again);
         // What was reported is remembered for as many elements as a pool may have.
         if config.max_elements > 30 {
             let worst = self.reports.values().max().copied().unwrap_or(0);

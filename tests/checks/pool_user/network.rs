@@ -49,6 +49,11 @@ impl World {
                     for message in undelivered.into_iter().filter(|_| gives_back) {
                         self.confirmed(now, channel, message, Confirmation::Unsent);
                     }
+                    if let Some(control) = self.driver.live[&channel].control.clone() {
+                        if gives_back {
+                            self.pu.handle_control_unsent(now, channel, &control);
+                        }
+                    }
                     if !stays {
                         self.closed(now, channel, reason);
                     }

@@ -406,7 +406,8 @@ fn authentication(u: &mut Unstructured<'_>) -> Result<Authentication> {
 
 fn reason(u: &mut Unstructured<'_>) -> Result<CloseReason> {
     Ok(match u.arbitrary::<u8>()? {
-        0..16 => CloseReason::Unauthenticated,
+        0..12 => CloseReason::Unauthenticated,
+        12..16 => CloseReason::Local,
         16..64 => CloseReason::Closed,
         64.. => CloseReason::Failed,
     })

@@ -1,0 +1,95 @@
+//! Registrars that are not who they should be, and until when they are left alone (HUNT-10).
+
+use alloc::collections::BTreeMap;
+use core::net::SocketAddr;
+
+use crate::Instant;
+use crate::context::Context;
+use crate::event::Entry;
+use crate::wire::{Protocol, Transport};
+
+/// All bars, bounded in number; each costs as much as any other, however many there are.
+#[derive(Debug)]
+pub(super) struct Bars {
+    /// By running number, which is the order of their ends too.
+    list: BTreeMap<u64, Bar>,
+    /// The latest bar of each place.
+    by_place: BTreeMap<Place, u64>,
+    next: u64,
+    /// The first one that the application has not heard of.
+    untold: u64,
+}
+
+#[derive(Debug)]
+struct Bar {
+    transport: Transport,
+    until: Instant,
+}
+
+/// What tells one peer from another, whatever else its transport says.
+type Place = (Protocol, SocketAddr);
+
+impl Bars {
+    pub(super) const fn new() -> Self {
+        Self { list: BTreeMap::new(), by_place: BTreeMap::new(), next: 0, untold: 0 }
+    }
+
+    /// Leaves a registrar alone from here on; announces do not change that.
+    pub(super) fn add(&mut self, now: Instant, ctx: &mut Context, transport: Transport) {
+        ctx.stats.registrars_barred += 1;
+        while self.list.first_key_value().is_some_and(|(_, bar)| bar.until <= now) {
+            self.drop_oldest();
+        }
+        let former = places(&transport).find_map(|place| self.by_place.get(&place).copied());
+        if let Some(former) = former.filter(|id| self.list[id].transport == transport) {
+            self.list.remove(&former);
+        } else if self.list.len() >= ctx.config.max_barred {
+            self.drop_oldest();
+            ctx.stats.bars_forgotten += 1;
+        }
+        for place in places(&transport) {
+            self.by_place.insert(place, self.next);
+        }
+        let all_told = self.untold == self.next;
+        self.list.insert(self.next, Bar { transport, until: now + ctx.config.bar_time });
+        self.next += 1;
+        if all_told {
+            ctx.events.push(Entry::Suspects);
+        }
+    }
+
+    /// Whether a transport leads to a registrar that is left alone.
+    pub(super) fn has(&self, now: Instant, transport: &Transport) -> bool {
+        places(transport).any(|place| {
+            let bar = self.by_place.get(&place).and_then(|id| self.list.get(id));
+            bar.is_some_and(|bar| bar.until > now)
+        })
+    }
+
+    /// Each registrar that is left alone, and until when.
+    pub(super) fn iter(&self, now: Instant) -> impl Iterator<Item = (&Transport, Instant)> {
+        let bars = self.list.values().filter(move |bar| bar.until > now);
+        bars.map(|bar| (&bar.transport, bar.until))
+    }
+
+    /// The next registrar that the application has not heard of.
+    pub(super) fn take_untold(&mut self) -> Option<Transport> {
+        let (id, bar) = self.list.range(self.untold..).next().unzip();
+        self.untold = id.map_or(self.next, |id| id + 1);
+        bar.map(|bar| bar.transport.clone())
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some((id, gone)) = self.list.pop_first() {
+            for place in places(&gone.transport) {
+                if self.by_place.get(&place) == Some(&id) {
+                    self.by_place.remove(&place);
+                }
+            }
+        }
+    }
+}
+
+fn places(transport: &Transport) -> impl Iterator<Item = Place> + use<'_> {
+    transport.socket_addrs().map(|at| (transport.protocol(), at))
+}
