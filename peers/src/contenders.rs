@@ -10,7 +10,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng};
 use rand_distr::weighted::{WeightedAliasIndex, WeightedTreeIndex};
 
-use crate::order::{Edf, Interleaved, SlotExpansion, SmoothWrr, Wrr};
+use crate::order::{DeadlineScan, Edf, FourAry, Interleaved, SlotExpansion, SmoothWrr, Wrr};
 
 mod least_loaded;
 mod p2c;
@@ -59,6 +59,8 @@ pub fn bare(weights: &Weights) -> Vec<(&'static str, Vec<Contender>)> {
             vec![
                 ours(Policy::WeightedRoundRobin),
                 order::<SmoothWrr>("smooth", w),
+                order::<DeadlineScan>("scan", w),
+                order::<FourAry>("four-ary", w),
                 order::<Edf>("edf", w),
                 order::<Interleaved>("interleaved", w),
                 order::<SlotExpansion>("slots", w),
@@ -100,6 +102,8 @@ pub fn refreshed(weights: &Weights, k: usize) -> Vec<(&'static str, Vec<Contende
             vec![
                 ours(Policy::WeightedRoundRobin),
                 rebuilt("smooth", w, k, SmoothWrr::new, SmoothWrr::pick),
+                rebuilt("scan", w, k, DeadlineScan::new, DeadlineScan::pick),
+                rebuilt("four-ary", w, k, FourAry::new, FourAry::pick),
                 rebuilt("edf", w, k, Edf::new, Edf::pick),
                 rebuilt("interleaved", w, k, Interleaved::new, Interleaved::pick),
                 rebuilt("slots", w, k, SlotExpansion::new, SlotExpansion::pick),
