@@ -33,7 +33,7 @@ pub(crate) struct Cache {
     /// The ends of the list of unpinned pools, in the order of use.
     newest: Option<Key>,
     oldest: Option<Key>,
-    /// What all pools keep on the heap.
+    /// What all pools keep in memory.
     bytes: usize,
     /// Handles that a registrar did not know a moment ago.
     unknown: Recent<PoolHandle>,
@@ -82,7 +82,7 @@ impl Cache {
         self.unknown.until(now, handle).is_some()
     }
 
-    /// What all pools keep on the heap, in bytes.
+    /// What all pools keep in memory, in bytes.
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }
@@ -133,7 +133,7 @@ impl Cache {
                 let change =
                     entry.pool.refresh(now, ctx, &mut self.scratch, list, authentication, told)?;
                 entry.gone = false;
-                self.bytes -= core::mem::replace(&mut entry.bytes, entry.pool.heap_size());
+                self.bytes -= core::mem::replace(&mut entry.bytes, held(&entry.pool));
                 self.bytes += entry.bytes;
                 self.touch(id.0);
                 self.make_room(ctx, id.0);
@@ -212,7 +212,7 @@ impl Cache {
     }
 
     fn insert(&mut self, ctx: &mut Context, pool: Pool) -> PoolId {
-        let bytes = pool.heap_size();
+        let bytes = held(&pool);
         let handle = pool.handle().clone();
         let entry = Entry { pool, bytes, gone: false, pins: 0, newer: None, older: None };
         let key = self.slab.insert(entry);
@@ -282,4 +282,13 @@ impl Cache {
             None => {}
         }
     }
+}
+
+/// What a pool keeps in memory, in bytes: its place here, its name in the map, where nodes are filled
+/// to two thirds, and the count of who holds that name, and what it has on the heap.
+fn held(pool: &Pool) -> usize {
+    const PLACE: usize = size_of::<Option<Entry>>() + size_of::<Key>();
+    const NAME: usize = (size_of::<PoolHandle>() + size_of::<PoolId>()) * 3 / 2;
+    const OWNERS: usize = 3 * size_of::<usize>();
+    PLACE + NAME + OWNERS + pool.heap_size()
 }

@@ -36,6 +36,14 @@ fn main() {
         }
     }
     for n in SIZES {
+        for (policy, contenders) in contenders::same(&Weights::new(n)) {
+            line(&format!("same/{policy}/{n}"), contenders, 1, wanted);
+        }
+        for (policy, contenders) in contenders::marked(&Weights::new(n)) {
+            line(&format!("marked/{policy}/{n}"), contenders, 1, wanted);
+        }
+    }
+    for n in SIZES {
         for k in KS {
             for (policy, contenders) in contenders::refreshed(&Weights::new(n), k) {
                 line(&format!("refresh_then_k/{policy}/{n}/{k}"), contenders, 1, wanted);

@@ -135,7 +135,7 @@ impl Wrr for FourAry {
 
 /// Puts a key in at `at`, and lower where those below come first.
 #[inline]
-fn sink(heap: &mut [(u64, u32)], mut at: usize, key: (u64, u32)) {
+pub fn sink<K: Copy + Ord>(heap: &mut [K], mut at: usize, key: K) {
     loop {
         let first = 4 * at + 1;
         let below = match heap.get(first..first + 4) {

@@ -63,23 +63,30 @@ impl LeastUsedDegradation {
         members: &[Member],
         skip: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        let at = self.backup(skip)?;
+        let chosen = self.next(skip)?;
+        let at = position(chosen);
         let now = self.count();
-        let (sum, _) = parts(self.sums.key(at));
+        let (sum, _) = parts(chosen);
         let sum = (sum + u64::from(members[at].degradation)).min(MAX_SUM);
         self.sums.set(at, key(sum, now, at));
         Some(at)
     }
 
-    #[inline]
     pub(super) fn backup(&self, skip: impl Fn(usize) -> bool) -> Option<usize> {
+        self.next(skip).map(position)
+    }
+
+    /// The key of the member to choose.
+    #[inline]
+    fn next(&self, skip: impl Fn(usize) -> bool) -> Option<u128> {
         let lowest = self.sums.lowest();
-        let at = lowest as u32 as usize;
-        if lowest < OUT && skip(at) {
-            let usable = |key: u128| key < OUT && !skip(key as u32 as usize);
-            return self.sums.lowest_of(usable).map(|key| key as u32 as usize);
+        if lowest >= OUT {
+            None
+        } else if skip(position(lowest)) {
+            self.sums.lowest_of(|key| key < OUT && !skip(position(key)))
+        } else {
+            Some(lowest)
         }
-        (lowest < OUT).then_some(at)
     }
 
     pub(super) fn heap_size(&self) -> usize {
@@ -109,6 +116,10 @@ impl LeastUsedDegradation {
 /// Sums are compared first, then the times, then the positions.
 const fn key(sum: u64, chosen: u32, at: usize) -> u128 {
     (sum as u128) << 64 | (chosen as u128) << 32 | at as u128
+}
+
+const fn position(key: u128) -> usize {
+    key as u32 as usize
 }
 
 const fn parts(key: u128) -> (u64, u32) {

@@ -7,7 +7,8 @@
 //!
 //! No two keys that take part are equal, since each has its player's position in its lowest bits:
 //! one comparison of numbers, and no branch that a processor could guess wrong, tells the winner
-//! and who it is.
+//! and who it is. Of a few the lowest is found by looking at all of them, which takes less than the
+//! rounds would.
 
 use alloc::vec::Vec;
 
@@ -15,6 +16,9 @@ use super::heap;
 
 /// How many play in a group; a power of two.
 const FAN: usize = 4;
+
+/// Up to so many do not play: all are looked at.
+pub(super) const FEW: usize = 16;
 
 #[derive(Debug, Default)]
 pub(crate) struct Tournament<K> {
@@ -54,7 +58,7 @@ impl<K: Key> Tournament<K> {
     /// Plays all rounds behind the first.
     fn play(&mut self) {
         let (mut first, mut round) = (0, self.players);
-        while round > 1 {
+        while round > 1 && self.players > FEW {
             let next = first + round;
             for group in (first..next).step_by(FAN) {
                 let winner = self.keys[group..group + FAN].iter().min().copied();
@@ -74,6 +78,10 @@ impl<K: Key> Tournament<K> {
     /// Changes one key.
     #[inline]
     pub(crate) fn set(&mut self, at: usize, key: K) {
+        if self.players <= FEW {
+            self.keys[at] = key;
+            return;
+        }
         let (mut first, mut round, mut at, mut winner) = (0, self.players, at, key);
         while round > 1 {
             self.keys[first + at] = winner;
@@ -83,7 +91,7 @@ impl<K: Key> Tournament<K> {
         self.keys[first] = winner;
     }
 
-    /// Changes one key to a lower one, which ends where it does not win.
+    /// Changes one key to a lower one among more than a few, which ends where it does not win.
     #[inline]
     pub(crate) fn lower(&mut self, at: usize, key: K) {
         let (mut first, mut round, mut at) = (0, self.players, at);
@@ -110,6 +118,9 @@ impl<K: Key> Tournament<K> {
     /// The lowest key; `K::ABSENT` where there is none.
     #[inline]
     pub(crate) fn lowest(&self) -> K {
+        if self.players <= FEW {
+            return self.keys.iter().copied().fold(K::ABSENT, K::min);
+        }
         self.keys.last().copied().unwrap_or(K::ABSENT)
     }
 
@@ -118,6 +129,9 @@ impl<K: Key> Tournament<K> {
     /// Looks behind no more winners than it takes to leave aside what is not usable.
     pub(crate) fn lowest_of(&self, usable: impl Fn(K) -> bool) -> Option<K> {
         let mut best = K::ABSENT;
+        if self.players <= FEW {
+            return self.keys.iter().copied().filter(|key| *key < best && usable(*key)).min();
+        }
         if let Some(last) = self.keys.len().checked_sub(1) {
             self.search(last, &mut best, &usable);
         }
@@ -168,7 +182,7 @@ const fn following(round: usize) -> usize {
 /// How many keys all rounds have.
 const fn size(mut round: usize) -> usize {
     let mut size = round;
-    while round > 1 {
+    while round > 1 && size > FEW {
         round = following(round);
         size += round;
     }

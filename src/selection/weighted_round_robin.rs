@@ -36,13 +36,9 @@ use alloc::vec::Vec;
 
 use super::carry::Absent;
 use super::random::uniform_of;
-use super::tournament::{Key as _, Tournament};
+use super::tournament::{FEW, Key as _, Tournament};
 use super::{Member, heap};
 use crate::Rng;
-
-/// Lists up to this length are looked through at each pick; in longer ones tournaments tell who is
-/// next.
-const SHORT: usize = 16;
 
 /// The turns by lag before deadlines take over: in short lists a cycle, but not more than this.
 const TURNS_BY_LAG: i64 = 1 << 10;
@@ -131,7 +127,7 @@ impl WeightedRoundRobin {
         self.credits.reserve_exact(new.len());
         self.turns.clear();
         self.turns.reserve_exact(new.len());
-        if new.len() > SHORT {
+        if new.len() > FEW {
             self.due.reserve(new.len());
             self.waiting.reserve(new.len());
         }
@@ -163,7 +159,7 @@ impl WeightedRoundRobin {
         self.first = self.credits.iter().position(|it| it.weight > 0).unwrap_or(0);
         (self.rule, self.end) = match is_even {
             true => (Rule::Cycle, 0),
-            false if members.len() > SHORT => (Rule::Lag, TURNS_BY_LAG_IF_LONG),
+            false if members.len() > FEW => (Rule::Lag, TURNS_BY_LAG_IF_LONG),
             false => (Rule::Lag, TURNS_BY_LAG.min(sum)),
         };
         self.begin();
@@ -417,7 +413,7 @@ impl WeightedRoundRobin {
     }
 
     fn is_short(&self) -> bool {
-        self.credits.len() <= SHORT
+        self.credits.len() <= FEW
     }
 
     #[inline]
