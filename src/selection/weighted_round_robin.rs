@@ -138,7 +138,7 @@ impl WeightedRoundRobin {
     /// Begins to count time for the members in the choice.
     pub(super) fn arrange(&mut self, members: &[Member], is_in: impl Fn(usize) -> bool) {
         self.settle();
-        let (mut sum, mut count, mut surplus, mut is_even) = (0, 0, 0_i64, true);
+        let (mut sum, mut count, mut surplus, mut is_even) = (0, 0, 0_i128, true);
         self.weightless.clear();
         self.credits.clear();
         self.credits.extend(members.iter().zip(&self.lags).enumerate().map(|(at, (m, lag))| {
@@ -147,7 +147,7 @@ impl WeightedRoundRobin {
             if weight > 0 {
                 sum += i64::from(weight);
                 count += 1;
-                surplus += lag;
+                surplus += i128::from(*lag);
                 is_even &= *lag == 0;
             } else if is_in {
                 self.weightless.push(at as u32);
@@ -155,7 +155,7 @@ impl WeightedRoundRobin {
             Credit { credit: 0, weight, rest: 0 }
         }));
         self.sum = sum;
-        self.surplus = surplus.div_euclid(count.max(1));
+        self.surplus = surplus.div_euclid(count.max(1)) as i64;
         self.first = self.credits.iter().position(|it| it.weight > 0).unwrap_or(0);
         (self.rule, self.end) = match is_even {
             true => (Rule::Cycle, 0),

@@ -210,3 +210,46 @@ fn choices_are_remembered_of_one_that_was_away() {
     selector.refresh(Policy::LeastUsedDegradation, &[member(1), member(2)]);
     assert_eq!(picks(&mut selector, 2, all), [0, 1]);
 }
+
+/// One that has served the first half of a list of equals.
+fn selector_of_half(list: &[Member]) -> Selector {
+    let mut selector = selector(Policy::WeightedRoundRobin, list);
+    picks(&mut selector, list.len() / 2, all);
+    selector
+}
+
+/// [SELECT-11] Lists that nobody means: identifiers twice, no weights and the largest ones in turn,
+/// half of a long list behind and half of it ahead.
+#[test]
+fn odd_lists_are_served() {
+    let list = |ids: &mut dyn Iterator<Item = u32>, weight: fn(u32) -> u32| -> Vec<_> {
+        ids.map(|id| Member::new(id, weight(id))).collect()
+    };
+    let lists = [
+        list(&mut (0..1_000), |_| u32::MAX),
+        list(&mut (0..1_000).rev(), |id| u32::from(id % 2 == 0)),
+        list(&mut (0..1_000), |_| 0),
+        list(&mut (500..1_500), |id| if id == 700 { u32::MAX } else { 1 }),
+        list(&mut (0..1_000).map(|id| id / 2), |id| id),
+        list(&mut (0..3).chain(0..3), |_| u32::MAX),
+        Vec::new(),
+    ];
+    let (mut selector, mut rng) = (Selector::new(), Rng::new(1));
+    for round in 0..200 {
+        let list = &lists[rng.below(7) as usize];
+        selector.refresh(Policy::WeightedRoundRobin, list);
+        for _ in 0..rng.below(600) {
+            let picked = selector.pick(&mut rng, |at| round % 3 == 0 && at % 7 == 0);
+            let weight = picked.map(|at| list[at].value);
+            assert_eq!(weight.is_some(), !list.is_empty(), "{round}");
+            let has_weight =
+                |(at, m): (usize, &Member)| m.value > 0 && (round % 3 > 0 || at % 7 > 0);
+            assert!(weight != Some(0) || !list.iter().enumerate().any(has_weight), "{round}");
+        }
+    }
+    // Those that were not served come first, and are behind by hundreds of turns together.
+    let turned = list(&mut (0..1_000).rev(), |_| 7);
+    let mut selector = selector_of_half(&lists[0]);
+    selector.refresh(Policy::WeightedRoundRobin, &turned);
+    assert_eq!(picks(&mut selector, 1, all), [0]);
+}
