@@ -53,8 +53,9 @@ const LAG_BITS: u32 = 56;
 /// Lags are kept below this many turns, which only what is passed over on purpose could reach.
 const LAG_LIMIT: i64 = 32 << LAG_BITS;
 
-/// For how many turns time is counted before it begins anew, so that products with weights fit.
-const HORIZON: i64 = 1 << 29;
+/// For how many turns time is counted before it begins anew, so that products with weights fit. Tests
+/// cannot wait for that.
+const HORIZON: i64 = if cfg!(test) { 1 << 12 } else { 1 << 29 };
 
 #[derive(Debug, Default)]
 pub(super) struct WeightedRoundRobin {
@@ -253,7 +254,7 @@ impl WeightedRoundRobin {
     #[inline]
     fn take(&mut self, at: usize) {
         if self.time == self.end {
-            self.end += self.sum;
+            self.begin_cycle();
         }
         self.time += 1;
         let it = &mut self.credits[at];
@@ -305,11 +306,22 @@ impl WeightedRoundRobin {
             self.rule = Rule::Deadline;
             self.place();
         }
-        if self.rule == Rule::Cycle && self.time == self.end {
+        if self.rule == Rule::Cycle {
             return Some(self.first);
         }
-        self.end = self.end.max(HORIZON);
+        self.end = HORIZON;
         None
+    }
+
+    /// The first turn of a cycle is taken. One that is longer than time is counted goes on by deadlines
+    /// alone.
+    #[cold]
+    fn begin_cycle(&mut self) {
+        if self.sum < HORIZON {
+            self.end += self.sum;
+        } else {
+            (self.rule, self.end) = (Rule::Deadline, HORIZON);
+        }
     }
 
     /// Where nobody is due, time goes on until somebody is.
