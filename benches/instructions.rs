@@ -76,7 +76,7 @@ fn selection() -> Vec<Case> {
     ];
     let mut cases = Vec::new();
     for (name, policy) in POLICIES {
-        for n in [16, 128, 1024] {
+        for n in [4, 16, 128, 1024] {
             let lists = [1, 2].map(|seed| members(n, seed));
             let mut rng = Rng::new(1);
             let mut selector = Selector::new();
@@ -91,6 +91,28 @@ fn selection() -> Vec<Case> {
                 selector.refresh(policy, black_box(&lists[round % 2]));
             };
             cases.push((format!("selection/refresh/{name}/{n}"), Box::new(refresh)));
+
+            let lists = [1, 2].map(|seed| members(n, seed));
+            let (mut selector, mut rng, mut round) = (Selector::new(), Rng::new(1), 0);
+            let once_each = move || {
+                round += 1;
+                selector.refresh(policy, black_box(&lists[round % 2]));
+                _ = black_box(selector.pick(&mut rng, |_| false));
+            };
+            cases.push((format!("selection/once_each/{name}/{n}"), Box::new(once_each)));
+
+            if n < 1024 {
+                continue;
+            }
+            let (list, mut selector) = (members(n, 1), Selector::new());
+            let same = move || selector.refresh(policy, black_box(&list));
+            cases.push((format!("selection/same/{name}/{n}"), Box::new(same)));
+
+            let (mut selector, mut rng) = (Selector::new(), Rng::new(1));
+            selector.refresh(policy, &members(n, 1));
+            (0..n as usize).for_each(|at| selector.set_usable(at, at == 2));
+            let marked = move || _ = black_box(selector.pick(&mut rng, |_| false));
+            cases.push((format!("selection/marked/{name}/{n}"), Box::new(marked)));
         }
     }
     cases

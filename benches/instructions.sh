@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 baseline=benches/instructions.txt
-runs=2000
+runs=500
 exe=$(cargo bench --bench instructions --no-run 2>&1 | sed -n 's/.*(\(.*instructions-[^)]*\)).*/\1/p')
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT

@@ -84,6 +84,74 @@ fn a_choice_looks_at_few_members() {
     }
 }
 
+/// [SELECT-12]: those that are out of the choice are not looked at, by any policy, however many they
+/// are.
+#[test]
+fn a_choice_does_not_look_at_the_marked() {
+    for policy in [
+        Chosen::RoundRobin,
+        Chosen::WeightedRoundRobin,
+        Chosen::Random,
+        Chosen::WeightedRandom,
+        Chosen::Priority,
+        Chosen::LeastUsed,
+        Chosen::LeastUsedDegradation,
+        Chosen::PriorityLeastUsed,
+        Chosen::RandomizedLeastUsed,
+    ] {
+        let members: Vec<_> = (0..4_096).map(|id| Member::new(id, 1 + id % 7)).collect();
+        let mut selector = Selector::new();
+        selector.refresh(policy, &members);
+        let mut rng = Rng::new(1);
+        for left in [2_048, 1, 0] {
+            (0..4_096).for_each(|at| selector.set_usable(at, at % 2 == 1 && at / 2 < left));
+            for _ in 0..100 {
+                let looked = Cell::new(0);
+                let skip = |at| {
+                    looked.set(looked.get() + 1);
+                    assert!(at % 2 == 1 && at / 2 < left, "{policy:?} looked at {at}");
+                    false
+                };
+                assert_eq!(selector.pick(&mut rng, skip).is_some(), left > 0);
+                assert!(looked.get() <= 1, "{policy:?} looked {} times", looked.get());
+            }
+        }
+    }
+}
+
+/// [SELECT-12] [SELECT-9]: where all elements are marked, the choice goes round among them, the oldest
+/// failure first, and one that the caller excludes is left out of that; as soon as one is there again
+/// it is chosen.
+#[test]
+fn where_all_have_failed_choices_go_round() {
+    let (mut lab, home) = Lab::at_home();
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.answer(home, POOL, &[1, 2, 3, 4].map(element));
+    let (_, pool) = resolved(lab.event());
+    assert_eq!(lab.choose(pool), [1, 2, 3, 4]);
+    for failed in [3, 1, 4, 2] {
+        lab.pu.report_unreachable(lab.now, pool, PeIdentifier::new(failed)).unwrap();
+        lab.secs(1);
+    }
+    assert_eq!(lab.choose(pool), [3, 1, 4, 2, 3, 1, 4, 2, 3]);
+    // One that fails again is the last one.
+    lab.pu.report_unreachable(lab.now, pool, PeIdentifier::new(1)).unwrap();
+    assert_eq!(lab.choose(pool), [4, 2, 3, 1, 4]);
+    let avoid = [2, 3].map(PeIdentifier::new);
+    let mut chosen = || lab.pu.select(lab.now, pool, &avoid).unwrap().identifier().get();
+    assert_eq!([(); 4].map(|()| chosen()), [1, 4, 1, 4]);
+    let several = lab.pu.select_several(lab.now, pool, 9, &[]).unwrap();
+    let several: Vec<_> = several.iter().map(|element| element.identifier().get()).collect();
+    assert_eq!(several, [2, 3, 1, 4], "and 2 is the choice");
+    assert_eq!(lab.choose(pool), [3]);
+
+    // The mark of 3 is the first to end, and then there is only 3.
+    lab.secs(56);
+    assert_eq!(lab.choose(pool), [3, 3]);
+    lab.secs(1);
+    assert_eq!(lab.choose(pool), [1, 3, 1, 3]);
+}
+
 /// [SELECT-7]: a policy that is not known is served in the registrar's order, and the user can see that; one of the
 /// user's own is followed, with the raw values of the elements that are kept.
 #[test]

@@ -10,12 +10,24 @@ use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng};
 use rand_distr::weighted::{WeightedAliasIndex, WeightedTreeIndex};
 
-use crate::order::{Edf, Interleaved, SlotExpansion, SmoothWrr, Wrr};
+use crate::order::{DeadlineScan, Edf, FourAry, Interleaved, SlotExpansion, SmoothWrr, Wrr};
 
 mod least_loaded;
 mod p2c;
 
-use least_loaded::{ByHeap, ByScan};
+use least_loaded::{ByFourAry, ByHeap, ByPackedScan, ByScan};
+
+const POLICIES: [(&str, Policy); 9] = [
+    ("rr", Policy::RoundRobin),
+    ("wrr", Policy::WeightedRoundRobin),
+    ("rand", Policy::Random),
+    ("wrand", Policy::WeightedRandom),
+    ("prio", Policy::Priority),
+    ("lu", Policy::LeastUsed),
+    ("lud", Policy::LeastUsedDegradation),
+    ("plu", Policy::PriorityLeastUsed),
+    ("rlu", Policy::RandomizedLeastUsed),
+];
 
 pub struct Contender {
     pub name: &'static str,
@@ -41,7 +53,7 @@ pub fn bare(weights: &Weights) -> Vec<(&'static str, Vec<Contender>)> {
     let ours = |policy| ours(policy, w);
     vec![
         ("rr", vec![ours(Policy::RoundRobin), counter(n)]),
-        ("rand", vec![ours(Policy::Random), random_range(n)]),
+        ("rand", vec![ours(Policy::Random), random_range(n), fast_random(n)]),
         ("prio", vec![ours(Policy::Priority), p2c::contender(w)]),
         (
             "wrand",
@@ -59,6 +71,8 @@ pub fn bare(weights: &Weights) -> Vec<(&'static str, Vec<Contender>)> {
             vec![
                 ours(Policy::WeightedRoundRobin),
                 order::<SmoothWrr>("smooth", w),
+                order::<DeadlineScan>("scan", w),
+                order::<FourAry>("four-ary", w),
                 order::<Edf>("edf", w),
                 order::<Interleaved>("interleaved", w),
                 order::<SlotExpansion>("slots", w),
@@ -71,11 +85,55 @@ pub fn bare(weights: &Weights) -> Vec<(&'static str, Vec<Contender>)> {
             vec![
                 ours(Policy::LeastUsedDegradation),
                 picks("scan", ByScan::new(w), ByScan::pick),
+                picks("packed", ByPackedScan::new(w), ByPackedScan::pick),
                 picks("heap", ByHeap::new(w), ByHeap::pick),
+                picks("four-ary", ByFourAry::new(w), ByFourAry::pick),
                 p2c::contender(w),
             ],
         ),
     ]
+}
+
+/// A list that is the same as before, beside what it takes to compare it.
+pub fn same(weights: &Weights) -> Vec<(&'static str, Vec<Contender>)> {
+    let list = members(&weights.0[0]);
+    let compare = || {
+        let lists = [list.clone(), list.clone()];
+        let run = move |rounds| {
+            let [a, b] = &lists;
+            (0..rounds).filter(|_| black_box(a) == black_box(b)).count()
+        };
+        Contender { name: "compare", run: Box::new(run) }
+    };
+    let ours = |policy| {
+        let (list, mut selector) = (list.clone(), Selector::new());
+        let run = move |rounds| {
+            (0..rounds).for_each(|_| selector.refresh(policy, black_box(&list)));
+            rounds
+        };
+        Contender { name: "ours", run: Box::new(run) }
+    };
+    POLICIES.into_iter().map(|(name, policy)| (name, vec![ours(policy), compare()])).collect()
+}
+
+/// A choice while all but one are out of it, beside one among all.
+pub fn marked(weights: &Weights) -> Vec<(&'static str, Vec<Contender>)> {
+    let ours = |name, policy, left: fn(usize) -> bool| {
+        let mut selector = Selector::new();
+        selector.refresh(policy, &members(&weights.0[0]));
+        (0..selector.len()).for_each(|at| selector.set_usable(at, left(at)));
+        let mut rng = Rng::new(1);
+        picks(name, selector, move |selector| selector.pick(&mut rng, |_| false).unwrap_or_default())
+    };
+    let line = |(name, policy)| {
+        let contenders = vec![
+            ours("ours", policy, |at| at == 3),
+            ours("half", policy, |at| at % 2 == 1),
+            ours("all", policy, |_| true),
+        ];
+        (name, contenders)
+    };
+    POLICIES.into_iter().map(line).collect()
 }
 
 pub fn refreshed(weights: &Weights, k: usize) -> Vec<(&'static str, Vec<Contender>)> {
@@ -100,6 +158,8 @@ pub fn refreshed(weights: &Weights, k: usize) -> Vec<(&'static str, Vec<Contende
             vec![
                 ours(Policy::WeightedRoundRobin),
                 rebuilt("smooth", w, k, SmoothWrr::new, SmoothWrr::pick),
+                rebuilt("scan", w, k, DeadlineScan::new, DeadlineScan::pick),
+                rebuilt("four-ary", w, k, FourAry::new, FourAry::pick),
                 rebuilt("edf", w, k, Edf::new, Edf::pick),
                 rebuilt("interleaved", w, k, Interleaved::new, Interleaved::pick),
                 rebuilt("slots", w, k, SlotExpansion::new, SlotExpansion::pick),
@@ -111,7 +171,9 @@ pub fn refreshed(weights: &Weights, k: usize) -> Vec<(&'static str, Vec<Contende
             vec![
                 ours(Policy::LeastUsedDegradation),
                 rebuilt("scan", w, k, ByScan::new, ByScan::pick),
+                rebuilt("packed", w, k, ByPackedScan::new, ByPackedScan::pick),
                 rebuilt("heap", w, k, ByHeap::new, ByHeap::pick),
+                rebuilt("four-ary", w, k, ByFourAry::new, ByFourAry::pick),
             ],
         ),
     ]
@@ -217,6 +279,10 @@ fn counter(n: usize) -> Contender {
         *next = if at + 1 == n { 0 } else { at + 1 };
         at
     })
+}
+
+fn fast_random(n: usize) -> Contender {
+    picks("fastrand", fastrand::Rng::with_seed(1), move |rng| rng.usize(0..n))
 }
 
 fn random_range(n: usize) -> Contender {

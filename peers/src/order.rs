@@ -36,6 +36,20 @@ struct Deadline {
     weight: f64,
 }
 
+/// The same in a four-ary heap of whole numbers, written down for speed: the root is served and sinks.
+/// Strays as far as [`Edf`].
+pub struct FourAry {
+    /// Deadline and position.
+    heap: Vec<(u64, u32)>,
+    strides: Vec<u64>,
+}
+
+/// The same by looking at all deadlines, each packed with its position into one number.
+pub struct DeadlineScan {
+    keys: Vec<u128>,
+    strides: Vec<u128>,
+}
+
 /// Interleaved weighted round robin: in round r those are served whose weight is at least r.
 pub struct Interleaved {
     weights: Vec<u32>,
@@ -97,6 +111,70 @@ impl Wrr for Edf {
         first.at += 1.0 / first.weight;
         first.since = self.served;
         first.member
+    }
+}
+
+impl Wrr for FourAry {
+    fn new(weights: &[u32]) -> Self {
+        let strides: Vec<u64> = weights.iter().map(|&weight| stride(weight)).collect();
+        let mut heap: Vec<(u64, u32)> = strides.iter().copied().zip(0..).collect();
+        for at in (0..heap.len().div_ceil(4)).rev() {
+            let key = heap[at];
+            sink(&mut heap, at, key);
+        }
+        Self { heap, strides }
+    }
+
+    #[inline]
+    fn pick(&mut self) -> usize {
+        let (deadline, at) = self.heap[0];
+        sink(&mut self.heap, 0, (deadline + self.strides[at as usize], at));
+        at as usize
+    }
+}
+
+/// Puts a key in at `at`, and lower where those below come first.
+#[inline]
+pub fn sink<K: Copy + Ord>(heap: &mut [K], mut at: usize, key: K) {
+    loop {
+        let first = 4 * at + 1;
+        let below = match heap.get(first..first + 4) {
+            Some(four) => {
+                let left = usize::from(four[1] < four[0]);
+                let right = 2 + usize::from(four[3] < four[2]);
+                first + if four[right] < four[left] { right } else { left }
+            }
+            None => match (first..heap.len()).min_by_key(|&below| heap[below]) {
+                Some(below) => below,
+                None => break,
+            },
+        };
+        if heap[below] >= key {
+            break;
+        }
+        heap[at] = heap[below];
+        at = below;
+    }
+    heap[at] = key;
+}
+
+/// How far the deadlines of a weight are apart.
+fn stride(weight: u32) -> u64 {
+    (1 << 40) / u64::from(weight)
+}
+
+impl Wrr for DeadlineScan {
+    fn new(weights: &[u32]) -> Self {
+        let strides: Vec<u128> =
+            weights.iter().map(|&weight| u128::from(stride(weight)) << 32).collect();
+        Self { keys: strides.iter().zip(0..).map(|(stride, at)| stride | at).collect(), strides }
+    }
+
+    #[inline]
+    fn pick(&mut self) -> usize {
+        let at = self.keys.iter().min().map_or(0, |key| *key as u32 as usize);
+        self.keys[at] += self.strides[at];
+        at
     }
 }
 

@@ -7,7 +7,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Change, Element, Pool, place_of};
+use super::{Change, Element, Pool};
 use crate::context::Context;
 use crate::reach::Origin;
 use crate::selection::{self, Member};
@@ -102,8 +102,6 @@ impl Scratch {
         self.elements.push(Element {
             identifier: element.identifier,
             home: element.home,
-            value: member.value,
-            degradation: member.degradation,
             start,
             len,
             protocol,
@@ -142,19 +140,21 @@ impl Scratch {
     }
 
     pub(super) fn index_of(&self, identifier: PeIdentifier) -> Option<usize> {
-        place_of(&self.by_identifier, identifier)
+        let found = self.by_identifier.binary_search_by_key(&identifier, |(id, _)| *id).ok()?;
+        Some(self.by_identifier[found].1 as usize)
     }
 
     /// What this list changes in a pool.
     pub(super) fn compare(&self, pool: &Pool) -> Change {
         let mut change = Change::default();
-        for new in &self.elements {
+        let members = pool.selector.members();
+        for (new, member) in self.elements.iter().zip(&self.members) {
             let Some(old) = pool.index_of(new.identifier) else {
                 change.joined += 1;
                 continue;
             };
-            let values = |e: &Element| (e.value, e.degradation, e.home);
-            let same = values(new) == values(&pool.elements[old])
+            let same = *member == members[old]
+                && new.home == pool.elements[old].home
                 && self.transports[new.range()] == *pool.encoded(old);
             change.altered += u32::from(!same);
         }

@@ -10,8 +10,14 @@
 //! from a list does not end it, because a list may be a part of the pool.
 //!
 //! Choosing has three steps: by policy among the elements that are neither marked nor excluded;
-//! where there are none, the one whose mark is the oldest; never one that the caller excluded.
+//! where there are none, the one whose mark is the oldest; never one that the caller excluded. One
+//! that is handed out although it is marked is the last of the marked from then on, so that the choice
+//! goes round among them and does not try one for ever that may be gone for good (decision 50).
+//!
+//! The selector is told who is marked when that changes, and the marked ones stand in an order of
+//! their own, so that a choice costs the same however many are marked.
 
+mod failed;
 mod list;
 
 use alloc::collections::BTreeMap;
@@ -19,6 +25,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
+use self::failed::Failed;
 pub(crate) use self::list::Scratch;
 use crate::channel::Authentication;
 use crate::context::Context;
@@ -37,18 +44,22 @@ use crate::{Instant, Rng};
 pub struct Pool {
     handle: PoolHandle,
     policy: PolicyType,
+    /// Of each element of the selector's list, what the selector does not know.
     elements: Vec<Element>,
     /// The user transports of all elements, encoded one behind the other.
     transports: Vec<u8>,
     /// The places of the elements, sorted by identifier.
-    by_identifier: Vec<(PeIdentifier, u32)>,
+    by_identifier: Vec<u32>,
     /// The elements that were handed out and are not listed at present, sorted.
     absent: Vec<PeIdentifier>,
-    /// How many elements the driver cannot speak to.
-    unspoken: usize,
     selector: Selector,
     marks: BTreeMap<PeIdentifier, Mark>,
-    /// How many failures there were, also of elements that were marked.
+    /// When the first of them ends.
+    marks_end: Option<Instant>,
+    /// The elements that are marked and could be handed out, the oldest failure first; empty while
+    /// nothing is marked.
+    failed: Failed,
+    /// How many failures there were, also of elements that were marked, and choices among those.
     failures: u64,
     fetched: Instant,
     authentication: Authentication,
@@ -59,9 +70,6 @@ pub struct Pool {
 struct Element {
     identifier: PeIdentifier,
     home: ServerIdentifier,
-    /// What the policy knows of it.
-    value: u32,
-    degradation: u32,
     /// Where its transport begins in `transports`.
     start: u32,
     len: u16,
@@ -108,9 +116,10 @@ impl Pool {
             transports: Vec::new(),
             by_identifier: Vec::new(),
             absent: Vec::new(),
-            unspoken: 0,
             selector: Selector::new(),
             marks: BTreeMap::new(),
+            marks_end: None,
+            failed: Failed::default(),
             failures: 0,
             fetched: now,
             authentication: Authentication::None,
@@ -165,7 +174,7 @@ impl Pool {
         self.marks.get(&identifier).is_some_and(|mark| mark.until > now)
     }
 
-    /// What is kept on the heap, in bytes, failure marks left out.
+    /// What is kept on the heap, in bytes; of failure marks, in nodes that are filled to two thirds.
     pub(crate) fn heap_size(&self) -> usize {
         fn heap<T>(buffer: &Vec<T>) -> usize {
             buffer.capacity() * size_of::<T>()
@@ -175,6 +184,8 @@ impl Pool {
             + heap(&self.transports)
             + heap(&self.by_identifier)
             + heap(&self.absent)
+            + self.failed.heap_size()
+            + self.marks.len() * size_of::<(PeIdentifier, Mark)>() * 3 / 2
             + self.selector.heap_size()
     }
 
@@ -202,8 +213,10 @@ impl Pool {
         self.absent = absent;
         replace(&mut self.elements, &scratch.elements);
         replace(&mut self.transports, &scratch.transports);
-        replace(&mut self.by_identifier, &scratch.by_identifier);
-        self.unspoken = self.elements.iter().filter(|e| !e.spoken).count();
+        let places = scratch.by_identifier.iter().map(|(_, place)| *place);
+        self.by_identifier.clear();
+        make_room(&mut self.by_identifier, places.len());
+        self.by_identifier.extend(places);
         match ctx.config.custom_policy(policy) {
             Some(make) => {
                 let mut members = scratch.raw_values(policy, elements);
@@ -226,19 +239,12 @@ impl Pool {
         rng: &mut Rng,
         avoid: &[PeIdentifier],
     ) -> Option<ElementRef<'_>> {
-        let Self { elements, marks, selector, .. } = self;
-        let index = if marks.is_empty() && avoid.is_empty() && self.unspoken == 0 {
-            selector.pick(rng, |_| false)
-        } else {
-            let out = |e: &Element| !e.spoken || avoid.contains(&e.identifier);
-            let marked = |e: &Element| marks.get(&e.identifier).filter(|mark| mark.until > now);
-            let skip = |i: usize| out(&elements[i]) || marked(&elements[i]).is_some();
-            selector.pick(rng, skip).or_else(|| {
-                let left = elements.iter().enumerate().filter(|(_, e)| !out(e));
-                left.min_by_key(|(_, e)| marked(e).map(|mark| mark.failure)).map(|(index, _)| index)
-            })
-        }?;
+        self.look_at_marks(now);
+        let elements = &self.elements;
+        let skip = |index: usize| avoid.contains(&elements[index].identifier);
+        let index = self.selector.pick(rng, skip).or_else(|| self.failed.oldest(skip))?;
         self.elements[index].used = true;
+        self.was_tried(index);
         Some(ElementRef { pool: self, index })
     }
 
@@ -251,18 +257,17 @@ impl Pool {
         wanted: usize,
         avoid: &[PeIdentifier],
     ) -> Vec<ElementRef<'_>> {
-        let Self { elements, marks, selector, .. } = self;
-        let out = |e: &Element| !e.spoken || avoid.contains(&e.identifier);
-        let marked = |e: &Element| marks.get(&e.identifier).filter(|mark| mark.until > now);
-        let skip = |i: usize| out(&elements[i]) || marked(&elements[i]).is_some();
+        self.look_at_marks(now);
+        let elements = &self.elements;
+        let skip = |index: usize| avoid.contains(&elements[index].identifier);
         let mut chosen = Vec::new();
-        selector.pick_many(rng, wanted, skip, |index| chosen.push(index));
-        let failed = elements.iter().enumerate().filter(|(_, e)| !out(e));
-        let failed = failed.filter_map(|(index, e)| marked(e).map(|mark| (mark.failure, index)));
-        let mut failed: Vec<_> = failed.collect();
-        failed.sort_unstable();
-        chosen.extend(failed.into_iter().map(|(_, index)| index));
-        chosen.truncate(wanted);
+        self.selector.pick_many(rng, wanted, skip, |index| chosen.push(index));
+        if chosen.len() < wanted {
+            chosen.extend(self.failed.in_order(skip).take(wanted - chosen.len()));
+        }
+        if let Some(first) = chosen.first() {
+            self.was_tried(*first);
+        }
         for &index in &chosen {
             self.elements[index].used = true;
         }
@@ -334,6 +339,7 @@ impl Pool {
         if let Some(mark) = self.marks.get_mut(&identifier).filter(|mark| mark.until > now) {
             // The same event, and yet the others failed longer ago.
             mark.failure = failure;
+            self.tell(identifier);
             return false;
         }
         if self.marks.len() >= ctx.config.max_elements {
@@ -341,7 +347,7 @@ impl Pool {
             let oldest = self.marks.iter().min_by_key(|(_, mark)| mark.failure);
             if let Some(oldest) = oldest.map(|(oldest, _)| *oldest) {
                 if self.marks.len() >= ctx.config.max_elements {
-                    self.marks.remove(&oldest);
+                    self.unmark(oldest);
                     ctx.stats.marks_forgotten += 1;
                 }
             }
@@ -349,13 +355,17 @@ impl Pool {
         let transport = self.index_of(identifier).map(|index| fingerprint(self.encoded(index)));
         let until = now + ctx.config.failure_mark;
         self.marks.insert(identifier, Mark { failure, until, transport });
+        self.marks_end = Some(self.marks_end.map_or(until, |end| end.min(until)));
+        self.tell(identifier);
         ctx.stats.failures += 1;
         true
     }
 
     /// Ends the mark of an element that was reached after all.
     pub(crate) fn unmark(&mut self, identifier: PeIdentifier) {
-        self.marks.remove(&identifier);
+        if self.marks.remove(&identifier).is_some() {
+            self.tell(identifier);
+        }
     }
 
     /// Ends the marks whose time is over, and those of elements that have moved.
@@ -369,10 +379,49 @@ impl Pool {
             mark.until > now && !moved
         });
         self.marks = marks;
+        self.marks_end = self.marks.values().map(|mark| mark.until).min();
+        self.failed = Failed::default();
+        for index in 0..self.elements.len() {
+            self.selector.set_usable(index, self.elements[index].spoken);
+        }
+        let marked: Vec<_> = self.marks.keys().copied().collect();
+        marked.into_iter().for_each(|identifier| self.tell(identifier));
+    }
+
+    /// Ends the marks whose time has come, if it has for any.
+    fn look_at_marks(&mut self, now: Instant) {
+        if self.marks_end.is_some_and(|end| end <= now) {
+            self.end_marks(now);
+        }
+    }
+
+    /// Tells the selector whether an element is in the choice, and has it stand among the failed
+    /// where it is not.
+    fn tell(&mut self, identifier: PeIdentifier) {
+        let Some(index) = self.index_of(identifier) else { return };
+        let failure = self.marks.get(&identifier).map(|mark| mark.failure);
+        let spoken = self.elements[index].spoken;
+        self.selector.set_usable(index, spoken && failure.is_none());
+        self.failed.set(self.elements.len(), index, failure.filter(|_| spoken));
+    }
+
+    /// One that was handed out although it is marked has now been tried later than the others.
+    fn was_tried(&mut self, index: usize) {
+        let identifier = self.elements[index].identifier;
+        if self.marks_end.is_none() {
+            return;
+        }
+        if let Some(mark) = self.marks.get_mut(&identifier) {
+            self.failures += 1;
+            mark.failure = self.failures;
+            self.failed.set(self.elements.len(), index, Some(self.failures));
+        }
     }
 
     fn index_of(&self, identifier: PeIdentifier) -> Option<usize> {
-        place_of(&self.by_identifier, identifier)
+        let identifier_at = |place: &u32| self.elements[*place as usize].identifier;
+        let found = self.by_identifier.binary_search_by_key(&identifier, identifier_at).ok()?;
+        Some(self.by_identifier[found] as usize)
     }
 
     fn encoded(&self, index: usize) -> &[u8] {
@@ -398,8 +447,7 @@ impl<'a> ElementRef<'a> {
     /// 0xffffffff.
     #[must_use]
     pub fn member(&self) -> Member {
-        let Element { identifier, value, degradation, .. } = self.pool.elements[self.index];
-        Member::new(identifier.get(), value).with_degradation(degradation)
+        self.pool.selector.members()[self.index]
     }
 
     /// Where it serves.
@@ -447,11 +495,16 @@ impl Element {
 /// Takes over a list with no more room than it needs.
 fn replace<T: Copy>(kept: &mut Vec<T>, new: &[T]) {
     kept.clear();
-    if kept.capacity() / 2 > new.len() {
+    make_room(kept, new.len());
+    kept.extend_from_slice(new);
+}
+
+/// Makes room for so many, and no more than twice that.
+fn make_room<T>(kept: &mut Vec<T>, len: usize) {
+    if kept.capacity() / 2 > len {
         *kept = Vec::new();
     }
-    kept.reserve_exact(new.len());
-    kept.extend_from_slice(new);
+    kept.reserve_exact(len);
 }
 
 /// The FNV-1a hash, which two transports share by chance only, or by their registrar's intention;
@@ -460,9 +513,4 @@ fn fingerprint(transport: &[u8]) -> u64 {
     transport.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
-}
-
-fn place_of(by_identifier: &[(PeIdentifier, u32)], identifier: PeIdentifier) -> Option<usize> {
-    let found = by_identifier.binary_search_by_key(&identifier, |(id, _)| *id).ok()?;
-    Some(by_identifier[found].1 as usize)
 }

@@ -1,17 +1,93 @@
-//! Recognises the members of a list in the next one.
+//! What a policy knows of members goes with them from list to list.
 
 use alloc::vec::Vec;
+
+use super::{Member, heap};
 
 /// Lookups by scan before an index is made.
 const SCANS: usize = 4;
 
-/// Finds entries of an old list by identifier, asked in the order of a new list.
+/// How many that are not listed are remembered, or as many as are listed.
+const REMEMBERED: usize = 256;
+
+/// Members that were listed, and what was known of them when they left.
+///
+/// An element that comes and goes, or stands in every other part of a pool, goes on where it was.
+/// The oldest are forgotten.
+#[derive(Debug)]
+pub(super) struct Absent<T>(Vec<(Member, T)>);
+
+impl<T: Copy> Absent<T> {
+    pub(super) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Takes what is `known` of the members of one list over to those of the next: as `adapt` changes
+    /// it for a member whose values may be others, and `joined` for one that is new, from what is
+    /// known of the one listed before it.
+    pub(super) fn carry(
+        &mut self,
+        known: &mut Vec<T>,
+        old: &[Member],
+        new: &[Member],
+        joined: impl Fn(&Member, Option<T>) -> T,
+        adapt: impl Fn(&Member, &Member, T) -> T,
+    ) {
+        if old.len() == new.len() && old.iter().zip(new).all(|(old, new)| old.id == new.id) {
+            for (known, (old, new)) in known.iter_mut().zip(old.iter().zip(new)) {
+                *known = adapt(old, new, *known);
+            }
+            return;
+        }
+        let mut listed = Finder::new(old, |m| m.id);
+        let mut absent = Finder::new(&self.0, |(m, _)| m.id);
+        let (mut stayed, mut returned, mut before) = (0, 0, None);
+        let carried: Vec<T> = new
+            .iter()
+            .map(|m| {
+                let carried = if let Some(at) = listed.find(m.id) {
+                    stayed += 1;
+                    adapt(&old[at], m, known[at])
+                } else if let Some(at) = absent.find(m.id) {
+                    returned += 1;
+                    adapt(&self.0[at].0, m, self.0[at].1)
+                } else {
+                    joined(m, before)
+                };
+                *before.insert(carried)
+            })
+            .collect();
+        let mut listed = Finder::new(new, |m| m.id);
+        if returned > 0 {
+            self.0.retain(|(m, _)| listed.find(m.id).is_none());
+        }
+        if stayed < old.len() {
+            let left = old.iter().zip(&*known).filter(|(m, _)| listed.find(m.id).is_none());
+            self.0.extend(left.map(|(m, known)| (*m, *known)));
+            let many = self.0.len().saturating_sub(new.len().max(REMEMBERED));
+            self.0.drain(..many);
+        }
+        *known = carried;
+    }
+
+    pub(super) fn heap_size(&self) -> usize {
+        heap(&self.0)
+    }
+}
+
+impl<T: Copy> Default for Absent<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Finds entries of one list by identifier, asked in the order of another.
 ///
 /// Lists mostly come in the order of the last time, perhaps turned by some places or with a few
 /// members gone or new. So each lookup tries the entry behind the last one found, a few scan for
 /// it, and the rest use an index that costs one allocation.
-pub(super) struct Finder<'a, T> {
-    old: &'a [T],
+struct Finder<'a, T> {
+    list: &'a [T],
     id: fn(&T) -> u32,
     expected: usize,
     scans: usize,
@@ -19,28 +95,28 @@ pub(super) struct Finder<'a, T> {
 }
 
 impl<'a, T> Finder<'a, T> {
-    pub(super) const fn new(old: &'a [T], id: fn(&T) -> u32) -> Self {
-        Self { old, id, expected: 0, scans: 0, index: Vec::new() }
+    const fn new(list: &'a [T], id: fn(&T) -> u32) -> Self {
+        Self { list, id, expected: 0, scans: 0, index: Vec::new() }
     }
 
-    /// The position of the entry in the old list.
-    pub(super) fn find(&mut self, id: u32) -> Option<usize> {
+    /// The position of the entry in the list.
+    fn find(&mut self, id: u32) -> Option<usize> {
         let at = self.position(id)?;
-        self.expected = if at + 1 == self.old.len() { 0 } else { at + 1 };
+        self.expected = if at + 1 == self.list.len() { 0 } else { at + 1 };
         Some(at)
     }
 
     fn position(&mut self, id: u32) -> Option<usize> {
-        if self.old.get(self.expected).is_some_and(|entry| (self.id)(entry) == id) {
+        if self.list.get(self.expected).is_some_and(|entry| (self.id)(entry) == id) {
             return Some(self.expected);
         }
         if self.scans < SCANS {
             self.scans += 1;
-            return self.old.iter().position(|entry| (self.id)(entry) == id);
+            return self.list.iter().position(|entry| (self.id)(entry) == id);
         }
-        let id_at = |at: u32| (self.id)(&self.old[at as usize]);
-        if self.index.len() < self.old.len() {
-            self.index = (0..self.old.len() as u32).collect();
+        let id_at = |at: u32| (self.id)(&self.list[at as usize]);
+        if self.index.len() < self.list.len() {
+            self.index = (0..self.list.len() as u32).collect();
             self.index.sort_unstable_by_key(|&at| id_at(at));
         }
         let found = self.index.binary_search_by_key(&id, |&at| id_at(at)).ok()?;

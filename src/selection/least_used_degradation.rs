@@ -4,84 +4,126 @@
 //! Here the sum itself is kept, and a choice adds the degradation to it; a counter is set to 0 by
 //! setting the sum to the load. A pick changes one sum, so the sums play a [`Tournament`], with the
 //! time of the last choice behind the sum: among equals goes the one that was not chosen for
-//! longest, which is round robin also where equals come and go.
+//! longest, which is round robin also where equals come and go. One that joins has its turn
+//! where it has it with the [ranked](super::ranked) policies.
 
 use alloc::vec::Vec;
 
-use super::carry::Finder;
-use super::tournament::{Key as _, Tournament};
+use super::carry::Absent;
+use super::tournament::Tournament;
 use super::{Member, heap};
 
 /// When a member was chosen last that never was.
 const NEVER: u32 = 0;
 
+/// The largest sum, above which is room for [`OUT`].
+const MAX_SUM: u64 = u64::MAX >> 1;
+
+/// Makes the key of a member that is not in the choice higher than that of any that is.
+const OUT: u128 = 1 << 127;
+
 #[derive(Debug, Default)]
 pub(super) struct LeastUsedDegradation {
-    members: Vec<Member>,
+    /// Of each member, the sum, the number of its last choice, and its position.
     sums: Tournament<u128>,
+    absent: Absent<u128>,
     /// The number of choices so far.
     choices: u32,
+    /// The sums while a list is taken over.
+    carried: Vec<u128>,
 }
 
 impl LeastUsedDegradation {
-    pub(super) fn refresh(&mut self, members: &[Member]) {
-        let mut old = Finder::new(&self.members, |m| m.id);
-        let keys: Vec<u128> = members
-            .iter()
-            .map(|m| match old.find(m.id) {
-                Some(at) => {
-                    let (sum, chosen) = parts(self.sums.key(at));
-                    key(if self.members[at] == *m { sum } else { m.value.into() }, chosen)
-                }
-                None => key(m.value.into(), NEVER),
-            })
-            .collect();
-        self.sums.fill(keys.into_iter());
-        self.members.clear();
-        self.members.extend(members);
+    pub(super) fn refresh(&mut self, old: &[Member], new: &[Member]) {
+        self.carried.clear();
+        self.carried.extend((0..old.len()).map(|at| self.sums.key(at)));
+        let now = self.count();
+        let joined = |m: &Member, before: Option<u128>| {
+            key(m.value.into(), before.map_or(now, |known| parts(known).1), 0)
+        };
+        self.absent.carry(&mut self.carried, old, new, joined, |old, new, known| {
+            let (sum, chosen) = parts(known);
+            key(if old == new { sum } else { new.value.into() }, chosen, 0)
+        });
+        let carried = self.carried.drain(..).enumerate();
+        self.sums.fill(carried.map(|(at, known)| {
+            let (sum, chosen) = parts(known);
+            key(sum, chosen, at)
+        }));
+    }
+
+    /// Says who is in the choice.
+    pub(super) fn arrange(&mut self, len: usize, is_in: impl Fn(usize) -> bool) {
+        self.sums.change(len, |at, key| if is_in(at) { key & !OUT } else { key | OUT });
     }
 
     #[inline]
-    pub(super) fn pick(&mut self, skip: impl Fn(usize) -> bool) -> Option<usize> {
-        let at = self.backup(skip)?;
+    pub(super) fn pick(
+        &mut self,
+        members: &[Member],
+        skip: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let chosen = self.next(skip)?;
+        let at = position(chosen);
+        let now = self.count();
+        let (sum, _) = parts(chosen);
+        let sum = (sum + u64::from(members[at].degradation)).min(MAX_SUM);
+        self.sums.set(at, key(sum, now, at));
+        Some(at)
+    }
+
+    pub(super) fn backup(&self, skip: impl Fn(usize) -> bool) -> Option<usize> {
+        self.next(skip).map(position)
+    }
+
+    /// The key of the member to choose.
+    #[inline]
+    fn next(&self, skip: impl Fn(usize) -> bool) -> Option<u128> {
+        let lowest = self.sums.lowest();
+        if lowest >= OUT {
+            None
+        } else if skip(position(lowest)) {
+            self.sums.lowest_of(|key| key < OUT && !skip(position(key)))
+        } else {
+            Some(lowest)
+        }
+    }
+
+    pub(super) fn heap_size(&self) -> usize {
+        self.sums.heap_size() + self.absent.heap_size() + heap(&self.carried)
+    }
+
+    /// The number of a choice, or of a list that comes between two.
+    #[inline]
+    fn count(&mut self) -> u32 {
         if self.choices == u32::MAX {
             self.forget_times();
         }
         self.choices += 1;
-        let (sum, _) = parts(self.sums.key(at));
-        let sum = sum.saturating_add(self.members[at].degradation.into());
-        self.sums.set(at, key(sum, self.choices));
-        Some(at)
-    }
-
-    #[inline]
-    pub(super) fn backup(&self, skip: impl Fn(usize) -> bool) -> Option<usize> {
-        let at = self.sums.winner();
-        if at < self.members.len() && !skip(at) {
-            return Some(at);
-        }
-        self.sums.lowest(|at| !skip(at))
-    }
-
-    pub(super) fn heap_size(&self) -> usize {
-        heap(&self.members) + self.sums.heap_size()
+        self.choices
     }
 
     /// After four billion choices the turns of equals begin anew.
     #[cold]
     fn forget_times(&mut self) {
         self.choices = NEVER;
-        self.sums.change(|sum| if sum == u128::ABSENT { sum } else { key(parts(sum).0, NEVER) });
+        // Also those that fill up the first round: they stay out.
+        let len = self.sums.len();
+        self.sums.change(len, |at, known| key(parts(known).0, NEVER, at) | known & OUT);
     }
 }
 
-/// Sums are compared first, then the times.
-const fn key(sum: u64, chosen: u32) -> u128 {
-    (sum as u128) << 64 | (chosen as u128) << 32
+/// Sums are compared first, then the times, then the positions.
+const fn key(sum: u64, chosen: u32, at: usize) -> u128 {
+    (sum as u128) << 64 | (chosen as u128) << 32 | at as u128
+}
+
+const fn position(key: u128) -> usize {
+    key as u32 as usize
 }
 
 const fn parts(key: u128) -> (u64, u32) {
-    ((key >> 64) as u64, (key >> 32) as u32)
+    ((key >> 64) as u64 & MAX_SUM, (key >> 32) as u32)
 }
 
 #[cfg(test)]
@@ -94,10 +136,11 @@ mod tests {
     #[test]
     fn turns_go_on_when_the_times_are_used_up() {
         let mut chooser = LeastUsedDegradation::default();
-        chooser.refresh(&[7, 9, 7, 7].map(|load| Member::new(load, load)));
+        let members = [7, 9, 7, 7].map(|load| Member::new(load, load));
+        chooser.refresh(&[], &members);
         chooser.choices = u32::MAX - 1;
-        let picked: Vec<_> = (0..8).filter_map(|_| chooser.pick(|_| false)).collect();
+        let picked: Vec<_> = (0..8).filter_map(|_| chooser.pick(&members, |_| false)).collect();
         assert_eq!(picked, [0, 2, 0, 3, 2, 0, 3, 2], "all but the second choice are forgotten");
-        assert_eq!(chooser.pick(|at| at != 1), Some(1));
+        assert_eq!(chooser.pick(&members, |at| at != 1), Some(1));
     }
 }

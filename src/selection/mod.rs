@@ -41,25 +41,18 @@
 //!
 //! # What the texts leave open
 //!
-//! - **Ties** (§5.1.2 asks for round robin among equals; §4.5 leaves the order free). Among equals
-//!   of `Priority`, `LeastUsed` and `PriorityLeastUsed` goes the first one listed behind the one of
-//!   them that was chosen last, around the end. With `LeastUsedDegradation`, where equals come and
-//!   go, it is the one that was not chosen for longest; of those never chosen, the first listed.
+//! - **Ties** (§5.1.2 asks for round robin among equals; §4.5 leaves the order free). Among equals goes
+//!   the one that was not chosen for longest; of those never chosen, the first listed.
 //! - **Sums** (§5.2.2, §5.3.1) are exact: a load beyond 100 % stays comparable and nothing wraps.
-//!   The sum of load and degradations stops at 2⁶⁴ − 1, after more than four billion choices of one
+//!   The sum of load and degradations stops at 2⁶³ − 1, after more than two billion choices of one
 //!   member.
 //! - **Weight 0** (§3.2: "not capable of providing any service") is chosen only when no member with
 //!   weight is left, and then all that have weight 0 with the same chance. A fully loaded member of
 //!   `RandomizedLeastUsed` has weight 0.
-//! - **A member passed over** keeps its place. Random policies give its chances to the others in
-//!   proportion; round robin goes on to the next; weighted round robin drops the turns that it
-//!   would have had. When it is back it joins where the policy stands, and there is nothing to
-//!   catch up.
-//! - **A refresh** keeps what still means something. Round robin and ties go on behind the member
-//!   chosen last if that is still listed, and begin with the first otherwise. Weighted round robin
-//!   keeps the turns of each member whose weight is the same; others join where the cycle stands. A
-//!   degradation counter restarts when load or degradation changed (§5.2.2: "updated"). A change of
-//!   policy starts afresh.
+//! - **A member passed over** by a choice: random policies give its chances to the others in
+//!   proportion, round robin goes on to the next, weighted round robin drops the turns that it would
+//!   have had. One that is taken out of the choice ([`Selector::set_usable`]) keeps its place. Either
+//!   way there is nothing to catch up when it is back.
 //! - **Several at once** ([`Selector::pick_many`]): the first is the choice, the others are
 //!   backups, and only the choice moves the state on: §5.2.2 would count all that are handed out,
 //!   but backups are rarely used.
@@ -67,22 +60,38 @@
 //!   earliest deadline among the turns that are due, which keeps every member within one turn of
 //!   its ideal share at any time; the first listed member with weight begins.
 //!
+//! # From list to list
+//!
+//! A pool user meets a new list every half minute, often with other values, and chooses once or twice
+//! in between. Members are recognised by their identifiers, whatever the order; of those that are
+//! not listed, as many as are listed (and 256) are remembered for when they return. A change of policy
+//! starts afresh. So over any sequence of lists and choices:
+//!
+//! | policy | what holds |
+//! |---|---|
+//! | round robin, and equals of `Priority`, `LeastUsed`, `PriorityLeastUsed` | none has a second turn while another that was listed (and equal) all the time waits for one; one that joins has its turn behind the one listed before it |
+//! | weighted round robin | what a member got is within two turns of the sum of its shares, w/W at each choice; within one in a list whose members begin evenly |
+//! | random policies | each choice by itself has the chances of its list |
+//! | `LeastUsedDegradation` | a member has its choices counted until its load or degradation is another (§5.2.2: "updated"), also over lists that leave it out; equals as above |
+//!
+//! The bound of weighted round robin is what the tests show for lists that do not depend on the
+//! choices. Whoever sees the choices and makes lists against them can drive any rule farther, the
+//! more members there are: as the logarithm of their number.
+//!
 //! # What it costs
 //!
 //! A pick allocates nothing. Round robin, both random policies, priority and least used cost the
 //! same at any length of the list; weighted round robin and least used with degradation grow with
-//! its logarithm. Passing members over adds a term linear in their number. A refresh is linear in
-//! the length of the list, or sorts once where the list comes in another order. Some policies do a
-//! part of the work at the first pick that needs it: once for a list, in time linear in its length
-//! (or a sort where all members of the best rank are passed over).
+//! its logarithm. Members taken out of the choice cost nothing, those passed over by a single choice
+//! a term linear in their number. A list that is the same as before is compared, and that is all.
+//! Another one takes time linear in its length, or sorts once where it comes in another order; a part
+//! of that is done at the first pick that needs it. So is the change of who is in the choice.
 
-mod calendar;
 mod carry;
 mod custom;
 mod least_used_degradation;
 mod random;
 mod ranked;
-mod round_robin;
 mod tournament;
 mod weighted_round_robin;
 
@@ -93,13 +102,13 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 pub use custom::CustomPolicy;
+pub(crate) use tournament::{Key, Tournament};
 
 use crate::Rng;
 use custom::Custom;
 use least_used_degradation::LeastUsedDegradation;
 use random::{Random, WeightedRandom};
 use ranked::Ranked;
-use round_robin::RoundRobin;
 use weighted_round_robin::WeightedRoundRobin;
 
 /// Chooses members of one pool by the pool's policy.
@@ -110,9 +119,17 @@ use weighted_round_robin::WeightedRoundRobin;
 pub struct Selector {
     policy: Policy,
     chooser: Chooser,
-    len: usize,
-    /// One bit a member: already handed out in this [`pick_many`](Self::pick_many).
-    taken: Vec<u64>,
+    members: Vec<Member>,
+    /// The members that are out of the choice until further notice.
+    out: Positions,
+    /// The same as the chooser knows it.
+    left_out: Positions,
+    /// Whether the chooser has not seen the list.
+    is_new: bool,
+    /// Whether it has to be looked after before the next pick.
+    is_stale: bool,
+    /// The members handed out in this [`pick_many`](Self::pick_many).
+    taken: Positions,
 }
 
 /// A pool policy (RFC 5356 §7.1), in the order of their type numbers.
@@ -160,11 +177,17 @@ pub struct Member {
     pub degradation: u32,
 }
 
+/// A set of positions, one bit a member.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Positions(Vec<u64>);
+
 /// One machine for each family of policies.
+///
+/// Each takes over what it knows when another list comes (`refresh`), and is arranged for the
+/// members in the choice before the first pick and when that has changed (`arrange`).
 #[derive(Debug)]
 #[repr(u8)]
 enum Chooser {
-    RoundRobin(RoundRobin),
     WeightedRoundRobin(Box<WeightedRoundRobin>),
     Random(Random),
     WeightedRandom(WeightedRandom),
@@ -179,41 +202,48 @@ impl Selector {
     pub const fn new() -> Self {
         Self {
             policy: Policy::RoundRobin,
-            chooser: Chooser::RoundRobin(RoundRobin::new()),
-            len: 0,
-            taken: Vec::new(),
+            chooser: Chooser::Ranked(Ranked::new()),
+            members: Vec::new(),
+            out: Positions(Vec::new()),
+            left_out: Positions(Vec::new()),
+            is_new: false,
+            is_stale: false,
+            taken: Positions(Vec::new()),
         }
     }
 
-    /// Takes over a whole list: from here on, picks are positions in `members`.
+    /// Takes over a whole list: from here on, picks are positions in `members`, and all of them are
+    /// in the choice.
     ///
     /// The [module documentation](self) says what state survives. [`Policy::Custom`] needs raw
     /// values, which are not in this list: it is followed as [`Policy::Listed`];
     /// [`refresh_custom`](Self::refresh_custom) is the way.
     pub fn refresh(&mut self, policy: Policy, members: &[Member]) {
         let policy = if let Policy::Custom(_) = policy { Policy::Listed } else { policy };
+        self.is_stale |= !self.out.0.is_empty();
+        self.out.clear();
+        if policy == self.policy && self.members == members {
+            return;
+        }
         if policy != self.policy {
             self.policy = policy;
             self.chooser = Chooser::new(policy);
+            self.members.clear();
         }
         match &mut self.chooser {
-            Chooser::RoundRobin(chooser) => chooser.refresh(members),
-            Chooser::WeightedRoundRobin(chooser) => chooser.refresh(members),
-            Chooser::Random(chooser) => chooser.refresh(members),
+            Chooser::WeightedRoundRobin(chooser) => chooser.refresh(&self.members, members),
+            Chooser::Random(chooser) => chooser.reserve(members.len()),
             Chooser::WeightedRandom(chooser) => {
-                chooser.refresh(members.iter().map(|m| {
-                    if policy == Policy::RandomizedLeastUsed { !m.value } else { m.value }
-                }))
+                chooser.refresh(members.iter().map(|m| weight(policy, m)));
             }
-            Chooser::Ranked(chooser) => chooser.refresh(members, |m| match policy {
-                Policy::Priority => u64::from(!m.value),
-                Policy::LeastUsed => u64::from(m.value),
-                _ => u64::from(m.value) + u64::from(m.degradation),
-            }),
-            Chooser::LeastUsedDegradation(chooser) => chooser.refresh(members),
+            Chooser::Ranked(chooser) => chooser.refresh(&self.members, members),
+            Chooser::LeastUsedDegradation(chooser) => chooser.refresh(&self.members, members),
             Chooser::Custom(_) => unreachable!("made by refresh_custom only"),
         }
-        self.resize(members.len());
+        self.members.clear();
+        self.members.reserve_exact(members.len());
+        self.members.extend_from_slice(members);
+        self.make_room();
     }
 
     /// Takes over a whole list under a policy of the user's own: of each member its identifier and
@@ -232,8 +262,24 @@ impl Selector {
             self.chooser = Chooser::Custom(Custom::new(make()));
         }
         if let Chooser::Custom(chooser) = &mut self.chooser {
-            let len = chooser.refresh(members);
-            self.resize(len);
+            self.members.clear();
+            let known = &mut self.members;
+            chooser.refresh(&mut members.inspect(|(id, _)| known.push(Member::new(*id, u32::MAX))));
+            self.out.clear();
+            self.make_room();
+        }
+    }
+
+    /// Takes a member out of the choice until further notice (failed, or not to be reached), or
+    /// puts it back; ignored where `at` is not in the list.
+    ///
+    /// Other than with `skip`, which is for a single choice, picks then cost what they cost where
+    /// the list has the other members only. The first one behind a change takes time in proportion
+    /// to the list.
+    pub fn set_usable(&mut self, at: usize, usable: bool) {
+        if at < self.members.len() {
+            self.out.set(at, !usable);
+            self.is_stale = true;
         }
     }
 
@@ -245,14 +291,17 @@ impl Selector {
     /// of times, and must give the same answer throughout one call.
     #[inline]
     pub fn pick(&mut self, rng: &mut Rng, skip: impl Fn(usize) -> bool) -> Option<usize> {
+        if self.is_stale {
+            self.arrange();
+        }
+        let (policy, members) = (self.policy, &self.members[..]);
         match &mut self.chooser {
-            Chooser::RoundRobin(chooser) => chooser.pick(skip),
             Chooser::WeightedRoundRobin(chooser) => chooser.pick(rng, skip),
             Chooser::Random(chooser) => chooser.pick(rng, skip),
             Chooser::WeightedRandom(chooser) => chooser.pick(rng, skip),
-            Chooser::Ranked(chooser) => chooser.pick(skip),
-            Chooser::LeastUsedDegradation(chooser) => chooser.pick(skip),
-            Chooser::Custom(chooser) => chooser.pick(rng, &skip),
+            Chooser::Ranked(chooser) => chooser.pick(members, |m| rank(policy, m), skip),
+            Chooser::LeastUsedDegradation(chooser) => chooser.pick(members, skip),
+            Chooser::Custom(chooser) => chooser.pick(rng, &|at| self.out.contains(at) || skip(at)),
         }
     }
 
@@ -269,25 +318,11 @@ impl Selector {
         skip: impl Fn(usize) -> bool,
         mut out: impl FnMut(usize),
     ) -> usize {
-        self.taken.fill(0);
+        self.taken.0.fill(0);
         for count in 0..wanted {
-            let picked = if count == 0 {
-                self.pick(rng, &skip)
-            } else {
-                let taken = &self.taken;
-                let skip = |at| skip(at) || taken[at / 64] >> (at % 64) & 1 == 1;
-                match &mut self.chooser {
-                    Chooser::RoundRobin(chooser) => chooser.backup(skip),
-                    Chooser::WeightedRoundRobin(chooser) => chooser.backup(rng, skip),
-                    Chooser::Random(chooser) => chooser.pick(rng, skip),
-                    Chooser::WeightedRandom(chooser) => chooser.pick(rng, skip),
-                    Chooser::Ranked(chooser) => chooser.backup(skip),
-                    Chooser::LeastUsedDegradation(chooser) => chooser.backup(skip),
-                    Chooser::Custom(chooser) => chooser.backup(rng, &skip),
-                }
-            };
+            let picked = if count == 0 { self.pick(rng, &skip) } else { self.backup(rng, &skip) };
             let Some(at) = picked else { return count };
-            self.taken[at / 64] |= 1 << (at % 64);
+            self.taken.0[at / 64] |= 1 << (at % 64);
             out(at);
         }
         wanted
@@ -299,35 +334,125 @@ impl Selector {
         self.policy
     }
 
+    /// The list.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
     /// The number of members.
     #[must_use]
-    pub const fn len(&self) -> usize {
-        self.len
+    pub fn len(&self) -> usize {
+        self.members.len()
     }
 
     /// Whether there are no members.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
     }
 
     /// The bytes kept on the heap, not counting what a custom policy keeps.
     #[must_use]
     pub fn heap_size(&self) -> usize {
-        heap(&self.taken)
+        heap(&self.members)
+            + [&self.out, &self.left_out, &self.taken].map(|set| heap(&set.0)).iter().sum::<usize>()
             + match &self.chooser {
-                Chooser::RoundRobin(chooser) => chooser.heap_size(),
-                Chooser::WeightedRoundRobin(chooser) => chooser.heap_size(),
-                Chooser::Random(_) | Chooser::Custom(_) => 0,
+                Chooser::WeightedRoundRobin(chooser) => {
+                    size_of::<WeightedRoundRobin>() + chooser.heap_size()
+                }
+                Chooser::Random(chooser) => chooser.heap_size(),
+                Chooser::Custom(_) => 0,
                 Chooser::WeightedRandom(chooser) => chooser.heap_size(),
                 Chooser::Ranked(chooser) => chooser.heap_size(),
-                Chooser::LeastUsedDegradation(chooser) => chooser.heap_size(),
+                Chooser::LeastUsedDegradation(chooser) => {
+                    size_of::<LeastUsedDegradation>() + chooser.heap_size()
+                }
             }
     }
 
-    fn resize(&mut self, len: usize) {
-        self.len = len;
-        self.taken.resize(len.div_ceil(64), 0);
+    /// A further member of the same call.
+    fn backup(&mut self, rng: &mut Rng, skip: impl Fn(usize) -> bool) -> Option<usize> {
+        let (policy, members) = (self.policy, &self.members[..]);
+        let skip = |at: usize| self.taken.contains(at) || skip(at);
+        match &mut self.chooser {
+            Chooser::WeightedRoundRobin(chooser) => chooser.backup(rng, skip),
+            Chooser::Random(chooser) => chooser.pick(rng, skip),
+            Chooser::WeightedRandom(chooser) => chooser.pick(rng, skip),
+            Chooser::Ranked(chooser) => chooser.backup(members, |m| rank(policy, m), skip),
+            Chooser::LeastUsedDegradation(chooser) => chooser.backup(skip),
+            Chooser::Custom(chooser) => {
+                chooser.backup(rng, &|at| self.out.contains(at) || skip(at))
+            }
+        }
+    }
+
+    /// Tells the chooser who is in the choice.
+    #[cold]
+    fn arrange(&mut self) {
+        self.is_stale = false;
+        if !self.is_new && self.out == self.left_out {
+            return;
+        }
+        let (policy, members) = (self.policy, &self.members[..]);
+        let is_in = |at: usize| !self.out.contains(at);
+        match &mut self.chooser {
+            Chooser::WeightedRoundRobin(chooser) => chooser.arrange(members, is_in),
+            Chooser::Random(chooser) => chooser.arrange(members.len(), is_in),
+            Chooser::WeightedRandom(chooser) => {
+                chooser.arrange(members.iter().map(|m| weight(policy, m)), is_in);
+            }
+            Chooser::Ranked(chooser) => chooser.arrange(members, |m| rank(policy, m), is_in),
+            Chooser::LeastUsedDegradation(chooser) => chooser.arrange(members.len(), is_in),
+            Chooser::Custom(_) => {}
+        }
+        self.left_out.0.clone_from(&self.out.0);
+        self.is_new = false;
+    }
+
+    fn make_room(&mut self) {
+        (self.is_new, self.is_stale) = (true, true);
+        self.taken.0.resize(self.members.len().div_ceil(64), 0);
+    }
+}
+
+impl Positions {
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    #[inline]
+    fn contains(&self, at: usize) -> bool {
+        self.0.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
+    }
+
+    /// No more words are kept than the last position needs, so that equal sets are equal.
+    fn set(&mut self, at: usize, is_in: bool) {
+        if is_in {
+            let words = self.0.len().max(at / 64 + 1);
+            self.0.resize(words, 0);
+            self.0[at / 64] |= 1 << (at % 64);
+        } else if let Some(word) = self.0.get_mut(at / 64) {
+            *word &= !(1 << (at % 64));
+            while self.0.last() == Some(&0) {
+                self.0.pop();
+            }
+        }
+    }
+}
+
+/// What a policy of weights knows of a member.
+fn weight(policy: Policy, member: &Member) -> u32 {
+    if policy == Policy::RandomizedLeastUsed { !member.value } else { member.value }
+}
+
+/// What a policy of ranks knows of a member; the lowest is chosen.
+fn rank(policy: Policy, member: &Member) -> u64 {
+    match policy {
+        Policy::Priority => u64::from(!member.value),
+        Policy::LeastUsed => u64::from(member.value),
+        Policy::PriorityLeastUsed => u64::from(member.value) + u64::from(member.degradation),
+        _ => 0,
     }
 }
 
@@ -354,18 +479,13 @@ impl Member {
 impl Chooser {
     fn new(policy: Policy) -> Self {
         match policy {
-            Policy::RoundRobin | Policy::Listed | Policy::Custom(_) => {
-                Self::RoundRobin(RoundRobin::new())
-            }
             Policy::WeightedRoundRobin => Self::WeightedRoundRobin(Box::default()),
             Policy::Random => Self::Random(Random::default()),
             Policy::WeightedRandom | Policy::RandomizedLeastUsed => {
                 Self::WeightedRandom(WeightedRandom::default())
             }
-            Policy::Priority | Policy::LeastUsed | Policy::PriorityLeastUsed => {
-                Self::Ranked(Ranked::default())
-            }
             Policy::LeastUsedDegradation => Self::LeastUsedDegradation(Box::default()),
+            _ => Self::Ranked(Ranked::new()),
         }
     }
 }

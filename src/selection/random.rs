@@ -18,7 +18,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Member, heap};
+use super::heap;
 use crate::Rng;
 
 /// Draws that [`uniform`] makes before it counts; 16 misses in a row are rare unless most are
@@ -39,6 +39,8 @@ const BISECTIONS_PER_MEMBERS: usize = 10;
 #[derive(Debug, Default)]
 pub(super) struct Random {
     len: usize,
+    /// The positions in the choice, where not all are.
+    some: Vec<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -51,29 +53,68 @@ pub(super) struct WeightedRandom {
     shift: u32,
     /// Lookups by bisection since the refresh.
     bisections: usize,
+    /// The members in the choice that have no weight.
+    weightless: Vec<u32>,
 }
 
 impl Random {
-    pub(super) fn refresh(&mut self, members: &[Member]) {
-        self.len = members.len();
+    pub(super) fn arrange(&mut self, len: usize, is_in: impl Fn(usize) -> bool) {
+        self.len = len;
+        self.some.clear();
+        if !(0..len).all(&is_in) {
+            self.some.extend((0..len as u32).filter(|&at| is_in(at as usize)));
+            self.len = if self.some.is_empty() { 0 } else { len };
+        }
+    }
+
+    /// Makes room for a choice among some.
+    pub(super) fn reserve(&mut self, len: usize) {
+        self.some.reserve_exact(len.saturating_sub(self.some.len()));
     }
 
     #[inline]
     pub(super) fn pick(&self, rng: &mut Rng, skip: impl Fn(usize) -> bool) -> Option<usize> {
-        uniform(rng, self.len, |at| !skip(at))
+        if self.some.is_empty() {
+            uniform(rng, self.len, |at| !skip(at))
+        } else {
+            uniform_of(rng, &self.some, skip)
+        }
+    }
+
+    pub(super) fn heap_size(&self) -> usize {
+        heap(&self.some)
     }
 }
 
 impl WeightedRandom {
-    pub(super) fn refresh(&mut self, weights: impl Iterator<Item = u32>) {
+    pub(super) fn refresh(&mut self, weights: impl ExactSizeIterator<Item = u32>) {
+        self.ends.clear();
+        self.ends.reserve(weights.len());
+        self.guide.clear();
+        self.guide.reserve(2 * weights.len() + 2);
+        self.weightless.clear();
+        self.weightless.reserve_exact(weights.filter(|weight| *weight == 0).count());
+    }
+
+    /// Lays the weights of those in the choice end to end.
+    pub(super) fn arrange(
+        &mut self,
+        weights: impl Iterator<Item = u32>,
+        is_in: impl Fn(usize) -> bool,
+    ) {
         let mut end = 0;
         self.ends.clear();
-        self.ends.extend(weights.map(|weight| {
-            end += u64::from(weight);
+        self.weightless.clear();
+        self.ends.extend(weights.enumerate().map(|(at, weight)| {
+            if is_in(at) {
+                end += u64::from(weight);
+                if weight == 0 {
+                    self.weightless.push(at as u32);
+                }
+            }
             end
         }));
         self.guide.clear();
-        self.guide.reserve(2 * self.ends.len() + 2);
         self.bisections = 0;
     }
 
@@ -81,7 +122,7 @@ impl WeightedRandom {
     pub(super) fn pick(&mut self, rng: &mut Rng, skip: impl Fn(usize) -> bool) -> Option<usize> {
         let total = *self.ends.last()?;
         if total == 0 {
-            return uniform(rng, self.ends.len(), |at| !skip(at));
+            return uniform_of(rng, &self.weightless, skip);
         }
         if self.ends.len() > SHORT && self.guide.is_empty() {
             self.bisections += 1;
@@ -94,7 +135,7 @@ impl WeightedRandom {
     }
 
     pub(super) fn heap_size(&self) -> usize {
-        heap(&self.ends) + heap(&self.guide)
+        heap(&self.ends) + heap(&self.guide) + heap(&self.weightless)
     }
 
     /// Goes on after the first draw met `rejected`.
@@ -115,7 +156,7 @@ impl WeightedRandom {
             gaps[place] = gap;
             left -= gap.1;
             if left == 0 {
-                return self.pick_weightless(rng, skip);
+                return uniform_of(rng, &self.weightless, skip);
             }
             let mut point = rng.below(left);
             for (start, weight) in &gaps[..=known] {
@@ -139,12 +180,7 @@ impl WeightedRandom {
             }
             point -= weight;
         }
-        self.pick_weightless(rng, skip)
-    }
-
-    /// When no member with weight is left.
-    fn pick_weightless(&self, rng: &mut Rng, skip: impl Fn(usize) -> bool) -> Option<usize> {
-        uniform(rng, self.ends.len(), |at| self.weight(at) == 0 && !skip(at))
+        uniform_of(rng, &self.weightless, skip)
     }
 
     /// The member on whose stretch `point` lies; `point` is below the sum of all weights.
@@ -197,6 +233,16 @@ impl WeightedRandom {
     }
 }
 
+/// One of these positions that is not to be skipped, all of them with the same chance.
+pub(super) fn uniform_of(
+    rng: &mut Rng,
+    positions: &[u32],
+    skip: impl Fn(usize) -> bool,
+) -> Option<usize> {
+    let at = uniform(rng, positions.len(), |at| !skip(positions[at] as usize))?;
+    Some(positions[at] as usize)
+}
+
 /// A position of `0..len` that is `usable`, all of them with the same chance.
 #[inline]
 pub(super) fn uniform(rng: &mut Rng, len: usize, usable: impl Fn(usize) -> bool) -> Option<usize> {
@@ -232,7 +278,8 @@ mod tests {
             points in vec(any::<u64>(), 50),
         ) {
             let mut random = WeightedRandom::default();
-            random.refresh(weights.into_iter());
+            random.refresh(weights.iter().copied());
+            random.arrange(weights.into_iter(), |_| true);
             let total = random.ends[random.ends.len() - 1];
             prop_assume!(total > 0);
             let ends = random.ends.iter().flat_map(|&end| [end.saturating_sub(1), end]);

@@ -1,124 +1,189 @@
-//! Policies that choose by a fixed rank: priority (RFC 5356 §4.5), least used (§5.1), priority
-//! least used (§5.3).
+//! Policies that choose by a rank that does not change between two lists: priority (RFC 5356 §4.5),
+//! least used (§5.1), priority least used (§5.3); and round robin (§4.1), where all have the same
+//! rank.
 //!
-//! Nothing that they weigh changes between two refreshes. So a refresh finds the best rank and the
-//! members that share it, and a pick is a step of round robin among those. Only when all of them
-//! are passed over the members are sorted, once, and the next best group has its turn. Each group
-//! remembers whose turn it is in it.
+//! Among equals they take turns: the one that was not chosen for longest is next, and of those never
+//! chosen the first listed. In one list that is round robin in its order. From list to list it is
+//! fair where order, members and ranks change, since each member keeps the number of its last
+//! choice. One that joins has its turn behind the one listed before it, and as the first listed
+//! counts as chosen just then: else an element that is new in each list would get every choice.
+//!
+//! So arranging finds the members of the best rank and puts them into the order of their turns, and
+//! a pick goes round among those. Only when all of them are passed over the others are sorted, once,
+//! and the next best group has its turn.
 
 use alloc::vec::Vec;
 
-use super::round_robin::{around, behind};
+use super::carry::Absent;
 use super::{Member, heap};
 
-/// A group that was not used since the refresh.
-const UNUSED: u32 = u32::MAX;
+/// The number of the last choice of a member that was never chosen.
+const NEVER: u32 = 0;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ranked {
-    ids: Vec<u32>,
-    /// The rank of each member; the lowest is chosen.
-    ranks: Vec<u64>,
-    /// Positions in the list: first those of the best rank, and the others by rank once they were
-    /// needed.
+    /// The number of each member's last choice.
+    chosen: Vec<u32>,
+    absent: Absent<u32>,
+    /// The number of choices so far.
+    choices: u32,
+    /// Positions in the list: first those of the best rank in the order of their turns, and the
+    /// others behind them, by rank once they were needed.
     order: Vec<u32>,
     /// How many share the best rank.
     best: usize,
     /// The index in the best group to begin with.
     turn: usize,
-    /// The same for the group that begins at this index of `order`, once the others were needed.
-    turns: Vec<u32>,
-    /// One behind the position chosen last, at the refresh: where groups begin.
-    start: usize,
-    /// One behind the position chosen last.
-    next: usize,
+    /// Whether the others are sorted.
+    is_sorted: bool,
 }
 
 impl Ranked {
-    pub(super) fn refresh(&mut self, members: &[Member], rank: impl Fn(&Member) -> u64) {
-        let last = self.next.checked_sub(1).map(|last| self.ids[last]);
-        let known = self.ids.iter().copied().zip(self.ranks.iter().copied());
-        if known.eq(members.iter().map(|m| (m.id, rank(m)))) {
-            return;
+    pub(super) const fn new() -> Self {
+        Self {
+            chosen: Vec::new(),
+            absent: Absent::new(),
+            choices: NEVER,
+            order: Vec::new(),
+            best: 0,
+            turn: 0,
+            is_sorted: false,
         }
-        self.next = behind(last, members);
-        self.start = self.next;
-        self.ids.clear();
-        self.ids.extend(members.iter().map(|m| m.id));
-        self.ranks.clear();
-        self.ranks.extend(members.iter().map(rank));
+    }
 
-        self.turns.clear();
-        self.turns.reserve(members.len());
+    pub(super) fn refresh(&mut self, old: &[Member], new: &[Member]) {
+        let now = self.count();
+        self.absent.carry(
+            &mut self.chosen,
+            old,
+            new,
+            |_, before| before.unwrap_or(now),
+            |_, _, chosen| chosen,
+        );
         self.order.clear();
-        self.order.reserve(members.len());
-        let best = self.ranks.iter().min();
-        let ranks = (0..).zip(&self.ranks);
-        self.order.extend(ranks.filter(|(_, rank)| Some(*rank) == best).map(|(at, _)| at));
+        self.order.reserve_exact(new.len());
+    }
+
+    /// Puts those in the choice into order.
+    pub(super) fn arrange(
+        &mut self,
+        members: &[Member],
+        rank: impl Fn(&Member) -> u64,
+        is_in: impl Fn(usize) -> bool,
+    ) {
+        let ranks = || members.iter().map(&rank).enumerate().filter(|(at, _)| is_in(*at));
+        let best = ranks().map(|(_, rank)| rank).min();
+        self.order.clear();
+        self.order.extend(ranks().filter(|(_, r)| Some(*r) == best).map(|(at, _)| at as u32));
         self.best = self.order.len();
-        self.turn = self.order.partition_point(|&at| (at as usize) < self.start);
+        self.turn = 0;
+        // Mostly they are in order but for where it begins.
+        let begin = self.order.windows(2).position(|pair| self.last(pair[0]) > self.last(pair[1]));
+        if let Some(begin) = begin {
+            self.order.rotate_left(begin + 1);
+            if !self.order.is_sorted_by_key(|&at| (self.last(at), at)) {
+                let chosen = &self.chosen;
+                self.order.sort_unstable_by_key(|&at| (chosen[at as usize], at));
+            }
+        }
+        self.order.extend(ranks().filter(|(_, r)| Some(*r) != best).map(|(at, _)| at as u32));
+        self.is_sorted = false;
     }
 
     #[inline]
-    pub(super) fn pick(&mut self, skip: impl Fn(usize) -> bool) -> Option<usize> {
-        let (group, turn) = self.find(skip)?;
-        if group == 0 {
-            self.turn = turn + 1;
+    pub(super) fn pick(
+        &mut self,
+        members: &[Member],
+        rank: impl Fn(&Member) -> u64,
+        skip: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let place = self.find(members, &rank, skip)?;
+        let at = self.order[place] as usize;
+        if place < self.best {
+            self.turn = place + 1;
         } else {
-            self.turns[group] = turn as u32 + 1;
+            self.turn_further(place, members, rank);
         }
-        let at = self.order[group + turn] as usize;
-        self.next = at + 1;
+        self.chosen[at] = self.count();
         Some(at)
     }
 
-    pub(super) fn backup(&mut self, skip: impl Fn(usize) -> bool) -> Option<usize> {
-        let (group, turn) = self.find(skip)?;
-        Some(self.order[group + turn] as usize)
+    pub(super) fn backup(
+        &mut self,
+        members: &[Member],
+        rank: impl Fn(&Member) -> u64,
+        skip: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        self.find(members, rank, skip).map(|place| self.order[place] as usize)
     }
 
     pub(super) fn heap_size(&self) -> usize {
-        heap(&self.ids) + heap(&self.ranks) + heap(&self.order) + heap(&self.turns)
+        heap(&self.chosen) + self.absent.heap_size() + heap(&self.order)
     }
 
-    /// Where the group of the member to choose begins in `order`, and its index in the group.
+    /// The place in `order` of the member to choose.
     #[inline]
-    fn find(&mut self, skip: impl Fn(usize) -> bool) -> Option<(usize, usize)> {
-        let group = &self.order[..self.best];
-        match around(group.len(), self.turn, |turn| skip(group[turn] as usize)) {
-            Some(turn) => Some((0, turn)),
-            None => self.find_further(skip),
+    fn find(
+        &mut self,
+        members: &[Member],
+        rank: impl Fn(&Member) -> u64,
+        skip: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let is_usable = |place: &usize| !skip(self.order[*place] as usize);
+        match (self.turn..self.best).chain(0..self.turn).find(is_usable) {
+            Some(place) => Some(place),
+            None => self.find_further(members, rank, skip),
         }
     }
 
     /// The same when the whole best group is passed over.
     #[cold]
-    fn find_further(&mut self, skip: impl Fn(usize) -> bool) -> Option<(usize, usize)> {
-        self.sort();
-        let mut begin = self.best;
-        while let Some(&leader) = self.order.get(begin) {
-            let rank = self.ranks[leader as usize];
-            let rest = &self.order[begin..];
-            let group = &rest[..rest.partition_point(|&at| self.ranks[at as usize] == rank)];
-            let turn = match self.turns[begin] {
-                UNUSED => group.partition_point(|&at| (at as usize) < self.start),
-                turn => turn as usize,
-            };
-            match around(group.len(), turn, |turn| skip(group[turn] as usize)) {
-                Some(turn) => return Some((begin, turn)),
-                None => begin += group.len(),
-            }
+    fn find_further(
+        &mut self,
+        members: &[Member],
+        rank: impl Fn(&Member) -> u64,
+        skip: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        if !self.is_sorted {
+            self.is_sorted = true;
+            let chosen = &self.chosen;
+            let key = |at: usize| (rank(&members[at]), chosen[at], at);
+            self.order[self.best..].sort_unstable_by_key(|&at| key(at as usize));
         }
-        None
+        (self.best..self.order.len()).find(|&place| !skip(self.order[place] as usize))
     }
 
-    fn sort(&mut self) {
-        let len = self.ranks.len();
-        if self.order.len() < len {
-            self.order.clear();
-            self.order.extend(0..len as u32);
-            self.order.sort_unstable_by_key(|&at| (self.ranks[at as usize], at));
-            self.turns.resize(len, UNUSED);
+    /// Lets the turn in its own group go behind the member at this place, which is not in the best.
+    #[cold]
+    fn turn_further(&mut self, place: usize, members: &[Member], rank: impl Fn(&Member) -> u64) {
+        let rank = |at: u32| rank(&members[at as usize]);
+        let own = rank(self.order[place]);
+        let others = &mut self.order[self.best..];
+        let (begin, end) = (
+            others.partition_point(|&at| rank(at) < own),
+            others.partition_point(|&at| rank(at) <= own),
+        );
+        others[begin..end].rotate_left(place - self.best - begin + 1);
+    }
+
+    /// The number of a choice, or of a list that comes between two.
+    #[inline]
+    fn count(&mut self) -> u32 {
+        if self.choices == u32::MAX {
+            self.forget_times();
         }
+        self.choices += 1;
+        self.choices
+    }
+
+    fn last(&self, at: u32) -> u32 {
+        self.chosen[at as usize]
+    }
+
+    /// After four billion choices the turns of equals begin anew.
+    #[cold]
+    fn forget_times(&mut self) {
+        self.choices = NEVER;
+        self.chosen.fill(NEVER);
     }
 }

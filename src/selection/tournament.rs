@@ -2,188 +2,197 @@
 //!
 //! Keys play in groups of [`FAN`], the winners in groups of `FAN` again, up to one. When a key
 //! changes, only the rounds on its way up are played anew: the cost grows with the logarithm of the
-//! number of keys. Of equal keys the first one wins.
+//! number of keys. Where the way leads does not depend on who wins, so a processor can look ahead;
+//! a heap has to wait for each comparison.
+//!
+//! No two keys that take part are equal, since each has its player's position in its lowest bits:
+//! one comparison of numbers, and no branch that a processor could guess wrong, tells the winner
+//! and who it is. Of a few the lowest is found by looking at all of them, which takes less than the
+//! rounds would.
 
 use alloc::vec::Vec;
 
 use super::heap;
 
-/// How many play in a group.
+/// How many play in a group; a power of two.
 const FAN: usize = 4;
 
+/// Up to so many do not play: all are looked at.
+pub(super) const FEW: usize = 16;
+
 #[derive(Debug, Default)]
-pub(super) struct Tournament<K> {
-    /// The keys, filled up with absent ones to a multiple of `FAN`, and one more absent one as the
-    /// winner of groups without players.
+pub(crate) struct Tournament<K> {
+    /// Round after round, each filled up with absent keys to a multiple of `FAN`: first the keys of
+    /// all players, in the end the one that won.
     keys: Vec<K>,
-    /// Which key won each group, as a complete tree: the final first, the groups of group `g` from
-    /// `g * FAN + 1` on.
-    winners: Vec<u32>,
-    /// The first group of the first round, where keys themselves play.
-    first_round: usize,
+    /// How many keys the first round has.
+    players: usize,
 }
 
 /// What can be compared in a tournament.
-pub(super) trait Key: Copy + Ord {
+pub(crate) trait Key: Copy + Ord {
     /// A key that does not take part; above all others.
     const ABSENT: Self;
-
-    /// The key with its position behind it in the lowest 32 bits. No two are equal, so one
-    /// comparison of numbers, and no branch that a processor could guess wrong, tells the winner.
-    fn at(self, position: u32) -> u128;
 }
 
 impl<K: Key> Tournament<K> {
     /// Begins anew with these keys.
-    pub(super) fn fill(&mut self, keys: impl ExactSizeIterator<Item = K>) {
-        let players = keys.len().next_multiple_of(FAN).max(FAN);
+    pub(crate) fn fill(&mut self, keys: impl ExactSizeIterator<Item = K>) {
         self.keys.clear();
-        self.keys.reserve(players + 1);
+        self.players = keys.len().next_multiple_of(FAN).max(FAN);
+        self.keys.reserve_exact(size(self.players));
         self.keys.extend(keys);
-        self.keys.resize(players + 1, K::ABSENT);
-
-        let groups = players / FAN;
-        let mut round = 1;
-        self.first_round = 0;
-        while round < groups {
-            self.first_round += round;
-            round *= FAN;
-        }
-        self.winners.clear();
-        self.winners.resize(self.first_round + round, players as u32);
+        self.keys.resize(self.players, K::ABSENT);
         self.play();
     }
 
-    /// Changes all keys.
-    pub(super) fn change(&mut self, change: impl Fn(K) -> K) {
-        // The last one is nobody's.
-        let players = self.keys.len() - 1;
-        self.keys[..players].iter_mut().for_each(|key| *key = change(*key));
+    /// Changes all keys of the first `count` players.
+    pub(crate) fn change(&mut self, count: usize, change: impl Fn(usize, K) -> K) {
+        for (at, key) in self.keys[..count].iter_mut().enumerate() {
+            *key = change(at, *key);
+        }
+        self.keys.truncate(self.players);
         self.play();
+    }
+
+    /// Plays all rounds behind the first.
+    fn play(&mut self) {
+        let (mut first, mut round) = (0, self.players);
+        while round > 1 && self.players > FEW {
+            let next = first + round;
+            for group in (first..next).step_by(FAN) {
+                let winner = self.keys[group..group + FAN].iter().min().copied();
+                self.keys.push(winner.unwrap_or(K::ABSENT));
+            }
+            (first, round) = (next, following(round));
+            self.keys.resize(first + round, K::ABSENT);
+        }
+    }
+
+    /// Makes room for so many players.
+    pub(crate) fn reserve(&mut self, players: usize) {
+        let size = size(players.next_multiple_of(FAN).max(FAN));
+        self.keys.reserve_exact(size.saturating_sub(self.keys.len()));
     }
 
     /// Changes one key.
     #[inline]
-    pub(super) fn set(&mut self, at: usize, key: K) {
-        self.keys[at] = key;
-        let first = (at - at % FAN) as u32;
-        let mut winner = self.lowest_of(core::array::from_fn(|slot| first + slot as u32));
-        let mut group = self.first_round + at / FAN;
-        while group > 0 {
-            // Taken before the winner is entered, so that nothing waits for it: the former winner
-            // of the group may still be among them, one more with the key that it has.
-            let next = (group - 1) / FAN;
-            let rivals = self.players(next);
-            self.winners[group] = winner as u32;
-            winner = winner.min(self.lowest_of(rivals));
-            group = next;
+    pub(crate) fn set(&mut self, at: usize, key: K) {
+        if self.players <= FEW {
+            self.keys[at] = key;
+            return;
         }
-        self.winners[0] = winner as u32;
+        let (mut first, mut round, mut at, mut winner) = (0, self.players, at, key);
+        while round > 1 {
+            self.keys[first + at] = winner;
+            winner = winner.min(self.rival(first, at));
+            (first, round, at) = (first + round, following(round), at / FAN);
+        }
+        self.keys[first] = winner;
     }
 
-    /// Changes one key to a lower one, which ends where it does not win.
+    /// Changes one key to a lower one among more than a few, which ends where it does not win.
     #[inline]
-    pub(super) fn lower(&mut self, at: usize, key: K) {
-        self.keys[at] = key;
-        let mut group = self.first_round + at / FAN;
-        while key.at(at as u32) <= self.ranked(self.winners[group]) {
-            self.winners[group] = at as u32;
-            if group == 0 {
+    pub(crate) fn lower(&mut self, at: usize, key: K) {
+        let (mut first, mut round, mut at) = (0, self.players, at);
+        while key < self.keys[first + at] {
+            self.keys[first + at] = key;
+            if round == 1 {
                 return;
             }
-            group = (group - 1) / FAN;
+            (first, round, at) = (first + round, following(round), at / FAN);
         }
     }
 
+    /// How many keys the first round has, also absent ones.
+    pub(crate) const fn len(&self) -> usize {
+        self.players
+    }
+
+    /// The key of one player.
     #[inline]
-    pub(super) fn key(&self, at: usize) -> K {
+    pub(crate) fn key(&self, at: usize) -> K {
         self.keys[at]
     }
 
-    /// The first of the lowest keys; any position where all are absent.
+    /// The lowest key; `K::ABSENT` where there is none.
     #[inline]
-    pub(super) fn winner(&self) -> usize {
-        self.winners[0] as usize
+    pub(crate) fn lowest(&self) -> K {
+        if self.players <= FEW {
+            return self.keys.iter().copied().fold(K::ABSENT, K::min);
+        }
+        self.keys.last().copied().unwrap_or(K::ABSENT)
     }
 
-    /// The first of the lowest keys among those that are usable.
+    /// The lowest key among those that are usable.
     ///
     /// Looks behind no more winners than it takes to leave aside what is not usable.
-    pub(super) fn lowest(&self, usable: impl Fn(usize) -> bool) -> Option<usize> {
-        let mut best = (K::ABSENT, None);
-        self.search(0, &mut best, &usable);
-        best.1
+    pub(crate) fn lowest_of(&self, usable: impl Fn(K) -> bool) -> Option<K> {
+        let mut best = K::ABSENT;
+        if self.players <= FEW {
+            return self.keys.iter().copied().filter(|key| *key < best && usable(*key)).min();
+        }
+        if let Some(last) = self.keys.len().checked_sub(1) {
+            self.search(last, &mut best, &usable);
+        }
+        (best < K::ABSENT).then_some(best)
     }
 
-    pub(super) fn heap_size(&self) -> usize {
-        heap(&self.keys) + heap(&self.winners)
+    pub(crate) fn heap_size(&self) -> usize {
+        heap(&self.keys)
     }
 
-    /// Looks for something lower than `best` in a group.
-    fn search(&self, group: usize, best: &mut (K, Option<usize>), usable: &impl Fn(usize) -> bool) {
-        let mut consider = |at: usize| {
-            let better = self.keys[at] < best.0;
-            if better && usable(at) {
-                *best = (self.keys[at], Some(at));
-            }
-            // Only behind a winner that is low enough but not usable there may be more.
-            better && best.1 != Some(at)
-        };
-        if !consider(self.winners[group] as usize) {
+    /// Looks for something lower than `best` at one place and behind it.
+    fn search(&self, place: usize, best: &mut K, usable: &impl Fn(K) -> bool) {
+        let key = self.keys[place];
+        if key >= *best {
             return;
         }
-        match group.checked_sub(self.first_round) {
-            Some(group) => (group * FAN..group * FAN + FAN).for_each(|at| _ = consider(at)),
-            None => (group * FAN + 1..group * FAN + 1 + FAN)
-                .for_each(|group| self.search(group, best, usable)),
+        if usable(key) {
+            *best = key;
+            return;
+        }
+        // Only behind a winner that is low enough but not usable there may be more.
+        let (mut below, mut first, mut round) = (None, 0, self.players);
+        while place >= first + round {
+            below = Some(first);
+            (first, round) = (first + round, following(round));
+        }
+        if let Some(below) = below {
+            let group = below + (place - first) * FAN;
+            (group..group + FAN).for_each(|place| self.search(place, best, usable));
         }
     }
 
-    /// Plays all rounds.
-    fn play(&mut self) {
-        let groups = self.keys.chunks_exact(FAN).zip((0..).step_by(FAN));
-        for (winner, (group, first)) in self.winners[self.first_round..].iter_mut().zip(groups) {
-            let ranked = (first..).zip(group).map(|(at, key)| key.at(at));
-            *winner = ranked.min().unwrap_or_default() as u32;
-        }
-        for group in (0..self.first_round).rev() {
-            self.winners[group] = self.lowest_of(self.players(group)) as u32;
-        }
-    }
-
-    /// Who won the groups whose winners meet in this one.
+    /// The lowest of the others in the group of the one at `at`.
     #[inline]
-    fn players(&self, group: usize) -> [u32; FAN] {
-        core::array::from_fn(|slot| self.winners[group * FAN + 1 + slot])
+    fn rival(&self, first: usize, at: usize) -> K {
+        let [a, b, c] = [1, 2, 3].map(|other| self.keys[first + (at ^ other)]);
+        a.min(b).min(c)
     }
+}
 
-    #[inline]
-    fn lowest_of(&self, players: [u32; FAN]) -> u128 {
-        let [a, b, c, d] = players.map(|at| self.ranked(at));
-        a.min(b).min(c.min(d))
-    }
+/// How many keys the round behind one of this size has.
+#[inline]
+const fn following(round: usize) -> usize {
+    let groups = round / FAN;
+    if groups > 1 { groups.next_multiple_of(FAN) } else { 1 }
+}
 
-    #[inline]
-    fn ranked(&self, at: u32) -> u128 {
-        self.keys[at as usize].at(at)
+/// How many keys all rounds have.
+const fn size(mut round: usize) -> usize {
+    let mut size = round;
+    while round > 1 && size > FEW {
+        round = following(round);
+        size += round;
     }
+    size
 }
 
 impl Key for u64 {
     const ABSENT: Self = Self::MAX;
-
-    #[inline]
-    fn at(self, position: u32) -> u128 {
-        u128::from(self) << 32 | u128::from(position)
-    }
 }
 
-/// For keys of 96 bits, which leave the lowest 32 for the position.
 impl Key for u128 {
-    const ABSENT: Self = !0 << 32;
-
-    #[inline]
-    fn at(self, position: u32) -> u128 {
-        self | Self::from(position)
-    }
+    const ABSENT: Self = Self::MAX;
 }

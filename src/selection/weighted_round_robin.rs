@@ -1,320 +1,503 @@
-//! Weighted round robin (RFC 5356 §4.2): each member as many turns a cycle as its weight says,
-//! spread as evenly as possible.
+//! Weighted round robin (RFC 5356 §4.2): each member as many turns as its weight says, spread as
+//! evenly as possible, in one list and from list to list.
 //!
-//! A cycle has W turns, the sum of all weights (divided by what they have in common). With ideal
-//! spreading a member of weight w would have had t·w/W turns after t of them, so its turn number k
-//! (from 0) is *due* from the moment k·W/w, and its *deadline* is the moment (k+1)·W/w, when the
-//! next one is due. At each moment the earliest deadline among the turns that are due is served; of
-//! equal ones the first listed. A cycle begins with the first listed member that has weight
-//! (§4.1.3: "starting with the first"). No member then ever strays more than one turn from its
-//! ideal share. Without the due rule members of large weight would have all their turns early: with
-//! one weight of 100 and a hundred of 1 that is 25 turns from the ideal.
+//! With ideal spreading a member of weight w would have the share w/W of each turn, W being the sum
+//! of all weights. What it should have had so far less the turns that it had is its *lag*: positive
+//! where it is behind, negative where it is ahead. Lags are what goes with the members *from list to
+//! list*, whatever becomes of their weights; one that joins begins with none. While a member is not in
+//! the choice (not listed, marked as failed, without weight) its lag stands still.
 //!
-//! All of it is exact integer arithmetic, also for weights of 2³² − 1. The turns that are due play
-//! a [`Tournament`] by deadline, those that are not yet due stand in a [`Calendar`]. Where the
-//! cycle is short it is written down as it is served for the first time, and then read.
+//! *A list whose members begin evenly* is served by deadlines. A member is *due* while its lag is not
+//! negative, and the *deadline* of its next turn is when its lag would reach one. At each turn the
+//! earliest deadline among the members that are due is served; of equal ones the first listed. No
+//! member then strays more than one turn from its ideal share (the quota method of Balinski and
+//! Young, 1975; earliest eligible virtual deadlines, Stoica and Abdel-Wahab, 1995). Without the due
+//! rule members of large weight would have all their turns early: with one weight of 100 and a
+//! hundred of 1 that is 25 turns from the ideal. Each cycle of W turns begins with the first listed
+//! member that has weight (§4.1.3: "starting with the first").
 //!
-//! A member that is passed over loses the turns that come to it; the cycle goes on to the next
-//! turn. Weights can be such that very many turns in a row would be lost, so after [`LOST_TURNS`]
-//! time leaps to the next moment at which a turn of a usable member is due.
+//! *A list that others were before* finds its members ahead and behind, and may be gone before any
+//! deadline. There whoever would be farthest behind without this turn is served, which keeps lags below
+//! two. (Deadlines let small members wait until they are nearly one turn behind; where the next list
+//! makes many of those large, they cannot all be served at once.) Where the list stands for a cycle,
+//! or for more turns than it pays to look at all members for each, deadlines take over.
+//!
+//! Those who left the choice were ahead or behind, so the lags of those who are in it need not add up
+//! to nothing. For who is due, each one's equal part of that *surplus* is left aside.
+//!
+//! The order within a list is exact: in it a lag is a whole number of W-ths, the *credit*. Only from
+//! list to list lags are rounded, to [`LAG_BITS`] binary places.
+//!
+//! A member that is passed over loses the turns that come to it, and time goes on. Weights can be
+//! such that very many turns in a row would be lost, so after [`LOST_TURNS`] time leaps to the next
+//! moment at which a usable member is due.
 
 use alloc::vec::Vec;
 
-use super::calendar::Calendar;
-use super::carry::Finder;
-use super::random::uniform;
-use super::tournament::{Key as _, Tournament};
+use super::carry::Absent;
+use super::random::uniform_of;
+use super::tournament::{FEW, Key as _, Tournament};
 use super::{Member, heap};
 use crate::Rng;
 
-/// The longest cycle that is written down: this, or this many turns a member.
-const SHORT_CYCLE: usize = 512;
-const SHORT_CYCLE_PER_MEMBER: usize = 8;
+/// The turns by lag before deadlines take over: in short lists a cycle, but not more than this.
+const TURNS_BY_LAG: i64 = 1 << 10;
+/// The same in long lists, where the deadlines cost as much as that.
+const TURNS_BY_LAG_IF_LONG: i64 = 8;
 
 /// Turns that a pick passes over one by one.
 const LOST_TURNS: usize = 32;
 
-/// One cycle on the scale of deadlines.
-///
-/// Deadlines are compared as fractions (k+1)/w of a cycle. Two different ones of weights below 2³²
-/// are at least 1/((2³² − 1)·(2³² − 2)) apart, which is more than 1 on this scale: rounding down
-/// neither swaps nor merges any. The largest stays below `u64::ABSENT`.
-const CYCLE: u64 = u64::MAX - 1;
+/// The binary places of a lag behind the point. A billion lists round by less than 2⁻²⁶ turns.
+const LAG_BITS: u32 = 56;
+/// Lags are kept below this many turns, which only what is passed over on purpose could reach.
+const LAG_LIMIT: i64 = 32 << LAG_BITS;
+
+/// For how many turns time is counted before it begins anew, so that products with weights fit. Tests
+/// cannot wait for that.
+const HORIZON: i64 = if cfg!(test) { 1 << 12 } else { 1 << 29 };
 
 #[derive(Debug, Default)]
 pub(super) struct WeightedRoundRobin {
-    entries: Vec<Entry>,
-    /// What the weights have in common: their greatest common divisor.
-    divisor: u32,
-    /// The turns of a cycle; 0 where no member has weight.
-    length: u64,
-    /// The first listed member that has weight.
+    /// How far each member was behind when time began.
+    lags: Vec<i64>,
+    absent: Absent<i64>,
+    credits: Vec<Credit>,
+    /// When the turns of each member fall due, while deadlines decide.
+    turns: Vec<Turns>,
+    /// The sum of all weights; 0 where nobody has any.
+    sum: i64,
+    /// Each member's part of what the lags add up to.
+    surplus: i64,
+    /// The turns since time is counted, also those that were lost.
+    time: i64,
+    /// When the next cycle begins, or another rule, or time anew.
+    end: i64,
+    /// The first member that has weight.
     first: usize,
-    /// The turns of this cycle that were served or passed over.
-    time: u64,
-    /// The turns that are due, by deadline.
+    rule: Rule,
+    /// In long lists, the members that are due, by deadline.
     due: Tournament<u64>,
-    /// The others, by the moment from which they are due.
-    waiting: Calendar,
-    /// The members of the turns of this cycle so far, where it is short; of a whole cycle once one
-    /// is over.
-    written: Vec<u16>,
+    /// In long lists, the others, by the moment from which they are due.
+    waiting: Tournament<u64>,
+    /// How many bits of a key are the position.
+    shift: u32,
+    /// The members in the choice that have no weight.
+    weightless: Vec<u32>,
 }
 
+/// Who is served.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+enum Rule {
+    /// The earliest deadline among those that are due, in cycles.
+    Cycle,
+    /// The earliest deadline among those that are due.
+    Deadline,
+    /// Who would be farthest behind.
+    #[default]
+    Lag,
+}
+
+/// Where a member stands.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
-    id: u32,
-    /// Turns a cycle: the weight divided by what all weights have in common.
+struct Credit {
+    /// Its lag in W-ths when the count of time began, less W for each turn that it had since.
+    credit: i64,
+    /// The weight; 0 where it is not in the choice.
     weight: u32,
-    /// Turns of this cycle that are over; not kept up while the cycle is read.
-    served: u32,
+    /// From one turn to the next, W/w, what is behind the whole turns, in w-ths.
+    rest: u32,
+}
+
+/// When the turns of a member fall due, in whole turns.
+#[derive(Debug, Clone, Copy)]
+struct Turns {
+    /// The first moment at which its next turn is due.
+    from: i64,
+    /// The first moment at which the one behind that is due: the deadline.
+    until: i64,
+    /// From one to the next, W/w rounded down.
+    step: i64,
 }
 
 impl WeightedRoundRobin {
-    pub(super) fn refresh(&mut self, members: &[Member]) {
-        let divisor = members.iter().fold(0, |divisor, m| gcd(m.value, divisor)).max(1);
-        if self.is_same(divisor, members) {
-            return;
-        }
-        self.recount();
-        let mut old = Finder::new(&self.entries, |entry| entry.id);
-        let entries: Vec<Entry> = members
-            .iter()
-            .map(|m| {
-                let weight = m.value / divisor;
-                // Where the cycle stands, and for a member that stays, how far it was before or
-                // behind that.
-                let lead = match old.find(m.id).map(|at| self.entries[at]) {
-                    Some(old) if old.weight * self.divisor == m.value => {
-                        i64::from(old.served) - i64::from(self.share(old.weight))
-                    }
-                    _ => 0,
-                };
-                let served = (i64::from(self.share(weight)) + lead).clamp(0, weight.into());
-                Entry { id: m.id, weight, served: served as u32 }
-            })
-            .collect();
-        self.entries = entries;
-        self.divisor = divisor;
-        self.length = self.entries.iter().map(|entry| u64::from(entry.weight)).sum();
-        self.first = self.entries.iter().position(|entry| entry.weight > 0).unwrap_or(0);
-        self.written.clear();
-        if self.is_short() {
-            self.written.reserve(self.length as usize);
-        }
+    pub(super) fn refresh(&mut self, old: &[Member], new: &[Member]) {
         self.settle();
+        self.absent.carry(&mut self.lags, old, new, |_, _| 0, |_, _, lag| lag);
+        self.credits.clear();
+        self.credits.reserve_exact(new.len());
+        self.turns.clear();
+        self.turns.reserve_exact(new.len());
+        if new.len() > FEW {
+            self.due.reserve(new.len());
+            self.waiting.reserve(new.len());
+        }
+        self.weightless.clear();
+        self.weightless.reserve_exact(new.iter().filter(|m| m.value == 0).count());
+    }
+
+    /// Begins to count time for the members in the choice.
+    pub(super) fn arrange(&mut self, members: &[Member], is_in: impl Fn(usize) -> bool) {
+        self.settle();
+        let (mut sum, mut count, mut surplus, mut is_even) = (0, 0, 0_i128, true);
+        self.weightless.clear();
+        self.credits.clear();
+        self.credits.extend(members.iter().zip(&self.lags).enumerate().map(|(at, (m, lag))| {
+            let is_in = is_in(at);
+            let weight = if is_in { m.value } else { 0 };
+            if weight > 0 {
+                sum += i64::from(weight);
+                count += 1;
+                surplus += i128::from(*lag);
+                is_even &= *lag == 0;
+            } else if is_in {
+                self.weightless.push(at as u32);
+            }
+            Credit { credit: 0, weight, rest: 0 }
+        }));
+        self.sum = sum;
+        self.surplus = surplus.div_euclid(count.max(1)) as i64;
+        self.first = self.credits.iter().position(|it| it.weight > 0).unwrap_or(0);
+        (self.rule, self.end) = match is_even {
+            true => (Rule::Cycle, 0),
+            false if members.len() > FEW => (Rule::Lag, TURNS_BY_LAG_IF_LONG),
+            false => (Rule::Lag, TURNS_BY_LAG.min(sum)),
+        };
+        self.begin();
     }
 
     #[inline]
     pub(super) fn pick(&mut self, rng: &mut Rng, skip: impl Fn(usize) -> bool) -> Option<usize> {
-        if self.length == 0 {
-            return self.pick_weightless(rng, skip);
+        if self.sum == 0 {
+            return uniform_of(rng, &self.weightless, skip);
         }
         let at = self.turn();
         if skip(at) {
-            return self.pick_on(rng, skip);
+            return self.pick_on(at, rng, skip);
         }
         self.take(at);
         Some(at)
     }
 
     /// The usable member whose next deadline comes first.
-    pub(super) fn backup(&mut self, rng: &mut Rng, skip: impl Fn(usize) -> bool) -> Option<usize> {
-        self.recount();
-        self.usable(&skip)
-            .min_by(|(_, a), (_, b)| a.next_fraction_of(b).cmp(&b.next_fraction_of(a)))
-            .map(|(at, _)| at)
-            .or_else(|| self.pick_weightless(rng, skip))
+    pub(super) fn backup(&self, rng: &mut Rng, skip: impl Fn(usize) -> bool) -> Option<usize> {
+        let usable = (0..self.credits.len()).filter(|&at| self.credits[at].weight > 0 && !skip(at));
+        let next = usable.min_by_key(|&at| self.credits[at].deadline(self.sum));
+        next.or_else(|| uniform_of(rng, &self.weightless, skip))
     }
 
     pub(super) fn heap_size(&self) -> usize {
-        heap(&self.entries) + heap(&self.written) + self.due.heap_size() + self.waiting.heap_size()
+        heap(&self.lags)
+            + self.absent.heap_size()
+            + heap(&self.credits)
+            + heap(&self.turns)
+            + self.due.heap_size()
+            + self.waiting.heap_size()
+            + heap(&self.weightless)
     }
 
     /// The position whose turn it is.
     #[inline]
-    fn turn(&self) -> usize {
-        if self.is_written() {
-            self.written[self.time as usize].into()
-        } else if self.time == 0 {
-            self.first
-        } else {
-            self.due.winner()
+    fn turn(&mut self) -> usize {
+        if self.time >= self.end {
+            if let Some(first) = self.begin_again() {
+                return first;
+            }
+        }
+        if self.rule == Rule::Lag {
+            return self.farthest_behind();
+        }
+        loop {
+            let next = if self.is_short() { self.earliest() } else { self.winner() };
+            match next {
+                Some(at) => return at,
+                None => self.idle(),
+            }
         }
     }
 
-    /// Goes on behind this turn of the member at `at`.
+    /// Who would have the largest lag without this turn.
     #[inline]
-    fn take(&mut self, at: usize) {
-        if self.is_written() {
-            self.time = if self.time + 1 == self.length { 0 } else { self.time + 1 };
-            return;
-        }
-        if self.is_short() && self.written.len() as u64 == self.time {
-            self.written.push(at as u16);
-        }
-        self.entries[at].served += 1;
-        self.time += 1;
-        if self.time == self.length {
-            return self.settle();
-        }
-        let (time, length, entries) = (self.time, self.length, &self.entries);
-        let entry = &entries[at];
-        let due = entry.due(length);
-        if due <= time {
-            self.due.set(at, entry.deadline());
-        } else {
-            self.due.set(at, u64::ABSENT);
-            if entry.served < entry.weight {
-                self.waiting.enter(at, due);
+    fn farthest_behind(&self) -> usize {
+        let behind = self.time + 1;
+        let (mut best, mut highest) = (0, i64::MIN);
+        for (at, it) in self.credits.iter().enumerate() {
+            let credit = it.credit + behind * i64::from(it.weight);
+            if credit > highest && it.weight > 0 {
+                (best, highest) = (at, credit);
             }
         }
-        let is_it = |at: usize| length <= u32::MAX.into() || entries[at].due(length) == time;
-        self.waiting.take(time, is_it, |at| self.due.lower(at, entries[at].deadline()));
+        best
+    }
+
+    /// Who has the earliest deadline among those that are due.
+    #[inline]
+    fn earliest(&self) -> Option<usize> {
+        let (mut best, mut earliest) = (0, i64::MAX);
+        for (at, turns) in self.turns.iter().enumerate() {
+            let until = if turns.from <= self.time { turns.until } else { i64::MAX };
+            if until < earliest {
+                (best, earliest) = (at, until);
+            }
+        }
+        (earliest < i64::MAX).then_some(best)
+    }
+
+    /// The same by the tournament.
+    #[inline]
+    fn winner(&self) -> Option<usize> {
+        let winner = self.due.lowest();
+        (winner < u64::ABSENT).then(|| self.position(winner))
+    }
+
+    /// Serves the member at `at`.
+    #[inline]
+    fn take(&mut self, at: usize) {
+        if self.time == self.end {
+            self.begin_cycle();
+        }
+        self.time += 1;
+        let it = &mut self.credits[at];
+        it.credit -= self.sum;
+        if self.rule == Rule::Lag {
+            return;
+        }
+        self.turns[at].advance(it);
+        if self.is_short() {
+            return;
+        }
+        let Turns { from, until, .. } = self.turns[at];
+        if from <= self.time {
+            self.due.set(at, self.key(until, at));
+        } else {
+            self.due.set(at, u64::ABSENT);
+            self.waiting.lower(at, self.key(from, at));
+        }
+        self.admit();
+    }
+
+    /// In a long list, lets those be due whose moment has come.
+    #[inline]
+    fn admit(&mut self) {
+        let behind = self.key(self.time + 1, 0);
+        loop {
+            let next = self.waiting.lowest();
+            if next >= behind {
+                return;
+            }
+            let at = self.position(next);
+            self.waiting.set(at, u64::ABSENT);
+            self.due.lower(at, self.key(self.turns[at].until, at));
+        }
+    }
+
+    /// What happens at the end: the next cycle begins, with the first; deadlines take over; or time
+    /// is counted anew.
+    #[cold]
+    fn begin_again(&mut self) -> Option<usize> {
+        if self.time >= HORIZON {
+            for it in &mut self.credits {
+                it.credit += self.time * i64::from(it.weight);
+            }
+            (self.time, self.end) = (0, self.end - self.time);
+            self.place();
+        }
+        if self.rule == Rule::Lag {
+            self.rule = Rule::Deadline;
+            self.place();
+        }
+        if self.rule == Rule::Cycle {
+            return Some(self.first);
+        }
+        self.end = HORIZON;
+        None
+    }
+
+    /// The first turn of a cycle is taken. One that is longer than time is counted goes on by deadlines
+    /// alone.
+    #[cold]
+    fn begin_cycle(&mut self) {
+        if self.sum < HORIZON {
+            self.end += self.sum;
+        } else {
+            (self.rule, self.end) = (Rule::Deadline, HORIZON);
+        }
+    }
+
+    /// Where nobody is due, time goes on until somebody is.
+    #[cold]
+    fn idle(&mut self) {
+        let next = self.turns.iter().map(|turns| turns.from).min();
+        self.time = next.unwrap_or(0).max(self.time);
+        if !self.is_short() {
+            self.admit();
+        }
     }
 
     /// Goes on when the member whose turn it is has to be passed over.
     #[cold]
-    fn pick_on(&mut self, rng: &mut Rng, skip: impl Fn(usize) -> bool) -> Option<usize> {
-        if self.usable(&skip).next().is_none() {
-            return self.pick_weightless(rng, skip);
+    fn pick_on(
+        &mut self,
+        mut at: usize,
+        rng: &mut Rng,
+        skip: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let usable = |at: usize| self.credits[at].weight > 0 && !skip(at);
+        if !(0..self.credits.len()).any(usable) {
+            return uniform_of(rng, &self.weightless, skip);
         }
-        let mut lost = 0;
-        while self.is_short() || lost < LOST_TURNS {
-            let at = self.turn();
+        for _ in 0..LOST_TURNS {
             self.take(at);
+            at = self.turn();
             if !skip(at) {
+                self.take(at);
                 return Some(at);
             }
-            lost += 1;
         }
         self.leap(&skip)
     }
 
-    /// Lets time pass until a turn of a usable member is due, and takes it.
+    /// Lets time pass until a usable member is due, and serves it. Those that are passed over join
+    /// there.
     #[cold]
     fn leap(&mut self, skip: &impl Fn(usize) -> bool) -> Option<usize> {
-        let length = self.length;
-        let mut now = self.usable(skip).map(|(_, entry)| entry.due(length)).min()?.max(self.time);
-        if now == length {
-            self.entries.iter_mut().for_each(|entry| entry.served = 0);
-            self.time = 0;
-            now = 0;
+        let usable = |at: &usize| self.credits[*at].weight > 0 && !skip(*at);
+        let positions = 0..self.credits.len();
+        let due = |at: usize| self.credits[at].due();
+        let now = positions.clone().filter(usable).map(due).min()?.max(self.time);
+        let ready = positions.filter(usable).filter(|at| due(*at) <= now);
+        let next = ready.min_by_key(|at| self.credits[*at].deadline(self.sum))?;
+        for (at, it) in self.credits.iter_mut().enumerate() {
+            // Too large for a product of 64 bits, where it was passed over for long.
+            let lag = i128::from(it.credit) + i128::from(now) * i128::from(it.weight);
+            it.credit = if skip(at) { lag.min(0) } else { lag } as i64;
         }
-        let due = self.usable(skip).filter(|(_, entry)| entry.due(length) <= now);
-        let (at, _) = due.min_by_key(|(_, entry)| entry.deadline())?;
-
-        self.time = now;
-        for lost in 0..self.entries.len() {
-            if skip(lost) {
-                let share = self.share(self.entries[lost].weight);
-                self.entries[lost].served = self.entries[lost].served.max(share);
-            }
-        }
-        self.entries[at].served += 1;
-        self.settle();
-        Some(at)
+        (self.time, self.rule, self.end) = (0, Rule::Deadline, HORIZON);
+        self.place();
+        self.take(next);
+        Some(next)
     }
 
-    fn pick_weightless(&self, rng: &mut Rng, skip: impl Fn(usize) -> bool) -> Option<usize> {
-        uniform(rng, self.entries.len(), |at| self.entries[at].weight == 0 && !skip(at))
-    }
-
-    /// The members that have weight and are not passed over.
-    fn usable<'a>(
-        &'a self,
-        skip: &'a impl Fn(usize) -> bool,
-    ) -> impl Iterator<Item = (usize, &'a Entry)> {
-        self.entries.iter().enumerate().filter(|(at, entry)| entry.weight > 0 && !skip(*at))
-    }
-
-    /// Derives time and what is due from the turns served.
-    fn settle(&mut self) {
-        self.time = self.entries.iter().map(|entry| u64::from(entry.served)).sum();
-        if self.time == self.length {
-            self.entries.iter_mut().for_each(|entry| entry.served = 0);
-            self.time = 0;
+    /// Lets time begin, by the lags.
+    fn begin(&mut self) {
+        for (it, lag) in self.credits.iter_mut().zip(&self.lags).filter(|(it, _)| it.weight > 0) {
+            it.credit = credit(lag - self.surplus, self.sum);
         }
-        if self.is_written() {
+        if self.rule != Rule::Lag {
+            self.place();
+        }
+    }
+
+    /// Finds by the credits when the turns fall due.
+    fn place(&mut self) {
+        self.turns.clear();
+        self.turns.extend(self.credits.iter_mut().map(|it| it.turns(self.sum)));
+        if self.is_short() {
             return;
         }
-        let (time, length) = (self.time, self.length);
-        self.waiting.clear(self.entries.len());
-        let waiting = &mut self.waiting;
-        self.due.fill(self.entries.iter().enumerate().map(|(at, entry)| {
-            if entry.served == entry.weight {
-                return u64::ABSENT;
-            }
-            let due = entry.due(length);
-            if due <= time {
-                return entry.deadline();
-            }
-            waiting.enter(at, due);
-            u64::ABSENT
+        self.shift = usize::BITS - self.turns.len().leading_zeros();
+        let Self { turns, due, waiting, shift, time, .. } = self;
+        let (shift, time) = (*shift, *time);
+        due.fill(turns.iter().enumerate().map(|(at, turns)| {
+            if turns.from <= time { key(shift, turns.until, at) } else { u64::ABSENT }
+        }));
+        waiting.fill(turns.iter().enumerate().map(|(at, turns)| {
+            let waits = turns.from > time && turns.from < i64::MAX;
+            if waits { key(shift, turns.from, at) } else { u64::ABSENT }
         }));
     }
 
-    /// Makes up for the turns that were read.
-    fn recount(&mut self) {
-        if self.is_written() {
-            self.entries.iter_mut().for_each(|entry| entry.served = 0);
-            for &at in &self.written[..self.time as usize] {
-                self.entries[usize::from(at)].served += 1;
-            }
+    /// Brings the lags up to the present, where time is to begin anew.
+    fn settle(&mut self) {
+        if self.sum == 0 || self.credits.is_empty() {
+            return;
         }
-    }
-
-    /// The whole turns that a member of this weight would have had with ideal spreading.
-    fn share(&self, weight: u32) -> u32 {
-        let share = match self.time.checked_mul(weight.into()) {
-            Some(product) => product.checked_div(self.length).unwrap_or(0),
-            None => (u128::from(self.time) * u128::from(weight) / u128::from(self.length)) as u64,
-        };
-        share as u32
-    }
-
-    fn is_same(&self, divisor: u32, members: &[Member]) -> bool {
-        let known = self.entries.iter().map(|entry| (entry.id, entry.weight));
-        divisor == self.divisor && known.eq(members.iter().map(|m| (m.id, m.value / divisor)))
+        let most = self.sum << 6;
+        let per_credit = (1_i128 << (LAG_BITS + 64)) / i128::from(self.sum);
+        let known = self.credits.iter().zip(&mut self.lags);
+        for (it, lag) in known.filter(|(it, _)| it.weight > 0) {
+            let now = it.credit + self.time * i64::from(it.weight);
+            let gained = (now - credit(*lag - self.surplus, self.sum)).clamp(-most, most);
+            let gained = ((i128::from(gained) * per_credit) >> 64) as i64;
+            *lag = (*lag + gained).clamp(-LAG_LIMIT, LAG_LIMIT);
+        }
+        self.time = 0;
     }
 
     fn is_short(&self) -> bool {
-        let members = self.entries.len();
-        let short = SHORT_CYCLE.max(members * SHORT_CYCLE_PER_MEMBER) as u64;
-        self.length <= short && members <= usize::from(u16::MAX)
+        self.credits.len() <= FEW
     }
 
-    fn is_written(&self) -> bool {
-        self.written.len() as u64 == self.length
+    #[inline]
+    const fn key(&self, turn: i64, at: usize) -> u64 {
+        key(self.shift, turn, at)
+    }
+
+    #[inline]
+    const fn position(&self, key: u64) -> usize {
+        (key & ((1 << self.shift) - 1)) as usize
     }
 }
 
-impl Entry {
-    /// The moment from which its next turn is due: the first whole one not before k·W/w.
-    fn due(&self, length: u64) -> u64 {
-        let weight = u64::from(self.weight);
-        match u64::from(self.served).checked_mul(length) {
-            Some(product) => product.div_ceil(weight),
-            None => (u128::from(self.served) * u128::from(length)).div_ceil(weight.into()) as u64,
+impl Credit {
+    /// The first moment at which its next turn is due: when its lag is not negative.
+    fn due(&self) -> i64 {
+        div_ceil(-self.credit, self.weight)
+    }
+
+    /// The first moment at which the one behind that is due.
+    fn deadline(&self, sum: i64) -> i64 {
+        div_ceil(sum - self.credit, self.weight)
+    }
+
+    fn turns(&mut self, sum: i64) -> Turns {
+        if self.weight == 0 {
+            return Turns { from: i64::MAX, until: i64::MAX, step: 0 };
         }
-    }
-
-    /// The deadline of its next turn, (k+1)/w of a cycle.
-    fn deadline(&self) -> u64 {
-        // (k + 1) · CYCLE / w without exceeding 64 bits.
-        let (turns, weight) = (u64::from(self.served) + 1, u64::from(self.weight));
-        turns * (CYCLE / weight) + turns * (CYCLE % weight) / weight
-    }
-
-    /// Compares deadlines with those of `other`, also beyond the end of the cycle.
-    fn next_fraction_of(&self, other: &Self) -> u64 {
-        (u64::from(self.served) + 1) * u64::from(other.weight)
+        let weight = u64::from(self.weight);
+        self.rest = (sum as u64 % weight) as u32;
+        let from = self.due();
+        let mut turns = Turns { from, until: from, step: (sum as u64 / weight) as i64 };
+        turns.advance(self);
+        turns
     }
 }
 
-const fn gcd(mut a: u32, mut b: u32) -> u32 {
-    while b != 0 {
-        (a, b) = (b, a % b);
+impl Turns {
+    /// Goes on to its next turn, of a member whose credit is that of when it falls due.
+    #[inline]
+    const fn advance(&mut self, it: &Credit) {
+        // By how many w-ths of a turn it is due before the moment that is a whole turn.
+        let early = self.until * it.weight as i64 + it.credit;
+        let late = (early < it.rest as i64) as i64;
+        (self.from, self.until) = (self.until, self.until + self.step + late);
     }
-    a
+}
+
+/// A lag in W-ths, rounded up so that together they are not negative: at each turn somebody is due.
+fn credit(lag: i64, sum: i64) -> i64 {
+    -((i128::from(-lag) * i128::from(sum)) >> LAG_BITS) as i64
+}
+
+/// Turns, from long before the first to long behind the last that are counted, and the position
+/// behind them.
+#[inline]
+const fn key(shift: u32, turn: i64, at: usize) -> u64 {
+    let middle = 1 << (62 - shift);
+    let turn = middle + turn;
+    let turn = if turn < 0 {
+        0
+    } else if turn < 2 * middle {
+        turn
+    } else {
+        2 * middle - 1
+    };
+    (turn as u64) << shift | at as u64
+}
+
+/// Division by a weight, rounded up.
+#[inline]
+const fn div_ceil(a: i64, weight: u32) -> i64 {
+    let weight = weight as i64;
+    if a > 0 { ((a as u64 - 1) / weight as u64) as i64 + 1 } else { a / weight }
 }

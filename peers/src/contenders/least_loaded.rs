@@ -4,6 +4,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use crate::order::sink;
+
 const DEGRADATION: u64 = 10;
 
 /// Load, and the number of the last choice, of each member.
@@ -11,6 +13,53 @@ pub struct ByScan(Vec<(u64, u64)>, u64);
 
 /// Load, number of the last choice, position.
 pub struct ByHeap(BinaryHeap<Reverse<(u64, u64, usize)>>, u64);
+
+/// The same, packed into one number each.
+pub struct ByPackedScan(Vec<u128>, u128);
+
+/// The same numbers in a four-ary heap.
+pub struct ByFourAry(Vec<u128>, u128);
+
+impl ByPackedScan {
+    pub fn new(loads: &[u32]) -> Self {
+        Self(packed(loads), 0)
+    }
+
+    pub fn pick(&mut self) -> usize {
+        let lowest = self.0.iter().copied().fold(u128::MAX, u128::min);
+        let at = lowest as u32 as usize;
+        self.1 += 1;
+        self.0[at] = chosen(lowest, self.1);
+        at
+    }
+}
+
+impl ByFourAry {
+    pub fn new(loads: &[u32]) -> Self {
+        let mut heap = packed(loads);
+        for at in (0..heap.len().div_ceil(4)).rev() {
+            let key = heap[at];
+            sink(&mut heap, at, key);
+        }
+        Self(heap, 0)
+    }
+
+    pub fn pick(&mut self) -> usize {
+        let lowest = self.0[0];
+        self.1 += 1;
+        sink(&mut self.0, 0, chosen(lowest, self.1));
+        lowest as u32 as usize
+    }
+}
+
+fn packed(loads: &[u32]) -> Vec<u128> {
+    loads.iter().zip(0..).map(|(&load, at)| u128::from(load) << 64 | at).collect()
+}
+
+fn chosen(key: u128, now: u128) -> u128 {
+    let load = (key >> 64) + u128::from(DEGRADATION);
+    load << 64 | now << 32 | u128::from(key as u32)
+}
 
 impl ByScan {
     pub fn new(loads: &[u32]) -> Self {

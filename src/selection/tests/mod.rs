@@ -3,6 +3,7 @@
 //! Any stories against slow models of the policies are in `tests/checks/selection`.
 
 mod custom;
+mod over_lists;
 mod ranked;
 mod round_robin;
 mod several;
@@ -93,12 +94,12 @@ fn a_change_of_policy_starts_afresh() {
     assert_eq!(picks(&mut selector, 1, all), [0]);
 }
 
-/// Some 8 to 32 bytes a member; the pool has little more than that for everything else.
+/// Some 16 to 96 bytes a member, the list with it.
 #[test]
 fn memory_is_small() {
     for policy in POLICIES {
         let list: Vec<_> = (0..1_000).map(|id| Member::new(id, 1_000 + id)).collect();
         let heap = selector(policy, &list).heap_size();
-        assert!(heap <= 36 * list.len(), "{policy:?} {heap}");
+        assert!(heap <= 96 * list.len(), "{policy:?} {heap}");
     }
 }

@@ -18,5 +18,5 @@ fn goes_on_after_a_refresh() {
     assert_eq!(picks(&mut selector, 1, all), [1], "identifier 2");
     list.remove(1);
     selector.refresh(Policy::RoundRobin, &list);
-    assert_eq!(picks(&mut selector, 1, all), [0], "the one chosen last is gone");
+    assert_eq!(picks(&mut selector, 2, all), [1, 2], "2 is gone, and 3 had no turn yet");
 }

@@ -65,6 +65,8 @@ enum Step {
     },
     /// The same list under another policy.
     Follow(u8),
+    /// Takes those out of the choice whose turn to be skipped it would be, and puts the others in.
+    Mark(Skip),
 }
 
 /// Whom to pass over.
@@ -94,6 +96,9 @@ struct World {
     policy: Policy,
     model: Box<dyn Model>,
     list: Vec<Member>,
+    /// Who is out of the choice, and what the model knows of that.
+    out: Vec<bool>,
+    arranged: Option<Vec<bool>>,
 }
 
 /// Follows the greatest raw values.
@@ -105,7 +110,9 @@ impl World {
         let policy = POLICIES[u.choose_index(POLICIES.len())?];
         let rng = Rng::new(u.arbitrary::<u8>()?.into());
         let selector = Selector::new();
-        let mut world = Self { selector, rng, policy, model: model(policy), list: Vec::new() };
+        let model = model(policy);
+        let (list, out, arranged) = (Vec::new(), Vec::new(), None);
+        let mut world = Self { selector, rng, policy, model, list, out, arranged };
         let List(list) = u.arbitrary()?;
         world.refresh(list);
         Ok(world)
@@ -132,10 +139,18 @@ impl World {
                 }
                 self.refresh(list);
             }
+            Step::Mark(skip) => {
+                let skip = skip.of(&self.list);
+                for at in 0..self.list.len() {
+                    self.out[at] = skip(at);
+                    self.selector.set_usable(at, !skip(at));
+                }
+            }
             Step::Follow(policy) => {
                 let policy = POLICIES[usize::from(*policy) % POLICIES.len()];
                 if policy != self.policy {
                     (self.policy, self.model) = (policy, model(policy));
+                    self.arranged = None;
                 }
                 self.refresh(self.list.clone());
             }
@@ -153,28 +168,42 @@ impl World {
             policy => self.selector.refresh(policy, &list),
         }
         self.model.refresh(&list);
+        if self.list != list {
+            self.arranged = None;
+        }
+        self.out = vec![false; list.len()];
         self.list = list;
         assert_eq!((self.selector.policy(), self.selector.len()), (self.policy, self.list.len()));
     }
 
+    /// Tells the model who is in the choice, if that has changed, and says who is not.
+    fn arrange(&mut self) -> impl Fn(usize) -> bool + use<> {
+        let out = self.out.clone();
+        if self.arranged.as_ref() != Some(&out) {
+            self.model.arrange(&|at| !out[at]);
+            self.arranged = Some(out.clone());
+        }
+        move |at| out[at]
+    }
+
     fn pick(&mut self, skip: &Skip) {
-        let skip = skip.of(&self.list);
+        let (out, skip) = (self.arrange(), skip.of(&self.list));
         let before = self.rng.clone();
         let picked = self.selector.pick(&mut self.rng, &skip);
-        let allowed = self.model.pick(&before, &skip);
+        let allowed = self.model.pick(&before, &|at| out(at) || skip(at));
         self.compare(picked, &allowed);
     }
 
     /// The first is a pick, the others are backups among those that are left.
     fn pick_many(&mut self, wanted: usize, skip: &Skip) {
-        let skip = skip.of(&self.list);
-        let usable = (0..self.list.len()).filter(|&at| !skip(at)).count();
+        let (out, skip) = (self.arrange(), skip.of(&self.list));
+        let usable = (0..self.list.len()).filter(|&at| !out(at) && !skip(at)).count();
         let mut picked = Vec::new();
         let before = self.rng.clone();
         let count = self.selector.pick_many(&mut self.rng, wanted, &skip, |at| picked.push(at));
         assert_eq!((count, picked.len()), (wanted.min(usable), count));
         for (n, &at) in picked.iter().enumerate() {
-            let left = |at| skip(at) || picked[..n].contains(&at);
+            let left = |at| out(at) || skip(at) || picked[..n].contains(&at);
             let allowed = match n {
                 0 => self.model.pick(&before, &left),
                 _ => self.model.backup(&left),

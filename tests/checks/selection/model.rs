@@ -12,6 +12,9 @@ use super::raw;
 pub(crate) trait Model {
     fn refresh(&mut self, members: &[Member]);
 
+    /// Who is in the choice, after a change of that or of the list; the others are skipped too.
+    fn arrange(&mut self, _is_in: &dyn Fn(usize) -> bool) {}
+
     /// What may be picked; the model goes on from there. `rng` is what the policy draws from.
     fn pick(&mut self, rng: &Rng, skip: &dyn Fn(usize) -> bool) -> Vec<usize>;
 
@@ -22,7 +25,7 @@ pub(crate) trait Model {
 /// The model of a policy.
 pub(crate) fn model(policy: Policy) -> Box<dyn Model> {
     match policy {
-        Policy::WeightedRoundRobin => Box::<EarliestDue>::default(),
+        Policy::WeightedRoundRobin => Box::<Fair>::default(),
         Policy::Random => Box::new(ByChance::new(|_| 1)),
         Policy::WeightedRandom => Box::new(ByChance::new(|m| m.value)),
         Policy::RandomizedLeastUsed => Box::new(ByChance::new(|m| u32::MAX - m.value)),
@@ -33,24 +36,18 @@ pub(crate) fn model(policy: Policy) -> Box<dyn Model> {
         }
         Policy::LeastUsedDegradation => Box::<Counting>::default(),
         Policy::Custom(_) => Box::<Greatest>::default(),
-        _ => Box::<InTurn>::default(),
+        _ => Box::new(BestRank::new(|_| 0)),
     }
 }
 
-/// In list order, behind the one chosen last, which is known by its identifier.
-#[derive(Default)]
-struct InTurn {
-    ids: Vec<u32>,
-    last: Option<u32>,
-}
-
-/// The lowest rank, and among equals the first listed behind the one of them that was chosen last.
+/// The lowest rank, and equals in turn: in the order in which they were chosen last when the list
+/// came.
 struct BestRank {
     rank: fn(&Member) -> u64,
     list: Vec<Member>,
-    /// For each rank, one behind the position where round robin among those of this rank is.
-    turns: BTreeMap<u64, usize>,
-    last: Option<u32>,
+    chosen: Chosen,
+    /// Of each rank, the positions in the order of their turns.
+    groups: BTreeMap<u64, Vec<usize>>,
 }
 
 /// The lowest load + counter × degradation, and among equals the one that was not chosen for
@@ -58,132 +55,135 @@ struct BestRank {
 #[derive(Default)]
 struct Counting {
     list: Vec<Member>,
-    counters: BTreeMap<(u32, u32, u32), u32>,
-    /// The number of the last choice of each identifier.
-    chosen: BTreeMap<u32, u32>,
-    choices: u32,
+    /// Of each that was ever listed, the load and degradation, and the choices since it had them.
+    counters: BTreeMap<u32, (u32, u32, u32)>,
+    chosen: Chosen,
+}
+
+/// When each that was ever listed was chosen last. One that joins has its turn behind the one listed
+/// before it, and as the first listed counts as chosen just then.
+#[derive(Default)]
+struct Chosen {
+    times: BTreeMap<u32, u32>,
+    now: u32,
 }
 
 /// A point on the line of all weights laid end to end. Where the member there is passed over it is
 /// any other that has weight, and where none has, any.
 struct ByChance {
     weight: fn(&Member) -> u32,
+    list: Vec<Member>,
+    /// The weights of those in the choice.
     weights: Vec<u64>,
     uniform: bool,
 }
 
-/// The earliest deadline among the turns that are due, found by looking at all of them each time.
-/// Turns that come to members passed over are lost.
+/// Weighted round robin with all lags written out at each turn. Turns that come to members passed
+/// over are lost.
 #[derive(Default)]
-struct EarliestDue {
+struct Fair {
     list: Vec<Member>,
-    weights: Vec<u128>,
-    served: Vec<u128>,
+    /// The weights of those in the choice.
+    weights: Vec<i128>,
+    /// Of each that was ever listed, the lag when the list came, in turns / 2⁵⁶.
+    lags: BTreeMap<u32, i128>,
+    /// Of each listed member, its lag when the list came, in turns / W, and the turns since.
+    stands: Vec<(i128, i128)>,
+    time: i128,
+    /// Until when whoever would be farthest behind is served.
+    by_lag: i128,
+    /// Whether all began evenly: then each cycle begins with the first.
+    in_cycles: bool,
 }
 
 /// The policy of the user's own in these stories: the greatest raw values.
 #[derive(Default)]
 struct Greatest(Vec<Member>);
 
-impl InTurn {
-    fn next(&self, skip: &dyn Fn(usize) -> bool) -> Option<usize> {
-        let behind = self.ids.iter().position(|id| Some(*id) == self.last).map_or(0, |at| at + 1);
-        (0..self.ids.len()).filter(|&at| !skip(at)).min_by_key(|&at| (at < behind, at))
-    }
-}
-
-impl Model for InTurn {
-    fn refresh(&mut self, members: &[Member]) {
-        self.ids = members.iter().map(|m| m.id).collect();
-        self.last = self.last.filter(|last| self.ids.contains(last));
+impl Chosen {
+    fn list(&mut self, members: &[Member]) {
+        self.now += 1;
+        let mut before = self.now;
+        for m in members {
+            before = *self.times.entry(m.id).or_insert(before);
+        }
     }
 
-    fn pick(&mut self, _: &Rng, skip: &dyn Fn(usize) -> bool) -> Vec<usize> {
-        let next = self.next(skip);
-        self.last = next.map(|at| self.ids[at]).or(self.last);
-        next.into_iter().collect()
-    }
-
-    fn backup(&self, skip: &dyn Fn(usize) -> bool) -> Vec<usize> {
-        self.next(skip).into_iter().collect()
+    fn choose(&mut self, member: &Member) {
+        self.now += 1;
+        self.times.insert(member.id, self.now);
     }
 }
 
 impl BestRank {
     fn new(rank: fn(&Member) -> u64) -> Self {
-        Self { rank, list: Vec::new(), turns: BTreeMap::new(), last: None }
-    }
-
-    fn next(&self, skip: &dyn Fn(usize) -> bool) -> Option<usize> {
-        let rank = |at: usize| (self.rank)(&self.list[at]);
-        let usable = || (0..self.list.len()).filter(|&at| !skip(at));
-        let best = usable().map(rank).min()?;
-        let turn = self.turns[&best];
-        usable().filter(|&at| rank(at) == best).min_by_key(|&at| (at < turn, at))
+        Self { rank, list: Vec::new(), chosen: Chosen::default(), groups: BTreeMap::new() }
     }
 }
 
 impl Model for BestRank {
     fn refresh(&mut self, members: &[Member]) {
-        let key = |m: &Member| (m.id, (self.rank)(m));
-        if self.list.iter().map(key).eq(members.iter().map(key)) {
-            return;
+        if self.list != members {
+            self.list = members.to_vec();
+            self.chosen.list(members);
         }
-        let last = members.iter().position(|m| Some(m.id) == self.last);
-        self.last = last.and(self.last);
-        let begin = last.map_or(0, |at| at + 1);
-        self.list = members.to_vec();
-        self.turns = members.iter().map(|m| ((self.rank)(m), begin)).collect();
+    }
+
+    fn arrange(&mut self, is_in: &dyn Fn(usize) -> bool) {
+        let mut all: Vec<_> = (0..self.list.len()).filter(|&at| is_in(at)).collect();
+        all.sort_by_key(|&at| self.chosen.times[&self.list[at].id]);
+        self.groups.clear();
+        for at in all {
+            self.groups.entry((self.rank)(&self.list[at])).or_default().push(at);
+        }
     }
 
     fn pick(&mut self, _: &Rng, skip: &dyn Fn(usize) -> bool) -> Vec<usize> {
-        let next = self.next(skip);
-        if let Some(at) = next {
-            self.turns.insert((self.rank)(&self.list[at]), at + 1);
-            self.last = Some(self.list[at].id);
+        let next = self.backup(skip);
+        for &at in &next {
+            self.chosen.choose(&self.list[at]);
+            let group = self.groups.get_mut(&(self.rank)(&self.list[at])).unwrap();
+            let turn = group.iter().position(|&it| it == at).unwrap();
+            group.rotate_left(turn + 1);
         }
-        next.into_iter().collect()
+        next
     }
 
     fn backup(&self, skip: &dyn Fn(usize) -> bool) -> Vec<usize> {
-        self.next(skip).into_iter().collect()
-    }
-}
-
-impl Counting {
-    fn key(m: &Member) -> (u32, u32, u32) {
-        (m.id, m.value, m.degradation)
-    }
-
-    fn next(&self, skip: &dyn Fn(usize) -> bool) -> Option<usize> {
-        let sum = |m: &Member| {
-            let counter = self.counters.get(&Self::key(m)).copied().unwrap_or(0);
-            u128::from(m.value) + u128::from(counter) * u128::from(m.degradation)
-        };
-        let usable = (0..self.list.len()).filter(|&at| !skip(at));
-        usable.min_by_key(|&at| (sum(&self.list[at]), self.chosen.get(&self.list[at].id), at))
+        self.groups.values().flatten().copied().find(|&at| !skip(at)).into_iter().collect()
     }
 }
 
 impl Model for Counting {
     fn refresh(&mut self, members: &[Member]) {
-        self.counters.retain(|known, _| members.iter().any(|m| Self::key(m) == *known));
-        self.chosen.retain(|known, _| members.iter().any(|m| m.id == *known));
-        self.list = members.to_vec();
+        if self.list != members {
+            self.list = members.to_vec();
+            self.chosen.list(members);
+            for m in members {
+                let counter = self.counters.entry(m.id).or_default();
+                if (counter.0, counter.1) != (m.value, m.degradation) {
+                    *counter = (m.value, m.degradation, 0);
+                }
+            }
+        }
     }
 
     fn pick(&mut self, _: &Rng, skip: &dyn Fn(usize) -> bool) -> Vec<usize> {
-        let next = self.next(skip);
-        if let Some(at) = next {
-            *self.counters.entry(Self::key(&self.list[at])).or_default() += 1;
-            self.choices += 1;
-            self.chosen.insert(self.list[at].id, self.choices);
+        let next = self.backup(skip);
+        for &at in &next {
+            self.chosen.choose(&self.list[at]);
+            self.counters.get_mut(&self.list[at].id).unwrap().2 += 1;
         }
-        next.into_iter().collect()
+        next
     }
 
     fn backup(&self, skip: &dyn Fn(usize) -> bool) -> Vec<usize> {
-        self.next(skip).into_iter().collect()
+        let key = |at: &usize| {
+            let (load, degradation, counter) = self.counters[&self.list[*at].id];
+            let sum = u128::from(load) + u128::from(counter) * u128::from(degradation);
+            (sum, self.chosen.times[&self.list[*at].id], *at)
+        };
+        (0..self.list.len()).filter(|&at| !skip(at)).min_by_key(key).into_iter().collect()
     }
 }
 
@@ -191,6 +191,7 @@ impl ByChance {
     fn new(weight: fn(&Member) -> u32) -> Self {
         Self {
             weight,
+            list: Vec::new(),
             weights: Vec::new(),
             uniform: weight(&Member::new(0, 2)) == 1 && weight(&Member::new(0, 3)) == 1,
         }
@@ -199,7 +200,12 @@ impl ByChance {
 
 impl Model for ByChance {
     fn refresh(&mut self, members: &[Member]) {
-        self.weights = members.iter().map(|m| (self.weight)(m).into()).collect();
+        self.list = members.to_vec();
+    }
+
+    fn arrange(&mut self, is_in: &dyn Fn(usize) -> bool) {
+        let weight = |at: usize| if is_in(at) { (self.weight)(&self.list[at]).into() } else { 0 };
+        self.weights = (0..self.list.len()).map(weight).collect();
     }
 
     fn pick(&mut self, rng: &Rng, skip: &dyn Fn(usize) -> bool) -> Vec<usize> {
@@ -231,115 +237,131 @@ impl Model for ByChance {
     }
 }
 
-impl EarliestDue {
-    /// The turn that comes next, and the turns served after it.
-    fn turn(&self, mut served: Vec<u128>) -> (usize, Vec<u128>) {
-        let (weights, sum) = (&self.weights, self.weights.iter().sum::<u128>());
-        let time: u128 = served.iter().sum();
-        let mut turns = (0..weights.len()).filter(|&at| served[at] < weights[at]);
-        let at = if time == 0 {
-            turns.next()
-        } else {
-            turns.filter(|&at| served[at] * sum <= time * weights[at]).min_by(|&a, &b| {
-                ((served[a] + 1) * weights[b]).cmp(&((served[b] + 1) * weights[a]))
-            })
-        };
-        let at = at.expect("a turn is due");
-        served[at] += 1;
-        if time + 1 == sum {
-            served.fill(0);
-        }
-        (at, served)
+impl Fair {
+    fn sum(&self) -> i128 {
+        self.weights.iter().sum()
     }
 
-    /// Passes over all turns until one of a usable member is due.
+    /// The lag at a time, in turns / W.
+    fn lag(&self, at: usize, time: i128) -> i128 {
+        let (began, turns) = self.stands[at];
+        began + time * self.weights[at] - turns * self.sum()
+    }
+
+    /// When the lag is so much or more.
+    fn reaches(&self, at: usize, lag: i128) -> i128 {
+        let missing = lag - self.lag(at, 0);
+        -((-missing).div_euclid(self.weights[at]))
+    }
+
+    fn heavy(&self) -> impl DoubleEndedIterator<Item = usize> {
+        (0..self.weights.len()).filter(|&at| self.weights[at] > 0)
+    }
+
+    /// The member whose turn it is.
+    fn turn(&mut self) -> usize {
+        let sum = self.sum();
+        if self.in_cycles && self.time % sum == 0 {
+            return self.heavy().next().unwrap();
+        }
+        if self.time < self.by_lag {
+            let behind = |at: &usize| self.lag(*at, self.time + 1);
+            return self.heavy().rev().max_by_key(behind).unwrap();
+        }
+        let due = self.heavy().map(|at| self.reaches(at, 0)).min().unwrap();
+        self.time = self.time.max(due);
+        let due = self.heavy().filter(|&at| self.lag(at, self.time) >= 0);
+        due.min_by_key(|&at| self.reaches(at, sum)).unwrap()
+    }
+
+    fn take(&mut self, at: usize) {
+        self.stands[at].1 += 1;
+        self.time += 1;
+    }
+
+    /// Passes over all turns until a usable member is due.
     fn leap(&mut self, skip: &dyn Fn(usize) -> bool) -> usize {
-        let (weights, sum) = (self.weights.clone(), self.weights.iter().sum::<u128>());
-        let due = |served: &[u128], at: usize| (served[at] * sum).div_ceil(weights[at]);
-        let usable = || (0..weights.len()).filter(|&at| weights[at] > 0 && !skip(at));
-        let first = usable().map(|at| due(&self.served, at)).min().unwrap();
-        let mut now = first.max(self.served.iter().sum());
-        if now == sum {
-            self.served.fill(0);
-            now = 0;
+        let usable: Vec<_> = self.heavy().filter(|&at| !skip(at)).collect();
+        let due = usable.iter().map(|&at| self.reaches(at, 0)).min().unwrap();
+        self.time = self.time.max(due);
+        let ready = usable.into_iter().filter(|&at| self.lag(at, self.time) >= 0);
+        let next = ready.min_by_key(|&at| self.reaches(at, self.sum())).unwrap();
+        for at in (0..self.list.len()).filter(|&at| skip(at)) {
+            let behind = self.lag(at, self.time).max(0);
+            self.stands[at].0 -= behind;
         }
-        let ready = usable().filter(|&at| due(&self.served, at) <= now);
-        let deadline = |at: usize, other: usize| (self.served[at] + 1) * weights[other];
-        let at = ready.min_by(|&a, &b| deadline(a, b).cmp(&deadline(b, a))).unwrap();
-        for lost in (0..weights.len()).filter(|&at| skip(at)) {
-            self.served[lost] = self.served[lost].max(now * weights[lost] / sum);
-        }
-        self.served[at] += 1;
-        if self.served == weights {
-            self.served.fill(0);
-        }
-        at
+        (self.in_cycles, self.by_lag) = (false, 0);
+        self.take(next);
+        next
     }
 
-    fn usable(&self, skip: &dyn Fn(usize) -> bool) -> Vec<usize> {
-        heavy_or_any(&self.weights, skip)
+    /// Takes down the lags, to 56 binary places, and begins time anew.
+    fn settle(&mut self) {
+        let gained = |at: usize| {
+            let gained = self.lag(at, self.time) - self.begins(at);
+            (self.list[at].id, (gained * ((1 << 120) / self.sum())) >> 64)
+        };
+        let gained: Vec<_> = self.heavy().map(gained).collect();
+        if self.time > 0 {
+            gained.into_iter().for_each(|(id, gained)| *self.lags.get_mut(&id).unwrap() += gained);
+        }
+        (self.time, self.weights) = (0, Vec::new());
+    }
+
+    /// The lag when the list came, in turns / W, less the part that all have in common.
+    fn begins(&self, at: usize) -> i128 {
+        let lag = |at: usize| self.lags[&self.list[at].id];
+        let surplus = self.heavy().map(lag).sum::<i128>();
+        let surplus = surplus.div_euclid(self.heavy().count() as i128);
+        let lag = lag(at) - surplus;
+        -((-lag * self.sum()) >> 56)
     }
 }
 
-impl Model for EarliestDue {
+impl Model for Fair {
     fn refresh(&mut self, members: &[Member]) {
-        let length = self.weights.iter().sum::<u128>().max(1);
-        let time = self.served.iter().sum::<u128>();
-        let share = |weight: u128| (time * weight / length) as i128;
-        // How far each member was ahead of the whole turns of its ideal share.
-        let known = self.list.iter().zip(self.weights.iter().zip(&self.served));
-        let lead: BTreeMap<(u32, u32), i128> = known
-            .map(|(m, (weight, served))| ((m.id, m.value), *served as i128 - share(*weight)))
-            .collect();
+        if self.list != members {
+            self.settle();
+            self.list = members.to_vec();
+            members.iter().for_each(|m| _ = self.lags.entry(m.id).or_default());
+        }
+    }
 
-        let divisor = u128::from(members.iter().fold(0, |divisor, m| gcd(m.value, divisor)).max(1));
-        self.weights = members.iter().map(|m| u128::from(m.value) / divisor).collect();
-        let joined = members.iter().zip(&self.weights).map(|(m, weight)| {
-            let lead = lead.get(&(m.id, m.value)).copied().unwrap_or(0);
-            (share(*weight) + lead).clamp(0, *weight as i128) as u128
-        });
-        let same = |m: &Member| (m.id, m.value);
-        if !self.list.iter().map(same).eq(members.iter().map(same)) {
-            self.served = joined.collect();
-        }
-        if self.served == self.weights {
-            self.served.fill(0);
-        }
-        self.list = members.to_vec();
+    fn arrange(&mut self, is_in: &dyn Fn(usize) -> bool) {
+        self.settle();
+        let weight = |at: usize| if is_in(at) { self.list[at].value.into() } else { 0 };
+        self.weights = (0..self.list.len()).map(weight).collect();
+        let begins = |at| (if self.weights[at] > 0 { self.begins(at) } else { 0 }, 0);
+        self.stands = (0..self.list.len()).map(begins).collect();
+        let is_even = self.heavy().all(|at| self.lags[&self.list[at].id] == 0);
+        self.in_cycles = is_even;
+        let most = if self.list.len() > 16 { 8 } else { self.sum().min(1 << 10) };
+        self.by_lag = if is_even { 0 } else { most };
     }
 
     fn pick(&mut self, _: &Rng, skip: &dyn Fn(usize) -> bool) -> Vec<usize> {
-        let usable = self.usable(skip);
-        if usable.iter().all(|&at| self.weights[at] == 0) {
-            return usable;
+        if self.heavy().all(skip) {
+            return self.backup(skip);
         }
-        let (mut served, mut lost) = (self.served.clone(), 0);
-        loop {
-            let (at, after) = self.turn(served);
-            served = after;
-            if !skip(at) {
-                self.served = served;
-                return vec![at];
-            }
-            lost += 1;
-            let short = 512.max(8 * self.list.len()) as u128;
-            if lost > 31 && self.weights.iter().sum::<u128>() > short {
-                self.served = served;
+        for lost in 0.. {
+            let at = self.turn();
+            if lost == 32 && skip(at) {
                 return vec![self.leap(skip)];
             }
+            self.take(at);
+            if !skip(at) {
+                return vec![at];
+            }
         }
+        unreachable!("a leap ends it");
     }
 
     fn backup(&self, skip: &dyn Fn(usize) -> bool) -> Vec<usize> {
-        let usable = self.usable(skip);
-        if usable.iter().all(|&at| self.weights[at] == 0) {
-            return usable;
+        let usable = self.heavy().filter(|&at| !skip(at));
+        match usable.min_by_key(|&at| self.reaches(at, self.sum())) {
+            Some(next) => vec![next],
+            None => (0..self.list.len()).filter(|&at| !skip(at)).collect(),
         }
-        let next = usable.into_iter().min_by(|&a, &b| {
-            let deadline = |at: usize, other: usize| (self.served[at] + 1) * self.weights[other];
-            deadline(a, b).cmp(&deadline(b, a))
-        });
-        next.into_iter().collect()
     }
 }
 
@@ -366,8 +388,4 @@ fn heavy_or_any<W: From<u8> + PartialEq>(
     let usable = || (0..weights.len()).filter(|&at| !skip(at));
     let heavy: Vec<_> = usable().filter(|&at| weights[at] != 0.into()).collect();
     if heavy.is_empty() { usable().collect() } else { heavy }
-}
-
-fn gcd(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
