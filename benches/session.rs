@@ -1,11 +1,14 @@
 //! What sessions cost. Names are `session/<case>/<how many>`.
 //!
 //! `open` is a whole session up to its first message; `message` is one message out and one in, and
-//! `idle` a step with nothing to do, both beside so many idle sessions; `death` is one element
+//! `idle` a step with nothing to do, both beside so many idle sessions; `round_trip` is one message
+//! out and its answer in, through each of so many sessions in turn, beside what one would write by
+//! hand, a queue and two maps, which knows nothing of failures (`floor`); `death` is one element
 //! failing with so many sessions on it, among a hundred thousand on a thousand elements, until all
 //! of them are elsewhere.
-#![allow(clippy::std_instead_of_core, reason = "benches have `std`")]
+#![allow(clippy::std_instead_of_core, clippy::std_instead_of_alloc, reason = "benches have `std`")]
 
+use std::collections::{BTreeMap, VecDeque};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -14,6 +17,7 @@ use asap_pu::{
     Action, Authentication, ChannelId, CloseReason, Config, Instant, PoolUser, Registrar,
     SendOptions, SessionId, SessionOptions,
 };
+use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 
 criterion_group! {
@@ -22,7 +26,7 @@ criterion_group! {
         .sample_size(10)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
-    targets = open, message, idle, death
+    targets = open, message, round_trip, idle, death
 }
 criterion_main!(benches);
 
@@ -93,6 +97,52 @@ fn message(c: &mut Criterion) {
                 pool_user.handle_data(NOW, channel, b"hello");
                 black_box(pool_user.poll_event());
             });
+        });
+    }
+}
+
+/// What is left if nothing ever fails: who sends on which channel, and who hears from it.
+#[derive(Default)]
+struct ByHand {
+    channels: BTreeMap<u64, u64>,
+    sessions: BTreeMap<u64, u64>,
+    out: VecDeque<(u64, Bytes)>,
+    unread: VecDeque<(u64, Bytes)>,
+}
+
+impl ByHand {
+    fn round_trip(&mut self, session: u64) {
+        self.out.push_back((self.channels[&session], Bytes::from_static(b"hello")));
+        let sent = black_box(self.out.pop_front());
+        let (channel, _) = sent.unwrap();
+        self.unread.push_back((self.sessions[&channel], Bytes::copy_from_slice(b"hello")));
+        black_box(self.unread.pop_front());
+    }
+}
+
+fn round_trip(c: &mut Criterion) {
+    let mut group = c.benchmark_group("session/round_trip");
+    for sessions in [1, 1_000] {
+        let mut pool_user = at_pool();
+        let open = |_| open_one(&mut pool_user, SessionOptions::default());
+        let all: Vec<_> = (0..sessions).map(open).collect();
+        let mut turn = all.iter().cycle();
+        group.bench_function(BenchmarkId::from_parameter(sessions), |b| {
+            b.iter(|| {
+                let (session, channel) = *turn.next().unwrap();
+                pool_user.send(NOW, session, "hello", SendOptions::default()).unwrap();
+                black_box(pool_user.poll_action());
+                pool_user.handle_data(NOW, channel, b"hello");
+                black_box(pool_user.poll_event());
+            });
+        });
+        let mut by_hand = ByHand::default();
+        let ids = 0..sessions as u64;
+        by_hand.channels = ids.clone().map(|id| (id, id + 7)).collect();
+        by_hand.sessions = ids.clone().map(|id| (id + 7, id)).collect();
+        let mut turn = ids.cycle();
+        group.bench_function(BenchmarkId::new("floor", sessions), |b| {
+            b.iter(|| by_hand.round_trip(turn.next().unwrap()));
         });
     }
 }

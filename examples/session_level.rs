@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::env;
 use std::process::{self, ExitCode};
 
-use asap_pu::{Config, Event, Failover, MessageId, Registrar, SessionId};
+use asap_pu::{Config, Event, Failover, MessageId, Registrar, SessionId, UndeliveredReason};
 use driver::Driver;
 
 /// How long an element has for an answer.
@@ -89,6 +89,13 @@ fn converse(
             Some(Event::SessionEnded { error, .. }) => {
                 return Err(error.map_or("the session was closed".into(), Into::into));
             }
+            // It waited for an element for as long as it may, or went to one after the other. What
+            // ended the session is told by that.
+            Some(Event::Returned { reason, .. } | Event::Lost { reason, .. })
+                if reason != UndeliveredReason::SessionEnded =>
+            {
+                return Err(format!("a line was not answered: {reason}").into());
+            }
             Some(Event::NoRegistrarReachable) => return Err(driver.no_registrar().into()),
             // No line comes, or no end of it: the element is as good as dead. In a pause there is
             // none to be given up.
@@ -106,5 +113,5 @@ fn converse(
 /// while one is left.
 fn send(driver: &mut Driver, session: SessionId, line: &str) -> Result<MessageId, Box<dyn Error>> {
     let now = driver.now();
-    Ok(driver.user().send(now, session, format!("{line}\n"), Failover::Always)?)
+    Ok(driver.user().send(now, session, format!("{line}\n"), Failover::Unconfirmed)?)
 }

@@ -13,7 +13,10 @@ use std::collections::BTreeMap;
 
 use asap_pu::sim::{Fault, Sim, UserId};
 use asap_pu::wire::{PeIdentifier, Policy};
-use asap_pu::{CommandError, Event, Failover, Instant, MessageId, Rng, SessionId, SessionOptions};
+use asap_pu::{
+    CommandError, Event, Failover, Instant, MessageId, Rng, SessionId, SessionOptions,
+    UndeliveredReason,
+};
 
 const POOL: &str = "Workers";
 const JOBS: u32 = 200;
@@ -112,7 +115,7 @@ impl WorkQueue {
     fn hand_out(&mut self, sim: &mut Sim, job: u32) -> Result<(), Box<dyn core::error::Error>> {
         let (session, data) = (self.session, job.to_string());
         let message =
-            sim.call(self.user, |pu, now| pu.send(now, session, data, Failover::Always))?;
+            sim.call(self.user, |pu, now| pu.send(now, session, data, Failover::Unconfirmed))?;
         self.open.insert(message, (job, sim.now()));
         Ok(())
     }
@@ -147,6 +150,13 @@ impl WorkQueue {
                 }
             }
             Event::FailedOver { .. } => self.failovers += 1,
+            // It waited too long for a worker, or was at too many: it is handed out anew.
+            Event::Returned { message, reason, .. } | Event::Lost { message, reason, .. }
+                if reason != UndeliveredReason::SessionEnded =>
+            {
+                let (job, _) = self.open.remove(&message).ok_or("given back twice")?;
+                self.hand_out(sim, job)?;
+            }
             // No worker could be found: what was not done is handed out in a new session.
             Event::SessionEnded { .. } => {
                 self.session = open(sim, self.user)?;

@@ -30,6 +30,8 @@ use crate::Instant;
 use crate::channel::Authentication;
 use crate::context::Context;
 use crate::event::Entry as Note;
+#[cfg(test)]
+use crate::explorer::told_by;
 use crate::id::PoolId;
 use crate::pool::{Change, Pool, Scratch};
 use crate::reach::Origin;
@@ -39,6 +41,7 @@ use crate::wire::{Elements, PolicyType, PoolHandle};
 
 /// All pools that are known.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Cache {
     by_handle: BTreeMap<PoolHandle, PoolId>,
     slab: Slab<Entry>,
@@ -57,6 +60,7 @@ pub(crate) struct Cache {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Entry {
     pool: Pool,
     bytes: usize,
@@ -331,3 +335,8 @@ fn held(pool: &Pool) -> usize {
     const OWNERS: usize = 3 * size_of::<usize>();
     PLACE + NAME + OWNERS + pool.heap_size()
 }
+
+#[cfg(test)]
+told_by!(Cache { by_handle, slab, unknown, changes, noted } others { newest, oldest, bytes, scratch });
+#[cfg(test)]
+told_by!(Entry { pool, outdated, gone, pins } others { bytes, newer, older });

@@ -21,7 +21,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use crate::id::{ChannelId, MessageId, SessionId};
+use crate::id::{ChannelId, LinkId, MessageId};
 use crate::slab::Slab;
 use crate::wire::{FramingError, StreamDecoder, Transport};
 use crate::{Instant, Security};
@@ -114,15 +114,17 @@ pub enum CloseReason {
     Failed,
     /// The peer is not who it should be (RFC 5355 §2.7).
     Unauthenticated,
-    /// A failure of the driver's own: no descriptors, own link down, own limit. Nobody is blamed.
+    /// The driver had trouble of its own: no descriptors, its own link down, a limit of its own.
+    /// Nobody is blamed for it, and it is tried again after a pause.
     Local,
 }
 
 /// Who in the machine uses a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 pub(crate) enum ChannelUser {
     Registrar,
-    Session(SessionId),
+    Session(LinkId),
 }
 
 /// What [`Channels::poll`] comes to.
@@ -130,14 +132,17 @@ pub(crate) enum ChannelUser {
 pub(crate) enum Next {
     /// Something for the driver.
     Action(Action),
+    /// The driver is to open a channel for a session.
+    Open { action: Action, link: LinkId },
     /// A session is to be asked for its next message; if it has one, the channel is ready again.
-    Pull { channel: ChannelId, session: SessionId },
+    Pull { channel: ChannelId, link: LinkId },
     /// The same for reports to a registrar.
     Report { channel: ChannelId },
 }
 
 /// All channels, and the actions that follow from them.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Channels {
     slab: Slab<Channel>,
     /// Channels with something for the driver, each listed once.
@@ -149,25 +154,30 @@ pub(crate) struct Channels {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 struct Channel {
     user: ChannelUser,
     phase: Phase,
     in_ready: bool,
-    /// Only where there is any of it: most channels carry data and nothing else.
+    /// Only where there is any of it: most channels are up, and carry data and nothing else.
     extra: Option<Box<Extra>>,
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 struct Extra {
+    /// Where to, as long as the driver has not heard of it.
+    to: Option<(Transport, Security)>,
     control: VecDeque<Bytes>,
     stream: Option<StreamDecoder>,
     error_reports: (Instant, u32),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 enum Phase {
     /// The driver has not heard of it.
-    Wanted(Box<(Transport, Security)>),
+    Wanted,
     Opening,
     Open,
 }
@@ -183,9 +193,9 @@ impl Channels {
         to: Transport,
         security: Security,
     ) -> ChannelId {
-        let phase = Phase::Wanted(Box::new((to, security)));
-        let channel =
-            ChannelId(self.slab.insert(Channel { user, phase, in_ready: true, extra: None }));
+        let mut channel = Channel { user, phase: Phase::Wanted, in_ready: true, extra: None };
+        channel.extra().to = Some((to, security));
+        let channel = ChannelId(self.slab.insert(channel));
         self.ready.push_back(channel);
         channel
     }
@@ -200,7 +210,7 @@ impl Channels {
     pub(crate) fn close(&mut self, channel: ChannelId) {
         let Some(gone) = self.remove(channel) else { return };
         match gone.phase {
-            Phase::Wanted(_) => self.sweep(),
+            Phase::Wanted => self.sweep(),
             Phase::Opening | Phase::Open => self.closing.push_back(channel),
         }
     }
@@ -216,18 +226,20 @@ impl Channels {
     /// The driver's word that a channel is up; its user, or `None` where the word makes no sense.
     pub(crate) fn opened(&mut self, channel: ChannelId) -> Option<ChannelUser> {
         let found = self.slab.get_mut(channel.0)?;
-        if !matches!(found.phase, Phase::Opening) {
+        if found.phase != Phase::Opening {
             return None;
         }
         found.phase = Phase::Open;
         let user = found.user;
-        self.touch(channel);
+        if self.has_control(channel) {
+            self.touch(channel);
+        }
         Some(user)
     }
 
     /// The driver's word that a channel is no more; whose it was.
     pub(crate) fn closed(&mut self, channel: ChannelId) -> Option<ChannelUser> {
-        if matches!(self.slab.get(channel.0)?.phase, Phase::Wanted(_)) {
+        if self.slab.get(channel.0)?.phase == Phase::Wanted {
             return None;
         }
         let gone = self.remove(channel).map(|gone| gone.user);
@@ -244,7 +256,7 @@ impl Channels {
 
     /// Who uses a channel that is up.
     pub(crate) fn user(&self, channel: ChannelId) -> Option<ChannelUser> {
-        self.slab.get(channel.0).filter(|c| matches!(c.phase, Phase::Open)).map(|c| c.user)
+        self.slab.get(channel.0).filter(|c| c.phase == Phase::Open).map(|c| c.user)
     }
 
     /// Whether a control message of `len` bytes fits beside those that wait on all channels.
@@ -309,18 +321,21 @@ impl Channels {
         while let Some(channel) = self.ready.pop_front() {
             let Some(found) = self.slab.get_mut(channel.0) else { continue };
             found.in_ready = false;
-            match core::mem::replace(&mut found.phase, Phase::Opening) {
-                Phase::Wanted(to) => {
-                    let (to, security) = *to;
-                    let peer = match found.user {
-                        ChannelUser::Registrar => PeerKind::Registrar,
-                        ChannelUser::Session(_) => PeerKind::Element,
-                    };
-                    return Some(Next::Action(Action::Open { channel, peer, to, security }));
+            match found.phase {
+                Phase::Wanted => {
+                    found.phase = Phase::Opening;
+                    let Some((to, security)) = found.extra().to.take() else { continue };
+                    found.extra.take_if(|extra| extra.control.is_empty());
+                    let open = |peer| Action::Open { channel, peer, to, security };
+                    return Some(match found.user {
+                        ChannelUser::Registrar => Next::Action(open(PeerKind::Registrar)),
+                        ChannelUser::Session(link) => {
+                            Next::Open { action: open(PeerKind::Element), link }
+                        }
+                    });
                 }
                 Phase::Opening => {}
                 Phase::Open => {
-                    found.phase = Phase::Open;
                     let control = found.extra.as_mut().and_then(|extra| extra.control.pop_front());
                     if let Some(message) = control {
                         self.waiting -= cost(message.len());
@@ -329,13 +344,18 @@ impl Channels {
                         return Some(Next::Action(Action::Send { channel, payload }));
                     }
                     return Some(match found.user {
-                        ChannelUser::Session(session) => Next::Pull { channel, session },
+                        ChannelUser::Session(link) => Next::Pull { channel, link },
                         ChannelUser::Registrar => Next::Report { channel },
                     });
                 }
             }
         }
         None
+    }
+
+    /// Whether something may wait for the driver.
+    pub(crate) fn has_action(&self) -> bool {
+        !self.closing.is_empty() || !self.ready.is_empty()
     }
 
     /// Whether control messages still wait on `channel`.
@@ -364,7 +384,31 @@ impl Channel {
     fn extra(&mut self) -> &mut Extra {
         self.extra.get_or_insert_with(|| {
             let error_reports = (Instant::EPOCH, 0);
-            Box::new(Extra { control: VecDeque::new(), stream: None, error_reports })
+            Box::new(Extra { to: None, control: VecDeque::new(), stream: None, error_reports })
         })
+    }
+}
+
+/// For the explorer.
+#[cfg(test)]
+impl Channels {
+    /// All channels that are being set up or are up.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ChannelId> {
+        self.slab.iter().map(|(key, _)| ChannelId(key))
+    }
+
+    /// Who uses a channel, be it up or not.
+    pub(crate) fn whose(&self, channel: ChannelId) -> Option<ChannelUser> {
+        self.slab.get(channel.0).map(|channel| channel.user)
+    }
+}
+
+/// In the explorer's fingerprints: without the names of channels that are no more.
+#[cfg(test)]
+impl core::hash::Hash for Channels {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        let ready = self.ready.iter().filter(|channel| self.slab.get(channel.0).is_some());
+        ready.for_each(|channel| channel.hash(state));
+        (&self.slab, &self.closing, self.waiting).hash(state);
     }
 }

@@ -161,13 +161,25 @@ pub struct Config {
     pub max_cookie_len: usize,
     /// How long the channel to an element may take to come up. Default: 5 s.
     pub connect_timeout: Duration,
-    /// How many elements a session tries before it gives up, in one failover. Default: 16.
-    pub max_attempts: u32,
-    /// How long a session looks for an element before it gives up. Default: 60 s.
+    /// How long a channel to an element has to last until it counts as one that serves, also if
+    /// nothing is heard on it; until then the search that led to it goes on where it was if it
+    /// ends. Default: 10 s.
+    pub stable_after: Duration,
+    /// How often a session tries every element of the pool in one search before it gives up.
+    /// Default: 16.
+    pub max_rounds: u32,
+    /// How long a session looks for an element before it gives up, and how long one message waits
+    /// for an element in all, however often it was put back. Default: 60 s.
     pub session_deadline: Duration,
-    /// How long a session pauses when it has tried every element of the pool; the pause doubles
-    /// with each further round. Default: 1 s.
+    /// How long a session pauses when it has tried every element of the pool, or elements come up
+    /// and end one after the other; each further pause of the search is twice as long. Default:
+    /// 1 s.
     pub session_backoff: Duration,
+    /// The longest that such a pause grows to. Default: 30 s.
+    pub session_backoff_max: Duration,
+    /// How often one message is handed over at most: one that kills who receives it must not kill
+    /// the whole pool. Default: 5.
+    pub max_handovers: u32,
     /// How many failovers may begin within `failover_spread` without delay. Default: 64.
     pub failover_burst: u32,
     /// The longest that a failover beyond the burst is put off, so that the sessions which one
@@ -353,9 +365,12 @@ impl Default for Config {
             max_queued_bytes: 1 << 20,
             max_cookie_len: 4_096,
             connect_timeout: secs(5),
-            max_attempts: 16,
+            stable_after: secs(10),
+            max_rounds: 16,
             session_deadline: secs(60),
             session_backoff: secs(1),
+            session_backoff_max: secs(30),
+            max_handovers: 5,
             failover_burst: 64,
             failover_spread: secs(1),
             confirms_delivery: Protocols::NONE,
@@ -410,6 +425,8 @@ impl Config {
         let limits = [
             (self.max_barred, "max_barred"),
             (self.max_reports_per_second as usize, "max_reports_per_second"),
+            (self.max_rounds as usize, "max_rounds"),
+            (self.max_handovers as usize, "max_handovers"),
             (self.max_requests_per_second as usize, "max_requests_per_second"),
             (self.max_pools, "max_pools"),
             (self.max_cache_bytes, "max_cache_bytes"),
@@ -426,9 +443,6 @@ impl Config {
         let zero = zero.or_else(|| limits.iter().find(|(n, _)| *n == 0).map(|(_, name)| *name));
         if let Some(name) = zero {
             return Err(ConfigError::Zero(name));
-        }
-        if self.max_attempts == 0 {
-            return Err(ConfigError::Zero("max_attempts"));
         }
         if self.accept_announces && self.registrars.is_empty() && self.max_announced == 0 {
             return Err(ConfigError::Zero("max_announced"));
@@ -670,7 +684,7 @@ mod tests {
         assert_eq!(zero(|c| c.max_message_len = 0), "max_message_len");
         assert_eq!(zero(|c| c.max_control_bytes = 0), "max_control_bytes");
         assert_eq!(zero(|c| c.window_messages = 0), "window_messages");
-        assert_eq!(zero(|c| c.max_attempts = 0), "max_attempts");
+        assert_eq!(zero(|c| c.max_rounds = 0), "max_rounds");
         let deaf = |c: &mut Config| (c.registrars, c.max_announced) = (Vec::new(), 0);
         assert_eq!(zero(deaf), "max_announced");
     }

@@ -5,11 +5,14 @@ use bytes::Bytes;
 
 use crate::channel::Channels;
 use crate::event::Events;
+#[cfg(test)]
+use crate::explorer::told_by;
 use crate::id::ChannelId;
 use crate::{Config, Rng, Stats};
 
 /// Handed to every call of a machine.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Context {
     pub(crate) config: Config,
     pub(crate) rng: Rng,
@@ -42,3 +45,6 @@ impl Context {
         has_room
     }
 }
+
+#[cfg(test)]
+told_by!(Context { channels, events } others { config, rng, stats });

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use thiserror::Error;
 
+use crate::session::LossReason;
 use crate::wire::CauseCode;
 
 /// Why a command was refused. Nothing has changed.
@@ -70,6 +71,9 @@ pub enum CommandError {
     /// speak it, or it is to be a registrar's and is neither SCTP nor TCP.
     #[error("nobody can be reached on this transport")]
     UnusableTransport,
+    /// There is no such message, or it was handed over.
+    #[error("the message does not wait")]
+    NotWaiting,
     /// The cookie is longer than `max_cookie_len`.
     #[error("the cookie has {len} bytes and may have {max}")]
     CookieTooLong {
@@ -114,9 +118,17 @@ pub enum SendErrorReason {
     /// The message alone is longer than `max_queued_bytes`.
     #[error("the message is longer than a session may queue")]
     TooLong,
-    /// The queue holds `max_queued_messages` or would hold more than `max_queued_bytes`.
-    #[error("the session's queue is full")]
-    QueueFull,
+    /// The session holds `max_queued_messages` or would hold more than `max_queued_bytes`.
+    #[error("the session's queue is full: {waiting} messages wait, {unsettled} are not settled")]
+    #[non_exhaustive]
+    QueueFull {
+        /// How many messages wait to be handed over. Many of them: the element or the driver is
+        /// slow, or there is none.
+        waiting: usize,
+        /// How many were handed over and not confirmed, or have a fate that was not read. Many of
+        /// them: it is for the peer or for the application to make room.
+        unsettled: usize,
+    },
 }
 
 /// Why a pool handle could not be resolved.
@@ -153,15 +165,15 @@ pub enum SessionError {
     /// The pool has no element that the driver can speak to.
     #[error("no element of the pool can be used")]
     NoUsableElement,
-    /// As many elements as `max_attempts` allows were tried and failed.
-    #[error("all elements tried have failed")]
+    /// All elements have failed in as many rounds over the pool as `max_rounds` allows.
+    #[error("all elements have failed")]
     AllElementsFailed,
     /// No element could be reached within `session_deadline`.
     #[error("no element could be reached in time")]
     DeadlineReached,
-    /// The channel broke or never came up, and there is no pool to fail over in: the session was
+    /// The channel ended or never came up, and there is no pool to fail over in: the session was
     /// opened at an address (RFC 5352 §6.5.4), or the peer that opened it has not said which
     /// pool it belongs to.
-    #[error("the channel is lost and there is no pool to turn to")]
-    ChannelLost,
+    #[error("the channel is lost ({0}) and there is no pool to turn to")]
+    ChannelLost(LossReason),
 }

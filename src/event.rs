@@ -1,12 +1,13 @@
 //! What the application is told, and how it stays bounded.
 //!
-//! Three kinds of events share one queue. *Answers* (a resolution ended, a session ended, a message
-//! came back) belong to something that the application started, which counts against its limit
-//! until the answer has been read. *Received data* is bounded in bytes; what exceeds the bound is
-//! dropped and counted, and the session's next event says so. *States* (the home registrar, those that
-//! are barred, the element of a session, what changed in a pool) are not queued at all: the queue holds a note that
-//! there is something to tell, and the event is made from the state at the time it is read, so that
-//! an application that reads seldom hears where things stand rather than all that happened.
+//! *Answers* (a resolution ended) belong to something that the application started, which counts
+//! against its limit until the answer has been read. *States* (the home registrar, those that are
+//! barred, what changed in a pool) are not queued at all: the queue holds a note that there is
+//! something to tell, and the event is made from the state at the time it is read, so that an
+//! application that reads seldom hears where things stand rather than all that happened. What there
+//! is to read of a *session* stands in an inbox of its own, in order, and the queue holds a note of
+//! that too. *Received data* is bounded in bytes over all of them; what exceeds the bound is dropped
+//! and counted, and the session's next event says so.
 
 use alloc::collections::VecDeque;
 
@@ -14,7 +15,10 @@ use bytes::Bytes;
 
 use crate::channel::Authentication;
 use crate::error::{ResolveError, SessionError};
+#[cfg(test)]
+use crate::explorer::told_by;
 use crate::id::{MessageId, PoolId, RequestId, SessionId};
+use crate::session::{LossReason, UndeliveredReason};
 use crate::wire::{PeIdentifier, PoolHandle, Transport};
 
 /// What the application is told by [`PoolUser::poll_event`](crate::PoolUser::poll_event).
@@ -96,29 +100,33 @@ pub enum Event {
     Connected {
         /// The session.
         session: SessionId,
-        /// The element; 0 where the session was opened at an address.
-        element: PeIdentifier,
+        /// The element; `None` where the session was opened at an address.
+        element: Option<PeIdentifier>,
     },
-    /// A session lost its element and looks for another one. Where it chooses for each message,
-    /// this is all that it says of a failover, and nothing meant for the lost element has gone
-    /// elsewhere yet.
+    /// A session lost the channel to its element. If the element closed it in good order and
+    /// nothing waits, the session rests; else it looks for another element, or for the same one
+    /// again. Where it chooses for each message, this is all that it says of a failover, and
+    /// nothing goes elsewhere before this was read (RFC 5355 §2.9).
     #[non_exhaustive]
     ElementLost {
         /// The session.
         session: SessionId,
-        /// The element.
-        element: PeIdentifier,
+        /// The element; `None` where a peer had opened the session.
+        element: Option<PeIdentifier>,
+        /// Why.
+        reason: LossReason,
     },
-    /// A session goes on at another element. No data has gone there yet (RFC 5355 §2.9); it goes
-    /// once this event has been read, or, where the session was opened to hold, after
-    /// [`resume`](crate::PoolUser::resume).
+    /// A session goes on at another element, or over a new channel to the same one. No data has
+    /// gone there yet (RFC 5355 §2.9); it goes once this event has been read, or, where the session
+    /// was opened to hold, after [`resume`](crate::PoolUser::resume).
     #[non_exhaustive]
     FailedOver {
         /// The session.
         session: SessionId,
-        /// The element that the application last heard of.
-        from: PeIdentifier,
-        /// The new element; the same as `from` where only that one was left.
+        /// The element that the application last heard of; `None` where a peer had opened the
+        /// session.
+        from: Option<PeIdentifier>,
+        /// The element; the same as `from` where that was called again.
         to: PeIdentifier,
         /// Whether a cookie was sent ahead, so that the element can restore the session's state.
         cookie_echoed: bool,
@@ -128,10 +136,12 @@ pub enum Event {
     Received {
         /// The session.
         session: SessionId,
-        /// The pool; the empty handle where the session was opened at an address, or by the peer.
-        handle: PoolHandle,
-        /// The element that sent it; 0 where the session was opened at an address, or by the peer.
-        element: PeIdentifier,
+        /// The pool; `None` where the session was opened at an address, or by a peer that has not
+        /// named its pool.
+        handle: Option<PoolHandle>,
+        /// The element that sent it; `None` where the session was opened at an address, or by the
+        /// peer.
+        element: Option<PeIdentifier>,
         /// One message, or with a byte stream what arrived of it.
         data: Bytes,
     },
@@ -157,10 +167,11 @@ pub enum Event {
         session: SessionId,
         /// The message.
         message: MessageId,
-        /// The element that the copy was for.
-        element: PeIdentifier,
-        /// Whether the copy was handed to the driver; if not, the element could not be reached.
-        sent: bool,
+        /// The element that the copy was for; `None` where the session has no pool.
+        element: Option<PeIdentifier>,
+        /// Why it is not known to have arrived; `None` if it was handed over, and written or
+        /// delivered where the driver tells.
+        failure: Option<UndeliveredReason>,
     },
     /// A peer that opened the session hands back a cookie that another element gave it (RFC 5352
     /// §3.8): the state to go on from.
@@ -179,15 +190,39 @@ pub enum Event {
         /// The session.
         session: SessionId,
     },
-    /// A message of a session was not delivered and is given back.
+    /// A message that was sent with a [`receipt`](crate::SendOptions::receipt) is done.
     #[non_exhaustive]
-    Undelivered {
+    Sent {
+        /// The session.
+        session: SessionId,
+        /// The message.
+        message: MessageId,
+        /// Whether the transport says that it was delivered; else it was written.
+        delivered: bool,
+    },
+    /// A message of a session was certainly not delivered and is given back.
+    #[non_exhaustive]
+    Returned {
         /// The session.
         session: SessionId,
         /// The message.
         message: MessageId,
         /// What it says.
         data: Bytes,
+        /// Why.
+        reason: UndeliveredReason,
+    },
+    /// A message of a session was handed over, and nobody knows whether it was delivered.
+    #[non_exhaustive]
+    Lost {
+        /// The session.
+        session: SessionId,
+        /// The message.
+        message: MessageId,
+        /// What it says.
+        data: Bytes,
+        /// Why.
+        reason: UndeliveredReason,
     },
     /// A session is over; nothing refers to it afterwards.
     #[non_exhaustive]
@@ -201,6 +236,7 @@ pub enum Event {
 
 /// An entry of the queue: an event, or a note that there is one to be made.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(crate) enum Entry {
     Registrar,
     Suspects,
@@ -224,10 +260,7 @@ impl Entry {
     /// The session that it is about.
     pub(crate) const fn session(&self) -> Option<SessionId> {
         match self {
-            Self::Session(session)
-            | Self::Ready(Event::Received { session, .. } | Event::CookieEchoed { session, .. }) => {
-                Some(*session)
-            }
+            Self::Session(session) => Some(*session),
             _ => None,
         }
     }
@@ -235,6 +268,7 @@ impl Entry {
 
 /// The queue.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Events {
     queue: VecDeque<Entry>,
     unread_bytes: usize,
@@ -253,20 +287,19 @@ impl Events {
         self.queue.push_back(entry);
     }
 
-    /// Queues what was received, if it fits beside what is unread; makes the event only then.
-    pub(crate) fn push_received(
-        &mut self,
-        len: usize,
-        max_unread_bytes: usize,
-        event: impl FnOnce() -> Event,
-    ) -> bool {
-        let cost = Self::cost(len);
-        if self.unread_bytes.saturating_add(cost) > max_unread_bytes {
-            return false;
+    /// Counts something of `len` bytes that was received, if it fits beside what is unread.
+    pub(crate) fn reserve(&mut self, len: usize, max_unread_bytes: usize) -> bool {
+        let unread = self.unread_bytes.saturating_add(Self::cost(len));
+        let fits = unread <= max_unread_bytes;
+        if fits {
+            self.unread_bytes = unread;
         }
-        self.unread_bytes += cost;
-        self.push(Entry::Ready(event()));
-        true
+        fits
+    }
+
+    /// So many bytes that were [counted](Self::cost) are not unread any more.
+    pub(crate) fn release(&mut self, bytes: usize) {
+        self.unread_bytes -= bytes;
     }
 
     pub(crate) fn front(&self) -> Option<&Entry> {
@@ -274,9 +307,7 @@ impl Events {
     }
 
     pub(crate) fn pop(&mut self) -> Option<Entry> {
-        let entry = self.queue.pop_front()?;
-        self.unread_bytes -= Self::unread(&entry);
-        Some(entry)
+        self.queue.pop_front()
     }
 
     /// The application wants to hear no more of a request or session. So that taking away many of
@@ -289,21 +320,13 @@ impl Events {
         }
         self.since = 0;
         self.queue.retain(wanted);
-        self.unread_bytes = self.queue.iter().map(Self::unread).sum();
-    }
-
-    /// What an entry counts for among what is unread.
-    fn unread(entry: &Entry) -> usize {
-        match entry {
-            Entry::Ready(
-                Event::Received { data, .. } | Event::CookieEchoed { cookie: data, .. },
-            ) => Self::cost(data.len()),
-            _ => 0,
-        }
     }
 
     /// Empty messages cost something too.
-    const fn cost(len: usize) -> usize {
+    pub(crate) const fn cost(len: usize) -> usize {
         len + size_of::<Entry>()
     }
 }
+
+#[cfg(test)]
+told_by!(Events { queue, unread_bytes } others { since });

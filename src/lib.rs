@@ -12,6 +12,8 @@ mod config;
 mod context;
 mod error;
 mod event;
+#[cfg(test)]
+mod explorer;
 mod id;
 mod pool;
 mod pool_user;
@@ -43,7 +45,9 @@ pub use pool::{ElementRef, Pool};
 pub use pool_user::PoolUser;
 pub use registrar::HomeSearch;
 pub use rng::Rng;
-pub use session::{Failover, Recipient, SendOptions, SessionOptions};
+pub use session::{
+    Failover, LossReason, Recipient, SendOptions, SessionOptions, UndeliveredReason, Unsettled,
+};
 pub use stats::Stats;
 #[cfg(feature = "std")]
 pub use time::Epoch;

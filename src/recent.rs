@@ -8,9 +8,12 @@ use alloc::collections::{BTreeMap, VecDeque};
 use core::borrow::Borrow;
 
 use crate::Instant;
+#[cfg(test)]
+use crate::explorer::ahead;
 
 /// Keys, each with the time until which it counts. Later keys must not count for less long.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Recent<K> {
     until: BTreeMap<K, Instant>,
     /// In the order of `until`; a key that was remembered anew stands here twice for a while.
@@ -50,6 +53,16 @@ impl<K: Ord + Clone> Recent<K> {
         K: Borrow<Q>,
     {
         self.until.remove(key);
+    }
+}
+
+/// In the explorer's fingerprints: what still counts.
+#[cfg(test)]
+impl<K: core::hash::Hash> core::hash::Hash for Recent<K> {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        let counts = self.until.iter().filter(|(_, until)| !ahead(**until).is_zero());
+        counts.for_each(|entry| entry.hash(state));
+        0xff_u8.hash(state);
     }
 }
 

@@ -21,6 +21,8 @@ use bytes::Bytes;
 
 use crate::Instant;
 use crate::context::Context;
+#[cfg(test)]
+use crate::explorer::ahead;
 use crate::id::{ChannelId, PoolId};
 use crate::recent::Recent;
 use crate::timers::TimerKind;
@@ -34,6 +36,7 @@ const RESEND: Duration = Duration::from_secs(2);
 
 /// The report machine.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Reports {
     pending: VecDeque<Report>,
     /// What has left for the present home within [`RESEND`], and when.
@@ -48,6 +51,7 @@ pub(crate) struct Reports {
 
 /// An element that was found unreachable.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(crate) struct Report {
     handle: PoolHandle,
     pub(crate) identifier: PeIdentifier,
@@ -104,7 +108,7 @@ impl Reports {
         let again = now + ctx.config.report_interval;
         self.recent.remember(now, again, ctx.config.max_elements, key);
         self.pending.push_back(Report { handle, identifier, pool, since: now, again: false });
-        self.call(ctx);
+        self.call(now, ctx);
     }
 
     /// Takes back what is no longer true (REPORT-8): an element that proved to be well is as good as
@@ -131,7 +135,7 @@ impl Reports {
                 self.repeat(ctx, report);
             }
         }
-        self.call(ctx);
+        self.call(now, ctx);
     }
 
     /// The driver gives back a report that it has not sent on `channel`.
@@ -163,8 +167,7 @@ impl Reports {
     /// Drops what is too old, and lets the driver poll for what may be sent.
     pub(crate) fn handle_timeout(&mut self, now: Instant, ctx: &mut Context) {
         self.expire(now, ctx);
-        self.turn_window(now);
-        self.call(ctx);
+        self.call(now, ctx);
     }
 
     /// The next report, if there is one that may be sent on `channel`.
@@ -218,9 +221,27 @@ impl Reports {
     }
 
     /// Lets the driver poll the home's channel for reports.
-    fn call(&self, ctx: &mut Context) {
-        if let Some(home) = self.home.filter(|_| self.is_waiting()) {
+    fn call(&mut self, now: Instant, ctx: &mut Context) {
+        self.turn_window(now);
+        let may_go = self.is_waiting() && self.window.1 < ctx.config.max_reports_per_second;
+        if let Some(home) = self.home.filter(|_| may_go) {
             ctx.channels.touch(home);
+        }
+    }
+}
+
+/// In the explorer's fingerprints: without a window that is over, or what left long ago.
+#[cfg(test)]
+impl core::hash::Hash for Reports {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        let window = ahead(self.window.0 + WINDOW);
+        let sent = if window.is_zero() { 0 } else { self.window.1 };
+        (&self.pending, self.home, &self.recent, window, sent).hash(state);
+        for (at, report) in &self.left {
+            let counts = ahead(*at + RESEND);
+            if !counts.is_zero() {
+                (counts, report).hash(state);
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ pub(crate) struct Key {
 /// A place is given to the next thing with its generation raised; one that has used up all four
 /// thousand million of them is not given again.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Slab<T> {
     places: Vec<Place<T>>,
     free: Vec<u32>,
@@ -24,6 +25,7 @@ pub(crate) struct Slab<T> {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Place<T> {
     generation: NonZeroU32,
     thing: Option<T>,
@@ -42,15 +44,21 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn insert(&mut self, thing: T) -> Key {
+        self.insert_with(|_| thing)
+    }
+
+    /// Inserts a thing that knows its key.
+    pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
         let index = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place { generation: NonZeroU32::MIN, thing: None });
             // Four thousand million places would need more memory than any limit lets them have.
             u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
         });
         let place = &mut self.places[index as usize];
-        place.thing = Some(thing);
+        let key = Key { index, generation: place.generation };
+        place.thing = Some(make(key));
         self.len += 1;
-        Key { index, generation: place.generation }
+        key
     }
 
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
@@ -99,6 +107,15 @@ impl fmt::Debug for Key {
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.index, self.generation)
+    }
+}
+
+/// In the explorer's fingerprints: what there is, in order of place.
+#[cfg(test)]
+impl<T: core::hash::Hash> core::hash::Hash for Slab<T> {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.len.hash(state);
+        self.iter().for_each(|(_, thing)| thing.hash(state));
     }
 }
 

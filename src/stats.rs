@@ -118,8 +118,12 @@ pub struct Stats {
     /// Unreachable reports dropped: too many, too fast, or too old when a registrar was found.
     pub reports_dropped: u64,
 
-    /// Failovers completed.
+    /// Failovers completed: sessions that go on at another element.
     pub failovers: u64,
+    /// Channels that elements closed in good order.
+    pub channels_closed: u64,
+    /// Channels that were lost by trouble of the driver's own.
+    pub local_failures: u64,
     /// Failovers put off because many began at once.
     pub failovers_spread: u64,
     /// Sessions moved to another element as the application asked.
@@ -145,8 +149,10 @@ pub struct Stats {
     pub messages_sent: u64,
     /// Messages handed to the driver again, for another element.
     pub messages_resent: u64,
-    /// Messages given back to the application.
-    pub messages_undelivered: u64,
+    /// Messages given back to the application, certainly not delivered.
+    pub messages_returned: u64,
+    /// Messages of which nobody knows whether they were delivered.
+    pub messages_lost: u64,
     /// Messages that the transport gave back unsent.
     pub messages_unsent: u64,
     /// Confirmations for messages that are not waited for.

@@ -7,6 +7,7 @@ use crate::{Instant, Rng};
 
 /// What is due when: each key has at most one deadline, which its owner keeps in a slot of its own.
 #[derive(Debug, Clone)]
+#[cfg_attr(test, derive(Hash))]
 pub(crate) struct Timers<K>(BTreeSet<(Instant, K)>);
 
 impl<K: Ord + Clone> Timers<K> {
@@ -32,6 +33,11 @@ impl<K: Ord + Clone> Timers<K> {
         self.0.clear();
     }
 
+    /// How many deadlines there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The earliest deadline.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.0.first().map(|(at, _)| *at)
@@ -44,6 +50,8 @@ impl<K: Ord + Clone> Timers<K> {
         if self.next()? > now {
             return None;
         }
+        #[cfg(test)]
+        crate::explorer::tire();
         self.0.pop_first().map(|(_, key)| key)
     }
 }
@@ -52,6 +60,8 @@ impl<K: Ord + Clone> Timers<K> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum TimerKind {
+    /// Something waits for [`poll_action`](crate::PoolUser::poll_action): the time is now.
+    Action,
     /// T1-ENRPrequest: the home registrar has not answered in time (RFC 5352 §3.7.2); or a request
     /// that had to pause goes out (`resolution_interval`).
     Request,

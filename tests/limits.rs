@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use asap_pu::wire::{Body, CauseCode, Message, ParameterType, PolicyType, RawParameter, Transport};
 use asap_pu::{
     CloseReason, CommandError, Config, Event, Failover, Registrar, ResolveError, Rng,
-    SendErrorReason, SendOptions, SessionError, SessionOptions, Stats,
+    SendErrorReason, SendOptions, SessionError, SessionOptions, Stats, UndeliveredReason,
 };
 use lab::*;
 
@@ -71,6 +71,14 @@ fn rarities() -> Vec<Stats> {
     let mut out_of_place = response(POOL, &three());
     out_of_place.extra = vec![RawParameter::new(ParameterType::COOKIE, "?".into())];
     told(out_of_place);
+
+    let (mut lab, home) = at_home(|config| config.stale_cache_value = secs(1));
+    lab.pool(home, &three());
+    lab.secs(2);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.actions();
+    lab.receive(home, &refusal(POOL, CauseCode::UNKNOWN_POOL_HANDLE));
+    all.push(*lab.pu.stats());
 
     let (mut lab, home) = asking();
     let mut unknown = vec![0; 0xfffc];
@@ -301,26 +309,61 @@ fn max_cookie_len() {
     assert_eq!(lab.pu.set_cookie(session, Some("12345".into())), Err(error));
 }
 
+/// [SESSION-18]: a message that is handed over as often is lost, and its session goes on.
+#[test]
+fn max_handovers() {
+    let mut config = config(&[REGISTRAR]);
+    config.max_handovers = 2;
+    let (mut lab, _, session, mut element) =
+        Lab::in_session(config, SessionOptions::default(), &three());
+    let message = send(&mut lab, session, "deadly", Failover::Unconfirmed);
+    for handovers in 1..=2 {
+        assert_eq!(lab.data(), [(element.channel, "deadly".to_owned())], "{handovers}");
+        lab.fail(element.channel);
+        if handovers < 2 {
+            element = opens_among(&lab.actions()).remove(0);
+            lab.up(element.channel);
+            lab.events();
+        }
+    }
+    let events = lab.events();
+    let lost = events.iter().find_map(|event| match event {
+        Event::Lost { message, reason, .. } => Some((*message, *reason)),
+        _ => None,
+    });
+    assert_eq!(lost, Some((message, UndeliveredReason::TooManyHandovers)), "{events:?}");
+    assert!(!events.iter().any(|event| matches!(event, Event::SessionEnded { .. })));
+}
+
 /// [SESSION-4]: the session ends, and says why.
 #[test]
-fn max_attempts() {
-    let (mut lab, home) = at_home(|config| config.max_attempts = 2);
+fn max_rounds() {
+    let (mut lab, home) = at_home(|config| config.max_rounds = 2);
     let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
     let message = send(&mut lab, session, "hello", Failover::Unsent);
     lab.actions();
     lab.answer(home, POOL, &three());
-    for _ in 0..2 {
-        let element = opens_among(&lab.actions()).remove(0);
-        lab.fail(element.channel);
+    for round in 1..=2 {
+        for _ in 0..3 {
+            let element = opens_among(&lab.actions()).remove(0);
+            lab.fail(element.channel);
+        }
+        // Between two rounds there is a pause, and the registrar is asked again.
+        if round < 2 {
+            lab.actions();
+            lab.wait();
+            lab.actions();
+            lab.answer(home, POOL, &three());
+        }
     }
     assert!(opens_among(&lab.actions()).is_empty(), "as many and no more");
-    let [Event::Undelivered { message: of, .. }, Event::SessionEnded { error, .. }] =
+    let [Event::Returned { message: of, .. }, Event::SessionEnded { error, .. }] =
         &lab.events()[..]
     else {
         panic!("a message and the end")
     };
     assert_eq!((*of, error), (message, &Some(SessionError::AllElementsFailed)));
-    assert_eq!((lab.pu.stats().failures, lab.pu.stats().messages_undelivered), (2, 1));
+    assert_eq!((lab.pu.stats().failures, lab.pu.stats().messages_returned), (3, 1));
 }
 
 /// [SESSION-3]: failovers beyond the burst are put off, by no more than the spread.
@@ -475,7 +518,9 @@ fn queue_is_full_after(data: &'static str, limit: impl FnOnce(&mut Config)) {
         send(&mut lab, session, data, Failover::Unsent);
     }
     let refused = lab.pu.send(lab.now, session, data, SendOptions::default()).unwrap_err();
-    assert_eq!((refused.reason, &refused.data[..]), (SendErrorReason::QueueFull, data.as_bytes()));
+    let full =
+        matches!(refused.reason, SendErrorReason::QueueFull { waiting: 2, unsettled: 0, .. });
+    assert!(full && refused.data == data, "{refused:?}");
 }
 
 /// A session hands over so many messages of two bytes and keeps the rest.

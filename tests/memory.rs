@@ -297,7 +297,7 @@ impl World {
             (6, _, Some(session)) if n % 16 == 0 => self.pu.abort(now, session).is_err(),
             (_, _, Some(session)) => {
                 let mut options = SendOptions::default();
-                options.failover = Failover::Always;
+                options.failover = Failover::Undelivered;
                 options.to = if n % 16 == 1 { Recipient::All } else { Recipient::One };
                 self.pu.send(now, session, vec![3; n as usize % 4_000], options).is_err()
             }

@@ -200,6 +200,7 @@ fn unauthenticated_registrars_are_barred() {
     lab.up(tried[1].channel);
     assert_eq!(lab.pu.stats().registrars_barred, 2);
     assert_eq!(lab.pu.home(), None);
+    lab.actions();
     lab.wait();
     let again = lab.actions().into_iter().filter(|a| matches!(a, Action::Open { .. }));
     let again: Vec<_> = again.map(opened).collect();
@@ -304,6 +305,7 @@ fn only_an_answer_resets_the_timer() {
     let registrar = registrar.unwrap();
     assert_eq!(registrar.to, silent.to);
     lab.up(registrar.channel);
+    lab.actions();
     lab.fail(registrar.channel);
     let round = lab.pu.next_timer().unwrap();
     assert!(round.0 - lab.now > secs(10) && round.1 == TimerKind::Hunt, "{round:?}");
@@ -449,6 +451,7 @@ fn a_jump_fires_each_timer_once() {
     lab.secs(86_400);
     lab.pu.handle_timeout(lab.now);
     assert_eq!(lab.pu.stats().t5_expired, 1);
+    lab.actions();
     let ahead = lab.pu.poll_timeout().unwrap() - lab.now;
     assert!(ahead >= secs(15) && ahead <= secs(20), "{ahead:?}");
 }

@@ -428,13 +428,16 @@ fn timers_say_what_they_are_for() {
     let mut lab = Lab::knowing(&[REGISTRAR]);
     lab.pu.resolve(lab.now, POOL).unwrap();
     assert_eq!(lab.pu.home_search(), HomeSearch::Hunting);
-    assert_eq!(lab.pu.next_timer().unwrap().1, TimerKind::Hunt);
+    assert_eq!(lab.pu.next_timer(), Some((lab.now, TimerKind::Action)));
     let registrar = lab.open_one();
+    assert_eq!(lab.pu.next_timer().unwrap().1, TimerKind::Hunt);
     lab.up(registrar.channel);
+    lab.requests();
     assert_eq!(lab.pu.home_search(), HomeSearch::Home);
     assert_eq!(lab.pu.next_timer(), Some((lab.now + secs(15), TimerKind::Request)));
     lab.wait();
     assert_eq!(lab.pu.home_search(), HomeSearch::Doubted);
+    lab.actions();
     lab.answer(registrar.channel, POOL, &[element(1)]);
     assert_eq!((lab.pu.home_search(), lab.pu.next_timer()), (HomeSearch::Home, None));
 }

@@ -3,7 +3,7 @@
 mod lab;
 
 use allocation_counter::measure;
-use asap_pu::wire::{PeIdentifier, Policy, PoolElement, Transport};
+use asap_pu::wire::{PeIdentifier, Policy, PoolElement, Protocol, Transport};
 use asap_pu::{ChannelId, Config, Failover, Instant, PoolUser, SendOptions, SessionOptions};
 use lab::*;
 
@@ -122,7 +122,7 @@ fn channels_that_end_leave_no_trace() {
     let mut size = || {
         for _ in 0..1_000 {
             let (session, channel) =
-                lab.pu.accept(lab.now, false, SessionOptions::default()).unwrap();
+                lab.pu.accept(lab.now, Protocol::Tcp, false, SessionOptions::default()).unwrap();
             lab.pu.send(lab.now, session, "x", Failover::Never).unwrap();
             lab.fail(channel);
             lab.events();

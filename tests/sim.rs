@@ -11,7 +11,9 @@ use std::rc::Rc;
 
 use asap_pu::sim::{Fault, Host, Lie, Sim, UserId};
 use asap_pu::wire::{PeIdentifier, Policy, PolicyType, Protocol, ServerIdentifier};
-use asap_pu::{Event, Failover, Instant, MessageId, ResolveError, SessionId, SessionOptions};
+use asap_pu::{
+    Event, Failover, Instant, LossReason, MessageId, ResolveError, SessionId, SessionOptions,
+};
 use proptest::prelude::*;
 use world::*;
 
@@ -25,7 +27,7 @@ fn with_session(seed: u64) -> (Sim, [PeIdentifier; 3], UserId, SessionId) {
 /// Which elements sent something.
 fn received(events: &[Event]) -> Vec<PeIdentifier> {
     let from = |event: &Event| match event {
-        Event::Received { element, .. } => Some(*element),
+        Event::Received { element, .. } => *element,
         _ => None,
     };
     events.iter().filter_map(from).collect()
@@ -63,7 +65,7 @@ fn the_same_seed_is_the_same_run() {
 /// The hash is the same on every platform: this one was computed on x86-64.
 #[test]
 fn the_hash_is_known() {
-    assert_eq!(format!("{:#x}", story(7, |_| {}).hash()), "0x28cb73a00db7ce06");
+    assert_eq!(format!("{:#x}", story(7, |_| {}).hash()), "0x80f7bd469c115687");
 }
 
 /// [SESSION-7]: the element that takes a session over goes on with the state that the last one left
@@ -101,7 +103,7 @@ fn takes_over(fault: Fault) -> Option<Duration> {
                 assert_eq!(to, b);
                 after = Some(sim.now() - began);
             }
-            Event::Received { element, .. } => assert_eq!(element == b, after.is_some()),
+            Event::Received { element, .. } => assert_eq!(element == Some(b), after.is_some()),
             _ => {}
         }
     }
@@ -119,6 +121,69 @@ fn faults_of_elements() {
     for goes_on in [Fault::Refuse, Fault::Hang, Fault::Delay(secs(1)), Fault::Repeat] {
         assert_eq!(takes_over(goes_on), None, "{goes_on:?}");
     }
+}
+
+/// Why a session loses elements with this manner, and what it hears of them, within a minute in
+/// which it says nothing.
+fn left(fault: Fault) -> (Vec<LossReason>, Vec<PeIdentifier>) {
+    let (mut sim, elements, ..) = with_session(3);
+    elements.into_iter().for_each(|element| sim.fail(element, fault));
+    let events = events(&mut sim, secs(60));
+    let reason = |event: &Event| match event {
+        Event::ElementLost { reason, .. } => Some(*reason),
+        _ => None,
+    };
+    (events.iter().filter_map(reason).collect(), received(&events))
+}
+
+/// [REPORT-7] [SESSION-20]: elements that close in good order are left alone until there is
+/// something to say to them, whether they have said something before or not.
+#[test]
+fn elements_close_channels() {
+    assert_eq!(left(Fault::Close), (vec![LossReason::Closed], vec![]));
+    let (reasons, heard) = left(Fault::Greet);
+    assert_eq!((reasons, heard.len()), (vec![LossReason::Closed], 1));
+    let (reasons, _) = left(Fault::Break);
+    assert!(reasons.len() > 1 && reasons.iter().all(|reason| *reason == LossReason::Broken));
+}
+
+/// [REPORT-7]: an element that closes what is not used serves on as soon as there is something to
+/// say, and is the only one that does.
+#[test]
+fn tidy_elements_close_what_is_not_used() {
+    let (mut sim, elements, user, session) = with_session(3);
+    events(&mut sim, secs(1));
+    elements.into_iter().for_each(|element| sim.fail(element, Fault::Tidy(secs(5))));
+    for round in 1..=3 {
+        events(&mut sim, secs(20));
+        assert_eq!(elements.map(|element| sim.sessions(element)), [0; 3], "round {round}");
+        sim.call(user, |pu, now| pu.send(now, session, "hello", Failover::Unsent)).unwrap();
+        let events = events(&mut sim, secs(4));
+        assert_eq!(received(&events), [elements[0]]);
+        assert_eq!(elements.map(|element| sim.sessions(element)), [1, 0, 0], "round {round}");
+    }
+    let stats = sim.pool_user(user).stats();
+    assert_eq!((stats.channels_closed, stats.failures), (3, 0));
+}
+
+/// [REPORT-9]: a driver that lacks what it takes to open channels blames nobody, and goes on when
+/// it has that again.
+#[test]
+fn a_driver_is_exhausted() {
+    let (mut sim, [a, ..], user, session) = with_session(3);
+    events(&mut sim, secs(1));
+    sim.fail(user, Fault::Exhausted);
+    sim.call(user, |pu, now| pu.send(now, session, "one", Failover::Unsent)).unwrap();
+    assert_eq!(received(&events(&mut sim, secs(1))), [a], "what is there goes on");
+    sim.fail(a, Fault::Crash);
+    events(&mut sim, secs(20));
+    sim.heal(user);
+    send(&mut sim, user, session, b"two");
+    let heard = received(&events(&mut sim, secs(30)));
+    assert!(heard.len() == 1 && heard != [a], "{heard:?}");
+    let stats = sim.pool_user(user).stats();
+    assert_eq!((stats.failures, stats.reports_sent), (1, 1));
+    assert!((3..12).contains(&stats.local_failures), "{}", stats.local_failures);
 }
 
 /// Answers that are late or come twice do so; what cannot pass for a while comes later.
@@ -267,7 +332,7 @@ fn confirmations() {
     let user = sim.user(config).unwrap();
     let session = open(&mut sim, user);
     for message in ["one", "two", "three"] {
-        send(&mut sim, user, session, message.as_bytes());
+        sim.call(user, |pu, now| pu.send(now, session, message, Failover::Undelivered)).unwrap();
     }
     assert_eq!(received(&events(&mut sim, secs(1))).len(), 3);
     sim.call(user, |pu, now| pu.close(now, session)).unwrap();
@@ -297,6 +362,10 @@ fn mishap(hosts: usize) -> impl Strategy<Value = Mishap> {
             Fault::Impostor,
             Fault::Repeat,
             Fault::Lag,
+            Fault::Close,
+            Fault::Break,
+            Fault::Greet,
+            Fault::Tidy(Duration::from_secs(2)),
         ]),
         lies.prop_map(Fault::Lie),
         (0..20_000_u64).prop_map(|late| Fault::Delay(Duration::from_millis(late))),
@@ -330,7 +399,7 @@ impl Work {
                     self.answered += 1;
                 }
             }
-            Event::Undelivered { message, .. } => {
+            Event::Returned { message, .. } | Event::Lost { message, .. } => {
                 assert!(self.open.remove(&message).is_some(), "given back once");
                 self.returned += 1;
             }
@@ -353,10 +422,10 @@ impl Work {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
 
-    /// [SESSION-3] [SESSION-4] [RES-13]: whatever goes wrong with three elements and two
-    /// registrars, every request ends, and no message that may fail over is lost: it is answered,
-    /// or given back when the session ends. With one element and one registrar well in the end, it
-    /// is answered.
+    /// [SESSION-3] [SESSION-4] [SESSION-17] [RES-13]: whatever goes wrong with three elements and two
+    /// registrars, every request ends, and no message that goes again until it is confirmed
+    /// vanishes: it is answered, or given back once. With one element and one registrar well in the
+    /// end, all that is left is answered.
     #[test]
     fn nothing_is_lost(seed: u64, plan in prop::collection::vec(mishap(5), 0..30)) {
         let (mut sim, elements, user, session) = with_session(seed);

@@ -23,14 +23,15 @@ fn every_time_is_waited_for() {
         number.len() < value.trim_end_matches(',').len() && number.parse::<f64>().is_ok()
     };
     let times: Vec<_> = fields.filter(|(_, value)| is_time(value)).collect();
-    assert_eq!(times.len(), 19, "{times:?}");
+    assert_eq!(times.len(), 21, "{times:?}");
     for (time, _) in times {
         assert!(source.contains(&format!("#[test]\nfn {time}() {{")), "{time} has no test");
     }
 }
 
-/// What is due next, and how soon.
-fn next(lab: &Lab) -> (Duration, TimerKind) {
+/// What is due next, and how soon, once the driver has done all that it was asked for.
+fn next(lab: &mut Lab) -> (Duration, TimerKind) {
+    lab.actions();
     let (at, kind) = lab.pu.next_timer().expect("a deadline");
     (at - lab.now, kind)
 }
@@ -45,7 +46,7 @@ fn is_about(time: Duration, nominal: u64) -> bool {
 fn t1_request() {
     let (mut lab, _) = at_home(|c| c.t1_request = secs(7));
     lab.pu.resolve(lab.now, POOL).unwrap();
-    assert_eq!(next(&lab), (secs(7), TimerKind::Request));
+    assert_eq!(next(&mut lab), (secs(7), TimerKind::Request));
 }
 
 /// [HUNT-4]: the first round of a hunt.
@@ -53,7 +54,7 @@ fn t1_request() {
 fn t5_hunt() {
     let mut lab = with(|c| c.t5_hunt = secs(3));
     lab.pu.start(lab.now);
-    let (first, kind) = next(&lab);
+    let (first, kind) = next(&mut lab);
     assert!(is_about(first, 3) && kind == TimerKind::Hunt, "{first:?}");
 }
 
@@ -63,6 +64,7 @@ fn t5_max() {
     let mut lab = with(|c| c.t5_max = secs(13));
     lab.pu.start(lab.now);
     for nominal in [10, 13, 13] {
+        lab.actions();
         let round = lab.wait();
         assert!(is_about(round, nominal), "{round:?} of {nominal}");
     }
@@ -73,7 +75,7 @@ fn t5_max() {
 fn t7_outdate() {
     let mut lab = with(|c| c.t7_outdate = secs(17));
     announce(&mut lab, "10.0.0.1:3863", 1, vec![]);
-    assert_eq!(next(&lab), (secs(17), TimerKind::Outdate));
+    assert_eq!(next(&mut lab), (secs(17), TimerKind::Outdate));
 }
 
 /// [HUNT-13]: zero waits for none.
@@ -84,7 +86,7 @@ fn announce_wait() {
         lab.pu.resolve(lab.now, POOL).unwrap();
         match wait {
             0 => assert_eq!(lab.events().len(), 2, "told, and failed"),
-            _ => assert_eq!(next(&lab), (secs(wait), TimerKind::AnnounceWait)),
+            _ => assert_eq!(next(&mut lab), (secs(wait), TimerKind::AnnounceWait)),
         }
     }
 }
@@ -106,7 +108,7 @@ fn resolution_interval() {
     lab.actions();
     lab.receive(home, &refusal(POOL, CauseCode::UNKNOWN_POOL_HANDLE));
     lab.pu.resolve(lab.now, POOL).unwrap();
-    assert_eq!(next(&lab), (secs(3), TimerKind::Request));
+    assert_eq!(next(&mut lab), (secs(3), TimerKind::Request));
 }
 
 /// [CACHE-2]: a list is fresh.
@@ -186,6 +188,7 @@ fn report_age() {
     lab.fail(home);
     lab.pu.report_unreachable(lab.now, pool, id(1)).unwrap();
     lab.wait_until(lab.now + secs(8));
+    lab.actions();
     assert_eq!((lab.pu.stats().reports_dropped, lab.pu.poll_timeout()), (1, None));
 }
 
@@ -215,7 +218,7 @@ fn subscription_check() {
     };
     *updates = true;
     lab.receive(home, &list);
-    let (check, kind) = next(&lab);
+    let (check, kind) = next(&mut lab);
     assert!(is_about(check, 100) && kind == TimerKind::Subscription, "{check:?}");
 }
 
@@ -226,7 +229,7 @@ fn connect_timeout() {
     lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
     lab.actions();
     lab.answer(home, POOL, &three());
-    assert_eq!(next(&lab), (secs(2), TimerKind::Session));
+    assert_eq!(next(&mut lab), (secs(2), TimerKind::Session));
 }
 
 /// [SESSION-4] [SESSION-13]: of a search, and of a closing.
@@ -243,9 +246,10 @@ fn session_deadline() {
             let element = lab.open_one();
             lab.up(element.channel);
             lab.events();
-            send(&mut lab, session, "never taken", Failover::Always);
+            send(&mut lab, session, "never confirmed", Failover::Unconfirmed);
             lab.pu.close(lab.now, session).unwrap();
         }
+        lab.actions();
         assert_eq!(lab.wait(), secs(11));
         let Some(Event::SessionEnded { error, .. }) = lab.events().pop() else { panic!() };
         assert_eq!(error, Some(SessionError::DeadlineReached));
@@ -262,8 +266,58 @@ fn session_backoff() {
     let only = lab.open_one();
     lab.fail(only.channel);
     lab.actions();
-    let (pause, _) = next(&lab);
+    let (pause, _) = next(&mut lab);
     assert!(is_about(pause, 4), "{pause:?}");
+}
+
+/// [SESSION-18]: pauses grow no longer than that.
+#[test]
+fn session_backoff_max() {
+    let (mut lab, home) = at_home(|c| c.session_backoff_max = secs(3));
+    let began = lab.now;
+    lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+    lab.actions();
+    let mut pauses = Vec::new();
+    let mut failed = began;
+    while pauses.len() < 5 {
+        for action in lab.actions() {
+            match action {
+                Action::Open { channel, .. } => {
+                    pauses.push(lab.now - failed);
+                    lab.fail(channel);
+                    failed = lab.now;
+                }
+                Action::Send { .. } => lab.answer(home, POOL, &[element(1)]),
+                _ => {}
+            }
+        }
+        if lab.pu.poll_timeout().is_some_and(|at| at > lab.now) {
+            lab.wait();
+        }
+    }
+    for (pause, nominal) in pauses[1..].iter().zip([1, 2, 3, 3]) {
+        assert!(is_about(*pause, nominal), "{pauses:?}");
+    }
+}
+
+/// [SESSION-18]: an element serves, so that what was remembered of the search does not count.
+#[test]
+fn stable_after() {
+    for (lasts, pauses) in [(6, true), (7, false)] {
+        let (mut lab, _, _, mut serves) = Lab::in_session(
+            with(|c| (c.stable_after, c.failure_mark) = (secs(7), secs(0))).pu.config().clone(),
+            SessionOptions::default(),
+            &three(),
+        );
+        for _ in 0..2 {
+            serves = fail_over(&mut lab, &serves);
+        }
+        lab.secs(lasts);
+        lab.pu.handle_timeout(lab.now);
+        lab.fail(serves.channel);
+        let called = !opens_among(&lab.actions()).is_empty();
+        assert_eq!(called, !pauses, "after {lasts} s");
+    }
 }
 
 /// [SESSION-3]: zero puts none off.
@@ -278,14 +332,17 @@ fn failover_spread() {
         }
         lab.actions();
         lab.answer(home, POOL, &[element(1), element(2)]);
-        for open in lab.opens() {
-            lab.fail(open.channel);
-        }
+        // First connections are never put off.
+        let opens = lab.opens();
+        opens.iter().for_each(|open| lab.up(open.channel));
+        opens.iter().for_each(|open| lab.fail(open.channel));
         let (put_off, began) = (lab.pu.stats().failovers_spread, lab.now);
         let at_once = opens_among(&lab.actions()).len() as u64;
         assert_eq!((put_off, at_once), if spread == 0 { (0, 40) } else { (40, 0) });
-        for _ in 0..put_off {
+        let mut later = 0;
+        while later < put_off {
             lab.wait();
+            later += opens_among(&lab.actions()).len() as u64;
         }
         let last = lab.now - began;
         assert!(last <= secs(spread) && last >= secs(spread) / 2, "{last:?}");

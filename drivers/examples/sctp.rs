@@ -13,7 +13,7 @@ use std::time::Duration;
 use std::{env, io, process, thread};
 
 use asap_pu::wire::{PeIdentifier, Transport, TransportUse};
-use asap_pu::{Config, Event, Failover, PoolId, Registrar, SessionId};
+use asap_pu::{Config, Event, Failover, MessageId, PoolId, Registrar, SessionId};
 use asap_pu_drivers::ANNOUNCE_GROUP;
 use asap_pu_drivers::sctp::Driver;
 
@@ -26,7 +26,9 @@ purge HANDLE               forget what is known of the pool
 subscribe HANDLE           keep the pool up to date
 open HANDLE                a session with the pool; those below act on it
 open ADDRESS,...:PORT      a session with whatever is there
-send TEXT                  send a message
+send TEXT                  send a message, again if it was not delivered
+ask TEXT                   send one, again and again until `answered`
+answered                   the messages sent before have been dealt with
 hex BYTES                  the same, the message in hexadecimal
 flood N                    send N messages of a thousand bytes, each at most once
 ppid NUMBER                mark data with this payload protocol identifier
@@ -44,6 +46,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 struct Prompt {
     driver: Driver,
     session: Option<SessionId>,
+    /// What was sent and not yet `answered`.
+    sent: Vec<MessageId>,
 }
 
 fn main() {
@@ -68,7 +72,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     thread::spawn(move || {
         io::stdin().lines().map_while(Result::ok).all(|line| to_commands.send(line).is_ok())
     });
-    let mut prompt = Prompt { driver, session: None };
+    let mut prompt = Prompt { driver, session: None, sent: Vec::new() };
     loop {
         let turn = match commands.try_recv() {
             Ok(line) if line == "quit" => break,
@@ -111,8 +115,17 @@ impl Prompt {
             }
             ("subscribe", [handle]) => self.driver.user().subscribe(now, *handle)?,
             ("open", [to]) => self.open(to)?,
-            ("send", [_, ..]) => self.send(rest.as_bytes().to_vec(), Failover::Always)?,
-            ("hex", _) => self.send(unhex(rest).ok_or("not hexadecimal")?, Failover::Always)?,
+            ("send", [_, ..]) => self.send(rest.as_bytes().to_vec(), Failover::Undelivered)?,
+            ("hex", _) => {
+                self.send(unhex(rest).ok_or("not hexadecimal")?, Failover::Undelivered)?
+            }
+            ("ask", [_, ..]) => self.send(rest.as_bytes().to_vec(), Failover::Unconfirmed)?,
+            ("answered", []) => {
+                let session = self.session()?;
+                for message in self.sent.drain(..) {
+                    self.driver.user().confirm(now, session, message);
+                }
+            }
             ("flood", [number]) => {
                 for n in 0..number.parse::<u8>()? {
                     self.send(vec![n; 1_000], Failover::Unsent)?;
@@ -154,15 +167,17 @@ impl Prompt {
                 println!("changed: {joined} joined, {left} left, {altered} altered");
                 self.show(pool);
             }
-            Event::Connected { element, .. } => println!("connected {element}"),
-            Event::ElementLost { element, .. } => println!("lost {element}"),
+            Event::Connected { element, .. } => println!("connected {}", name(element)),
+            Event::ElementLost { element, reason, .. } => {
+                println!("lost {}: {reason}", name(element));
+            }
             Event::FailedOver { from, to, cookie_echoed, .. } => {
                 let cookie = if cookie_echoed { "cookie echoed" } else { "no cookie" };
-                println!("failed over from {from} to {to}, {cookie}");
+                println!("failed over from {} to {to}, {cookie}", name(from));
             }
             Event::Received { element, data, .. } => {
                 let hex: String = data.iter().map(|byte| format!("{byte:02x}")).collect();
-                println!("received {element} {hex} {}", data.escape_ascii());
+                println!("received {} {hex} {}", name(element), data.escape_ascii());
             }
             Event::SessionEnded { error, .. } => match error {
                 None => println!("closed"),
@@ -203,7 +218,7 @@ impl Prompt {
 
     fn send(&mut self, data: Vec<u8>, failover: Failover) -> Result<(), Box<dyn Error>> {
         let (now, session) = (self.driver.now(), self.session()?);
-        self.driver.user().send(now, session, data, failover)?;
+        self.sent.push(self.driver.user().send(now, session, data, failover)?);
         Ok(())
     }
 
@@ -229,6 +244,11 @@ fn parse(text: &str) -> Option<(u16, Vec<IpAddr>)> {
     let (addresses, port) = text.rsplit_once(':')?;
     let addresses: Result<_, _> = addresses.split(',').map(str::parse).collect();
     Some((port.parse().ok()?, addresses.ok()?))
+}
+
+/// What an element is called; whatever is at an address has no name.
+fn name(element: Option<PeIdentifier>) -> String {
+    element.map_or_else(|| "-".into(), |element| element.to_string())
 }
 
 fn identifier(text: &str) -> Result<PeIdentifier, Box<dyn Error>> {

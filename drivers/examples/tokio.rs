@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::process::{self, ExitCode};
 use std::time::Duration;
 
-use asap_pu::{Config, Event, Failover, Registrar};
+use asap_pu::{Config, Event, Failover, Registrar, UndeliveredReason};
 use asap_pu_drivers::tokio::Driver;
 use asap_pu_drivers::trust;
 use rustls::ClientConfig;
@@ -111,7 +111,7 @@ async fn exchange(
                         if waiting.is_empty() {
                             due = now + PATIENCE;
                         }
-                        waiting.push_back(driver.user().send(now, session, line, Failover::Always)?);
+                        waiting.push_back(driver.user().send(now, session, line, Failover::Unconfirmed)?);
                     }
                     None => is_over = true,
                 }
@@ -126,7 +126,9 @@ async fn exchange(
                 let at: Vec<_> = transport.socket_addrs().collect();
                 eprintln!("registrar: {at:?}, authentication: {authentication:?}");
             }
-            Some(Event::Connected { element, .. }) => eprintln!("element: {element}"),
+            Some(Event::Connected { element: Some(element), .. }) => {
+                eprintln!("element: {element}")
+            }
             Some(Event::Received { data, .. }) if received.len() < MAX_LINE => {
                 received.extend_from_slice(&data);
                 while let Some(end) = received.iter().position(|byte| *byte == b'\n') {
@@ -138,10 +140,20 @@ async fn exchange(
                     }
                 }
             }
-            Some(Event::FailedOver { from, to, .. }) => {
-                eprintln!("element: {to}, because {from} failed");
+            Some(Event::ElementLost { element: Some(element), reason, .. }) => {
+                eprintln!("element: {element} no more: {reason}");
+            }
+            Some(Event::FailedOver { to, .. }) => {
+                eprintln!("element: {to}");
                 // A line that was half received will be received again whole.
                 received.clear();
+            }
+            // It waited for an element for as long as it may, or went to one after the other. What
+            // ended the session is told by that.
+            Some(Event::Returned { reason, .. } | Event::Lost { reason, .. })
+                if reason != UndeliveredReason::SessionEnded =>
+            {
+                return Err(format!("a line was not answered: {reason}").into());
             }
             Some(Event::SessionEnded { error, .. }) => {
                 return Err(error.map_or("the session was closed".into(), Into::into));

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::path::Path;
 use std::sync::mpsc::Sender;
 
+use asap_pu::CloseReason;
 use asap_pu::wire::Transport;
 use socket2::{Domain, Socket, Type};
 
@@ -52,6 +53,32 @@ impl Display for LastFailure {
     }
 }
 
+/// What the end of a channel is put down to. An element or a registrar is not to blame for what
+/// this host lacks: descriptors, memory, a route, an address to call from, leave to call, TLS.
+fn reason(error: &io::Error) -> CloseReason {
+    use io::ErrorKind::{
+        AddrNotAvailable, NetworkDown, NetworkUnreachable, OutOfMemory, PermissionDenied,
+        Unsupported,
+    };
+    let lacks = matches!(
+        error.kind(),
+        AddrNotAvailable
+            | NetworkDown
+            | NetworkUnreachable
+            | OutOfMemory
+            | PermissionDenied
+            | Unsupported
+    );
+    // What the standard library has no words for.
+    #[cfg(unix)]
+    let lacks = lacks
+        || matches!(
+            error.raw_os_error(),
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::EAFNOSUPPORT)
+        );
+    if lacks { CloseReason::Local } else { CloseReason::Failed }
+}
+
 /// TLS that believes those whom the certificates in a PEM file vouch for.
 ///
 /// # Errors
@@ -88,5 +115,39 @@ fn join(group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<UdpSocket> {
 fn show(watcher: &Option<Watcher>, seen: impl FnOnce() -> Seen) {
     if let Some(watcher) = watcher {
         let _ = watcher.send(seen());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// [REPORT-9]: trouble of this host is told from that of a peer.
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_is_to_blame_for_what_this_host_lacks() {
+        use libc::{
+            EACCES, EADDRNOTAVAIL, EAFNOSUPPORT, ECONNABORTED, ECONNREFUSED, ECONNRESET,
+            EHOSTUNREACH, EMFILE, ENETDOWN, ENETUNREACH, ENFILE, ENOBUFS, ENOMEM, EPERM, EPIPE,
+            ETIMEDOUT,
+        };
+        let of = |code| reason(&io::Error::from_raw_os_error(code));
+        for own in [
+            EMFILE,
+            ENFILE,
+            ENOBUFS,
+            ENOMEM,
+            ENETDOWN,
+            ENETUNREACH,
+            EADDRNOTAVAIL,
+            EAFNOSUPPORT,
+            EACCES,
+            EPERM,
+        ] {
+            assert_eq!(of(own), CloseReason::Local, "{}", io::Error::from_raw_os_error(own));
+        }
+        for theirs in [ECONNREFUSED, ECONNRESET, ECONNABORTED, ETIMEDOUT, EHOSTUNREACH, EPIPE] {
+            assert_eq!(of(theirs), CloseReason::Failed, "{}", io::Error::from_raw_os_error(theirs));
+        }
     }
 }

@@ -21,7 +21,10 @@
 
 use std::collections::BTreeMap;
 use std::future::pending;
-use std::io;
+use std::io::{
+    self,
+    ErrorKind::{AddrNotAvailable, BrokenPipe, ConnectionReset, Unsupported, WriteZero},
+};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::pin::pin;
 use std::sync::Arc;
@@ -49,7 +52,7 @@ const READ_LEN: usize = 16 << 10;
 /// How many inputs wait for the driver before the tasks have to.
 const MAX_INPUTS: usize = 64;
 
-/// How long a peer may take to accept one message before it counts as failed.
+/// How long a peer may accept nothing of what is written to it before it counts as failed.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a peer may take to close its side once this side is closed.
@@ -309,8 +312,7 @@ async fn carry(
                 Payload::Data { data, message, .. } => (data, Some(message)),
                 _ => continue,
             };
-            timeout(WRITE_TIMEOUT, to.write_all(&bytes)).await??;
-            timeout(WRITE_TIMEOUT, to.flush()).await??;
+            write(&mut to, &bytes).await?;
             if let Some(message) = message {
                 let _ = inputs.send((channel, Input::Written(message))).await;
             }
@@ -323,8 +325,22 @@ async fn carry(
     };
     // A system that closes with something unread cuts off what was just written, and what came
     // before a failure counts.
-    let _ = timeout(LINGER, reading).await;
-    written
+    match (written, timeout(LINGER, reading).await) {
+        // Where the peer had closed in good order, that it takes nothing more is no failure.
+        (Err(error), Ok(Ok(()))) if matches!(error.kind(), BrokenPipe | ConnectionReset) => Ok(()),
+        (written, _) => written,
+    }
+}
+
+/// Writes all of it, however slowly the peer reads, as long as it does.
+async fn write(to: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match timeout(WRITE_TIMEOUT, to.write(bytes)).await?? {
+            0 => return Err(WriteZero.into()),
+            written => bytes = &bytes[written..],
+        }
+    }
+    timeout(WRITE_TIMEOUT, to.flush()).await?
 }
 
 /// Connects, and has the peer prove who it is where `security` asks for it.
@@ -333,16 +349,19 @@ async fn connect(
     security: Security,
     tls: Option<Arc<ClientConfig>>,
 ) -> io::Result<(Box<dyn Stream>, Authentication)> {
-    let at = to.socket_addrs().next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let at = to.socket_addrs().next().ok_or(AddrNotAvailable)?;
     let stream = TcpStream::connect(at).await?;
     stream.set_nodelay(true)?;
     let identity = match security {
         Security::None => return Ok((Box::new(stream), Authentication::None)),
         Security::Tls { identity, .. } => String::from(identity),
-        other => return Err(io::Error::other(format!("{other:?} is not spoken here"))),
+        other => {
+            return Err(io::Error::new(Unsupported, format!("{other:?} is not spoken here")));
+        }
     };
-    let tls =
-        tls.ok_or_else(|| io::Error::other("TLS is wanted, but no certificate is trusted"))?;
+    let tls = tls.ok_or_else(|| {
+        io::Error::new(Unsupported, "TLS is wanted, but no certificate is trusted")
+    })?;
     let name = reference(&identity)?;
     let stream = TlsConnector::from(tls).connect(name, stream).await?;
     Ok((Box::new(stream), Authentication::Verified))
@@ -376,12 +395,41 @@ fn reference(identity: &str) -> io::Result<ServerName<'static>> {
     ServerName::try_from(name.into_owned()).map_err(io::Error::other)
 }
 
-/// A peer whose certificate was refused is not who it should be; all else is a failure.
+/// A peer whose certificate was refused is not who it should be.
 fn reason(error: &io::Error) -> CloseReason {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
             CloseReason::Unauthenticated
         }
-        _ => CloseReason::Failed,
+        _ => crate::reason(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+
+    /// A peer that takes a hundred bytes now and then is slow, and has not failed, however long all
+    /// of it takes; one that takes nothing more has.
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_has_failed_when_it_takes_nothing_more() {
+        let (mut to, mut peer) = duplex(100);
+        let reading = async {
+            for _ in 0..50 {
+                time::sleep(WRITE_TIMEOUT - Duration::from_secs(1)).await;
+                peer.read_exact(&mut [0; 100]).await.unwrap();
+            }
+            pending::<()>().await;
+        };
+        let writing = async {
+            write(&mut to, &[0; 5_000]).await.unwrap();
+            write(&mut to, &[0; 5_000]).await.unwrap_err()
+        };
+        tokio::select! {
+            () = reading => {}
+            error = writing => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
+        }
     }
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use asap_pu::wire::{Message, ServerIdentifier, Transport};
 use asap_pu::{
-    Authentication, Config, Event, Failover, PoolUser, Registrar, SendOptions, SessionOptions,
+    Authentication, Config, Event, Failover, LossReason, PoolUser, Registrar, SendOptions,
+    SessionError, SessionOptions,
 };
 use asap_pu_drivers::tokio::Driver;
 use asap_pu_drivers::trust;
@@ -19,7 +20,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::time;
 
-use peers::{Authority, Heard, POOL, element, nobody, registrar};
+use peers::{Authority, Heard, POOL, element, mortal, nobody, registrar};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -290,7 +291,7 @@ async fn looking_in_is_enough() {
 /// that failed are reported before the driver is gone.
 #[tokio::test]
 async fn the_conversation_goes_on_elsewhere() {
-    let elements = [nobody().await, element(2, 2).await, element(3, 9).await];
+    let elements = [nobody().await, mortal(2, 2).await, element(3, 9).await];
     let authority = Authority::new("authority");
     let tls = authority.vouch("pr.example", LATER);
     let mut registrar = registrar(&elements, Some(tls)).await;
@@ -305,6 +306,148 @@ async fn the_conversation_goes_on_elsewhere() {
         heard.push(registrar.heard.recv().await.unwrap());
     }
     assert_eq!(heard, [Heard::Question, Heard::Report(1), Heard::Report(2), Heard::End]);
+}
+
+/// [REPORT-7] [SESSION-3]: elements that answer once and close in good order are called again when
+/// there is something to say, each time the same one, and nothing of that is a failure: nobody is
+/// reported, marked or counted.
+#[tokio::test]
+async fn elements_that_close_are_well() {
+    let elements = [element(1, 1).await, element(2, 1).await, element(3, 1).await];
+    let mut registrar = registrar(&elements, None).await;
+    let mut driver = asking(&[Registrar::tcp(registrar.at)]);
+    let session = command(&mut driver, |user, now| {
+        user.open_session(now, POOL, SessionOptions::default()).unwrap()
+    });
+    let mut answers = Vec::new();
+    for line in 0..9 {
+        let line = format!("{line}\n");
+        command(&mut driver, |user, now| user.send(now, session, line, Failover::Unsent)).unwrap();
+        loop {
+            match driver.event(PATIENCE).await {
+                Some(Event::Received { data, .. }) => answers.extend_from_slice(&data),
+                Some(Event::ElementLost { reason, .. }) => {
+                    assert_eq!(reason, LossReason::Closed);
+                    break;
+                }
+                Some(Event::FailedOver { from, to, .. }) => assert_eq!(from, Some(to)),
+                Some(_) => {}
+                None => panic!("nothing happens"),
+            }
+        }
+    }
+    let answers = String::from_utf8(answers).unwrap();
+    let first = &answers[..1];
+    assert_eq!(answers, (0..9).map(|line| format!("{first}: {line}\n")).collect::<String>());
+    let stats = *driver.user().stats();
+    assert_eq!((stats.failures, stats.reports_sent, stats.channels_closed), (0, 0, 9));
+    driver.shut_down(PATIENCE).await;
+    let mut heard = Vec::new();
+    while heard.last() != Some(&Heard::End) {
+        heard.push(registrar.heard.recv().await.unwrap());
+    }
+    assert_eq!(heard, [Heard::Question, Heard::End]);
+}
+
+/// [SESSION-20] [REPORT-7]: an element that speaks and closes in good order has done so, also if
+/// something was to be written to it at that moment; its words come first.
+#[tokio::test]
+async fn an_element_that_closes_is_not_broken_by_what_is_written_to_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    // What is ready at once is taken up in any order.
+    for _ in 0..20 {
+        let mut driver = Driver::new(Config::default(), 1).unwrap();
+        let session = command(&mut driver, |user, now| {
+            user.open_session_at(now, Transport::tcp(at), SessionOptions::default()).unwrap()
+        });
+        while !matches!(driver.event(PATIENCE).await, Some(Event::Connected { .. })) {}
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"the time is noon").await.unwrap();
+        drop(stream);
+        for _ in 0..3 {
+            command(&mut driver, |user, now| {
+                user.send(now, session, vec![0; 64 << 10], Failover::Unsent).unwrap()
+            });
+        }
+        let (mut heard, mut lost) = (Vec::new(), None);
+        loop {
+            match driver.event(PATIENCE).await {
+                Some(Event::Received { data, .. }) => {
+                    assert_eq!(lost, None, "heard of a lost one");
+                    heard.extend_from_slice(&data);
+                }
+                Some(Event::ElementLost { reason, .. }) => lost = Some(reason),
+                Some(Event::SessionEnded { error, .. }) => {
+                    assert_eq!(error, Some(SessionError::ChannelLost(LossReason::Closed)));
+                    break;
+                }
+                Some(_) => {}
+                None => panic!("nothing happens"),
+            }
+        }
+        assert_eq!((&heard[..], lost), (&b"the time is noon"[..], Some(LossReason::Closed)));
+    }
+}
+
+/// [REPORT-9]: where this process has no descriptor left, no element is blamed for it: none is
+/// marked or reported, and the session is connected when there is one again. Takes place in a
+/// process of its own, which may have few.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_element_is_blamed_for_a_lack_of_descriptors() {
+    const CHILD: &str = "ASAP_PU_FEW_DESCRIPTORS";
+    if std::env::var_os(CHILD).is_none() {
+        let this = std::env::current_exe().unwrap();
+        let told = std::process::Command::new("sh")
+            .args(["-c", "ulimit -n 64 && exec \"$0\" --exact \"$1\" --nocapture"])
+            .arg(this)
+            .arg("no_element_is_blamed_for_a_lack_of_descriptors")
+            .env(CHILD, "")
+            .output()
+            .unwrap();
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let elements = [element(1, 1).await, element(2, 1).await];
+        let mut registrar = registrar(&elements, None).await;
+        let mut driver = asking(&[Registrar::tcp(registrar.at)]);
+        outcome(&mut driver).await.unwrap();
+        let mut taken = Vec::new();
+        while let Ok(file) = std::fs::File::open("/dev/null") {
+            taken.push(file);
+        }
+        command(&mut driver, |user, now| {
+            user.open_session(now, POOL, SessionOptions::default()).unwrap()
+        });
+        while driver.user().stats().local_failures == 0 {
+            assert_eq!(driver.event(Duration::from_millis(10)).await, None);
+        }
+        drop(taken);
+        let event = driver.event(PATIENCE).await;
+        assert!(matches!(event, Some(Event::Connected { .. })), "{event:?}");
+        let stats = *driver.user().stats();
+        assert_eq!((stats.failures, stats.reports_sent), (0, 0));
+        drop(driver);
+        assert_eq!(registrar.heard.recv().await, Some(Heard::Question));
+        assert_eq!(registrar.heard.recv().await, Some(Heard::End));
+    });
+}
+
+/// Who has patience without end is served as well.
+#[tokio::test]
+async fn patience_may_be_without_end() {
+    let registrar = registrar(&[nobody().await], None).await;
+    let mut driver = asking(&[Registrar::tcp(registrar.at)]);
+    while !matches!(driver.event(Duration::MAX).await, Some(Event::Resolved { .. })) {}
+    tokio::select! {
+        biased;
+        event = driver.event(Duration::MAX) => panic!("{event:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    assert!(driver.shut_down(Duration::MAX).await);
 }
 
 /// Who types on and on does not keep a silent element: it is left before as many lines wait as may.
@@ -387,7 +530,7 @@ async fn all_that_was_sent_arrives() {
     assert!(received.chunks(MESSAGE).map(|message| message[0]).is_sorted());
 }
 
-/// What an element said before it died is heard, also if something more was to be sent to it.
+/// [SESSION-20]: what an element said before it died is heard, also if something more was to be sent to it.
 #[tokio::test]
 async fn last_words_are_heard() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

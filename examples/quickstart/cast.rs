@@ -49,7 +49,7 @@ impl Cast {
         let registrars =
             registrars.map(|(at, number)| (at, (Lane::REGISTRAR, format!("registrar {number}"))));
         let elements = self.elements.iter().map(|(identifier, (element, _))| {
-            (element.address, (Lane::element(*identifier), name(*identifier)))
+            (element.address, (Lane::element(*identifier), name(Some(*identifier))))
         });
         registrars.chain(elements).collect()
     }

@@ -12,6 +12,10 @@
 //! To use this elsewhere, copy the file and leave the ladder out.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind::{
+    self, AddrNotAvailable, BrokenPipe, ConnectionReset, NetworkDown, NetworkUnreachable,
+    PermissionDenied,
+};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -123,9 +127,14 @@ impl<'a> Driver<'a> {
             }
             Action::Send { channel, payload, .. } => {
                 let Some(found) = self.channels.get(&channel) else { return };
-                if found.send(&payload).is_err() {
-                    let ended = (channel, Input::Ended(CloseReason::Failed));
-                    self.to_inputs.send(ended).expect("the driver has the other end");
+                match found.send(&payload) {
+                    // How it ended stands behind what came before, for its reader to find.
+                    Err(error) if matches!(error.kind(), BrokenPipe | ConnectionReset) => {}
+                    Err(_) => {
+                        let ended = (channel, Input::Ended(CloseReason::Failed));
+                        self.to_inputs.send(ended).expect("the driver has the other end");
+                    }
+                    Ok(()) => {}
                 }
             }
             Action::Close { channel, .. } => {
@@ -154,7 +163,7 @@ impl<'a> Driver<'a> {
                 let inputs = self.to_inputs.clone();
                 match outcome.and_then(|stream| found.come_up(channel, stream, inputs)) {
                     Ok(()) => self.pool_user.handle_opened(now, channel, Authentication::None),
-                    Err(_) => self.end(now, channel, CloseReason::Failed),
+                    Err(error) => self.end(now, channel, reason(&error)),
                 }
             }
             Input::Bytes(bytes) => self.pool_user.handle_stream(now, channel, &bytes),
@@ -195,7 +204,7 @@ impl Channel {
     }
 
     fn send(&self, payload: &Payload) -> io::Result<()> {
-        let (stream, _) = self.connection.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        let (stream, _) = self.connection.as_ref().ok_or(ErrorKind::NotConnected)?;
         let mut stream: &TcpStream = stream;
         match (payload, self.peer) {
             (Payload::Control(message), PeerKind::Registrar) => stream.write_all(message),
@@ -225,11 +234,23 @@ fn dial_all(wanted: Receiver<(ChannelId, Transport)>, inputs: Sender<(ChannelId,
 }
 
 fn connect(to: &Transport) -> io::Result<TcpStream> {
-    let at = to.socket_addrs().next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let at = to.socket_addrs().next().ok_or(AddrNotAvailable)?;
     let stream = TcpStream::connect_timeout(&at, IO_TIMEOUT)?;
     stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(IO_TIMEOUT))?;
     Ok(stream)
+}
+
+/// What the end of a channel is put down to: a peer is not to blame for what this host lacks.
+fn reason(error: &io::Error) -> CloseReason {
+    match error.kind() {
+        AddrNotAvailable | NetworkDown | NetworkUnreachable | PermissionDenied => {
+            CloseReason::Local
+        }
+        // Too many open files, here or in the whole system: there is no word for that yet.
+        _ if matches!(error.raw_os_error(), Some(23 | 24)) && cfg!(unix) => CloseReason::Local,
+        _ => CloseReason::Failed,
+    }
 }
 
 /// Hands in what a registrar sends, until it closes the connection.

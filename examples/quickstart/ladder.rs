@@ -165,10 +165,10 @@ impl<'a> Ladder<'a> {
             Event::ElementLost { element, .. } => (Tone::Trouble, "ElementLost", name(*element)),
             Event::FailedOver { from, to, cookie_echoed, .. } => {
                 let cookie = if *cookie_echoed { "the cookie went ahead" } else { "no cookie" };
-                let detail = format!("{} → {}, {cookie}", name(*from), name(*to));
+                let detail = format!("{} → {}, {cookie}", name(*from), name(Some(*to)));
                 (Tone::Plain, "FailedOver", detail)
             }
-            Event::Received { element, data, .. } => {
+            Event::Received { element: Some(element), data, .. } => {
                 from = Lane::element(*element);
                 (Tone::Data, "data", text(data))
             }
@@ -247,8 +247,8 @@ impl Tone {
 }
 
 /// The name of an element in the picture.
-pub(crate) fn name(element: PeIdentifier) -> String {
-    format!("element {:x}", element.get())
+pub(crate) fn name(element: Option<PeIdentifier>) -> String {
+    element.map_or("nobody".into(), |element| format!("element {:x}", element.get()))
 }
 
 /// What a message says, in short.
@@ -265,7 +265,7 @@ fn fields(message: &Message) -> String {
             let name = policy.policy.name().unwrap_or("unknown policy");
             format!("{name}: {}", elements.iter().map(listed).collect::<Vec<_>>().join(", "))
         }
-        Body::EndpointUnreachable { identifier, .. } => name(*identifier),
+        Body::EndpointUnreachable { identifier, .. } => name(Some(*identifier)),
         Body::Cookie { cookie, .. } | Body::CookieEcho { cookie, .. } => text(cookie),
         _ => String::new(),
     }

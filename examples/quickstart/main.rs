@@ -154,8 +154,12 @@ impl<'a> Story<'a> {
 
     /// Has one request counted, by whichever element it comes to in the end.
     fn request(&mut self, session: SessionId) -> Result<u32, Failure> {
-        let message =
-            self.driver.pool_user.send(self.driver.now(), session, "hello", Failover::Always)?;
+        let message = self.driver.pool_user.send(
+            self.driver.now(),
+            session,
+            "hello",
+            Failover::Unconfirmed,
+        )?;
         loop {
             match self.hear() {
                 Some(Event::Received { data, .. }) => {

@@ -97,7 +97,7 @@ impl Outcome {
     /// The elements that the session was at, one after the other.
     fn path(&self) -> Vec<PeIdentifier> {
         let elements = self.events.iter().filter_map(|event| match event {
-            Event::Connected { element, .. } => Some(*element),
+            Event::Connected { element, .. } => *element,
             Event::FailedOver { to, .. } => Some(*to),
             _ => None,
         });
@@ -107,7 +107,7 @@ impl Outcome {
     fn failed_over(&self, lost: PeIdentifier, next: PeIdentifier) -> bool {
         self.told(|event| match event {
             Event::FailedOver { from, to, cookie_echoed, .. } => {
-                (*from, *to, *cookie_echoed) == (lost, next, true)
+                (*from, *to, *cookie_echoed) == (Some(lost), next, true)
             }
             _ => false,
         })

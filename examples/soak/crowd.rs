@@ -55,7 +55,7 @@ struct User {
 
 /// What an application waits for.
 struct Request {
-    /// None where the session ended and gave it back.
+    /// None where the session has given it back.
     message: Option<MessageId>,
     since: Instant,
 }
@@ -166,7 +166,7 @@ impl Crowd {
             tally.requests += 1;
         }
         let data = user.number.to_be_bytes().to_vec();
-        let sent = scene.sim.call(id, |pu, now| pu.send(now, session, data, Failover::Always));
+        let sent = scene.sim.call(id, |pu, now| pu.send(now, session, data, Failover::Unconfirmed));
         let since = request.map_or(now, |request| request.since);
         user.request = Some(Request { message: Some(sent.expect("within the limits")), since });
         self.set_alarm(at, now + TOO_LONG);
@@ -185,14 +185,18 @@ impl Crowd {
         let at = self.ids.partition_point(|other| *other < id);
         let user = &mut self.users[at];
         match event {
-            Event::Connected { session, element, .. } if user.session == Some(session) => {
+            Event::Connected { session, element: Some(element), .. }
+                if user.session == Some(session) =>
+            {
                 let since = user.searching.take().unwrap_or(now);
                 tally.connected.push(now - since);
                 tally.longest_search = tally.longest_search.max(now - since);
                 user.element = Some(element);
                 scene.chosen(user.pool, element, id);
             }
-            Event::ElementLost { session, element, .. } if user.session == Some(session) => {
+            Event::ElementLost { session, element: Some(element), .. }
+                if user.session == Some(session) =>
+            {
                 user.searching = Some(now);
                 if user.outage.is_none() {
                     let (kind, began) = trouble.ails(now, id, element.into(), NOTICED);
@@ -227,12 +231,16 @@ impl Crowd {
                 let alarm = now + self.up_to(THOUGHT);
                 self.set_alarm(at, alarm);
             }
-            Event::Undelivered { session, message, .. } if user.session == Some(session) => {
+            // It has waited too long for an element, has been at too many, or its session is over.
+            Event::Returned { session, message, .. } | Event::Lost { session, message, .. }
+                if user.session == Some(session) =>
+            {
                 tally.given_back += 1;
-                if let Some(request) = &mut user.request {
-                    if request.message == Some(message) {
-                        request.message = None;
-                    }
+                let Some(request) = &mut user.request else { return };
+                if request.message == Some(message) {
+                    request.message = None;
+                    let alarm = now + self.moment();
+                    self.set_alarm(at, alarm);
                 }
             }
             Event::SessionEnded { session, error: Some(_), .. }
@@ -255,7 +263,7 @@ impl Crowd {
                     user.outage.get_or_insert(Outage { kind, since });
                 }
                 (user.session, user.element) = (None, None);
-                let alarm = now + Duration::from_secs(1) + self.up_to(Duration::from_secs(4));
+                let alarm = now + self.moment();
                 self.set_alarm(at, alarm);
             }
             _ => {}
@@ -265,6 +273,11 @@ impl Crowd {
     fn set_alarm(&mut self, at: usize, alarm: Instant) {
         self.users[at].alarm = alarm;
         self.alarms.push(Reverse((alarm, at)));
+    }
+
+    /// After this an application tries again what has failed.
+    fn moment(&mut self) -> Duration {
+        Duration::from_secs(1) + self.up_to(Duration::from_secs(4))
     }
 
     fn up_to(&mut self, most: Duration) -> Duration {

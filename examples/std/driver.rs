@@ -237,7 +237,7 @@ impl Driver {
                 let Some(Channel { peer, to, .. }) = channels.remove(&channel) else { return };
                 let (reason, why) = match outcome {
                     Ok(()) => (CloseReason::Closed, "it hung up".to_owned()),
-                    Err(error) => (CloseReason::Failed, error.to_string()),
+                    Err(error) => (reason(&error), error.to_string()),
                 };
                 if peer == PeerKind::Registrar {
                     self.failure = Some(format!("{to}: {why}"));
@@ -276,13 +276,36 @@ fn carry(
 /// Connects to the one address that a TCP transport has.
 fn connect(to: &Transport, security: &Security) -> io::Result<TcpStream> {
     if *security != Security::None {
-        return Err(io::Error::other("TLS is wanted, and this driver does not speak it"));
+        let why = "TLS is wanted, and this driver does not speak it";
+        return Err(io::Error::new(ErrorKind::Unsupported, why));
     }
     let at = to.socket_addrs().next().ok_or(ErrorKind::AddrNotAvailable)?;
     let stream = TcpStream::connect_timeout(&at, CONNECT_TIMEOUT)?;
     stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
     Ok(stream)
+}
+
+/// What the end of a channel is put down to. A peer is not to blame for what this host lacks:
+/// descriptors, memory, threads, a route, an address to call from, leave to call, TLS.
+fn reason(error: &io::Error) -> CloseReason {
+    // The standard library has no words for these.
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    match (error.kind(), error.raw_os_error()) {
+        (
+            ErrorKind::AddrNotAvailable
+            | ErrorKind::NetworkDown
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::OutOfMemory
+            | ErrorKind::PermissionDenied
+            | ErrorKind::Unsupported
+            | ErrorKind::WouldBlock,
+            _,
+        ) => CloseReason::Local,
+        (_, Some(ENFILE | EMFILE)) if cfg!(unix) => CloseReason::Local,
+        _ => CloseReason::Failed,
+    }
 }
 
 /// Hands in what the peer sends, until it closes its side.

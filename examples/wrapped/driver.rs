@@ -25,8 +25,12 @@
 //! 01 00 00 00 02 61 6c 70 68 61     open channel 2 to "alpha"
 //! 02 00 00 00 02                    it is up
 //! 03 00 00 00 02 00 00 00 0b …      a message on it: the identifier (11) and the bytes
-//! 04 00 00 00 02                    it is no more
+//! 04 00 00 00 02                    it is closed, in good order
+//! 05 00 00 00 02                    it broke, or cannot be set up
 //! ```
+//!
+//! Closed and broken are told apart: an element that closes a channel is well and may be called
+//! again, one whose channel breaks has failed and is reported.
 #![allow(clippy::disallowed_methods, reason = "a driver reads the clock")]
 #![allow(clippy::std_instead_of_alloc, reason = "programs have `std`")]
 
@@ -79,7 +83,10 @@ pub(crate) enum Kind {
     Opened,
     /// The payload protocol identifier and the bytes.
     Message(u32, Vec<u8>),
+    /// It is no more, in good order.
     Closed,
+    /// It is no more, or there is none.
+    Broken,
 }
 
 impl Driver {
@@ -179,9 +186,13 @@ impl Driver {
             // Whole messages, from registrars too: nothing is left to be cut as on a byte stream.
             Kind::Message(ASAP_PPID, bytes) => self.user.handle_control(now, channel, &bytes),
             Kind::Message(_, bytes) => self.user.handle_data(now, channel, &bytes),
-            Kind::Closed => {
+            Kind::Closed | Kind::Broken => {
                 self.channels.remove(&frame.channel);
-                self.user.handle_closed(now, channel, CloseReason::Failed);
+                let reason = match frame.kind {
+                    Kind::Closed => CloseReason::Closed,
+                    _ => CloseReason::Failed,
+                };
+                self.user.handle_closed(now, channel, reason);
             }
             Kind::Open(_) => {}
         }
@@ -203,6 +214,7 @@ impl Frame {
                 [&[0x03], &channel[..], &ppid.to_be_bytes(), bytes].concat()
             }
             Kind::Closed => [&[0x04], &channel[..]].concat(),
+            Kind::Broken => [&[0x05], &channel[..]].concat(),
         }
     }
 
@@ -217,6 +229,7 @@ impl Frame {
                 Kind::Message(u32::from_be_bytes(*ppid), bytes.into())
             }
             0x04 => Kind::Closed,
+            0x05 => Kind::Broken,
             _ => return None,
         };
         Some(Self { channel: u32::from_be_bytes(*channel), kind })
@@ -235,6 +248,7 @@ impl fmt::Display for Frame {
             },
             Kind::Message(_, bytes) => write!(f, "data {channel} {}", bytes.escape_ascii()),
             Kind::Closed => write!(f, "closed {channel}"),
+            Kind::Broken => write!(f, "broken {channel}"),
         }
     }
 }

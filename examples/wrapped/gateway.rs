@@ -38,7 +38,7 @@ pub(crate) fn run((link, frames): Link) {
             }
             (Kind::Message(..), Some((_, 0))) => {
                 peers.remove(&channel);
-                reply(Kind::Closed);
+                reply(Kind::Broken);
             }
             (Kind::Message(_, bytes), Some((sum, lives))) => {
                 *sum += number(&bytes);

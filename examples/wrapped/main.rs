@@ -37,7 +37,7 @@ pub(crate) fn run() -> Result<(Vec<String>, Vec<String>), Box<dyn Error>> {
     let (mut waiting, mut sums) = (VecDeque::new(), Vec::new());
     for number in 1..=5 {
         let (now, number) = (driver.now(), number.to_string());
-        waiting.push_back(driver.user.send(now, session, number, Failover::Always)?);
+        waiting.push_back(driver.user.send(now, session, number, Failover::Unconfirmed)?);
     }
     while let Some(first) = waiting.front() {
         match driver.event()? {
@@ -45,6 +45,9 @@ pub(crate) fn run() -> Result<(Vec<String>, Vec<String>), Box<dyn Error>> {
                 driver.user.confirm(driver.now(), session, *first);
                 waiting.pop_front();
                 sums.push(String::from_utf8(data.into())?);
+            }
+            Some(Event::Returned { reason, .. } | Event::Lost { reason, .. }) => {
+                return Err(format!("a number was not added: {reason}").into());
             }
             Some(Event::SessionEnded { error: Some(error), .. }) => return Err(error.into()),
             _ => {}

@@ -123,7 +123,9 @@ pub fn marked(weights: &Weights) -> Vec<(&'static str, Vec<Contender>)> {
         selector.refresh(policy, &members(&weights.0[0]));
         (0..selector.len()).for_each(|at| selector.set_usable(at, left(at)));
         let mut rng = Rng::new(1);
-        picks(name, selector, move |selector| selector.pick(&mut rng, |_| false).unwrap_or_default())
+        picks(name, selector, move |selector| {
+            selector.pick(&mut rng, |_| false).unwrap_or_default()
+        })
     };
     let line = |(name, policy)| {
         let contenders = vec![

@@ -16,8 +16,8 @@ mod order;
 use std::hint::black_box;
 use std::time::Duration;
 
-use cpu_time::ThreadTime;
 use contenders::{Contender, Weights};
+use cpu_time::ThreadTime;
 
 const SIZES: [usize; 7] = [4, 8, 16, 64, 256, 1024, 10_000];
 const KS: [usize; 4] = [1, 10, 100, 1000];

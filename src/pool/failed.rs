@@ -5,6 +5,7 @@ use crate::selection::{Key as _, Tournament};
 
 /// Positions by the number of their last failure, or of the choice that came behind it.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Failed(Tournament<u128>);
 
 impl Failed {

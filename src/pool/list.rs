@@ -15,6 +15,7 @@ use crate::wire::{Elements, PeIdentifier, Policy, PolicyType, PoolElementRef};
 
 /// A list that is being taken in, as a pool keeps it; the room is reused for the next one.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Scratch {
     /// Where the registrar is that lists the elements.
     pub(crate) origin: Origin,

@@ -30,6 +30,8 @@ pub(crate) use self::list::Scratch;
 use crate::channel::Authentication;
 use crate::context::Context;
 use crate::error::CommandError;
+#[cfg(test)]
+use crate::explorer::ahead;
 use crate::selection::{self, Member, Selector};
 use crate::wire::{
     Elements, PeIdentifier, PolicyType, PoolHandle, Protocol, ServerIdentifier, Transport,
@@ -41,6 +43,7 @@ use crate::{Instant, Rng};
 ///
 /// Lists and describes its elements; [`PoolUser::select`](crate::PoolUser::select) chooses among
 /// them.
+#[cfg_attr(test, derive(Clone))]
 pub struct Pool {
     handle: PoolHandle,
     policy: PolicyType,
@@ -67,6 +70,7 @@ pub struct Pool {
 
 /// What is kept of a pool element.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(test, derive(Hash))]
 struct Element {
     identifier: PeIdentifier,
     home: ServerIdentifier,
@@ -82,6 +86,7 @@ struct Element {
 
 /// An element was found unreachable.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Mark {
     /// Which of the pool's failures was its last one.
     failure: u64,
@@ -93,6 +98,7 @@ struct Mark {
 
 /// What a new list changed, in elements.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 pub(crate) struct Change {
     pub(crate) joined: u32,
     pub(crate) left: u32,
@@ -513,4 +519,23 @@ fn fingerprint(transport: &[u8]) -> u64 {
     transport.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
+}
+
+/// In the explorer's fingerprints: of the marks those that count, and in which order they came.
+#[cfg(test)]
+impl core::hash::Hash for Pool {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        let Self { handle, policy, elements, transports, absent, .. } = self;
+        (handle, policy, elements, transports, absent).hash(state);
+        let Self { selector, fetched, authentication, .. } = self;
+        (selector, fetched, authentication).hash(state);
+        self.failed.in_order(|_| false).for_each(|index| index.hash(state));
+        for (identifier, mark) in &self.marks {
+            let until = ahead(mark.until);
+            if !until.is_zero() {
+                let before = self.marks.values().filter(|other| other.failure < mark.failure);
+                (identifier, until, mark.transport, before.count()).hash(state);
+            }
+        }
+    }
 }

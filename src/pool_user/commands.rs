@@ -11,8 +11,8 @@ use crate::error::{CommandError, ResolveError, SendError, SendErrorReason};
 use crate::id::{ChannelId, MessageId, PoolId, RequestId, SessionId};
 use crate::pool::ElementRef;
 use crate::reach::Origin;
-use crate::session::{SendOptions, SessionOptions};
-use crate::wire::{PeIdentifier, PoolElement, PoolHandle, Transport};
+use crate::session::{SendOptions, SessionOptions, Unsettled};
+use crate::wire::{PeIdentifier, PoolElement, PoolHandle, Protocol, Transport};
 
 /// Commands: registrars and resolution.
 impl PoolUser {
@@ -241,7 +241,27 @@ impl PoolUser {
         Ok(())
     }
 
-    /// The same, where the application knows only where it failed (RFC 5352 §6.9.2): at this
+    /// The application's word that an element has failed, for all its sessions at once: reports it,
+    /// and each session that uses it goes on elsewhere (RFC 5352 §6.9.2).
+    ///
+    /// # Errors
+    /// As [`report_unreachable`](Self::report_unreachable).
+    pub fn fail_element(
+        &mut self,
+        now: Instant,
+        pool: PoolId,
+        element: PeIdentifier,
+    ) -> Result<(), CommandError> {
+        self.report_unreachable(now, pool, element)?;
+        let now = self.now;
+        let (sessions, mut env) = self.session_machine(now);
+        sessions.element_failed(&mut env, pool, element);
+        self.route(now);
+        Ok(())
+    }
+
+    /// The same as [`report_unreachable`](Self::report_unreachable), where the application knows
+    /// only where it failed (RFC 5352 §6.9.2): at this
     /// protocol, port and one of these addresses. Says which element that is.
     ///
     /// # Errors
@@ -284,7 +304,8 @@ impl PoolUser {
     ) -> Result<SessionId, CommandError> {
         let now = self.advance(now);
         let handle = self.check(handle.into())?;
-        let session = self.sessions.open(now, &self.ctx, &self.cache, handle, options)?;
+        let (sessions, mut env) = self.session_machine(now);
+        let session = sessions.open(&mut env, handle, options)?;
         self.route(now);
         Ok(session)
     }
@@ -309,28 +330,32 @@ impl PoolUser {
             return Err(CommandError::UnusableTransport);
         }
         let to = Origin::Here.callable(to).ok_or(CommandError::UnusableTransport)?;
-        self.sessions.open_at(now, &mut self.ctx, to, options)
+        let (sessions, mut env) = self.session_machine(now);
+        sessions.open_at(&mut env, to, options)
     }
 
     /// Takes over a channel that a peer has opened, on a node that is a pool element too: gives it
-    /// a name, by which the driver and the machine speak of it, and makes it a session.
-    /// `control` says whether control messages can be told from data on it. Business cards and
-    /// cookies on it are handled as on any other; when it is lost the session goes on with the
-    /// pool that the peer named in its card (RFC 5351 §4.2), or ends.
+    /// a name, by which the driver and the machine speak of it, and makes it a session. `protocol`
+    /// says what it runs over, and so what the driver tells of messages on it; `control` whether
+    /// control messages can be told from data. Business cards and cookies on it are handled as on
+    /// any other; when it is lost the session goes on with the pool that the peer named in its card
+    /// (RFC 5351 §4.2), or ends.
     ///
     /// # Errors
     /// Too many sessions exist, or the pool user is shutting down.
     pub fn accept(
         &mut self,
         now: Instant,
+        protocol: Protocol,
         control: bool,
         options: SessionOptions,
     ) -> Result<(SessionId, ChannelId), CommandError> {
-        self.advance(now);
+        let now = self.advance(now);
         if self.ending != Ending::No {
             return Err(CommandError::ShuttingDown);
         }
-        self.sessions.accept(&mut self.ctx, control, options)
+        let (sessions, mut env) = self.session_machine(now);
+        sessions.accept(&mut env, protocol, control, options)
     }
 
     /// Queues a message for the element of a session, whichever that is when its turn comes. The
@@ -351,7 +376,29 @@ impl PoolUser {
         {
             return Err(SendError { reason: SendErrorReason::TooLong, data });
         }
-        self.sessions.send(now, &mut self.ctx, session, data, options.into())
+        let (sessions, mut env) = self.session_machine(now);
+        let sent = sessions.send(&mut env, session, data, options.into());
+        self.serve_sessions(now);
+        sent
+    }
+
+    /// Takes a message back that was not handed over yet, or was given back by the transport; no
+    /// event will speak of it.
+    ///
+    /// # Errors
+    /// The session is unknown, or the message does not wait: it was handed over, has met its fate,
+    /// or is one to all elements whose copies are made.
+    pub fn withdraw(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        message: MessageId,
+    ) -> Result<Bytes, CommandError> {
+        let now = self.advance(now);
+        let (sessions, mut env) = self.session_machine(now);
+        let data = sessions.withdraw(&mut env, session, message)?;
+        self.route(now);
+        Ok(data)
     }
 
     /// The application knows that a message arrived (it got the answer, say); it will not be sent
@@ -359,7 +406,8 @@ impl PoolUser {
     /// be written.
     pub fn confirm(&mut self, now: Instant, session: SessionId, message: MessageId) -> bool {
         let now = self.advance(now);
-        let awaited = self.sessions.confirm(&mut self.ctx, &mut self.cache, session, message);
+        let (sessions, mut env) = self.session_machine(now);
+        let awaited = sessions.confirm(&mut env, session, message);
         self.route(now);
         awaited
     }
@@ -372,7 +420,8 @@ impl PoolUser {
     /// The session is unknown, or has no element at the moment.
     pub fn give_up(&mut self, now: Instant, session: SessionId) -> Result<(), CommandError> {
         let now = self.advance(now);
-        self.sessions.give_up(now, &mut self.ctx, &mut self.cache, session)?;
+        let (sessions, mut env) = self.session_machine(now);
+        sessions.give_up(&mut env, session)?;
         self.route(now);
         Ok(())
     }
@@ -384,8 +433,8 @@ impl PoolUser {
     /// not be. If `to` cannot be reached the session goes on elsewhere, perhaps where it was.
     ///
     /// # Errors
-    /// The session is unknown, has no element at the moment or no pool, or there is no such
-    /// element.
+    /// The session is unknown, has no element at the moment or no pool, there is no such element, or
+    /// the driver cannot speak to it.
     pub fn move_session(
         &mut self,
         now: Instant,
@@ -393,7 +442,8 @@ impl PoolUser {
         to: Option<PeIdentifier>,
     ) -> Result<(), CommandError> {
         let now = self.advance(now);
-        self.sessions.move_to(now, &mut self.ctx, &mut self.cache, session, to)?;
+        let (sessions, mut env) = self.session_machine(now);
+        sessions.move_to(&mut env, session, to)?;
         self.route(now);
         Ok(())
     }
@@ -409,7 +459,8 @@ impl PoolUser {
         session: SessionId,
         cookie: Option<Bytes>,
     ) -> Result<(), CommandError> {
-        self.sessions.set_cookie(&self.ctx, session, cookie)
+        let (sessions, env) = self.session_machine(self.now);
+        sessions.set_cookie(&env, session, cookie)
     }
 
     /// Says whom peers are to turn to if this node fails, best first. That goes into the business
@@ -429,7 +480,10 @@ impl PoolUser {
     /// The session is unknown, or has no element at the moment.
     pub fn resume(&mut self, now: Instant, session: SessionId) -> Result<(), CommandError> {
         let now = self.advance(now);
-        self.sessions.resume(now, &mut self.ctx, session)
+        let (sessions, mut env) = self.session_machine(now);
+        sessions.resume(&mut env, session)?;
+        self.route(now);
+        Ok(())
     }
 
     /// Closes a session once everything queued was handed to the driver, and delivered where the
@@ -439,13 +493,14 @@ impl PoolUser {
     /// The session is unknown or closing.
     pub fn close(&mut self, now: Instant, session: SessionId) -> Result<(), CommandError> {
         let now = self.advance(now);
-        self.sessions.close(now, &mut self.ctx, &mut self.cache, session)?;
+        let (sessions, mut env) = self.session_machine(now);
+        sessions.close(&mut env, session)?;
         self.route(now);
         Ok(())
     }
 
-    /// Ends a session at once. Gives back what was not delivered, in order, a message to all among
-    /// it if its copies are still to be made; no event will speak of the session.
+    /// Ends a session at once. Gives back what is not known to be delivered, in order, a message to
+    /// all among it if its copies are still to be made; no event will speak of the session.
     ///
     /// # Errors
     /// The session is unknown.
@@ -453,12 +508,13 @@ impl PoolUser {
         &mut self,
         now: Instant,
         session: SessionId,
-    ) -> Result<Vec<(MessageId, Bytes)>, CommandError> {
+    ) -> Result<Vec<Unsettled>, CommandError> {
         let now = self.advance(now);
-        let returned = self.sessions.abort(&mut self.ctx, &mut self.cache, session)?;
+        let (sessions, mut env) = self.session_machine(now);
+        let unsettled = sessions.abort(&mut env, session)?;
         self.forget_events();
         self.route(now);
-        Ok(returned)
+        Ok(unsettled)
     }
 
     /// Shuts everything down: sessions close in good order, resolutions end, reports go out if a
@@ -476,7 +532,8 @@ impl PoolUser {
         let sessions: Vec<_> = self.sessions.ids().collect();
         for session in sessions {
             // One that is closing or over is on its way.
-            let _ = self.sessions.close(now, &mut self.ctx, &mut self.cache, session);
+            let (sessions, mut env) = self.session_machine(now);
+            let _ = sessions.close(&mut env, session);
         }
         self.route(now);
     }

@@ -11,17 +11,25 @@ mod network;
 use bytes::Bytes;
 
 use crate::cache::Cache;
+#[cfg(test)]
+use crate::channel::ChannelUser;
 use crate::channel::{Action, Authentication, Next, Payload};
 use crate::config::{Registrar, StaleAnswers};
 use crate::context::Context;
 use crate::error::ResolveError;
 use crate::event::{Entry, Event};
+#[cfg(test)]
+use crate::explorer::{Kind, told_by};
+#[cfg(test)]
+use crate::id::ChannelId;
 use crate::id::{PoolId, RequestId, SessionId};
 use crate::pool::{Change, Pool};
 use crate::registrar::{Home, HomeSearch, Registrars};
 use crate::report::Reports;
 use crate::resolver::{Resolver, Route};
-use crate::session::{Need, Sessions};
+use crate::session::{Env, Need, Sessions};
+#[cfg(test)]
+use crate::slab::Key;
 use crate::slab::Slab;
 use crate::timers::TimerKind;
 use crate::wire::{PeIdentifier, PoolHandle, Transport};
@@ -43,6 +51,7 @@ use crate::{Config, ConfigError, Instant, Stats};
 /// as often as one likes; none has to be drained before another call. Time that goes backwards
 /// counts as standing still.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub struct PoolUser {
     ctx: Context,
     registrars: Registrars,
@@ -58,6 +67,7 @@ pub struct PoolUser {
 
 /// Who waits for a resolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(test, derive(Hash))]
 enum Waiter {
     Request(RequestId),
     Session(SessionId),
@@ -67,6 +77,7 @@ enum Waiter {
 
 /// How far the shutting down is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 enum Ending {
     No,
     Begun,
@@ -215,7 +226,8 @@ impl PoolUser {
 /// Input from the clock.
 impl PoolUser {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next; `None` where nothing is
-    /// waited for.
+    /// waited for. While an action waits to be polled, that is now: a loop that sleeps until then
+    /// never sleeps on work, in whatever order it polls.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.next_timer().map(|(at, _)| at)
@@ -224,6 +236,9 @@ impl PoolUser {
     /// The same, and what it is for.
     #[must_use]
     pub fn next_timer(&self) -> Option<(Instant, TimerKind)> {
+        if self.ctx.channels.has_action() || self.ending == Ending::Begun && self.is_quiet() {
+            return Some((self.now, TimerKind::Action));
+        }
         if self.ending == Ending::Done {
             return None;
         }
@@ -254,7 +269,8 @@ impl PoolUser {
         // A session whose deadline comes together with its resolution's hears the reason, not the
         // consequence.
         self.route(now);
-        self.sessions.handle_timeout(now, &mut self.ctx, &mut self.cache);
+        let (sessions, mut env) = self.session_machine(now);
+        sessions.handle_timeout(&mut env);
         self.route(now);
     }
 }
@@ -264,10 +280,6 @@ impl PoolUser {
     /// What the driver is to do next.
     pub fn poll_action(&mut self) -> Option<Action> {
         loop {
-            if self.sessions.end_drained(&mut self.ctx, &mut self.cache) {
-                // What they still waited for is asked for no more.
-                self.route(self.now);
-            }
             let action = self.next_action();
             if action.is_some() || self.ending != Ending::Begun || !self.is_quiet() {
                 return action;
@@ -282,7 +294,12 @@ impl PoolUser {
         loop {
             // These notes stay in front until there is nothing more to say.
             let told = match *self.ctx.events.front()? {
-                Entry::Session(session) => self.sessions.notice(self.now, &mut self.ctx, session),
+                Entry::Session(session) => {
+                    let (sessions, mut env) = self.session_machine(self.now);
+                    let event = sessions.next_event(&mut env, session);
+                    self.serve_sessions(self.now);
+                    event
+                }
                 Entry::Suspects => {
                     let suspect = self.registrars.take_suspect();
                     suspect.map(|transport| Event::RegistrarSuspect { transport })
@@ -328,9 +345,15 @@ impl PoolUser {
         loop {
             match self.ctx.channels.poll()? {
                 Next::Action(action) => return Some(action),
-                Next::Pull { channel, session } => {
-                    if let Some(payload) = self.sessions.pull(self.now, &mut self.ctx, session) {
-                        self.ctx.channels.touch(channel);
+                Next::Open { action, link } => {
+                    let (sessions, env) = self.session_machine(self.now);
+                    sessions.called(&env, link);
+                    return Some(action);
+                }
+                Next::Pull { channel, link } => {
+                    let (sessions, mut env) = self.session_machine(self.now);
+                    if let Some(payload) = sessions.pull(&mut env, link) {
+                        self.serve_sessions(self.now);
                         return Some(Action::Send { channel, payload });
                     }
                 }
@@ -350,6 +373,20 @@ impl PoolUser {
     fn forget_events(&mut self) {
         let Self { ctx, requests, sessions, .. } = self;
         ctx.events.forget(|entry| is_wanted(requests, sessions, entry));
+    }
+
+    /// The session machine, and what its steps may use.
+    const fn session_machine(&mut self, now: Instant) -> (&mut Sessions, Env<'_>) {
+        let Self { sessions, ctx, cache, .. } = self;
+        (sessions, Env { now, ctx, cache })
+    }
+
+    /// Does what sessions need, if they need anything; what they heard may prove an element well whose
+    /// report waits.
+    fn serve_sessions(&mut self, now: Instant) {
+        if self.sessions.needs_any() || self.reports.is_waiting() {
+            self.route(now);
+        }
     }
 
     /// The time never goes back.
@@ -477,7 +514,8 @@ impl PoolUser {
                 self.ctx.events.push(Entry::Ready(event));
             }
             Waiter::Session(session) => {
-                self.sessions.resolved(now, &mut self.ctx, &mut self.cache, session, pool);
+                let (sessions, mut env) = self.session_machine(now);
+                sessions.resolved(&mut env, session, pool);
             }
             Waiter::Refresh => {}
         }
@@ -509,7 +547,8 @@ impl PoolUser {
                 self.ctx.events.push(Entry::Ready(event));
             }
             Waiter::Session(session) => {
-                self.sessions.unresolved(now, &mut self.ctx, &mut self.cache, session, error);
+                let (sessions, mut env) = self.session_machine(now);
+                sessions.unresolved(&mut env, session, error);
             }
             Waiter::Refresh => {}
         }
@@ -529,3 +568,70 @@ fn is_wanted(requests: &Slab<PoolHandle>, sessions: &Sessions, entry: &Entry) ->
     entry.request().is_none_or(|request| requests.get(request.0).is_some())
         && entry.session().is_none_or(|session| sessions.exists(session))
 }
+
+/// For the explorer.
+#[cfg(test)]
+impl PoolUser {
+    /// One whose generator always draws what lies so many eighths on the way to the bound.
+    pub(crate) fn with_frozen_chance(config: Config, eighths: u64) -> Self {
+        let mut user = Self::new(config, 0).expect("a world's configuration is valid");
+        user.ctx.rng = crate::Rng::frozen(eighths);
+        user
+    }
+
+    /// The names of all that there is.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (Kind, Key)> {
+        let channels = self.ctx.channels.ids().map(|id| (Kind::Channel, id.0));
+        let sessions = self.sessions.ids().map(|id| (Kind::Session, id.0));
+        let links = self.sessions.link_ids().map(|id| (Kind::Link, id.0));
+        let pools = self.cache.iter().map(|(id, _)| (Kind::Pool, id.0));
+        let requests = self.requests.iter().map(|(key, _)| (Kind::Request, key));
+        channels.chain(sessions).chain(links).chain(pools).chain(requests)
+    }
+
+    /// The channels that the machine has.
+    pub(crate) fn channel_ids(&self) -> impl Iterator<Item = ChannelId> {
+        self.ctx.channels.ids()
+    }
+
+    /// The session that a channel is for.
+    pub(crate) fn session_of(&self, channel: ChannelId) -> Option<SessionId> {
+        match self.ctx.channels.whose(channel)? {
+            ChannelUser::Registrar => None,
+            ChannelUser::Session(link) => self.sessions.owner(link),
+        }
+    }
+
+    /// The channel to the element that a session keeps.
+    pub(crate) fn kept_channel(&self, session: SessionId) -> Option<ChannelId> {
+        self.sessions.kept_channel(session)
+    }
+
+    /// Whether an element is in the list of a pool.
+    pub(crate) fn lists(&self, handle: &str, element: u32) -> bool {
+        let pool = self.cache.find(handle.as_bytes()).and_then(|pool| self.cache.get(pool));
+        pool.is_some_and(|pool| pool.element(PeIdentifier::new(element)).is_some())
+    }
+
+    /// The element that a channel leads to.
+    pub(crate) fn channel_element(&self, channel: ChannelId) -> Option<PeIdentifier> {
+        match self.ctx.channels.whose(channel)? {
+            ChannelUser::Registrar => None,
+            ChannelUser::Session(link) => self.sessions.link_element(link),
+        }
+    }
+
+    /// The channel to the element that would be given up.
+    pub(crate) fn responsible_channel(&self, session: SessionId) -> Option<ChannelId> {
+        self.sessions.responsible_channel(session)
+    }
+
+    pub(crate) fn session_is_over(&self, session: SessionId) -> bool {
+        self.sessions.is_over(session)
+    }
+}
+
+#[cfg(test)]
+told_by!(PoolUser {
+    ctx, registrars, resolver, reports, sessions, cache, requests, ending
+} others { now });

@@ -8,9 +8,9 @@ use crate::Instant;
 use crate::channel::{Authentication, ChannelUser, CloseReason};
 use crate::context::Context;
 use crate::error::ResolveError;
-use crate::id::{ChannelId, MessageId, SessionId};
+use crate::id::{ChannelId, LinkId, MessageId};
 use crate::reach::Origin;
-use crate::session::Sessions;
+use crate::session::{Env, Sessions};
 use crate::wire::{
     self, BodyRef, Cause, CauseCode, Causes, DecodeError, MessageRef, Notes, PolicyType,
     PoolHandle, RawParameter, Reason,
@@ -35,8 +35,9 @@ impl PoolUser {
             Some(ChannelUser::Registrar) => {
                 self.registrars.opened(now, &mut self.ctx, channel, authentication);
             }
-            Some(ChannelUser::Session(session)) => {
-                self.sessions.opened(now, &mut self.ctx, &mut self.cache, session, channel);
+            Some(ChannelUser::Session(link)) => {
+                let (sessions, mut env) = self.session_machine(now);
+                sessions.opened(&mut env, link);
             }
             None => self.ctx.stats.unknown_channels += 1,
         }
@@ -50,8 +51,9 @@ impl PoolUser {
             Some(ChannelUser::Registrar) => {
                 self.registrars.closed(now, &mut self.ctx, channel, reason);
             }
-            Some(ChannelUser::Session(session)) => {
-                self.sessions.lost(now, &mut self.ctx, &mut self.cache, session);
+            Some(ChannelUser::Session(link)) => {
+                let (sessions, mut env) = self.session_machine(now);
+                sessions.closed(&mut env, link, reason);
             }
             // The machine has closed it and the driver did not know yet.
             None => {}
@@ -64,7 +66,7 @@ impl PoolUser {
     pub fn handle_control(&mut self, now: Instant, channel: ChannelId, message: &[u8]) {
         let now = self.advance(now);
         match self.ctx.channels.user(channel) {
-            Some(ChannelUser::Session(session)) if !self.sessions.has_control(session) => {
+            Some(ChannelUser::Session(link)) if !self.sessions.has_control(link) => {
                 self.ctx.stats.unexpected_messages += 1;
             }
             Some(user) => self.handle_asap(now, channel, user, message),
@@ -99,13 +101,14 @@ impl PoolUser {
     pub fn handle_data(&mut self, now: Instant, channel: ChannelId, data: &[u8]) {
         let now = self.advance(now);
         match self.ctx.channels.user(channel) {
-            Some(ChannelUser::Session(session)) => {
-                self.sessions.received(&mut self.ctx, &self.cache, session, data);
+            Some(ChannelUser::Session(link)) => {
+                let (sessions, mut env) = self.session_machine(now);
+                sessions.received(&mut env, link, data);
+                self.serve_sessions(now);
             }
             Some(ChannelUser::Registrar) => self.ctx.stats.unexpected_messages += 1,
             None => self.ctx.stats.unknown_channels += 1,
         }
-        self.route(now);
     }
 
     /// A datagram came on the multicast channel of the registrars, from `source` (RFC 5352
@@ -132,8 +135,8 @@ impl PoolUser {
     /// The driver has written an application message: it is with the transport, and there is room
     /// for another one in the channel's window. For drivers that declare `confirms_writes`.
     pub fn handle_written(&mut self, now: Instant, channel: ChannelId, message: MessageId) {
-        self.handle_confirmation(now, channel, |sessions, ctx, session| {
-            sessions.written(ctx, session, channel, message)
+        self.handle_confirmation(now, channel, |sessions, env, link| {
+            sessions.written(env, link, message)
         });
     }
 
@@ -141,18 +144,19 @@ impl PoolUser {
     /// cannot tell leave it out; the application can say it instead, with
     /// [`confirm`](Self::confirm).
     pub fn handle_delivered(&mut self, now: Instant, channel: ChannelId, message: MessageId) {
-        self.handle_confirmation(now, channel, |sessions, ctx, session| {
-            sessions.delivered(ctx, session, message)
+        self.handle_confirmation(now, channel, |sessions, env, link| {
+            sessions.delivered(env, link, message)
         });
     }
 
     /// The transport gives back an application message that it has not sent, as SCTP does when an
-    /// association fails (RFC 6458 §6.1.11). To be said before
-    /// [`handle_closed`](Self::handle_closed), for transports declared as `confirms_delivery`;
-    /// the message then goes to the next element, or back to the application, as its sender wished.
+    /// association fails (RFC 6458 §6.1.11), and then to be said before
+    /// [`handle_closed`](Self::handle_closed); for transports declared as `confirms_delivery`. While
+    /// the channel lives, the message goes again by itself, up to `max_handovers` times; else to
+    /// the next element, or back to the application, as its sender wished.
     pub fn handle_unsent(&mut self, now: Instant, channel: ChannelId, message: MessageId) {
-        self.handle_confirmation(now, channel, |sessions, ctx, session| {
-            sessions.unsent(ctx, session, message)
+        self.handle_confirmation(now, channel, |sessions, env, link| {
+            sessions.unsent(env, link, message)
         });
     }
 
@@ -186,20 +190,18 @@ impl PoolUser {
         &mut self,
         now: Instant,
         channel: ChannelId,
-        confirm: impl FnOnce(&mut Sessions, &mut Context, SessionId) -> bool,
+        confirm: impl FnOnce(&mut Sessions, &mut Env<'_>, LinkId) -> bool,
     ) {
         let now = self.advance(now);
         let awaited = match self.ctx.channels.user(channel) {
-            Some(ChannelUser::Session(session)) => {
-                confirm(&mut self.sessions, &mut self.ctx, session)
+            Some(ChannelUser::Session(link)) => {
+                let (sessions, mut env) = self.session_machine(now);
+                confirm(sessions, &mut env, link)
             }
             _ => false,
         };
         self.ctx.stats.unknown_confirmations += u64::from(!awaited);
-        if self.reports.is_waiting() {
-            // What has arrived proves an element well.
-            self.route(now);
-        }
+        self.serve_sessions(now);
     }
 
     /// An ASAP message came on a channel.
@@ -216,8 +218,9 @@ impl PoolUser {
                     }
                 }
                 (ChannelUser::Registrar, body) => self.handle_registrar(now, channel, body),
-                (ChannelUser::Session(session), body) => {
-                    self.sessions.control(now, &mut self.ctx, &self.cache, session, body);
+                (ChannelUser::Session(link), body) => {
+                    let (sessions, mut env) = self.session_machine(now);
+                    sessions.control(&mut env, link, body);
                 }
             },
             Err(error) => self.count_refused(error),

@@ -30,6 +30,7 @@ use crate::{Config, Instant, Rng};
 
 /// All addresses that may lead to a registrar.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Addresses {
     list: BTreeMap<AddressId, Address>,
     by_transport: BTreeMap<Transport, AddressId>,
@@ -55,10 +56,12 @@ const FOR_KEPT: usize = 2;
 
 /// Names an address in the list, in the order of their arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(test, derive(Hash))]
 pub(super) struct AddressId(u64);
 
 /// One address; with SCTP the several addresses of one peer.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Address {
     registrar: Registrar,
     group: GroupId,
@@ -71,6 +74,7 @@ struct Address {
 
 /// Addresses of which no two are tried at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(test, derive(Hash))]
 enum GroupId {
     /// One that is kept for good. What is not authenticated must not change how it is tried.
     Kept(AddressId),
@@ -79,6 +83,7 @@ enum GroupId {
 }
 
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 struct Group {
     /// How many addresses it has.
     len: usize,
@@ -482,4 +487,22 @@ pub(super) fn announced_transports(
     ports.dedup();
     let at = |port| Transport::sctp(port, TransportUse::DATA_ONLY, [source.ip()]);
     ports.into_iter().map(at).collect()
+}
+
+/// In the explorer's fingerprints: the order of the tries that are past, and of those that are to
+/// come.
+#[cfg(test)]
+impl core::hash::Hash for Addresses {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        for (id, address) in &self.list {
+            let Address { registrar, group, takes_wanted, outdates, tried } = address;
+            let before = |other: &&Address| other.tried > 0 && other.tried < *tried;
+            let rank = (*tried > 0).then(|| self.list.values().filter(before).count());
+            let transport = &registrar.transport;
+            (id, transport, &registrar.security, group, takes_wanted, outdates, rank).hash(state);
+        }
+        self.kept.iter().for_each(|(_, _, group)| group.hash(state));
+        self.announced.iter().for_each(|(_, _, group)| group.hash(state));
+        (&self.spent, &self.bars).hash(state);
+    }
 }

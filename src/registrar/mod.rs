@@ -71,6 +71,8 @@ use crate::config::{Registrar, Security};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::event::{Entry, Event};
+#[cfg(test)]
+use crate::explorer::ahead;
 use crate::id::ChannelId;
 use crate::reach::Origin;
 use crate::timers::{TimerKind, jitter};
@@ -84,6 +86,7 @@ const MAX_REFUSALS: u32 = 3;
 
 /// The registrar machine.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Registrars {
     addresses: Addresses,
     /// The home registrar, if there is one. One that is searched beside is in doubt.
@@ -110,6 +113,7 @@ pub(crate) struct Registrars {
 
 /// The search for a home.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 struct Search {
     stage: Stage,
     /// T5-Serverhunt, or the end of the wait for an announce.
@@ -122,6 +126,7 @@ struct Search {
 
 /// How far a search is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 enum Stage {
     /// No registrar is known; an announce would help.
     Listening,
@@ -134,6 +139,7 @@ enum Stage {
 /// The home registrar. It is known by its transport, as the list may forget its address and take it
 /// in again meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 pub(crate) struct Home {
     pub(crate) channel: ChannelId,
     pub(crate) transport: Transport,
@@ -165,6 +171,7 @@ enum Blame {
 
 /// A channel that is being set up.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 struct Attempt {
     channel: ChannelId,
     transport: Transport,
@@ -743,5 +750,16 @@ impl Registrars {
         if self.notice.replace(event).is_none() {
             ctx.events.push(Entry::Registrar);
         }
+    }
+}
+
+/// In the explorer's fingerprints: of the end of a round only whether it has come.
+#[cfg(test)]
+impl core::hash::Hash for Registrars {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        let Self { addresses, home, search, round_ends, t5, fell, .. } = self;
+        (addresses, home, search, ahead(*round_ends), t5, fell).hash(state);
+        let Self { wanted, started, hopeless, preferred, notice, .. } = self;
+        (wanted, started, hopeless, preferred, notice).hash(state);
     }
 }

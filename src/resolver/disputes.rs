@@ -22,6 +22,7 @@ const TIMES: u32 = 6;
 
 /// The pools that a young home did not know.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct Disputes<W> {
     list: BTreeMap<PoolHandle, Dispute<W>>,
     /// When those are asked for again that nobody subscribes to.
@@ -29,6 +30,7 @@ pub(super) struct Disputes<W> {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 struct Dispute<W> {
     waiter: W,
     /// Until when it is not believed that there is no such pool.

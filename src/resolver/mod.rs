@@ -40,6 +40,8 @@ use self::subscriptions::Subscriptions;
 use crate::Instant;
 use crate::context::Context;
 use crate::error::ResolveError;
+#[cfg(test)]
+use crate::explorer::ahead;
 use crate::id::ChannelId;
 use crate::recent::Recent;
 use crate::timers::{TimerKind, Timers};
@@ -47,6 +49,7 @@ use crate::wire::{self, PoolHandle};
 
 /// The resolver machine; `W` is what a waiter is known by.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Resolver<W> {
     queries: BTreeMap<PoolHandle, Query<W>>,
     home: Option<Route>,
@@ -75,6 +78,7 @@ pub(crate) struct Resolver<W> {
 
 /// One outstanding resolution.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Query<W> {
     /// In the order of asking, which is the order of the deadlines too; those who wait no longer
     /// among them.
@@ -92,6 +96,7 @@ struct Query<W> {
 
 /// How far a query is: what it waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 pub(crate) enum State {
     /// For its turn.
     Pausing,
@@ -104,6 +109,7 @@ pub(crate) enum State {
 
 /// The way to the home registrar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 pub(crate) struct Route {
     pub(crate) channel: ChannelId,
     /// How many elements it is to list, if it understands that.
@@ -487,4 +493,23 @@ fn waiters<W: Ord>(query: Option<Query<W>>) -> impl Iterator<Item = W> {
     let both = query.map(|query| (query.waiters, query.waiting));
     let (waiters, waiting) = both.unwrap_or_default();
     waiters.into_iter().map(|(waiter, _)| waiter).filter(move |waiter| waiting.contains(waiter))
+}
+
+/// In the explorer's fingerprints: of times that matter only when they have come, whether they have.
+#[cfg(test)]
+impl<W: core::hash::Hash> core::hash::Hash for Resolver<W> {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        let Self { queries, home, t1, deadlines, recent, subscriptions, failed, .. } = self;
+        (queries, home, t1, deadlines, recent, subscriptions, failed).hash(state);
+        let Self { disputes, paced, overdue, doubts, abandoned, .. } = self;
+        (disputes, paced, overdue.map(ahead), doubts, abandoned).hash(state);
+    }
+}
+
+#[cfg(test)]
+impl<W: core::hash::Hash> core::hash::Hash for Query<W> {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        let Self { waiters, waiting, state: step, t1, deadline, request, .. } = self;
+        (waiters, waiting, step, t1, deadline, request, self.t1_at.map(ahead)).hash(state);
+    }
 }

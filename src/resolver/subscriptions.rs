@@ -32,6 +32,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// All subscriptions.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct Subscriptions<W> {
     list: BTreeMap<PoolHandle, Subscription<W>>,
     /// When those without updates ask again.
@@ -43,6 +44,7 @@ pub(super) struct Subscriptions<W> {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 struct Subscription<W> {
     /// Who waits for its requests.
     waiter: W,

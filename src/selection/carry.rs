@@ -15,6 +15,7 @@ const REMEMBERED: usize = 256;
 /// An element that comes and goes, or stands in every other part of a pool, goes on where it was.
 /// The oldest are forgotten.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct Absent<T>(Vec<(Member, T)>);
 
 impl<T: Copy> Absent<T> {

@@ -76,6 +76,20 @@ pub(super) struct Custom {
     len: usize,
 }
 
+#[cfg(test)]
+impl Clone for Custom {
+    fn clone(&self) -> Self {
+        unimplemented!("the explorer's worlds have no policies of the user's own")
+    }
+}
+
+#[cfg(test)]
+impl core::hash::Hash for Custom {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.len.hash(state);
+    }
+}
+
 impl Custom {
     pub(super) fn new(policy: Box<dyn CustomPolicy>) -> Self {
         Self { policy, len: 0 }

@@ -23,6 +23,7 @@ const MAX_SUM: u64 = u64::MAX >> 1;
 const OUT: u128 = 1 << 127;
 
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct LeastUsedDegradation {
     /// Of each member, the sum, the number of its last choice, and its position.
     sums: Tournament<u128>,

@@ -116,6 +116,7 @@ use weighted_round_robin::WeightedRoundRobin;
 /// Feed it the list whenever one arrives ([`refresh`](Self::refresh)), then [`pick`](Self::pick) as
 /// often as needed. Picking allocates nothing.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub struct Selector {
     policy: Policy,
     chooser: Chooser,
@@ -179,6 +180,7 @@ pub struct Member {
 
 /// A set of positions, one bit a member.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[cfg_attr(test, derive(Hash))]
 struct Positions(Vec<u64>);
 
 /// One machine for each family of policies.
@@ -186,6 +188,7 @@ struct Positions(Vec<u64>);
 /// Each takes over what it knows when another list comes (`refresh`), and is arranged for the
 /// members in the choice before the first pick and when that has changed (`arrange`).
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 #[repr(u8)]
 enum Chooser {
     WeightedRoundRobin(Box<WeightedRoundRobin>),

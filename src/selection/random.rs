@@ -37,6 +37,7 @@ const BISECTIONS: usize = 10;
 const BISECTIONS_PER_MEMBERS: usize = 10;
 
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct Random {
     len: usize,
     /// The positions in the choice, where not all are.
@@ -44,6 +45,7 @@ pub(super) struct Random {
 }
 
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct WeightedRandom {
     /// Where the stretch of each member ends; the last is the sum of all weights.
     ends: Vec<u64>,

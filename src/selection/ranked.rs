@@ -21,6 +21,7 @@ use super::{Member, heap};
 const NEVER: u32 = 0;
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct Ranked {
     /// The number of each member's last choice.
     chosen: Vec<u32>,

@@ -21,6 +21,7 @@ const FAN: usize = 4;
 pub(super) const FEW: usize = 16;
 
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(crate) struct Tournament<K> {
     /// Round after round, each filled up with absent keys to a multiple of `FAN`: first the keys of
     /// all players, in the end the one that won.

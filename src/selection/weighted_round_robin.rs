@@ -58,6 +58,7 @@ const LAG_LIMIT: i64 = 32 << LAG_BITS;
 const HORIZON: i64 = if cfg!(test) { 1 << 12 } else { 1 << 29 };
 
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct WeightedRoundRobin {
     /// How far each member was behind when time began.
     lags: Vec<i64>,
@@ -88,6 +89,7 @@ pub(super) struct WeightedRoundRobin {
 
 /// Who is served.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[cfg_attr(test, derive(Hash))]
 enum Rule {
     /// The earliest deadline among those that are due, in cycles.
     Cycle,
@@ -100,6 +102,7 @@ enum Rule {
 
 /// Where a member stands.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(test, derive(Hash))]
 struct Credit {
     /// Its lag in W-ths when the count of time began, less W for each turn that it had since.
     credit: i64,
@@ -111,6 +114,7 @@ struct Credit {
 
 /// When the turns of a member fall due, in whole turns.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(test, derive(Hash))]
 struct Turns {
     /// The first moment at which its next turn is due.
     from: i64,

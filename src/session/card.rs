@@ -11,16 +11,15 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{Role, Sessions, State};
-use crate::Instant;
-use crate::cache::Cache;
+use super::{Env, Mode, Pool, Sessions};
 use crate::context::Context;
 use crate::error::CommandError;
-use crate::id::SessionId;
+use crate::id::LinkId;
 use crate::wire::{Elements, Message, PeIdentifier, PoolElement, PoolHandle, Transport};
 
 /// An element that a card recommends.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct Preferred {
     pub(super) identifier: PeIdentifier,
     /// Where the card says it is, if that is to be trusted.
@@ -38,12 +37,10 @@ impl Sessions {
         let identity = ctx.config.identity.as_ref().ok_or(CommandError::NoIdentity)?;
         let card = Message::business_card(identity.handle.clone(), elements).to_bytes();
         let card = card.map_err(|_| CommandError::CardTooLong)?;
-        for (_, session) in self.slab.iter() {
-            if let State::Up(channel) = session.state {
-                if session.control {
-                    let sent = ctx.send_control(channel, card.clone());
-                    ctx.stats.cards_sent += u64::from(sent);
-                }
+        for (_, link) in self.links.iter().filter(|(_, link)| link.up.is_some()) {
+            if link.facts.control {
+                let sent = ctx.send_control(link.channel, card.clone());
+                ctx.stats.cards_sent += u64::from(sent);
             }
         }
         self.card = Some(card);
@@ -56,46 +53,45 @@ impl Sessions {
         Message::business_card(identity.handle.clone(), Vec::new()).to_bytes().ok()
     }
 
-    /// The element of a session has sent its card. What a leg receives is its session's, where that
-    /// has no element of its own.
+    /// An element has sent its card. Whom it recommends counts for a session that has no element of
+    /// its own, or has this one.
     pub(super) fn card_received(
         &mut self,
-        now: Instant,
-        ctx: &mut Context,
-        cache: &Cache,
-        id: SessionId,
+        env: &mut Env<'_>,
+        id: LinkId,
         handle: &[u8],
         elements: Elements<'_>,
     ) {
-        let owner = self.owner(id);
-        let Some(session) = self.slab.get_mut(owner.0) else { return };
-        if owner != id && session.role != Role::Choosing {
-            ctx.stats.unexpected_messages += 1;
+        let Some(link) = self.links.get(id.0) else { return };
+        let Some(session) = self.slab.get_mut(link.session.0) else { return };
+        let chooses = session.mode == Mode::Choose;
+        if session.kept != Some(id) && !chooses {
+            env.ctx.stats.unexpected_messages += 1;
             return;
         }
-        let valid = (1..=ctx.config.max_handle_len).contains(&handle.len());
-        if session.role == Role::Accepted && valid {
-            session.extra().handle = Some(PoolHandle::from(handle));
+        let valid = (1..=env.ctx.config.max_handle_len).contains(&handle.len());
+        if session.accepted && valid {
+            session.pool = Pool::Named(PoolHandle::from(handle).into());
         }
-        let own = session.handle(cache).is_some_and(|own| own.as_bytes() == handle);
+        let accepted = session.accepted;
+        let own = session.handle(env.cache).is_some_and(|own| own.as_bytes() == handle);
         if own {
-            ctx.stats.cards += 1;
-            let max = ctx.config.max_card_elements;
-            // A leg leads to an element that the registrar lists.
-            let trusted = ctx.config.trust_card_addresses && session.role != Role::Choosing;
+            env.ctx.stats.cards += 1;
+            let max = env.ctx.config.max_card_elements;
+            // A link that was chosen leads to an element that the registrar lists.
+            let trusted = env.ctx.config.trust_card_addresses && !chooses;
             let mut listed = elements;
             let preferred = listed.by_ref().take(max).map(|element| Preferred {
                 identifier: element.identifier,
                 transport: Some(element.transport.to_owned())
-                    .filter(|transport| trusted && ctx.config.can_call(transport))
+                    .filter(|transport| trusted && env.ctx.config.can_call(transport))
                     .map(Box::new),
             });
             session.extra().preferred = preferred.collect();
-            session.tidy();
-            ctx.stats.card_elements_cut += listed.count() as u64;
+            env.ctx.stats.card_elements_cut += listed.count() as u64;
         }
-        if !own || session.role == Role::Accepted {
-            self.look_up(now, ctx, cache, handle);
+        if !own || accepted {
+            self.look_up(env, handle);
         }
     }
 }

@@ -4,118 +4,145 @@
 //! policy, asks for a channel to it, and sends what the application has queued meanwhile (§6.5.1).
 //! When the element fails — its channel does not come up in time, breaks, or the application says
 //! so — the element is marked and reported, another one is selected without those that failed, and
-//! the session goes on there:
+//! the session goes on there.
+//!
+//! # What it is made of
 //!
 //! ```text
-//!          resolved          came up
-//! Resolving ─────▶ Connecting ─────▶ Up ──┐
-//!   ▲  ▲             ▲ │ ▲ └──────┐       │ lost: mark, report,
-//!   │  │ pool known  │ │ │ failed:│       │ select another
-//!   │  └─────────────│─│─┘ the    │       │
-//!   │                │ │   next ◀─┴───────┤
-//!   │          turn  │ │                  │ many lost theirs at once
-//!   │ pause over     └─│── Yielding ◀─────┘
-//!   └──────── Pausing ◀┘ every element was tried           any state ──▶ Over: closed, or failed
+//!  Session ── queue    every message, each in its place: waiting, on a link, done
+//!    │   ──── search   whom to turn to next, and when; only while somebody waits
+//!    │   ──── inbox    what the application has to read, in order
+//!    └─────── links    none, one or many: one element over one channel each
 //! ```
 //!
-//! When a session loses its element it goes on with the list it has; where that is stale it is asked
-//! for meanwhile (§3.3 C2). Elements that come up and break off before they have said anything are
-//! not called one after the other without end: after two of them in a row there is a pause.
+//! Inputs from the network, the clock and the application change fields, and then one function,
+//! `advance`, looks at what is and does what follows: looks for an element, calls it, hands
+//! messages to links, gives up what has waited too long, sets the timer, ends what is drained.
 //!
-//! The search for an element is bounded: by a number of attempts, by a deadline, and by pauses that
-//! grow once every element was tried; after a pause the pool is resolved anew, and where no registrar
-//! answers in time the session goes on with the elements it knows. When the search fails the session
-//! is over, and every message that was not delivered is given back, in order.
+//! A session *keeps* its element as long as that serves: it has one link, which takes what waits
+//! when the driver polls. Or it *chooses* an element for each message (§6.5.2), and assigns the
+//! message to the link that leads there. A message *to all* (§6.5.5) is assigned to a link for each
+//! element, whatever the session does else. That is all that the kinds differ in. Links stay until
+//! they end or their session does, as answers may come on them at any time.
+//!
+//! # What the end of a channel means
+//!
+//! A channel that does not come up, or breaks, is a failure of its element. One that the element
+//! *closes* in good order is not: nothing is marked or reported. Where nothing is left to be sent,
+//! the session then *rests* without a channel, and turns to the same element first when there is.
+//! Where something is left, the same element is called again, once. Trouble of the driver's own is
+//! nobody's fault and makes a pause.
+//!
+//! When a session loses its element it goes on with the list it has; where that is stale it is asked
+//! for meanwhile (§3.3 C2). What bounds the search is told in `search.rs`: rounds over the pool,
+//! pauses that grow, and a deadline for whatever waits. A session that keeps its element and finds
+//! none within `session_deadline` is over; a message that has waited as long in all is returned.
+//! Without anything that waits there is no deadline.
 //!
 //! # Cookies and business cards
 //!
 //! Where a *control channel* exists, that is, where control messages can be told from data, the
-//! element may send cookies. The latest one is kept and is the first thing that the next element
-//! hears, as ASAP_COOKIE_ECHO, so that it can restore the state that the former one had (§3.8).
-//! Then the application hears of the failover; data flows once it has (RFC 5355 §2.9). An element
-//! may also send a business card: whom to turn to first if it fails (§3.9). Its order counts among
-//! the elements that the registrar lists as well.
+//! element may send cookies. The latest one stays with the link it came on. When the element is lost,
+//! its cookie goes to whoever takes over, as the first thing that one hears, as ASAP_COOKIE_ECHO, so
+//! that it can restore the state that the former one had (§2.2.12, §3.8). Then the application hears
+//! of the failover; data flows once it has (RFC 5355 §2.9). An element may also send a business
+//! card: whom to turn to first if it fails (§3.9). Its order counts among the elements that the
+//! registrar lists as well.
 //!
-//! # Other sessions than that
+//! # Sessions without a pool
 //!
-//! * One opened *on an element* begins there and is an ordinary session from then on (§6.5.3).
-//! * One opened *at an address* knows no pool, and ends when its channel does (§6.5.4).
+//! * One opened *at an address* ends when its channel does (§6.5.4).
 //! * One that a *peer* opened, on a node that is a pool element too, ends likewise, unless the peer
 //!   has sent its business card. Then the session goes on with the peer's pool (RFC 5351 §4.2).
-//! * One that *chooses for each message* (§6.5.2), and a message *to all* elements (§6.5.5), need
-//!   channels to several elements. For each there is a *leg*: a session of the machine's own, which
-//!   leads to one element, does not fail over, and gives back to its session what it could not
-//!   send. Each choice is a hit on the cache: a stale list is refreshed (§3.3 C2).
 //!
 //! # Many at once
 //!
 //! When an element dies, all of its sessions notice at the same instant, and a policy that fits the
 //! pool need not fit the moment. The first `failover_burst` sessions (64) turn to another element
 //! at once, which is all of them in the ordinary case. Those beyond wait for a time that the seeded
-//! generator draws, between nothing and `failover_spread` (1 s). Opening sessions is never put off:
-//! the application knows what it asks for.
+//! generator draws, between nothing and `failover_spread` (1 s). First connections are never put
+//! off: the application knows what it asks for.
 //!
 //! What is guaranteed of a message over which kind of transport is told at [`Failover`].
 #![doc = include_str!("table.md")]
 
+mod advance;
 mod card;
 mod commands;
-mod legs;
+mod copies;
+mod inbox;
+mod link;
 mod network;
-mod notice;
 mod options;
-mod outbox;
+mod queue;
 mod search;
 #[cfg(test)]
 mod table;
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Bytes;
 
 use self::card::Preferred;
-use self::legs::Legs;
-use self::notice::Heard;
-pub use self::options::{Failover, Recipient, SendOptions, SessionOptions};
-use self::outbox::{Handover, Load, Outbox};
+use self::inbox::{Inbox, News};
+use self::link::Link;
+pub use self::options::{
+    Failover, LossReason, Recipient, SendOptions, SessionOptions, UndeliveredReason, Unsettled,
+};
+use self::queue::{Fate, Queue};
 use self::search::Search;
 use crate::Instant;
 use crate::cache::Cache;
 use crate::context::Context;
 use crate::error::SessionError;
-use crate::id::{ChannelId, PoolId, SessionId};
+use crate::event::{Entry, Event, Events};
+#[cfg(test)]
+use crate::explorer::{ahead, told_by};
+#[cfg(test)]
+use crate::id::ChannelId;
+use crate::id::{LinkId, MessageId, PoolId, SessionId};
 use crate::slab::Slab;
 use crate::timers::Timers;
 use crate::wire::{PeIdentifier, PoolHandle};
 
-/// What a peer is called that is known by its address or its channel only.
-const NOBODY: PeIdentifier = PeIdentifier::new(0);
+/// So many sessions that have nothing to do leave the memory for it to others.
+const MAX_SPARE: usize = 1_024;
 
 /// The session machine.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Sessions {
     slab: Slab<Session>,
-    timers: Timers<SessionId>,
+    links: Slab<Link>,
+    timers: Timers<Wake>,
     needs: VecDeque<Need>,
-    /// Sessions that have handed over their last message and are to close.
-    drained: Vec<SessionId>,
-    /// How many are not over, without legs.
+    /// How many sessions are not over.
     live: usize,
-    /// How many of those in the slab are legs.
-    legs: usize,
     /// The failovers of late, and the resolutions that cards have caused.
-    failovers: Recent,
-    card_lookups: Recent,
+    failovers: Rate,
+    card_lookups: Rate,
     /// The business card of this node.
     card: Option<Bytes>,
+    /// What sessions that are idle do not need.
+    #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
+    spare: Vec<Box<Busy>>,
     buffer: Vec<u8>,
+}
+
+/// What every step of a session may use.
+#[derive(Debug)]
+pub(crate) struct Env<'a> {
+    pub(crate) now: Instant,
+    pub(crate) ctx: &'a mut Context,
+    pub(crate) cache: &'a mut Cache,
 }
 
 /// What a session needs of the other machines.
 #[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Clone, Hash))]
 pub(crate) enum Need {
     /// The elements of its pool; `anew` also if the cache has them.
     Resolve { session: SessionId, handle: PoolHandle, anew: bool },
@@ -127,94 +154,116 @@ pub(crate) enum Need {
     LookUp { handle: PoolHandle },
 }
 
-/// One session. There may be very many, so what is rare is boxed.
+/// Whose deadline it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(test, derive(Hash))]
+enum Wake {
+    Session(SessionId),
+    Link(LinkId),
+}
+
+/// One session. There may be very many, so what an idle one does not need is boxed.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
 struct Session {
-    role: Role,
-    state: State,
-    gate: Gate,
-    /// Whether the channel to the element carries control messages.
-    control: bool,
-    /// Whether the driver tells what becomes of each message on it.
-    confirms: bool,
-    hold_after_failover: bool,
-    /// How many elements in a row came up and were lost before any sign of life.
-    flaps: u8,
+    mode: Mode,
+    pool: Pool,
     /// Whether it has asked for the elements of its pool and not been told; it may have gone on
     /// with those it knows.
     asked: bool,
-    /// The pool, pinned.
-    pool: Option<PoolId>,
-    /// The element that is connected to, or used.
+    /// Whether a peer has opened it.
+    accepted: bool,
+    hold_after_failover: bool,
+    gate: Gate,
+    /// The link to the element that it keeps.
+    kept: Option<LinkId>,
+    /// The element that it keeps, or will turn to: what may go nowhere else is for this one.
     element: Option<PeIdentifier>,
-    outbox: Outbox,
-    cookie: Option<Box<Bytes>>,
+    /// Why it has lost an element for the last time.
+    left: LossReason,
+    /// Whether the element has closed the channel, and nothing is to be sent.
+    rests: bool,
+    /// The element that the application last heard of, if it has of any.
+    known: Option<Option<PeIdentifier>>,
+    /// Whether there is a note for it in the queue of events.
+    noted: bool,
+    next_message: MessageId,
     timer: Option<Instant>,
-    heard: Heard,
-    /// Only while it looks for an element.
-    search: Option<Box<Search>>,
+    busy: Option<Box<Busy>>,
     extra: Option<Box<Extra>>,
 }
 
-/// What kind of session it is.
+/// Whether it keeps its element as long as that serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    /// Keeps its element as long as it serves.
-    Keeping,
+#[cfg_attr(test, derive(Hash))]
+enum Mode {
+    Keep,
     /// Chooses an element for each message.
-    Choosing,
-    /// Leads to one element, for the session named.
-    Leg(SessionId),
-    /// Was opened at an address.
-    AtAddress,
-    /// Was opened by the peer.
-    Accepted,
+    Choose,
 }
 
-/// Where a session stands.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// Waits for the elements of its pool.
-    Resolving,
-    /// Waits for a channel to come up.
-    Connecting(ChannelId),
-    /// Lost its element with many others: waits for its turn.
-    Yielding,
-    /// Every element was tried: waits before it begins again.
-    Pausing,
-    /// Has a channel.
-    Up(ChannelId),
-    /// Knows its pool and chooses an element for each message.
-    Choosing,
-    /// Has ended; the application has not read that yet.
-    Over(Option<Box<SessionError>>),
+#[derive(Debug, Default, PartialEq, Eq)]
+#[cfg_attr(test, derive(Clone, Hash))]
+enum Life {
+    #[default]
+    Open,
+    /// Closing; over at this time even if not everything was handed over.
+    Closing(Instant),
+    /// Over; the application has not read that yet.
+    Over(Option<SessionError>),
 }
 
-/// Whether data may flow to the element.
+/// The pool of a session.
+#[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
+enum Pool {
+    None,
+    Named(Box<PoolHandle>),
+    /// Resolved, and pinned in the cache.
+    Known(PoolId),
+}
+
+/// Whether data may flow to elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Hash))]
 enum Gate {
     Open,
-    /// Not before the application has read that there was a failover.
+    /// Not before the application has read that an element was lost, or taken over.
     Untold,
     /// Not before the application says so.
     Held,
 }
 
+/// What a session has while it is not idle.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, Hash))]
+struct Busy {
+    queue: Queue,
+    inbox: Inbox,
+    search: Option<Search>,
+}
+
 /// What few sessions have.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, Hash))]
 struct Extra {
-    /// The handle of the pool, while that is not resolved.
-    handle: Option<PoolHandle>,
-    /// Set once the session is closing: when it is over even if not everything was handed over.
-    draining: Option<Instant>,
+    life: Life,
+    /// The cookie that goes to whoever takes over from the element that was lost.
+    cookie: Option<Bytes>,
     /// Whom to turn to first (§3.9 BC2).
     preferred: Vec<Preferred>,
-    legs: Option<Box<Legs>>,
+    /// The links beside the one that is kept.
+    links: BTreeMap<PeIdentifier, LinkId>,
+    /// How many of those are not up.
+    calling: usize,
+    /// The element that got the previous message, and why it was lost if it was.
+    last: Option<(PeIdentifier, Option<LossReason>)>,
 }
 
 /// How often something happened of late.
 #[derive(Debug)]
-struct Recent {
+#[cfg_attr(test, derive(Clone))]
+struct Rate {
     since: Instant,
     count: u32,
 }
@@ -223,14 +272,14 @@ impl Sessions {
     pub(crate) fn new(ctx: &Context) -> Self {
         Self {
             slab: Slab::new(),
+            links: Slab::new(),
             timers: Timers::new(),
             needs: VecDeque::new(),
-            drained: Vec::new(),
             live: 0,
-            legs: 0,
-            failovers: Recent::NEVER,
-            card_lookups: Recent::NEVER,
+            failovers: Rate::NEVER,
+            card_lookups: Rate::NEVER,
             card: Self::plain_card(ctx),
+            spare: Vec::new(),
             buffer: Vec::new(),
         }
     }
@@ -249,10 +298,15 @@ impl Sessions {
         self.needs.pop_front()
     }
 
-    /// The element that a session uses, if it is connected.
+    /// Whether any session needs something of the other machines.
+    pub(crate) fn needs_any(&self) -> bool {
+        !self.needs.is_empty()
+    }
+
+    /// The element that a session keeps, if it is connected.
     pub(crate) fn element(&self, id: SessionId) -> Option<PeIdentifier> {
-        let session = self.slab.get(id.0)?;
-        session.element.filter(|_| matches!(session.state, State::Up(_)))
+        let link = self.links.get(self.slab.get(id.0)?.kept?.0)?;
+        link.element.filter(|_| link.up.is_some())
     }
 
     /// The pool of a session, if it has one.
@@ -262,20 +316,21 @@ impl Sessions {
 
     /// How many messages of a session wait to be handed over.
     pub(crate) fn queued(&self, id: SessionId) -> Option<usize> {
-        let session = self.slab.get(id.0)?;
-        let of_legs = session.legs().filter_map(|leg| self.slab.get(leg.0));
-        Some(session.outbox.len() + of_legs.map(|leg| leg.outbox.len()).sum::<usize>())
+        let busy = self.slab.get(id.0)?.busy.as_ref();
+        Some(busy.map_or(0, |busy| busy.queue.waiting() + busy.queue.assigned()))
     }
 
     /// The latest cookie of a session.
     pub(crate) fn cookie(&self, id: SessionId) -> Option<&Bytes> {
-        self.slab.get(id.0)?.cookie.as_deref()
+        let session = self.slab.get(id.0)?;
+        let link = session.responsible().and_then(|link| self.links.get(link.0));
+        let latest = link.and_then(|link| link.cookie.as_deref());
+        latest.or_else(|| session.extra.as_ref()?.cookie.as_ref())
     }
 
-    /// Every session there is, without legs.
+    /// Every session there is.
     pub(crate) fn ids(&self) -> impl Iterator<Item = SessionId> {
-        let all = self.slab.iter().filter(|(_, session)| !matches!(session.role, Role::Leg(_)));
-        all.map(|(key, _)| SessionId(key))
+        self.slab.iter().map(|(key, _)| SessionId(key))
     }
 
     /// Whether there is such a session, be it over.
@@ -283,182 +338,258 @@ impl Sessions {
         self.slab.get(id.0).is_some()
     }
 
-    /// The session that the application knows: the one that a leg belongs to.
-    fn owner(&self, id: SessionId) -> SessionId {
-        match self.slab.get(id.0).map(|session| session.role) {
-            Some(Role::Leg(owner)) => owner,
-            _ => id,
-        }
-    }
-
-    /// Does something to an outbox. What a leg gets rid of is off the books of its session.
-    fn with_outbox<R>(
-        &mut self,
-        ctx: &mut Context,
-        id: SessionId,
-        act: impl FnOnce(&mut Outbox) -> R,
-    ) -> Option<R> {
-        let session = self.slab.get_mut(id.0)?;
-        let before = session.outbox.load();
-        let result = act(&mut session.outbox);
-        let freed = session.outbox.load().freed_since(before);
-        let owner = self.owner(id);
-        let session = self.slab.get_mut(owner.0)?;
-        if owner != id {
-            session.outbox.release(freed);
-        }
-        session.look_for_room(ctx, owner);
-        Some(result)
-    }
-
-    /// Closes the sessions that have handed over their last message, unless it has come back.
-    /// Says whether there was any.
-    pub(crate) fn end_drained(&mut self, ctx: &mut Context, cache: &mut Cache) -> bool {
-        let mut ended = false;
-        while let Some(id) = self.drained.pop() {
-            if self.is_drained(id) {
-                self.end(ctx, cache, id, None);
-                ended = true;
+    pub(crate) fn handle_timeout(&mut self, env: &mut Env<'_>) {
+        // Each deadline that has come is heeded once, whatever follows from it.
+        for _ in 0..self.timers.len() {
+            let Some(wake) = self.timers.pop_due(env.now) else { break };
+            match wake {
+                Wake::Session(id) => {
+                    if let Some(session) = self.slab.get_mut(id.0) {
+                        session.timer = None;
+                        self.advance(env, id);
+                    }
+                }
+                Wake::Link(id) => self.link_timeout(env, id),
             }
         }
-        ended
+        #[cfg(any(test, debug_assertions))]
+        self.check();
     }
 
-    /// Has a session closed that is closing and has nothing left to hand over.
-    fn check_drained(&mut self, id: SessionId) {
-        if self.is_drained(id) {
-            self.drained.push(id);
+    /// What the application has to read next of a session.
+    pub(crate) fn next_event(&mut self, env: &mut Env<'_>, session: SessionId) -> Option<Event> {
+        let found = self.slab.get_mut(session.0)?;
+        let Some(Busy { queue, inbox, .. }) = found.busy.as_deref_mut() else {
+            return self.last_event(env, session);
+        };
+        let Some(news) = inbox.pop() else {
+            if core::mem::take(&mut inbox.room) && !found.is_over() {
+                return Some(Event::Room { session });
+            }
+            self.finish(env, session);
+            return self.last_event(env, session);
+        };
+        let opens = !inbox.closes_gate();
+        let event = match news {
+            News::Connected(element) => Event::Connected { session, element },
+            News::FailedOver { from, to, cookie_echoed } => {
+                found.told(opens);
+                Event::FailedOver { session, from, to, cookie_echoed }
+            }
+            News::Lost { element, reason, .. } => {
+                found.told(opens);
+                Event::ElementLost { session, element, reason }
+            }
+            News::Received { element, data } => {
+                env.ctx.events.release(Events::cost(data.len()));
+                let handle = found.handle(env.cache).cloned();
+                self.finish(env, session);
+                return Some(Event::Received { session, handle, element, data });
+            }
+            News::CookieEchoed(cookie) => {
+                env.ctx.events.release(Events::cost(cookie.len()));
+                Event::CookieEchoed { session, cookie }
+            }
+            News::Dropped(messages) => Event::Dropped { session, messages: messages.into() },
+            News::CookieTooLong => Event::CookieTooLong { session },
+            News::Copied(message, element, failure) => {
+                queue.copy_read(message);
+                Event::Copied { session, message, element, failure }
+            }
+            News::Fate(message) => match queue.take_done(message)? {
+                (Fate::Sent { delivered }, _) => Event::Sent { session, message, delivered },
+                (Fate::Returned(reason), data) => {
+                    env.ctx.stats.messages_returned += 1;
+                    Event::Returned { session, message, data, reason }
+                }
+                (Fate::Lost(reason), data) => {
+                    env.ctx.stats.messages_lost += 1;
+                    Event::Lost { session, message, data, reason }
+                }
+            },
+        };
+        self.advance(env, session);
+        Some(event)
+    }
+
+    /// Where nothing else is to be read: that the session is over, if it is.
+    fn last_event(&mut self, env: &mut Env<'_>, session: SessionId) -> Option<Event> {
+        let found = self.slab.get_mut(session.0)?;
+        found.noted = false;
+        let Life::Over(error) = &mut found.extra.as_mut()?.life else { return None };
+        let error = error.take();
+        self.remove(env, session);
+        Some(Event::SessionEnded { session, error })
+    }
+
+    /// Takes a session away that is over.
+    fn remove(&mut self, env: &mut Env<'_>, id: SessionId) -> Option<Session> {
+        let session = self.slab.remove(id.0)?;
+        if let Pool::Known(pool) = session.pool {
+            env.cache.unpin(pool);
         }
-    }
-
-    /// Whether a session is closing and has nothing left to hand over, or to hear of.
-    fn is_drained(&self, id: SessionId) -> bool {
-        let Some(session) = self.slab.get(id.0) else { return false };
-        let mut legs = session.legs().filter_map(|leg| self.slab.get(leg.0));
-        let copied = session.extra.as_ref().and_then(|extra| extra.legs.as_ref());
-        session.draining().is_some()
-            && session.is_settled()
-            && copied.is_none_or(|legs| !legs.has_copies_to_make())
-            && legs.all(Session::is_settled)
+        Some(session)
     }
 
     /// The session is over.
-    fn end(
-        &mut self,
-        ctx: &mut Context,
-        cache: &mut Cache,
-        id: SessionId,
-        error: Option<SessionError>,
-    ) {
+    fn end(&mut self, env: &mut Env<'_>, id: SessionId, error: Option<SessionError>) {
         let Some(session) = self.slab.get_mut(id.0) else { return };
-        if matches!(session.state, State::Over(_)) {
+        if session.is_over() {
             return;
         }
-        if let Some(channel) = session.channel() {
-            ctx.channels.close(channel);
-        }
+        let reason = match error {
+            Some(SessionError::DeadlineReached) => UndeliveredReason::DeadlineReached,
+            Some(SessionError::AllElementsFailed) => UndeliveredReason::AllElementsFailed,
+            Some(SessionError::ChannelLost(reason)) => UndeliveredReason::ElementLost(reason),
+            _ => UndeliveredReason::SessionEnded,
+        };
         if session.asked {
-            if let Some(handle) = session.handle(cache).cloned() {
+            if let Some(handle) = session.handle(env.cache).cloned() {
                 self.needs.push_back(Need::Forget { session: id, handle });
             }
         }
-        self.end_legs(ctx, id);
-        self.drop_copies(ctx, cache, id);
+        self.end_links(env, id, reason);
         let Some(session) = self.slab.get_mut(id.0) else { return };
-        if let Some(pool) = session.pool.take() {
-            cache.unpin(pool);
+        if let Some(busy) = &mut session.busy {
+            busy.search = None;
+            busy.queue.end(error.is_none(), reason, &mut busy.inbox);
         }
-        session.search = None;
-        self.timers.set(&mut session.timer, None, id);
-        match error {
-            Some(_) => session.outbox.give_back(),
-            None => session.outbox.give_back_unsent(),
-        }
-        session.state = State::Over(error.map(Box::new));
+        self.timers.set(&mut session.timer, None, Wake::Session(id));
+        session.extra().life = Life::Over(error);
         self.live -= 1;
-        session.note_again(ctx, id);
+    }
+
+    /// Panics where the machine contradicts itself; a large one is looked at now and then by the
+    /// steps of its sessions.
+    #[cfg(any(test, debug_assertions))]
+    fn check(&self) {
+        const FEW: usize = 32;
+        if self.slab.len() > FEW || self.links.len() > FEW {
+            return;
+        }
+        let live = self.slab.iter().filter(|(_, session)| !session.is_over()).count();
+        assert_eq!(self.live, live);
+        let of_sessions = self.slab.iter().filter(|(_, session)| session.timer.is_some()).count();
+        let of_links = self.links.iter().filter(|(_, link)| link.timer.is_some()).count();
+        assert_eq!(self.timers.len(), of_sessions + of_links);
+        for (key, link) in self.links.iter() {
+            let session = self.slab.get(link.session.0).expect("a link has a session");
+            assert!(session.links().any(|id| id == LinkId(key)));
+        }
+        let links: usize = self.slab.iter().map(|(_, session)| session.links().count()).sum();
+        assert_eq!(self.links.len(), links);
     }
 }
 
 impl Session {
-    fn new(role: Role, options: SessionOptions) -> Self {
+    fn new(mode: Mode, pool: Pool, options: SessionOptions) -> Self {
         Self {
-            role,
-            state: State::Resolving,
-            gate: Gate::Open,
-            control: false,
-            confirms: false,
-            hold_after_failover: options.hold_after_failover,
-            flaps: 0,
+            mode,
+            pool,
             asked: false,
-            pool: None,
+            accepted: false,
+            hold_after_failover: options.hold_after_failover,
+            gate: Gate::Open,
+            kept: None,
             element: None,
-            outbox: Outbox::default(),
-            cookie: None,
+            left: LossReason::Closed,
+            rests: false,
+            known: None,
+            noted: false,
+            next_message: MessageId::default(),
             timer: None,
-            heard: Heard::default(),
-            search: None,
+            busy: None,
             extra: None,
         }
     }
 
-    /// The channel that is up or being set up.
-    fn channel(&self) -> Option<ChannelId> {
-        match self.state {
-            State::Connecting(channel) | State::Up(channel) => Some(channel),
-            _ => None,
+    fn handle<'a>(&'a self, cache: &'a Cache) -> Option<&'a PoolHandle> {
+        match &self.pool {
+            Pool::None => None,
+            Pool::Named(handle) => Some(handle),
+            Pool::Known(pool) => cache.get(*pool).map(|pool| pool.handle()),
         }
     }
 
-    fn handle<'a>(&'a self, cache: &'a Cache) -> Option<&'a PoolHandle> {
-        let unresolved = self.extra.as_ref().and_then(|extra| extra.handle.as_ref());
-        unresolved.or_else(|| Some(cache.get(self.pool?)?.handle()))
+    fn is_over(&self) -> bool {
+        matches!(self.life(), Life::Over(_))
     }
 
-    /// Whether nothing waits to be handed over, nor, where the driver tells, to be delivered.
-    fn is_settled(&self) -> bool {
-        self.outbox.is_empty() && !(self.confirms && self.outbox.awaits_word())
+    fn life(&self) -> &Life {
+        self.extra.as_ref().map_or(&Life::Open, |extra| &extra.life)
     }
 
-    fn draining(&self) -> Option<Instant> {
-        self.extra.as_ref()?.draining
+    /// The link that is kept, or the one that got the last message.
+    fn responsible(&self) -> Option<LinkId> {
+        self.kept.or_else(|| {
+            let extra = self.extra.as_ref()?;
+            extra.links.get(&extra.last?.0).copied().filter(|_| self.mode == Mode::Choose)
+        })
+    }
+
+    /// Every link.
+    fn links(&self) -> impl Iterator<Item = LinkId> {
+        let others = self.extra.iter().flat_map(|extra| extra.links.values().copied());
+        self.kept.into_iter().chain(others)
     }
 
     fn extra(&mut self) -> &mut Extra {
         self.extra.get_or_insert_default()
     }
 
-    /// The legs to single elements.
-    fn legs(&self) -> impl Iterator<Item = SessionId> {
-        let legs = self.extra.as_ref().and_then(|extra| extra.legs.as_ref());
-        legs.into_iter().flat_map(|legs| legs.ids())
+    /// The application has read of an element that was lost or taken over; `opens` if there is
+    /// nothing more of that to be read.
+    fn told(&mut self, opens: bool) {
+        if opens && self.gate == Gate::Untold {
+            self.gate = if self.hold_after_failover { Gate::Held } else { Gate::Open };
+        }
     }
 
-    fn is_closing(&self) -> bool {
-        self.draining().is_some() || matches!(self.state, State::Over(_))
-    }
-
-    /// Sets the timer to what comes first: the end of the step, of the search, or of the closing,
-    /// or work at once.
-    fn rearm(&mut self, timers: &mut Timers<SessionId>, id: SessionId) {
-        let (step, until) = self.search.as_ref().map_or((None, None), |s| (s.step, s.until));
-        let due = self.extra.as_ref().and_then(|extra| extra.legs.as_ref()?.due());
-        let over = matches!(self.state, State::Over(_));
-        let first = [step, until, due, self.draining()].into_iter().flatten().min();
-        timers.set(&mut self.timer, first.filter(|_| !over), id);
-    }
-
-    /// Drops the box of what few sessions have, once this one has none of it.
-    fn tidy(&mut self) {
-        let idle = |extra: &mut Box<Extra>| {
-            let Extra { handle, draining, preferred, legs } = &**extra;
-            handle.is_none() && draining.is_none() && preferred.is_empty() && legs.is_none()
-        };
-        self.extra.take_if(idle);
+    /// Leaves word that the application has something to read.
+    fn note(&mut self, events: &mut Events, id: SessionId) {
+        let unread = self.is_over() || self.busy.as_ref().is_some_and(|b| !b.inbox.is_empty());
+        if unread && !core::mem::replace(&mut self.noted, true) {
+            events.push(Entry::Session(id));
+        }
     }
 }
 
-impl Recent {
+impl Busy {
+    /// What is there, or made of what others have left.
+    #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
+    fn of<'a>(slot: &'a mut Option<Box<Self>>, spare: &mut Vec<Box<Self>>) -> &'a mut Self {
+        slot.get_or_insert_with(|| spare.pop().unwrap_or_default())
+    }
+
+    /// The search, begun if there is none.
+    fn search(&mut self, now: Instant) -> &mut Search {
+        self.search.get_or_insert_with(|| Search::begin(now))
+    }
+
+    fn is_idle(&self) -> bool {
+        self.search.is_none() && self.queue.is_idle() && self.inbox.is_empty()
+    }
+
+    /// Whether its buffers are worth keeping.
+    fn is_small(&self) -> bool {
+        const FEW: usize = 64;
+        self.queue.capacity() <= FEW && self.inbox.capacity() <= FEW
+    }
+}
+
+impl Extra {
+    /// Whether there is nothing of all this.
+    fn is_empty(&self) -> bool {
+        let Self { life, cookie, preferred, links, calling: _, last } = self;
+        *life == Life::Open
+            && cookie.is_none()
+            && preferred.is_empty()
+            && links.is_empty()
+            && last.is_none()
+    }
+}
+
+impl Rate {
     const NEVER: Self = Self { since: Instant::EPOCH, count: 0 };
 
     /// Counts once more; how often that is within `span`.
@@ -468,5 +599,51 @@ impl Recent {
         }
         self.count = self.count.saturating_add(1);
         self.count
+    }
+}
+
+/// For the explorer.
+#[cfg(test)]
+impl Sessions {
+    pub(crate) fn link_ids(&self) -> impl Iterator<Item = LinkId> {
+        self.links.iter().map(|(key, _)| LinkId(key))
+    }
+
+    pub(crate) fn owner(&self, link: LinkId) -> Option<SessionId> {
+        self.links.get(link.0).map(|link| link.session)
+    }
+
+    pub(crate) fn link_element(&self, link: LinkId) -> Option<PeIdentifier> {
+        self.links.get(link.0).and_then(|link| link.element)
+    }
+
+    /// The channel to the element that a session keeps.
+    pub(crate) fn kept_channel(&self, id: SessionId) -> Option<ChannelId> {
+        let link = self.slab.get(id.0)?.kept?;
+        self.links.get(link.0).map(|link| link.channel)
+    }
+
+    /// The channel to the element that would be given up.
+    pub(crate) fn responsible_channel(&self, id: SessionId) -> Option<ChannelId> {
+        let link = self.slab.get(id.0)?.responsible()?;
+        self.links.get(link.0).map(|link| link.channel)
+    }
+
+    pub(crate) fn is_over(&self, id: SessionId) -> bool {
+        self.slab.get(id.0).is_none_or(Session::is_over)
+    }
+}
+
+#[cfg(test)]
+told_by!(Sessions {
+    slab, links, timers, needs, live, failovers, card_lookups, card
+} others { spare, buffer });
+
+/// In the explorer's fingerprints: without what is over. No span is longer than a second.
+#[cfg(test)]
+impl core::hash::Hash for Rate {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        let counts = ahead(self.since + Duration::from_secs(1));
+        (counts, if counts.is_zero() { 0 } else { self.count }).hash(state);
     }
 }

@@ -2,296 +2,549 @@
 
 use bytes::Bytes;
 
-use super::{Gate, Handover, Load, NOBODY, Need, Role, Session, SessionOptions, Sessions, State};
-use crate::Instant;
-use crate::cache::Cache;
-use crate::channel::{ChannelUser, Payload};
-use crate::context::Context;
-use crate::error::CommandError;
-use crate::event::Event;
-use crate::id::{ChannelId, MessageId, SessionId};
-use crate::wire::{self, BodyRef, PoolHandle};
+use super::inbox::News;
+use super::link::{Facts, Link};
+use super::options::{LossReason, UndeliveredReason};
+use super::queue::{Limits, Word};
+use super::search::Step;
+use super::{Busy, Env, Gate, Mode, Need, Pool, Session, SessionOptions, Sessions, Wake};
+use crate::channel::{ChannelUser, CloseReason, Payload};
+use crate::error::{CommandError, SessionError};
+use crate::id::{ChannelId, LinkId, MessageId, SessionId};
+use crate::wire::{self, BodyRef, PeIdentifier, PoolHandle, Protocol};
 
 impl Sessions {
     /// A channel that a peer has opened becomes a session of its own.
     pub(crate) fn accept(
         &mut self,
-        ctx: &mut Context,
+        env: &mut Env<'_>,
+        protocol: Protocol,
         control: bool,
         options: SessionOptions,
     ) -> Result<(SessionId, ChannelId), CommandError> {
-        let id = self.insert(ctx, Session::new(Role::Accepted, options))?;
-        let channel = ctx.channels.accept(ChannelUser::Session(id));
+        let mut session = Session::new(Mode::Keep, Pool::None, options);
+        session.accepted = true;
+        // The application handed the channel in itself and need not be told of it.
+        session.known = Some(None);
+        let id = self.insert(env, session)?;
+        let facts = Facts::over(env.ctx, protocol, control);
+        let link = LinkId(self.links.insert_with(|key| {
+            let channel = env.ctx.channels.accept(ChannelUser::Session(LinkId(key)));
+            let mut link = Link::new(id, None, channel, facts);
+            link.up = Some(env.now);
+            link
+        }));
         if let Some(session) = self.slab.get_mut(id.0) {
-            session.state = State::Up(channel);
-            session.control = control;
-            session.element = Some(NOBODY);
-            session.heard.up_already(NOBODY);
+            session.kept = Some(link);
         }
-        self.greet(ctx, id, channel);
-        Ok((id, channel))
+        self.greet(env, link);
+        let channel = self.links.get(link.0).map(|link| link.channel);
+        Ok((id, channel.ok_or(CommandError::UnknownSession)?))
     }
 
-    /// The driver's word that the channel of a session is up.
-    pub(crate) fn opened(
-        &mut self,
-        now: Instant,
-        ctx: &mut Context,
-        cache: &mut Cache,
-        id: SessionId,
-        channel: ChannelId,
-    ) {
-        let Some(session) = self.slab.get_mut(id.0) else { return };
-        if session.state != State::Connecting(channel) {
-            return;
-        }
-        session.state = State::Up(channel);
-        session.search = None;
-        session.rearm(&mut self.timers, id);
-        let element = session.element;
-        let owner = self.owner(id);
-        let pool = self.slab.get(owner.0).and_then(|session| session.pool);
-        if let (Some(pool), Some(element)) = (pool.and_then(|pool| cache.get_mut(pool)), element) {
-            pool.unmark(element);
-        }
-        if owner != id {
-            self.bring_cookie(id, owner);
-            self.greet(ctx, id, channel);
-            return self.leg_opened(now, ctx, id, owner);
-        }
-        self.greet(ctx, id, channel);
-        let Some(session) = self.slab.get_mut(id.0) else { return };
-        let failover = session.heard.came_up(session.peer());
-        session.gate = if failover { Gate::Untold } else { Gate::Open };
-        ctx.stats.failovers += u64::from(failover);
-        session.note(ctx, id);
-    }
-
-    /// A leg that takes its session's cookie to the next element takes the latest one.
-    fn bring_cookie(&mut self, leg: SessionId, owner: SessionId) {
-        let latest = self.slab.get(owner.0).and_then(|session| session.cookie.clone());
-        if let Some(leg) = self.slab.get_mut(leg.0).filter(|leg| leg.cookie.is_some()) {
-            leg.cookie = latest;
+    /// The driver has begun to set up the channel of a link; from here on that takes time.
+    pub(crate) fn called(&mut self, env: &Env<'_>, id: LinkId) {
+        if let Some(link) = self.links.get_mut(id.0) {
+            let until = env.now + env.ctx.config.connect_timeout;
+            self.timers.set(&mut link.timer, Some(until), Wake::Link(id));
         }
     }
 
-    /// What a control channel hears first: the latest cookie (§3.8), then this node's business card
-    /// (§3.9). Both once a channel, so that they are bounded with it and never dropped.
-    fn greet(&mut self, ctx: &mut Context, id: SessionId, channel: ChannelId) {
-        let Some(session) = self.slab.get_mut(id.0) else { return };
-        session.heard.cookie_echoed = false;
-        if !session.control {
-            return;
-        }
-        if let Some(cookie) = &session.cookie {
-            self.buffer.clear();
-            // A cookie that was stored fits: its length is bounded by the configuration, or it came
-            // in a message.
-            if wire::encode_cookie_echo(&mut self.buffer, cookie).is_ok() {
-                ctx.channels.send_control(channel, Bytes::copy_from_slice(&self.buffer));
-                session.heard.cookie_echoed = true;
+    /// The channel of a link is up.
+    pub(crate) fn opened(&mut self, env: &mut Env<'_>, id: LinkId) {
+        let Self { slab, links, timers, .. } = self;
+        let Some(link) = links.get_mut(id.0) else { return };
+        let Some(session) = slab.get_mut(link.session.0) else { return };
+        let owner = link.session;
+        link.up = Some(env.now);
+        let remembers = session.busy.as_ref().and_then(|busy| busy.search.as_ref());
+        let remembers = remembers.is_some_and(|search| !search.is_blank());
+        let is_marked = match (&session.pool, link.element) {
+            (Pool::Known(pool), Some(element)) => {
+                env.cache.get(*pool).is_some_and(|pool| pool.is_marked(env.now, element))
             }
+            _ => false,
+        };
+        let proves = remembers || is_marked;
+        let stable = proves.then(|| env.now + env.ctx.config.stable_after);
+        timers.set(&mut link.timer, stable, Wake::Link(id));
+        if session.kept != Some(id) {
+            session.extra().calling -= 1;
         }
+        if link.next().is_some() {
+            env.ctx.channels.touch(link.channel);
+        }
+        let cookie_echoed = self.greet(env, id);
+        self.serves(env, id, cookie_echoed);
+        self.advance(env, owner);
+    }
+
+    /// A link that is up serves its session, which has the application told.
+    pub(super) fn serves(&mut self, env: &mut Env<'_>, id: LinkId, cookie_echoed: bool) {
+        let Self { slab, links, spare, .. } = self;
+        let Some(link) = links.get(id.0) else { return };
+        let Some(session) = slab.get_mut(link.session.0) else { return };
+        let Busy { inbox, search, .. } = Busy::of(&mut session.busy, spare);
+        let is_kept = session.kept == Some(id);
+        match (session.known, link.element) {
+            (None, element) if is_kept || session.mode == Mode::Choose => {
+                inbox.push(News::Connected(element));
+                session.known = Some(element);
+            }
+            (Some(from), Some(to)) if is_kept => {
+                inbox.push(News::FailedOver { from, to, cookie_echoed });
+                env.ctx.stats.failovers += u64::from(from != Some(to));
+                session.known = Some(Some(to));
+                session.gate = Gate::Untold;
+            }
+            _ => {}
+        }
+        let serves = is_kept || session.mode == Mode::Choose;
+        if let Some(search) = search.as_mut().filter(|_| serves) {
+            search.came_up(env.now);
+        }
+    }
+
+    /// What a control channel hears first: the cookie of the element that was lost (§3.8), then this
+    /// node's business card (§3.9). Both once a channel, so that they are bounded with it and never
+    /// dropped. Says whether there was a cookie.
+    fn greet(&mut self, env: &mut Env<'_>, id: LinkId) -> bool {
+        let Some(link) = self.links.get(id.0).filter(|link| link.facts.control) else {
+            return false;
+        };
+        let (channel, cookie) = (link.channel, link.cookie.as_deref().cloned());
+        let echoed = cookie.is_some_and(|cookie| self.echo(env, channel, &cookie));
         if let Some(card) = &self.card {
-            ctx.channels.send_control(channel, card.clone());
-            ctx.stats.cards_sent += 1;
+            env.ctx.channels.send_control(channel, card.clone());
+            env.ctx.stats.cards_sent += 1;
         }
+        echoed
     }
 
-    /// The element of a session is there for more than to come up.
-    fn gives_a_sign(&mut self, id: SessionId) {
-        let owner = self.owner(id);
-        if let Some(session) = self.slab.get_mut(owner.0) {
-            session.flaps = 0;
-        }
-    }
-
-    /// Data came from the element of a session.
-    pub(crate) fn received(
-        &mut self,
-        ctx: &mut Context,
-        cache: &Cache,
-        id: SessionId,
-        data: &[u8],
-    ) {
-        self.gives_a_sign(id);
-        let Some(session) = self.slab.get(id.0) else { return };
-        let element = session.peer();
-        let session = self.owner(id);
-        let handle = self.handle(cache, session).cloned();
-        let handle = handle.unwrap_or_else(|| PoolHandle::from(&[][..]));
-        let max = ctx.config.max_unread_bytes;
-        let fits = ctx.events.push_received(data.len(), max, || Event::Received {
-            session,
-            handle,
-            element,
-            data: Bytes::copy_from_slice(data),
-        });
-        self.count_received(ctx, session, fits);
-    }
-
-    /// Counts what came for the application, and has it told what was dropped.
-    pub(super) fn count_received(&mut self, ctx: &mut Context, id: SessionId, fits: bool) {
+    fn echo(&mut self, env: &mut Env<'_>, channel: ChannelId, cookie: &[u8]) -> bool {
+        self.buffer.clear();
+        // A cookie that was stored fits: its length is bounded by the configuration, or it came in a
+        // message.
+        let fits = wire::encode_cookie_echo(&mut self.buffer, cookie).is_ok();
         if fits {
-            ctx.stats.messages_received += 1;
-            return;
+            env.ctx.channels.send_control(channel, Bytes::copy_from_slice(&self.buffer));
         }
-        ctx.stats.messages_dropped += 1;
-        if let Some(session) = self.slab.get_mut(id.0) {
-            session.heard.dropped = session.heard.dropped.saturating_add(1);
-            session.note(ctx, id);
-        }
+        fits
     }
 
-    /// A control message came from the element of a session.
-    pub(crate) fn control(
-        &mut self,
-        now: Instant,
-        ctx: &mut Context,
-        cache: &Cache,
-        id: SessionId,
-        body: &BodyRef<'_>,
-    ) {
-        self.gives_a_sign(id);
-        match body {
-            BodyRef::Cookie { cookie, .. } => self.cookie_received(ctx, id, cookie),
-            BodyRef::CookieEcho { cookie, .. } => self.cookie_echoed(ctx, id, cookie),
-            BodyRef::BusinessCard { handle, elements, .. } => {
-                self.card_received(now, ctx, cache, id, handle, *elements);
+    /// A link takes over from the element that its session lost, and gets the cookie of that; says
+    /// whether it was sent.
+    pub(super) fn take_over(&mut self, env: &mut Env<'_>, id: LinkId) -> bool {
+        let Self { slab, links, .. } = self;
+        let Some(link) = links.get_mut(id.0) else { return false };
+        let extra = slab.get_mut(link.session.0).and_then(|session| session.extra.as_mut());
+        let Some(cookie) = extra.and_then(|extra| extra.cookie.take()) else { return false };
+        let (channel, goes) = (link.channel, link.up.is_some() && link.facts.control);
+        let echoed = goes && self.echo(env, channel, &cookie);
+        if let Some(link) = self.links.get_mut(id.0) {
+            match &mut link.cookie {
+                // It has sent one itself.
+                Some(_) if link.up.is_some() => {}
+                given => *given = Some(cookie.into()),
             }
-            _ => ctx.stats.unexpected_messages += 1,
+        }
+        echoed
+    }
+
+    /// The channel of a link is no more, by the driver's word.
+    pub(crate) fn closed(&mut self, env: &mut Env<'_>, id: LinkId, reason: CloseReason) {
+        let was_up = self.links.get(id.0).is_some_and(|link| link.up.is_some());
+        let reason = match reason {
+            CloseReason::Closed => LossReason::Closed,
+            CloseReason::Failed if was_up => LossReason::Broken,
+            CloseReason::Failed => LossReason::Refused,
+            CloseReason::Unauthenticated => LossReason::Unauthenticated,
+            CloseReason::Local => LossReason::Local,
+        };
+        self.lose(env, id, reason);
+    }
+
+    /// A link is no more.
+    pub(super) fn lose(&mut self, env: &mut Env<'_>, id: LinkId, reason: LossReason) {
+        let session = self.links.get(id.0).map(|link| link.session);
+        self.unlink(env, id, reason);
+        if let Some(session) = session {
+            self.advance(env, session);
         }
     }
 
-    /// The latest cookie replaces the former one (§3.8). What a leg receives is its session's,
-    /// where that has no element of its own.
-    fn cookie_received(&mut self, ctx: &mut Context, id: SessionId, cookie: &[u8]) {
-        let owner = self.owner(id);
-        let Some(session) = self.slab.get_mut(owner.0) else { return };
-        if owner != id && session.role != Role::Choosing {
-            ctx.stats.unexpected_messages += 1;
-        } else if cookie.len() <= ctx.config.max_cookie_len {
-            ctx.stats.cookies += 1;
-            session.cookie = Some(Bytes::copy_from_slice(cookie).into());
+    /// The deadline of a link has come: its channel has not come up, or has proven stable.
+    pub(super) fn link_timeout(&mut self, env: &mut Env<'_>, id: LinkId) {
+        let Some(link) = self.links.get_mut(id.0) else { return };
+        link.timer = None;
+        let owner = link.session;
+        if link.up.is_some() {
+            self.progress(env, id);
+            self.advance(env, owner);
         } else {
-            ctx.stats.cookies_too_long += 1;
-            session.cookie = None;
-            session.heard.cookie_too_long = true;
-            session.note(ctx, owner);
+            env.ctx.channels.close(link.channel);
+            self.lose(env, id, LossReason::TimedOut);
         }
     }
 
-    /// A peer that turned to this node hands it the state it had elsewhere.
-    fn cookie_echoed(&mut self, ctx: &mut Context, id: SessionId, cookie: &[u8]) {
-        let accepted = self.slab.get(id.0).is_some_and(|session| session.role == Role::Accepted);
-        if !accepted {
-            ctx.stats.unexpected_messages += 1;
+    pub(super) fn take_link(&mut self, id: LinkId) -> Option<Link> {
+        let mut link = self.links.remove(id.0)?;
+        self.timers.set(&mut link.timer, None, Wake::Link(id));
+        Some(link)
+    }
+
+    /// Takes a link away: marks its element if that has failed, lets its messages go where they may,
+    /// has the application told, and the search go on.
+    pub(super) fn unlink(&mut self, env: &mut Env<'_>, id: LinkId, reason: LossReason) {
+        let Some(link) = self.links.get(id.0) else { return };
+        let (owner, element) = (link.session, link.element);
+        let was_up = link.up.is_some();
+        let has_lasted =
+            link.up.is_some_and(|since| env.now >= since + env.ctx.config.stable_after);
+        if has_lasted {
+            // That it did is no news of after a mark.
+            self.prove(id);
+        }
+        let Some(link) = self.take_link(id) else { return };
+        match reason {
+            LossReason::Closed => env.ctx.stats.channels_closed += 1,
+            LossReason::Local => env.ctx.stats.local_failures += 1,
+            _ => {}
+        }
+        if let Some(element) = element.filter(|_| reason.is_failure()) {
+            self.failed(env, owner, element);
+        }
+        let (proven, chosen) = (link.proven, link.chosen);
+        let Self { slab, spare, .. } = self;
+        let Some(session) = slab.get_mut(owner.0) else { return };
+        let was_kept = session.kept == Some(id);
+        let chooses = session.mode == Mode::Choose;
+        if was_kept {
+            session.kept = None;
+        } else if let Some(extra) = &mut session.extra {
+            element.map(|element| extra.links.remove(&element));
+            extra.calling -= usize::from(!was_up);
+        }
+        if let Some(element) = element {
+            session.last_lost(element, reason);
+        }
+        let Busy { queue, inbox, .. } = Busy::of(&mut session.busy, spare);
+        queue.link_lost(env.now, id, reason, env.ctx.config.max_handovers, inbox);
+        let cookie = link.cookie.as_deref().cloned();
+        self.end_lane(link, UndeliveredReason::ElementLost(reason));
+        if !was_kept && !chooses {
+            // It led to copies of messages to all.
             return;
         }
-        let max = ctx.config.max_unread_bytes;
-        let fits = ctx.events.push_received(cookie.len(), max, || Event::CookieEchoed {
-            session: id,
-            cookie: Bytes::copy_from_slice(cookie),
+        let Some(session) = self.slab.get_mut(owner.0) else { return };
+        if cookie.is_some() {
+            session.extra().cookie = cookie;
+        }
+        session.left = reason;
+        let Session { busy: Some(busy), .. } = session else { return };
+        let Busy { queue, inbox, search } = &mut **busy;
+        if was_up {
+            // The application knows that it moved the session, and has not heard of an element whose
+            // failover it has not read.
+            match inbox.take_back_failover() {
+                Some(from) => session.known = Some(from),
+                None if reason == LossReason::Moved => {}
+                None => inbox.push(News::Lost { element, reason, closes_gate: chooses }),
+            }
+            if chooses {
+                session.gate = Gate::Untold;
+            }
+        }
+        if was_kept && reason.is_failure() {
+            queue.element_left(UndeliveredReason::ElementLost(reason), inbox);
+            session.element = None;
+        }
+        if matches!(session.pool, Pool::None) {
+            let done = self.is_drained(owner);
+            let error = (!done).then_some(SessionError::ChannelLost(reason));
+            return self.end(env, owner, error);
+        }
+        if !was_kept && !chosen {
+            // Copies do not fail over, so nobody looks for another element on their account.
+            return;
+        }
+        session.accepted = false;
+        session.rests = was_kept && was_up && reason == LossReason::Closed && queue.waiting() == 0;
+        if session.rests && (proven || search.is_none()) {
+            return;
+        }
+        // Without progress the search goes on from where it was.
+        let flapped = was_up && !proven;
+        let search = search.get_or_insert_with(|| super::Search::begin(env.now));
+        let pauses = search.element_lost(env.now, env.ctx, element, reason, flapped);
+        if !was_up || pauses || session.rests || reason == LossReason::Moved {
+            return;
+        }
+        let spread = env.ctx.config.failover_spread;
+        let lost = self.failovers.count(env.now, spread);
+        if lost > env.ctx.config.failover_burst && !spread.is_zero() && search.step == Step::Ready {
+            env.ctx.stats.failovers_spread += 1;
+            search.yield_within(env.now, &mut env.ctx.rng, spread);
+        }
+        // The choice of the next one is a hit on the cache: a stale list is refreshed, and the
+        // session goes on meanwhile (§3.3 C2).
+        if was_kept && session.has_stale_list(env) {
+            let handle = session.handle(env.cache).cloned();
+            self.needs.extend(handle.map(|handle| Need::LookUp { handle }));
+        }
+    }
+
+    /// The element of a link has shown that it serves: neither a failure nor what was remembered of a
+    /// search counts any more.
+    pub(super) fn progress(&mut self, env: &mut Env<'_>, id: LinkId) {
+        let Some(link) = self.links.get(id.0).filter(|link| !link.proven) else { return };
+        let pool = self.slab.get(link.session.0).map(|session| &session.pool);
+        if let (Some(Pool::Known(pool)), Some(element)) = (pool, link.element) {
+            if let Some(pool) = env.cache.get_mut(*pool) {
+                pool.unmark(element);
+            }
+        }
+        self.prove(id);
+    }
+
+    /// What was remembered of the search that led to a link does not count any more.
+    fn prove(&mut self, id: LinkId) {
+        let Self { slab, links, timers, .. } = self;
+        let Some(link) = links.get_mut(id.0) else { return };
+        link.proven = true;
+        timers.set(&mut link.timer, None, Wake::Link(id));
+        let Some(session) = slab.get_mut(link.session.0) else { return };
+        let serves = session.kept == Some(id) || session.mode == Mode::Choose;
+        let search = session.busy.as_mut().and_then(|busy| busy.search.as_mut());
+        if let Some(search) = search.filter(|_| serves) {
+            search.progress();
+        }
+    }
+
+    /// Something was heard on a link, which may be an answer. What is not done before the application
+    /// confirms it, is answered when it does.
+    fn heard(&mut self, env: &mut Env<'_>, id: LinkId) -> Option<&Link> {
+        let link = self.links.get(id.0)?;
+        if link.answers && !link.proven {
+            self.progress(env, id);
+        }
+        self.links.get(id.0)
+    }
+
+    /// Data came on a link.
+    pub(crate) fn received(&mut self, env: &mut Env<'_>, id: LinkId, data: &[u8]) {
+        let Some(link) = self.heard(env, id) else { return };
+        let (owner, element) = (link.session, link.element);
+        self.receive(env, owner, data, |data| News::Received { element, data });
+        self.advance(env, owner);
+    }
+
+    /// A control message came on a link.
+    pub(crate) fn control(&mut self, env: &mut Env<'_>, id: LinkId, body: &BodyRef<'_>) {
+        let Some(link) = self.heard(env, id) else { return };
+        let owner = link.session;
+        match body {
+            BodyRef::Cookie { cookie, .. } => self.cookie_received(env, id, cookie),
+            BodyRef::CookieEcho { cookie, .. } => {
+                // A peer that turned to this node hands it the state it had elsewhere.
+                if self.slab.get(owner.0).is_some_and(|session| session.accepted) {
+                    self.receive(env, owner, cookie, News::CookieEchoed);
+                } else {
+                    env.ctx.stats.unexpected_messages += 1;
+                }
+            }
+            BodyRef::BusinessCard { handle, elements, .. } => {
+                self.card_received(env, id, handle, *elements);
+            }
+            _ => env.ctx.stats.unexpected_messages += 1,
+        }
+        self.advance(env, owner);
+    }
+
+    /// The latest cookie replaces the former one (§3.8).
+    fn cookie_received(&mut self, env: &mut Env<'_>, id: LinkId, cookie: &[u8]) {
+        let Self { slab, links, spare, .. } = self;
+        let Some(link) = links.get_mut(id.0) else { return };
+        if cookie.len() <= env.ctx.config.max_cookie_len {
+            env.ctx.stats.cookies += 1;
+            link.cookie = Some(Bytes::copy_from_slice(cookie).into());
+            return;
+        }
+        env.ctx.stats.cookies_too_long += 1;
+        link.cookie = None;
+        if let Some(session) = slab.get_mut(link.session.0) {
+            Busy::of(&mut session.busy, spare).inbox.push_cookie_too_long();
+        }
+    }
+
+    /// Whether control messages may be exchanged on a link.
+    pub(crate) fn has_control(&self, id: LinkId) -> bool {
+        self.links.get(id.0).is_some_and(|link| link.facts.control)
+    }
+
+    /// Hands over the next message on a link, at the moment when the driver asks for it.
+    pub(crate) fn pull(&mut self, env: &mut Env<'_>, id: LinkId) -> Option<Payload> {
+        let owner = self.links.get(id.0)?.session;
+        let payload = self.next_payload(env, id, owner);
+        if payload.is_some() {
+            self.finish(env, owner);
+        }
+        payload
+    }
+
+    fn next_payload(&mut self, env: &mut Env<'_>, id: LinkId, owner: SessionId) -> Option<Payload> {
+        loop {
+            let Self { slab, links, .. } = self;
+            let link = links.get_mut(id.0).filter(|link| link.up.is_some())?;
+            let session = slab.get_mut(owner.0)?;
+            let Busy { queue, inbox, .. } = session.busy.as_deref_mut()?;
+            let assigned = link.next();
+            let message = match assigned {
+                Some(next) => match queue.turn_on(next, id) {
+                    Some(message) => message,
+                    None => {
+                        link.pass_next();
+                        continue;
+                    }
+                },
+                None if session.kept == Some(id) && session.gate == Gate::Open => queue.head()?,
+                None => return None,
+            };
+            let (options, len) = (message.options, message.data.len());
+            let copy = options.to.is_all().then(|| message.data.clone());
+            if !link.has_room(&env.ctx.config, len) {
+                return None;
+            }
+            if copy.is_some() && assigned.is_none() {
+                self.copy_to_all(env, owner, Some(id));
+                continue;
+            }
+            if assigned.is_some() {
+                link.pass_next();
+            }
+            link.hand_over(len);
+            if link.next().is_some() {
+                env.ctx.channels.touch(link.channel);
+            }
+            let (confirms, element) = (link.facts.confirms, link.element);
+            env.ctx.stats.messages_sent += 1;
+            let (message, unordered) = (message.id, options.unordered);
+            let Some(data) = copy else {
+                let (data, again, done) = queue.hand_over(env.now, message, id, confirms, inbox)?;
+                link.answers |= done;
+                env.ctx.stats.messages_resent += u64::from(again);
+                return Some(Payload::Data { message, data, unordered });
+            };
+            if confirms.writes || confirms.delivery {
+                link.await_copy(message, len);
+            } else {
+                self.copied(owner, element, message, None);
+            }
+            return Some(Payload::Data { message, data, unordered });
+        }
+    }
+
+    /// The driver tells what became of a message on a link; says whether that was waited for.
+    fn hear(&mut self, env: &mut Env<'_>, id: LinkId, message: MessageId, word: Word) -> bool {
+        let Self { slab, links, .. } = self;
+        let Some(link) = links.get_mut(id.0) else { return false };
+        let Some(Session { busy: Some(busy), .. }) = slab.get_mut(link.session.0) else {
+            return false;
+        };
+        let Busy { queue, inbox, .. } = &mut **busy;
+        let max_handovers = env.ctx.config.max_handovers;
+        let limits = Limits { confirms: link.facts.confirms, max_handovers };
+        let mut copied = None;
+        let heard = queue.hear(env.now, message, id, word, limits, inbox).or_else(|| {
+            let told = word != Word::Written || !limits.confirms.delivery;
+            copied = told.then_some((word == Word::Unsent).then_some(UndeliveredReason::NotSent));
+            Some((link.hear_of_copy(message, told)?, told && word != Word::Unsent))
         });
-        self.count_received(ctx, id, fits);
-    }
-
-    /// Whether control messages may be exchanged with the element of a session.
-    pub(crate) fn has_control(&self, id: SessionId) -> bool {
-        self.slab.get(id.0).is_some_and(|session| session.control)
-    }
-
-    /// Hands over the next message, at the moment when the driver asks for it.
-    pub(crate) fn pull(
-        &mut self,
-        now: Instant,
-        ctx: &mut Context,
-        id: SessionId,
-    ) -> Option<Payload> {
-        let session = self.slab.get(id.0)?;
-        if !matches!(session.state, State::Up(_)) || session.gate != Gate::Open {
-            return None;
+        let Some((room, done)) = heard else { return false };
+        link.free(room);
+        link.answers |= done;
+        let (owner, element) = (link.session, link.element);
+        if link.next().is_some() {
+            env.ctx.channels.touch(link.channel);
         }
-        let window = Load { messages: ctx.config.window_messages, bytes: ctx.config.window_bytes };
-        let handover = Handover {
-            confirms_delivery: session.confirms,
-            window: ctx.config.confirms_writes.then_some(window),
+        if let Some(failure) = copied {
+            self.copied(owner, element, message, failure);
+        }
+        if done && word == Word::Delivered {
+            self.progress(env, id);
+        }
+        self.advance(env, owner);
+        true
+    }
+
+    /// A message was written.
+    pub(crate) fn written(&mut self, env: &mut Env<'_>, id: LinkId, message: MessageId) -> bool {
+        self.hear(env, id, message, Word::Written)
+    }
+
+    /// A message was delivered.
+    pub(crate) fn delivered(&mut self, env: &mut Env<'_>, id: LinkId, message: MessageId) -> bool {
+        self.hear(env, id, message, Word::Delivered)
+    }
+
+    /// The transport gives a message back.
+    pub(crate) fn unsent(&mut self, env: &mut Env<'_>, id: LinkId, message: MessageId) -> bool {
+        let waited_for = self.hear(env, id, message, Word::Unsent);
+        env.ctx.stats.messages_unsent += u64::from(waited_for);
+        waited_for
+    }
+
+    /// The application's word that a message has arrived, wherever it went.
+    pub(crate) fn confirm(&mut self, env: &mut Env<'_>, id: SessionId, message: MessageId) -> bool {
+        let session = self.slab.get_mut(id.0).filter(|session| !session.is_over());
+        let queue = session.and_then(|session| Some(&mut session.busy.as_mut()?.queue));
+        let Some(on) = queue.and_then(|queue| queue.confirm(message)) else { return false };
+        if let Some((on, room)) = on {
+            if let Some(link) = self.links.get_mut(on.0) {
+                link.free(room);
+                if link.next().is_some() {
+                    env.ctx.channels.touch(link.channel);
+                }
+            }
+            self.progress(env, on);
+        }
+        self.advance(env, id);
+        true
+    }
+
+    /// All sessions that use an element of a pool lose it, by the application's word.
+    pub(crate) fn element_failed(
+        &mut self,
+        env: &mut Env<'_>,
+        pool: crate::id::PoolId,
+        element: PeIdentifier,
+    ) {
+        let concerned = |link: &Link| {
+            let session = self.slab.get(link.session.0);
+            link.element == Some(element)
+                && session
+                    .is_some_and(|session| matches!(session.pool, Pool::Known(p) if p == pool))
         };
-        let element = session.peer();
-        let (message, again) = self.with_outbox(ctx, id, |outbox| outbox.pull(handover))??;
-        ctx.stats.messages_sent += 1;
-        ctx.stats.messages_resent += u64::from(again);
-        let payload = Payload::Data {
-            message: message.id,
-            data: message.data.clone(),
-            unordered: message.options.unordered,
-        };
-        let owner = self.owner(id);
-        if message.copy {
-            self.copied(ctx, owner, message.id, element, true);
-        } else if message.options.to.is_all() {
-            self.begin_copies(now, ctx, id, message, Some(element));
+        let links = self.links.iter().filter(|(_, link)| concerned(link));
+        let links: alloc::vec::Vec<_> =
+            links.map(|(key, link)| (LinkId(key), link.channel)).collect();
+        for (link, channel) in links {
+            env.ctx.channels.close(channel);
+            self.lose(env, link, LossReason::GivenUp);
         }
-        self.check_drained(owner);
-        Some(payload)
-    }
-
-    /// A message was written; says whether that was waited for.
-    pub(crate) fn written(
-        &mut self,
-        ctx: &mut Context,
-        id: SessionId,
-        channel: ChannelId,
-        message: MessageId,
-    ) -> bool {
-        let written = self.with_outbox(ctx, id, |outbox| outbox.written(message));
-        ctx.channels.touch(channel);
-        written == Some(true)
-    }
-
-    /// A message was delivered; says whether it was waited for.
-    pub(crate) fn delivered(
-        &mut self,
-        ctx: &mut Context,
-        id: SessionId,
-        message: MessageId,
-    ) -> bool {
-        let delivered = self.with_outbox(ctx, id, |outbox| outbox.delivered(message));
-        if let Some(State::Up(channel)) = self.slab.get(id.0).map(|session| &session.state) {
-            ctx.channels.touch(*channel);
-        }
-        if delivered == Some(true) {
-            self.gives_a_sign(id);
-            // It may have waited to be sent again, as the last one.
-            self.check_drained(self.owner(id));
-        }
-        delivered == Some(true)
-    }
-
-    /// The transport gives a message back; says whether it was waited for.
-    pub(crate) fn unsent(&mut self, ctx: &mut Context, id: SessionId, message: MessageId) -> bool {
-        let kept = self.with_outbox(ctx, id, |outbox| outbox.unsent(message)) == Some(true);
-        ctx.stats.messages_unsent += u64::from(kept);
-        kept
     }
 
     /// Has a card looked up that names a pool which is not this session's, once a second at most.
-    pub(super) fn look_up(
-        &mut self,
-        now: Instant,
-        ctx: &mut Context,
-        cache: &Cache,
-        handle: &[u8],
-    ) {
+    pub(super) fn look_up(&mut self, env: &mut Env<'_>, handle: &[u8]) {
         const SPAN: core::time::Duration = core::time::Duration::from_secs(1);
-        if cache.find(handle).is_some() {
+        if env.cache.find(handle).is_some() {
             return;
         }
-        let valid = (1..=ctx.config.max_handle_len).contains(&handle.len());
-        if valid && self.card_lookups.count(now, SPAN) == 1 {
+        let valid = (1..=env.ctx.config.max_handle_len).contains(&handle.len());
+        if valid && self.card_lookups.count(env.now, SPAN) == 1 {
             self.needs.push_back(Need::LookUp { handle: PoolHandle::from(handle) });
         } else {
-            ctx.stats.cards_ignored += 1;
+            env.ctx.stats.cards_ignored += 1;
         }
     }
 }

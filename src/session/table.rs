@@ -2,36 +2,38 @@
 //! module's documentation.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::{SendOptions, SessionOptions, Sessions};
+use super::search::Step;
+use super::{Env, LinkId, Mode, SendOptions, SessionOptions, Sessions};
 use crate::cache::Cache;
-use crate::channel::{Authentication, ChannelUser};
+use crate::channel::{Authentication, CloseReason};
 use crate::context::Context;
 use crate::error::ResolveError;
-use crate::id::{ChannelId, PoolId, SessionId};
+use crate::id::{MessageId, PoolId, SessionId};
 use crate::wire::{
     BodyRef, Message, MessageRef, Notes, PeIdentifier, Policy, PolicyType, PoolElement, PoolHandle,
     Transport,
 };
-use crate::{Config, Instant, Security};
+use crate::{Config, Instant};
 
 const TABLE: &str = include_str!("table.md");
 
-const STATES: [&str; 7] =
-    ["Resolving", "Connecting", "Yielding", "Pausing", "Up", "Choosing", "Over"];
+const STATES: [&str; 7] = ["Resolving", "Calling", "Pausing", "Up", "Resting", "Choosing", "Over"];
 
-const EVENTS: [&str; 11] = [
+const EVENTS: [&str; 13] = [
     "resolved",
     "unresolved",
     "opened",
+    "failed",
     "closed",
     "timer",
     "send",
+    "withdraw",
     "give_up",
     "move_session",
     "resume",
@@ -50,8 +52,8 @@ struct Alone {
 }
 
 impl Alone {
-    /// With a session in the state named, which has one message: sent in `Up`, waiting in the
-    /// others.
+    /// With a session in the state named, which has one message: handed over in `Up` and `Resting`,
+    /// waiting in the others.
     fn new(state: &str) -> Self {
         let now = Instant::EPOCH;
         let mut ctx = Context::new(Config::default(), 1);
@@ -61,7 +63,8 @@ impl Alone {
         let choose_per_message = state == "Choosing";
         let options = SessionOptions { choose_per_message, ..SessionOptions::default() };
         let handle = PoolHandle::from("pool");
-        let id = sessions.open(now, &ctx, &cache, handle, options).unwrap();
+        let mut env = Env { now, ctx: &mut ctx, cache: &mut cache };
+        let id = sessions.open(&mut env, handle, options).unwrap();
         let mut alone = Self { sessions, ctx, cache, now, id, pool };
         if state == "Over" {
             alone.happen("unresolved");
@@ -70,107 +73,129 @@ impl Alone {
             alone.happen("resolved");
         }
         alone.happen("send");
+        if ["Up", "Resting"].contains(&state) {
+            alone.happen("opened");
+            alone.hand_over();
+        }
         match state {
-            "Up" => alone.happen("opened"),
-            "Yielding" => {
-                alone.ctx.config.failover_burst = 0;
-                alone.happen("closed")
-            }
-            "Pausing" => (0..3).map(|_| alone.happen("closed")).last().unwrap_or_default(),
-            "Choosing" => alone.happen("timer"),
-            _ => String::new(),
-        };
-        alone.ctx.config.failover_burst = 64;
-        while state != "Over" && alone.sessions.notice(now, &mut alone.ctx, id).is_some() {}
-        alone.sessions.pull(now, &mut alone.ctx, id);
+            "Pausing" => (0..3).for_each(|_| drop(alone.happen("failed"))),
+            "Resting" => drop(alone.happen("closed")),
+            _ => {}
+        }
+        if state != "Over" {
+            let (sessions, mut env) = alone.env();
+            while sessions.next_event(&mut env, id).is_some() {}
+        }
         assert_eq!(alone.state(), state);
         alone
     }
 
-    fn state(&self) -> String {
-        let state = self.state_and_channel();
-        state.split('(').next().unwrap_or_default().to_string()
+    const fn env(&mut self) -> (&mut Sessions, Env<'_>) {
+        let Self { sessions, ctx, cache, now, .. } = self;
+        (sessions, Env { now: *now, ctx, cache })
     }
 
-    fn state_and_channel(&self) -> String {
-        let session = self.sessions.slab.get(self.id.0);
-        session.map_or("gone".into(), |session| format!("{:?}", session.state))
+    fn hand_over(&mut self) {
+        let link = self.link();
+        let (sessions, mut env) = self.env();
+        if let Some(link) = link {
+            sessions.pull(&mut env, link);
+        }
     }
 
-    /// The channel of the session or of its leg, or any other.
-    fn channel(&mut self) -> (SessionId, ChannelId) {
-        let session = self.sessions.slab.get(self.id.0).unwrap();
-        let leg = session.legs().next();
-        let of = leg.unwrap_or(self.id);
-        let channel = self.sessions.slab.get(of.0).and_then(super::Session::channel);
-        let user = ChannelUser::Session(self.id);
-        let other = || self.ctx.channels.open(user, transport(9), Security::None);
-        (of, channel.unwrap_or_else(other))
+    fn state(&self) -> &'static str {
+        let Some(session) = self.sessions.slab.get(self.id.0) else { return "gone" };
+        let kept = session.kept.and_then(|link| self.sessions.links.get(link.0));
+        let search = session.busy.as_ref().and_then(|busy| busy.search.as_ref());
+        match (kept, search.map(|search| search.step)) {
+            _ if session.is_over() => "Over",
+            _ if session.mode == Mode::Choose => "Choosing",
+            (Some(link), _) if link.up.is_some() => "Up",
+            (Some(_), _) => "Calling",
+            _ if session.rests => "Resting",
+            (None, Some(Step::Resolving(_))) => "Resolving",
+            (None, Some(Step::Pausing { .. })) => "Pausing",
+            _ => "?",
+        }
+    }
+
+    /// The link of the session, if it has one.
+    fn link(&self) -> Option<LinkId> {
+        self.sessions.slab.get(self.id.0)?.links().next()
+    }
+
+    /// Everything that a command which is refused must leave as it is.
+    fn all(&self) -> String {
+        format!("{:?} {:?}", self.sessions.slab, self.sessions.links)
     }
 
     /// What comes of an event, as the table says it.
     fn happen(&mut self, event: &str) -> String {
-        let Self { now, id, pool, .. } = *self;
-        let before = self.state_and_channel();
-        let has_channel = ["Connecting", "Up", "Choosing"].iter().any(|s| before.starts_with(s));
-        let channel = match event {
-            "opened" | "closed" => Some(self.channel()),
-            _ => None,
-        };
-        let Self { sessions, ctx, cache, .. } = self;
-        let refused = match event {
-            "resolved" => {
-                sessions.resolved(now, ctx, cache, id, pool);
+        let Self { id, pool, .. } = *self;
+        let (before, all, link) = (self.state(), self.all(), self.link());
+        let timer = self.sessions.next_timeout();
+        let former = link;
+        let (sessions, mut env) = self.env();
+        let env = &mut env;
+        let refused = match (event, link) {
+            ("resolved", _) => {
+                sessions.resolved(env, id, pool);
                 None
             }
-            "unresolved" => {
-                sessions.unresolved(now, ctx, cache, id, ResolveError::NotAnswered);
+            ("unresolved", _) => {
+                sessions.unresolved(env, id, ResolveError::NotAnswered);
                 None
             }
-            "opened" => {
-                let (of, channel) = channel.unwrap();
-                sessions.opened(now, ctx, cache, of, channel);
+            ("opened", Some(link)) if before != "Up" => {
+                sessions.opened(env, link);
+                None
+            }
+            ("failed", Some(link)) => {
+                sessions.closed(env, link, CloseReason::Failed);
+                None
+            }
+            ("closed", Some(link)) => {
+                sessions.closed(env, link, CloseReason::Closed);
                 None
             }
             // A channel that the machine has no more is nobody's.
-            "closed" if has_channel => {
-                sessions.lost(now, ctx, cache, channel.unwrap().0);
+            ("opened" | "failed" | "closed", _) => return "—".into(),
+            ("timer", _) => {
+                let calls = before == "Calling" || before == "Choosing";
+                if let Some(link) = link.filter(|_| calls) {
+                    sessions.called(env, link);
+                }
+                let Some(at) = sessions.next_timeout().or(timer) else { return "—".into() };
+                env.now = at;
+                sessions.handle_timeout(env);
+                self.now = at;
                 None
             }
-            "closed" => return "—".into(),
-            "timer" => match sessions.slab.get(id.0).unwrap().timer {
-                Some(at) => {
-                    self.now = at;
-                    sessions.handle_timeout(at, ctx, cache);
-                    None
-                }
-                None => return "—".into(),
-            },
-            "send" => {
-                let sent =
-                    sessions.send(now, ctx, id, Bytes::from("hello"), SendOptions::default());
+            ("send", _) => {
+                let sent = sessions.send(env, id, Bytes::from("hello"), SendOptions::default());
                 sent.err().map(|error| format!("{:?}", error.reason))
             }
-            "give_up" => sessions.give_up(now, ctx, cache, id).err().map(|e| format!("{e:?}")),
-            "move_session" => {
-                let to = Some(PeIdentifier::new(3));
-                sessions.move_to(now, ctx, cache, id, to).err().map(|e| format!("{e:?}"))
-            }
-            "resume" => sessions.resume(now, ctx, id).err().map(|e| format!("{e:?}")),
-            "close" => sessions.close(now, ctx, cache, id).err().map(|e| format!("{e:?}")),
-            "abort" => sessions.abort(ctx, cache, id).err().map(|e| format!("{e:?}")),
-            other => panic!("{other}"),
+            ("withdraw", _) => refusal(sessions.withdraw(env, id, MessageId(0))),
+            ("give_up", _) => refusal(sessions.give_up(env, id)),
+            ("move_session", _) => refusal(sessions.move_to(env, id, Some(PeIdentifier::new(3)))),
+            ("resume", _) => refusal(sessions.resume(env, id)),
+            ("close", _) => refusal(sessions.close(env, id)),
+            ("abort", _) => refusal(sessions.abort(env, id)),
+            (other, _) => panic!("{other}"),
         };
-        let after = self.state_and_channel();
         match refused {
             Some(error) => {
-                assert_eq!(before, after, "a command that is refused changes nothing");
+                assert_eq!(all, self.all(), "a command that is refused changes nothing");
                 format!("`{error}`")
             }
-            None if before == after => "·".into(),
-            None => self.state(),
+            None if before == self.state() && former == self.link() => "·".into(),
+            None => self.state().into(),
         }
     }
+}
+
+fn refusal<T>(result: Result<T, crate::CommandError>) -> Option<String> {
+    result.err().map(|error| format!("{error:?}"))
 }
 
 fn transport(id: u8) -> Transport {

@@ -31,6 +31,7 @@ pub(super) struct Element {
     /// How often it was reported since registrars looked after it.
     pub(super) reports: u32,
     pub(super) sessions: usize,
+    pub(super) calls: u64,
     served: u64,
 }
 
@@ -49,6 +50,7 @@ impl Sim {
             failed: self.now,
             reports: 0,
             sessions: 0,
+            calls: 0,
             served: 0,
         }));
         self.list(&pool, identifier, policy);
@@ -87,6 +89,12 @@ impl Sim {
     #[must_use]
     pub fn served(&self, element: PeIdentifier) -> u64 {
         self.elements[element].served
+    }
+
+    /// How often pool users wanted a channel to an element, whether it came to be or not.
+    #[must_use]
+    pub fn calls(&self, element: PeIdentifier) -> u64 {
+        self.elements[element].calls
     }
 
     /// How many channels an element has with pool users.

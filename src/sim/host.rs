@@ -32,8 +32,8 @@ pub enum Host {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(pub(super) u32);
 
-/// What can be wrong with a registrar or an element. Of a pool user only [`Cut`](Self::Cut) can be
-/// told.
+/// What can be wrong with a registrar or an element, or be its manner. Of a pool user only
+/// [`Cut`](Self::Cut) and [`Exhausted`](Self::Exhausted) can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
@@ -41,6 +41,8 @@ pub enum Fault {
     Crash,
     /// The next message kills it; it is crashed from there on.
     Doomed,
+    /// Every message kills it, and it is started again at once.
+    Mortal,
     /// New channels are refused; those that are up go on.
     Refuse,
     /// Nothing gets to the host or away from it: what is sent is held until it can pass, or until
@@ -58,6 +60,17 @@ pub enum Fault {
     Lag,
     /// A registrar answers requests with something else than the pool.
     Lie(Lie),
+    /// It takes new channels and closes them in good order at once.
+    Close,
+    /// It takes new channels, and they break at once.
+    Break,
+    /// It says "good day" to whoever comes, and closes the channel in good order, as a service does
+    /// that tells the time of day.
+    Greet,
+    /// It closes in good order what was not used for so long. Nothing is wrong with that.
+    Tidy(Duration),
+    /// The driver of a pool user lacks what it takes to open a channel: descriptors, or a route.
+    Exhausted,
 }
 
 /// What a registrar that lies answers.

@@ -29,15 +29,15 @@
 //! while let Some((_, event)) = sim.next(until) {
 //!     match event {
 //!         Event::Connected { element, .. } => {
-//!             assert_eq!(element, a);
+//!             assert_eq!(element, Some(a));
 //!             sim.fail(a, Fault::Crash);
 //!         }
 //!         Event::FailedOver { from, to, .. } => {
-//!             assert_eq!((from, to), (a, b));
-//!             sim.call(user, |pu, now| pu.send(now, session, "hello", Failover::Always))?;
+//!             assert_eq!((from, to), (Some(a), b));
+//!             sim.call(user, |pu, now| pu.send(now, session, "hello", Failover::Unconfirmed))?;
 //!         }
 //!         Event::Received { element, data, .. } => {
-//!             assert_eq!((element, &data[..]), (b, &b"hello"[..]));
+//!             assert_eq!((element, &data[..]), (Some(b), &b"hello"[..]));
 //!         }
 //!         _ => {}
 //!     }
@@ -107,6 +107,7 @@ pub struct Sim {
     registrars: Cast<Registrar>,
     announces: bool,
     grants: bool,
+    lenient: bool,
     handlespace: Handlespace,
     elements: Cast<Element>,
     services: BTreeMap<PoolHandle, Service>,
@@ -132,6 +133,8 @@ enum Occurrence {
     Announce(ServerIdentifier),
     /// Registrars look after an element that failed at that time.
     KeepAlive(PeIdentifier, Instant),
+    /// A peer looks whether a channel is still used.
+    TidyUp(Key),
 }
 
 /// The world and its users.
@@ -149,6 +152,7 @@ impl Sim {
             registrars: Cast::new(),
             announces: false,
             grants: false,
+            lenient: false,
             handlespace: Handlespace::new(),
             elements: Cast::new(),
             services: BTreeMap::new(),
@@ -260,8 +264,10 @@ impl Sim {
                 self.expect_keep_alive(element);
             }
         }
-        if fault == Fault::Crash {
-            self.break_links_of(host);
+        match fault {
+            Fault::Crash => self.break_links_of(host),
+            Fault::Tidy(_) => self.links_of(host).into_iter().for_each(|link| self.tidy_up(link)),
+            _ => {}
         }
     }
 
@@ -313,13 +319,16 @@ impl Sim {
 
     /// Whether a registrar or an element would do its work for a pool user that turned to it anew:
     /// they hear each other, and nothing worse is wrong with it than that its answers are late,
-    /// repeated or old.
+    /// repeated or old, or that it closes what is not used.
     #[must_use]
     pub fn serves(&self, host: impl Into<Host>, user: UserId) -> bool {
         let host = host.into();
         let fault = self.place(host).and_then(|place| place.fault);
         self.can_hear(user, host)
-            && matches!(fault, None | Some(Fault::Delay(_) | Fault::Repeat | Fault::Lag))
+            && matches!(
+                fault,
+                None | Some(Fault::Delay(_) | Fault::Repeat | Fault::Lag | Fault::Tidy(_))
+            )
     }
 }
 
@@ -338,6 +347,7 @@ impl Sim {
             Occurrence::Say(link, packet) => self.push(link, Way::ToUser, packet),
             Occurrence::Announce(server) => self.announced(server),
             Occurrence::KeepAlive(element, since) => self.keep_alive(element, since),
+            Occurrence::TidyUp(link) => self.tidy_up(link),
         }
     }
 

@@ -46,6 +46,8 @@ pub(super) struct Link {
     pub(super) alive: bool,
     /// Whether the user knows that it is up.
     up: bool,
+    /// When the peer took the channel, or heard or said something on it for the last time.
+    used: Instant,
     /// What the element knows of the session.
     pub(super) state: Vec<u8>,
     /// The pools whose changes the registrar tells.
@@ -75,7 +77,7 @@ pub(super) enum Packet {
     Reply(Bytes),
     /// The peer's transport has this message.
     Receipt(crate::MessageId),
-    /// The user has closed the channel.
+    /// The other side has closed the channel.
     End,
 }
 
@@ -108,6 +110,9 @@ impl Sim {
     ) {
         let peer = Host::at(to).filter(|peer| self.place(*peer).is_some());
         self.note(user, peer, &Note::Opens);
+        if self.users[user].place.fault == Some(Fault::Exhausted) {
+            return self.fail_channel(user, channel, CloseReason::Local);
+        }
         let Some(peer) = peer else {
             return self.fail_channel(user, channel, CloseReason::Failed);
         };
@@ -115,6 +120,9 @@ impl Sim {
             Security::None => Authentication::None,
             Security::Tls { .. } => Authentication::Verified,
         };
+        if let Host::Element(element) = peer {
+            self.elements[element].calls += 1;
+        }
         let link = self.links.insert(Link {
             user,
             channel,
@@ -123,6 +131,7 @@ impl Sim {
             authentication,
             alive: false,
             up: false,
+            used: self.now,
             state: Vec::new(),
             subscribed: BTreeSet::new(),
             says: self.now,
@@ -147,7 +156,7 @@ impl Sim {
             _ => Ok(()),
         };
         if let Some(link) = self.links.get_mut(key) {
-            link.alive = outcome.is_ok();
+            (link.alive, link.used) = (outcome.is_ok(), self.now);
         }
         if let (Ok(()), Host::Element(element)) = (outcome, peer) {
             self.elements[element].sessions += 1;
@@ -170,8 +179,54 @@ impl Sim {
                 }
                 self.note(user, Some(peer), &Note::Opened);
                 self.call(user, |pu, now| pu.handle_opened(now, channel, authentication));
+                self.welcome(key, peer);
             }
             Err(reason) => self.break_link(key, reason),
+        }
+    }
+
+    /// What a peer does first on a channel that it has taken.
+    fn welcome(&mut self, key: Key, peer: Host) {
+        match self.place(peer).and_then(|place| place.fault) {
+            Some(Fault::Close) => self.leave_channel(key),
+            Some(Fault::Greet) => {
+                self.push(key, Way::ToUser, Packet::Reply(Bytes::from_static(b"good day")));
+                self.leave_channel(key);
+            }
+            Some(Fault::Break) => {
+                self.let_go(key);
+                let latency = self.latency();
+                self.later(latency, Occurrence::Settled(key, Err(CloseReason::Failed)));
+            }
+            Some(Fault::Tidy(_)) => self.tidy_up(key),
+            _ => {}
+        }
+    }
+
+    /// A peer that closes what is not used looks whether a channel is.
+    pub(super) fn tidy_up(&mut self, key: Key) {
+        let Some(link) = self.links.get(key).filter(|link| link.alive) else { return };
+        let Some(Fault::Tidy(after)) = self.place(link.peer).and_then(|place| place.fault) else {
+            return;
+        };
+        match (link.used + after).since(self.now) {
+            Duration::ZERO => self.leave_channel(key),
+            left => self.later(left, Occurrence::TidyUp(key)),
+        }
+    }
+
+    /// A peer closes a channel in good order, behind what it has said.
+    fn leave_channel(&mut self, key: Key) {
+        self.let_go(key);
+        self.push(key, Way::ToUser, Packet::End);
+    }
+
+    /// A peer has done with a channel.
+    fn let_go(&mut self, key: Key) {
+        let Some(link) = self.links.get_mut(key) else { return };
+        let alive = core::mem::replace(&mut link.alive, false);
+        if let (true, Host::Element(element)) = (alive, link.peer) {
+            self.elements[element].sessions -= 1;
         }
     }
 
@@ -205,27 +260,24 @@ impl Sim {
 
     /// A link is no more.
     fn hang_up(&mut self, key: Key) {
+        self.let_go(key);
         let Some(link) = self.links.remove(key) else { return };
         self.users[link.user].channels.remove(&link.channel);
-        if let (true, Host::Element(element)) = (link.alive, link.peer) {
-            self.elements[element].sessions -= 1;
-        }
     }
 
     /// The process of a peer dies, and its host says so to everyone it had a channel with.
     pub(super) fn break_links_of(&mut self, peer: Host) {
-        let of_peer = self.links.iter().filter(|(_, link)| link.alive && link.peer == peer);
-        let links: Vec<Key> = of_peer.map(|(key, _)| key).collect();
-        for key in links {
-            if let Some(link) = self.links.get_mut(key) {
-                link.alive = false;
-            }
+        for key in self.links_of(peer) {
+            self.let_go(key);
             let latency = self.latency();
             self.later(latency, Occurrence::Settled(key, Err(CloseReason::Failed)));
         }
-        if let Host::Element(element) = peer {
-            self.elements[element].sessions = 0;
-        }
+    }
+
+    /// The channels that a peer has taken and not done with.
+    pub(super) fn links_of(&self, peer: Host) -> Vec<Key> {
+        let of_peer = self.links.iter().filter(|(_, link)| link.alive && link.peer == peer);
+        of_peer.map(|(key, _)| key).collect()
     }
 
     /// Sends something on a link.
@@ -305,7 +357,8 @@ impl Sim {
                 self.note(user, Some(peer), &Note::Delivered(message));
                 self.call(user, |pu, now| pu.handle_delivered(now, channel, message));
             }
-            Packet::Data(..) | Packet::End => {}
+            Packet::End => self.break_link(key, CloseReason::Closed),
+            Packet::Data(..) => {}
         }
     }
 
@@ -318,12 +371,14 @@ impl Sim {
         if !alive {
             return;
         }
+        self.use_link(key);
         let fault = self.place(peer).and_then(|place| place.fault);
         if let (Packet::Data(message, _), true) = (&packet, self.confirms(user)) {
             self.push(key, Way::ToUser, Packet::Receipt(*message));
         }
         let answers = match fault {
             Some(Fault::Doomed) => return self.fail(peer, Fault::Crash),
+            Some(Fault::Mortal) => return self.break_links_of(peer),
             Some(Fault::Hang) => return,
             _ => self.answers(key, peer, packet),
         };
@@ -334,9 +389,16 @@ impl Sim {
         }
     }
 
+    fn use_link(&mut self, key: Key) {
+        if let Some(link) = self.links.get_mut(key) {
+            link.used = self.now;
+        }
+    }
+
     /// A peer answers, at once or later.
     pub(super) fn say(&mut self, key: Key, delay: Duration, answer: Packet) {
         let now = self.now;
+        self.use_link(key);
         let Some(link) = self.links.get_mut(key) else { return };
         link.says = link.says.max(now + delay);
         let wait = link.says - now;

@@ -28,6 +28,7 @@ use alloc::vec::Vec;
 /// # Ok::<(), asap_pu::wire::FramingError>(())
 /// ```
 #[derive(Debug, Clone)]
+#[cfg_attr(test, derive(Hash))]
 pub struct StreamDecoder {
     max_message_len: usize,
     partial: Vec<u8>,
@@ -39,6 +40,7 @@ pub struct StreamDecoder {
 /// Why a byte stream cannot be cut into messages. Where the next one would begin is then unknown,
 /// so nothing further comes out of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[cfg_attr(test, derive(Hash))]
 #[non_exhaustive]
 pub enum FramingError {
     /// The length field of a message does not even cover its header.

@@ -35,7 +35,7 @@ pub(crate) fn open(sim: &mut Sim, user: UserId) -> SessionId {
 /// Sends what may be sent again.
 pub(crate) fn send(sim: &mut Sim, user: UserId, session: SessionId, data: &[u8]) -> MessageId {
     let data = data.to_vec();
-    sim.call(user, |pu, now| pu.send(now, session, data, Failover::Always)).unwrap()
+    sim.call(user, |pu, now| pu.send(now, session, data, Failover::Unconfirmed)).unwrap()
 }
 
 /// What is told within a time.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use asap_pu::wire::{
     Body, Cause, CauseCode, Message, PeIdentifier, Policy, PoolElement, StreamDecoder, Transport,
@@ -11,6 +12,7 @@ use rcgen::{
 };
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use socket2::SockRef;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -97,7 +99,7 @@ pub(crate) async fn registrar(elements: &[SocketAddr], tls: Option<Arc<ServerCon
 }
 
 /// An element that answers so many lines of each connection, by its number and the line, and then
-/// hangs up.
+/// hangs up in good order.
 pub(crate) async fn element(number: usize, patience: usize) -> SocketAddr {
     serve(move |stream| async move {
         let (from, mut to) = stream.into_split();
@@ -105,6 +107,20 @@ pub(crate) async fn element(number: usize, patience: usize) -> SocketAddr {
         for _ in 0..patience {
             let Ok(Some(line)) = lines.next_line().await else { return };
             to.write_all(format!("{number}: {line}\n").as_bytes()).await.unwrap();
+        }
+    })
+    .await
+}
+
+/// An element that dies after so many answers: its connections are broken off.
+pub(crate) async fn mortal(number: usize, answers: usize) -> SocketAddr {
+    serve(move |stream| async move {
+        SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        let mut lines = BufReader::new(stream).lines();
+        for _ in 0..answers {
+            let Ok(Some(line)) = lines.next_line().await else { return };
+            let answer = format!("{number}: {line}\n");
+            lines.get_mut().write_all(answer.as_bytes()).await.unwrap();
         }
     })
     .await

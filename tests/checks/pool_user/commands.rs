@@ -1,10 +1,12 @@
 //! What the application does.
 
 use asap_pu::wire::PeIdentifier;
-use asap_pu::{ElementRef, Instant, PoolUser, SendOptions, SessionOptions};
+use asap_pu::{
+    CommandError, ElementRef, Instant, LossReason, PoolUser, SendOptions, SessionOptions,
+};
 use bytes::Bytes;
 
-use super::application::Kind;
+use super::session::{Kind, Session};
 use super::setup::registrar;
 use super::step::{Element, Handle, Reach, Step};
 use super::{World, nth};
@@ -12,7 +14,8 @@ use super::{World, nth};
 impl World {
     /// Whether it is a command.
     pub(super) fn command(&mut self, now: Instant, step: &Step) -> bool {
-        let Self { pu, application, .. } = self;
+        let at = self.happens();
+        let Self { pu, application, driver, .. } = self;
         let pool = |pu: &PoolUser, handle: Handle| pu.find_pool(handle.0.as_bytes());
         match *step {
             Step::Start => pu.start(now),
@@ -66,21 +69,21 @@ impl World {
                 options.element = element.map(Element::identifier);
                 if let Ok(session) = pu.open_session(now, handle.0, options) {
                     let kind = if choose { Kind::Choosing } else { Kind::Keeping };
-                    application.opened(self.latest, session, kind, options);
+                    application.opened(session, kind, options);
                 }
             }
             Step::OpenAt(element) => {
                 let options = SessionOptions::default();
                 if let Ok(session) = pu.open_session_at(now, element.transport(Reach::Tcp), options)
                 {
-                    application.opened(self.latest, session, Kind::AtAddress, options);
+                    application.opened(session, Kind::AtAddress, options);
                 }
             }
-            Step::Accept { control } => {
+            Step::Accept { control, protocol } => {
                 let options = SessionOptions::default();
-                if let Ok((session, channel)) = pu.accept(now, control, options) {
-                    application.opened(self.latest, session, Kind::Accepted, options);
-                    self.driver.accept(channel);
+                if let Ok((session, channel)) = pu.accept(now, protocol, control, options) {
+                    application.opened(session, Kind::Accepted, options);
+                    driver.accept(self.latest, channel, session, protocol, control);
                 }
             }
             Step::Select { handle, avoid } => {
@@ -115,14 +118,33 @@ impl World {
             Step::FailOver { handle, failed } => {
                 let failed = failed.identifier();
                 let Some(id) = pool(pu, handle) else { return true };
+                driver.blame(failed);
                 let marked = pu.pool(id).is_some_and(|pool| pool.is_marked(self.latest, failed));
                 let before = pu.stats().failures;
                 let next = pu.fail_over(now, id, failed).map(|next| next.identifier());
                 assert_ne!(next, Ok(failed), "[SESSION-1]");
                 assert!(pu.stats().failures - before <= u64::from(!marked), "[REPORT-2]");
             }
+            Step::FailElement { handle, failed } => {
+                let failed = failed.identifier();
+                let Some(id) = pool(pu, handle) else { return true };
+                if pu.fail_element(now, id, failed).is_ok() {
+                    driver.blame(failed);
+                    driver.may_end(|it| it.element() == Some(failed), LossReason::GivenUp, at);
+                    application.alive_mut().for_each(Session::given_up);
+                    let found = pu.pool(id).expect("it was there");
+                    let marks = !pu.config().failure_mark.is_zero();
+                    assert_eq!(found.is_marked(self.latest, failed), marks, "[SESSION-22]");
+                    let mut left = application.alive().filter(|it| {
+                        pu.session_handle(it.id) == Some(found.handle())
+                            && pu.session_element(it.id) == Some(failed)
+                    });
+                    assert!(left.next().is_none(), "[SESSION-22] all of its sessions");
+                }
+            }
             Step::ReportAt { handle, failed } => {
                 let at = failed.transport(Reach::Tcp);
+                driver.blame(failed.identifier());
                 let reported =
                     pool(pu, handle).map(|pool| pu.report_unreachable_at(now, pool, &at));
                 if let Some(Ok(reported)) = reported {
@@ -148,6 +170,7 @@ impl World {
             | Step::SetCookie { n, .. }
             | Step::ForgetCookie(n)
             | Step::Confirm { n, .. }
+            | Step::Withdraw { n, .. }
             | Step::GiveUp(n)
             | Step::Resume(n)
             | Step::Close(n)
@@ -168,12 +191,15 @@ impl World {
             Step::Send { .. } => (None, self.number()),
             _ => (None, 0),
         };
-        let (pu, session) = (&mut self.pu, &mut self.application.sessions[at]);
+        let moment = self.happens();
+        let Self { pu, application, driver, latest, .. } = self;
+        let listed = application.listed.clone();
+        let session = &mut application.sessions[at];
         let (id, known) = (session.id, !session.over);
         match *step {
-            Step::Send { failover, to, len, .. } => {
+            Step::Send { failover, to, receipt, len, .. } => {
                 let mut options = SendOptions::from(failover);
-                options.to = to;
+                (options.to, options.receipt) = (to, receipt);
                 options.unordered = len & 1 > 0;
                 // Whose it is and which one, for whoever gets it.
                 let mut data =
@@ -181,31 +207,61 @@ impl World {
                 data.resize(data.len() + usize::from(len / 3), 0);
                 let data = Bytes::from(data);
                 let sent = pu.send(now, id, data.clone(), options);
-                session.sent(data, options, pu.session_element(id), sent);
+                let meant_for = pu.session_element(id);
+                session.sent(pu, moment, (data, options), meant_for, sent);
             }
             Step::Move { to, .. } => {
                 let before = pu.stats().moves;
                 let moved = pu.move_session(now, id, to.map(Element::identifier));
                 assert!(known || moved.is_err());
                 if pu.stats().moves > before {
-                    session.moved(self.latest);
+                    session.moved(*latest);
+                    driver.may_end(|it| it.may_belong_to(id), LossReason::Moved, moment);
                 }
             }
             Step::SetCookie { .. } | Step::ForgetCookie(_) => {
                 let set = pu.set_cookie(id, cookie.clone()).is_ok();
                 assert!(!set || known && pu.session_cookie(id) == cookie.as_ref(), "[SESSION-8]");
+                session.owes_unknown();
             }
             Step::Confirm { m, .. } => {
                 let Some(message) = nth(session.messages.keys(), m).copied() else { return true };
-                if pu.confirm(now, id, message) {
-                    session.delivered(message);
-                    self.driver.written(id, message);
+                let news = pu.confirm(now, id, message);
+                assert!(known || !news);
+                let sent = session.messages.get_mut(&message).expect("it was sent");
+                if let Some(channel) =
+                    sent.confirmed(news, session.closing.is_some()).filter(|_| known)
+                {
+                    driver.written(channel, message);
+                    session.progressed(*latest);
+                }
+            }
+            Step::Withdraw { m, .. } => {
+                let Some(message) = nth(session.messages.keys(), m).copied() else { return true };
+                let withdrawn = pu.withdraw(now, id, message);
+                let sent = session.messages.get_mut(&message).expect("it was sent");
+                match withdrawn {
+                    Ok(data) => sent.withdrawn(Some(&data)),
+                    Err(CommandError::UnknownSession) => assert!(!known),
+                    Err(error) => {
+                        assert_eq!(error, CommandError::NotWaiting);
+                        sent.withdrawn(None);
+                    }
                 }
             }
             Step::GiveUp(_) => {
                 let given_up = pu.give_up(now, id).is_ok();
                 assert!(known || !given_up);
-                self.turned = if given_up { self.latest } else { self.turned };
+                if given_up {
+                    session.given_up();
+                    // Of one that the driver has not heard of, the address is not known.
+                    let mut live = driver.live.values();
+                    let called = live.any(|it| it.owner == Some(id) && it.surely_lives());
+                    if !called || session.has_links() {
+                        listed.into_iter().for_each(|it| driver.blame(it));
+                    }
+                    driver.may_end(|it| it.may_belong_to(id), LossReason::GivenUp, moment);
+                }
             }
             Step::Resume(_) => {
                 let resumed = pu.resume(now, id).is_ok();
@@ -217,14 +273,13 @@ impl World {
                 let closed = pu.close(now, id);
                 assert!(closed.is_err() || known && session.closing.is_none());
                 if closed.is_ok() {
-                    session.closing = Some(self.latest);
+                    session.closing = Some(*latest);
                 }
             }
             Step::Abort(_) => {
                 let returned = pu.abort(now, id);
                 assert_eq!(returned.is_ok(), known);
                 if let Ok(returned) = returned {
-                    assert!(returned.is_sorted_by_key(|(message, _)| *message));
                     session.aborted(&returned);
                 }
             }

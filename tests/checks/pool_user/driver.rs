@@ -1,11 +1,17 @@
-//! The driver's book: which channels there are and what went over them.
+//! The driver's book: which channels there are and were, what went over them, and how they ended.
 
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use asap_pu::wire::{Body, Message, PeIdentifier, PoolHandle, Protocol, Transport};
-use asap_pu::{ChannelId, Config, Instant, MessageId, PeerKind, Security, SessionId, Stats};
+use asap_pu::{
+    ChannelId, CloseReason, Config, Instant, LossReason, MessageId, PeerKind, Security, SessionId,
+    Stats,
+};
 use bytes::Bytes;
 
+use super::Moment;
+use super::messages::{Between, Tells};
 use super::step::Element;
 
 /// What the driver knows.
@@ -17,6 +23,10 @@ pub(super) struct Driver {
     closed: BTreeSet<ChannelId>,
     /// Those being set up or up.
     pub(super) live: BTreeMap<ChannelId, Channel>,
+    /// Those to elements that are no more.
+    gone: BTreeMap<ChannelId, Channel>,
+    /// Elements that somebody had a reason to find unreachable.
+    blamed: BTreeSet<PeIdentifier>,
     /// What registrars were asked and have not answered.
     pub(super) asked: BTreeMap<(ChannelId, PoolHandle), Bytes>,
     /// How often each element was reported, and each pool asked for.
@@ -30,90 +40,158 @@ pub(super) struct Channel {
     pub(super) peer: PeerKind,
     /// Where it leads; nowhere in particular where the peer opened it.
     to: Option<Transport>,
+    /// What it runs over, and whether control messages can be told from data on it.
+    protocol: Protocol,
+    carries_control: bool,
+    /// Whose it is, where that is known.
+    pub(super) owner: Option<SessionId>,
+    /// Since when the driver sets it up.
+    called: Instant,
     pub(super) up: bool,
+    /// Since when it is up.
+    since: Instant,
+    since_moment: Moment,
+    /// How it ended, or may have ended by the pool user's doing.
+    ends: Vec<(LossReason, Moment)>,
+    /// Whether its end was read.
+    told: bool,
     /// The cookie of each session when the channel came up.
     cookies: BTreeMap<SessionId, Bytes>,
-    echo: Option<Bytes>,
+    /// The cookies that it heard, and whether the first came before all else.
+    pub(super) echoes: Vec<Bytes>,
+    echo_was_first: bool,
+    /// The latest cookie that came on it or went over it; none after one that was too long.
+    pub(super) cookie: Option<Bytes>,
+    pub(super) cookie_lost: bool,
     /// Whether anything was sent that a cookie comes before.
     talked: bool,
     /// How often it was told that something was not understood.
     errors: u64,
-    /// What was handed over: each message once.
+    /// What was handed over, and how long each is.
     pub(super) handed: BTreeMap<MessageId, SessionId>,
-    pub(super) unwritten: Vec<MessageId>,
-    /// How long each is that was handed over.
     lengths: BTreeMap<MessageId, usize>,
+    pub(super) unwritten: Vec<MessageId>,
     pub(super) undelivered: Vec<MessageId>,
-    /// The last message that was for one element.
+    /// The last message that was for one element, and those that came back since they were sent.
     last: Option<MessageId>,
     /// The last control message.
-    pub(super) control: Option<Bytes>,
+    pub(super) last_control: Option<Bytes>,
+    pub(super) back: BTreeSet<MessageId>,
 }
 
 impl Channel {
-    fn new(peer: PeerKind, to: Option<Transport>) -> Self {
+    fn new(peer: PeerKind, to: Option<Transport>, protocol: Protocol, control: bool) -> Self {
         Self {
             peer,
             up: to.is_none(),
             to,
+            protocol,
+            carries_control: control,
+            owner: None,
+            called: Instant::EPOCH,
+            since: Instant::EPOCH,
+            since_moment: 0,
+            ends: Vec::new(),
+            told: false,
             cookies: BTreeMap::new(),
-            echo: None,
+            echoes: Vec::new(),
+            echo_was_first: false,
+            cookie: None,
+            cookie_lost: false,
             talked: false,
             errors: 0,
             handed: BTreeMap::new(),
-            unwritten: Vec::new(),
             lengths: BTreeMap::new(),
+            unwritten: Vec::new(),
             undelivered: Vec::new(),
             last: None,
-            control: None,
+            last_control: None,
+            back: BTreeSet::new(),
         }
     }
 
-    pub(super) fn protocol(&self) -> Option<Protocol> {
-        self.to.as_ref().map(Transport::protocol)
+    /// The element that it leads to; `None` where the peer opened it.
+    pub(super) fn element(&self) -> Option<PeIdentifier> {
+        self.to.as_ref().map(Element::at)
     }
 
-    /// The element that it leads to; 0 where the peer opened it.
-    pub(super) fn element(&self) -> PeIdentifier {
-        self.to.as_ref().map_or(PeIdentifier::new(0), Element::at)
+    /// What the driver tells of messages on it.
+    pub(super) fn tells(&self, config: &Config) -> Tells {
+        let delivery = config.confirms_delivery.contains(self.protocol);
+        Tells { delivery, writes: config.confirms_writes }
     }
 
-    /// Whether control messages can be told from data on it.
-    fn has_control(&self, config: &Config) -> bool {
-        match &self.to {
-            Some(Transport::Sctp(sctp)) => sctp.transport_use.carries_control(),
-            Some(to) => config.control_mapping.contains(to.protocol()),
-            None => true,
-        }
+    pub(super) const fn has_control(&self) -> bool {
+        self.carries_control
+    }
+
+    pub(super) fn was_opened(&self) -> bool {
+        self.to.is_some()
+    }
+
+    /// When it came up.
+    pub(super) const fn came_up_at(&self) -> Moment {
+        self.since_moment
+    }
+
+    /// Whether it is up beyond doubt: nobody has done anything that may have ended it.
+    pub(super) fn surely_up(&self) -> bool {
+        self.up && self.ends.is_empty()
+    }
+
+    /// Whether nobody has done anything that may have ended it.
+    pub(super) fn surely_lives(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Whether it may be a channel of that session.
+    pub(super) fn may_belong_to(&self, session: SessionId) -> bool {
+        self.peer == PeerKind::Element && self.owner.is_none_or(|owner| owner == session)
+    }
+
+    /// Whether it has been up for so long that its element is known to serve.
+    pub(super) fn is_stable(&self, now: Instant, config: &Config) -> bool {
+        self.up && now >= self.since + config.stable_after
+    }
+
+    /// Whether it ended with that reason, or may have.
+    pub(super) fn may_have_ended(&self, reason: LossReason) -> bool {
+        self.ends.iter().any(|(known, _)| *known == reason)
+    }
+
+    /// Whether it ended with that reason beyond doubt.
+    pub(super) fn has_ended_with(&self, reason: LossReason) -> bool {
+        matches!(self.ends[..], [(known, _)] if known == reason)
+    }
+
+    /// Whether it ended at that moment.
+    pub(super) fn is_new_end(&self, at: Moment) -> bool {
+        self.ends.last().is_some_and(|(_, moment)| *moment == at)
     }
 
     /// The driver hears that it is up, while the sessions have these cookies.
-    pub(super) fn came_up(&mut self, cookies: BTreeMap<SessionId, Bytes>) {
-        (self.up, self.cookies) = (true, cookies);
+    pub(super) fn came_up(
+        &mut self,
+        now: Instant,
+        at: Moment,
+        cookies: BTreeMap<SessionId, Bytes>,
+    ) {
+        (self.up, self.cookies, self.since, self.since_moment) = (true, cookies, now, at);
     }
 
-    /// A message is handed over; `keeping` where the session has no other channel for it.
+    /// A message is handed over.
     pub(super) fn take(
         &mut self,
         config: &Config,
         session: SessionId,
         message: MessageId,
-        keeping: bool,
         len: usize,
     ) {
         assert!(self.peer == PeerKind::Element, "data for a registrar");
-        if keeping {
-            assert!(self.last < Some(message), "in the order of sending");
-            self.last = Some(message);
-            if self.to.is_some() && self.has_control(config) {
-                let cookie = self.cookies.get(&session);
-                assert_eq!(self.echo.as_ref(), cookie, "[SESSION-7] the latest cookie first");
-            }
-        }
-        let is_latest = self.echo.is_none() || self.echo.as_ref() == self.cookies.get(&session);
-        assert!(is_latest, "[SESSION-7] the latest cookie");
+        assert!(self.owner.replace(session).is_none_or(|owner| owner == session), "one owner");
         self.talked = true;
-        assert!(self.handed.insert(message, session).is_none(), "handed over twice");
+        let known = self.handed.insert(message, session);
+        assert!(known.is_none() || self.back.remove(&message), "handed over twice");
         self.unwritten.push(message);
         self.undelivered.push(message);
         if config.confirms_writes {
@@ -123,24 +201,69 @@ impl Channel {
             assert!(fits && self.unwritten.len() <= config.window_messages, "[SESSION-15]");
         }
     }
+
+    /// A message that is for the element that the session keeps is handed over, in the order of
+    /// sending but for those that came back.
+    pub(super) fn take_in_order(&mut self, message: MessageId, came_back: bool) {
+        assert!(self.last < Some(message) || came_back, "in the order of sending");
+        self.last = self.last.max(Some(message));
+    }
+
+    /// [SESSION-7] [SESSION-21]: on a channel that was opened for a session to keep its element, the
+    /// latest cookie came first.
+    pub(super) fn was_greeted(&self, session: SessionId) {
+        if self.carries_control && self.was_opened() {
+            let cookie = self.cookies.get(&session);
+            assert_eq!(self.echoes.first(), cookie, "[SESSION-7] the latest cookie");
+            let first = self.echoes.is_empty() || self.echo_was_first && self.echoes.len() == 1;
+            assert!(first, "[SESSION-7] first of all, and once");
+        }
+    }
+}
+
+/// The reason with which a channel is lost when the driver closes it.
+const fn loss(reason: CloseReason, was_up: bool) -> LossReason {
+    match reason {
+        CloseReason::Closed => LossReason::Closed,
+        CloseReason::Unauthenticated => LossReason::Unauthenticated,
+        CloseReason::Local => LossReason::Local,
+        _ if was_up => LossReason::Broken,
+        _ => LossReason::Refused,
+    }
 }
 
 impl Driver {
-    pub(super) fn accept(&mut self, channel: ChannelId) {
+    pub(super) fn accept(
+        &mut self,
+        now: Instant,
+        channel: ChannelId,
+        session: SessionId,
+        protocol: Protocol,
+        control: bool,
+    ) {
         self.name(channel);
-        self.live.insert(channel, Channel::new(PeerKind::Element, None));
+        let mut accepted = Channel::new(PeerKind::Element, None, protocol, control);
+        (accepted.owner, accepted.since) = (Some(session), now);
+        self.live.insert(channel, accepted);
     }
 
     pub(super) fn open(
         &mut self,
         config: &Config,
+        now: Instant,
         channel: ChannelId,
         peer: PeerKind,
         to: &Transport,
         security: &Security,
-    ) {
+    ) -> &mut Channel {
         self.name(channel);
-        self.live.insert(channel, Channel::new(peer, Some(to.clone())));
+        let control = match to {
+            Transport::Sctp(sctp) => sctp.transport_use.carries_control(),
+            _ => config.control_mapping.contains(to.protocol()),
+        };
+        let mut opened = Channel::new(peer, Some(to.clone()), to.protocol(), control);
+        opened.called = now;
+        self.live.insert(channel, opened);
         match peer {
             PeerKind::Registrar => {
                 let registrars: Vec<_> =
@@ -154,33 +277,38 @@ impl Driver {
             }
             _ => assert!(config.element_protocols.contains(to.protocol()), "[SELECT-9]"),
         }
+        self.live.get_mut(&channel).expect("just opened")
     }
 
     /// A control message goes out on `channel`.
     pub(super) fn control(&mut self, config: &Config, channel: ChannelId, bytes: &Bytes) {
         let found = self.live.get_mut(&channel).expect("a channel that lives");
         let message = Message::decode(bytes).expect("what is sent can be read");
-        found.control = Some(bytes.clone());
+        found.last_control = Some(bytes.clone());
         match (found.peer, message.body) {
             (PeerKind::Registrar, Body::HandleResolution { handle, .. }) => {
                 *self.requests.entry(handle.clone()).or_default() += 1;
                 self.asked.insert((channel, handle), bytes.clone());
             }
             (PeerKind::Registrar, Body::EndpointUnreachable { handle, identifier, .. }) => {
+                assert!(self.blamed.contains(&identifier), "[REPORT-7] [REPORT-9] {identifier}");
                 *self.reports.entry((handle, identifier)).or_default() += 1;
             }
             (PeerKind::Element, Body::CookieEcho { cookie, .. }) => {
-                assert!(found.has_control(config) && !found.talked, "[SESSION-7] first of all");
-                assert_eq!(found.echo.replace(cookie), None, "[SESSION-7] once a channel");
+                assert!(found.carries_control, "[SESSION-6]");
+                found.echo_was_first |= !found.talked;
+                found.talked = true;
+                found.cookie.get_or_insert_with(|| cookie.clone());
+                found.echoes.push(cookie);
             }
             (PeerKind::Element, Body::BusinessCard { .. }) => {
-                assert!(found.has_control(config) && config.identity.is_some(), "[SESSION-9]");
+                assert!(found.carries_control && config.identity.is_some(), "[SESSION-9]");
                 found.talked = true;
             }
             (_, Body::Error { causes, .. }) => {
                 assert!(
                     !causes.is_empty()
-                        && (found.peer == PeerKind::Registrar || found.has_control(config))
+                        && (found.peer == PeerKind::Registrar || found.carries_control)
                 );
                 (found.talked, found.errors) = (true, found.errors + 1);
             }
@@ -189,11 +317,9 @@ impl Driver {
     }
 
     /// A message of a session has arrived, so it was written.
-    pub(super) fn written(&mut self, session: SessionId, message: MessageId) {
-        for channel in self.live.values_mut() {
-            if channel.handed.get(&message) == Some(&session) {
-                channel.unwritten.retain(|unwritten| *unwritten != message);
-            }
+    pub(super) fn written(&mut self, channel: ChannelId, message: MessageId) {
+        if let Some(channel) = self.live.get_mut(&channel) {
+            channel.unwritten.retain(|unwritten| *unwritten != message);
         }
     }
 
@@ -203,15 +329,133 @@ impl Driver {
         self.end(channel);
     }
 
-    pub(super) fn end(&mut self, channel: ChannelId) -> Option<Channel> {
+    /// A channel is no more.
+    pub(super) fn end(&mut self, channel: ChannelId) {
         self.asked.retain(|(on, _), _| *on != channel);
-        self.live.remove(&channel)
+        let gone = self.live.remove(&channel);
+        if let Some(gone) = gone.filter(|gone| gone.peer == PeerKind::Element) {
+            self.gone.insert(channel, gone);
+        }
+    }
+
+    /// The driver ends a channel, or never brings it up.
+    pub(super) fn fail(&mut self, channel: ChannelId, reason: CloseReason, at: Moment) {
+        let Some(found) = self.live.get_mut(&channel) else { return };
+        let reason = loss(reason, found.up);
+        found.ends.push((reason, at));
+        let failed = !matches!(reason, LossReason::Closed | LossReason::Local);
+        if let Some(element) = found.element().filter(|_| failed) {
+            self.blamed.insert(element);
+        }
+        self.end(channel);
+    }
+
+    /// Channels may end by the application's word.
+    pub(super) fn may_end(
+        &mut self,
+        which: impl Fn(&Channel) -> bool,
+        reason: LossReason,
+        at: Moment,
+    ) {
+        for channel in self.live.values_mut().filter(|channel| which(channel)) {
+            channel.ends.push((reason, at));
+            if reason == LossReason::GivenUp {
+                self.blamed.extend(channel.element());
+            }
+        }
+    }
+
+    /// Somebody says that an element cannot be reached.
+    pub(super) fn blame(&mut self, element: PeIdentifier) {
+        self.blamed.insert(element);
+    }
+
+    /// [REPORT-7] [REPORT-9]: nobody is found unreachable without a reason.
+    pub(super) fn has_blamed(&self, element: PeIdentifier) -> bool {
+        self.blamed.contains(&element)
+    }
+
+    /// The time is another one. Channels that have not come up may be given up.
+    pub(super) fn passes(&mut self, now: Instant, config: &Config, at: Moment) {
+        for channel in self.live.values_mut() {
+            let element = channel.element().filter(|_| channel.peer == PeerKind::Element);
+            if !channel.up && now >= channel.called + config.connect_timeout {
+                channel.ends.push((LossReason::TimedOut, at));
+                self.blamed.extend(element);
+            }
+        }
+    }
+
+    /// [SESSION-3]: nobody is waited for longer than `connect_timeout`.
+    pub(super) fn gives_up_in_time(&self, now: Instant, config: &Config) {
+        let mut waiting = self.live.values().filter(|it| it.peer == PeerKind::Element && !it.up);
+        assert!(waiting.all(|it| now < it.called + config.connect_timeout), "[SESSION-3]");
+    }
+
+    /// A channel, be it that it is no more.
+    pub(super) fn channel(&self, channel: ChannelId) -> Option<&Channel> {
+        self.live.get(&channel).or_else(|| self.gone.get(&channel))
+    }
+
+    /// All channels that may be or have been a session's.
+    pub(super) fn channels_of(
+        &self,
+        session: SessionId,
+    ) -> impl Iterator<Item = (ChannelId, &Channel)> {
+        let all = self.live.iter().chain(&self.gone);
+        let all = all.map(|(channel, found)| (*channel, found));
+        all.filter(move |(_, found)| found.may_belong_to(session))
+    }
+
+    /// Whether a channel of a session has ended for a reason: the one named, or any.
+    pub(super) fn ended(
+        &self,
+        session: SessionId,
+        channel: Option<ChannelId>,
+        reason: LossReason,
+    ) -> bool {
+        match channel.and_then(|channel| self.channel(channel)) {
+            Some(found) => found.may_have_ended(reason),
+            None => self.channels_of(session).any(|(_, found)| found.may_have_ended(reason)),
+        }
+    }
+
+    /// The application reads that a session lost an element: when that was. There was such an end,
+    /// of a channel that was up, and it was not read before.
+    pub(super) fn loss_read(
+        &mut self,
+        session: SessionId,
+        leads_there: impl Fn(&Channel) -> bool,
+        reason: LossReason,
+    ) -> Between {
+        let all = self.live.values_mut().chain(self.gone.values_mut());
+        let mut ended: Vec<_> = all
+            .filter(|it| {
+                it.may_belong_to(session)
+                    && it.up
+                    && !it.told
+                    && it.may_have_ended(reason)
+                    && leads_there(it)
+            })
+            .collect();
+        let ends = ended.iter().flat_map(|it| it.ends.iter().filter(|(of, _)| *of == reason));
+        let (first, last) = (ends.clone().map(|end| end.1).min(), ends.map(|end| end.1).max());
+        let between = first.zip(last).unwrap_or_else(|| panic!("[SESSION-17] lost: {reason:?}"));
+        if let [one] = &mut ended[..] {
+            one.told = true;
+        }
+        between
+    }
+
+    /// Whether any channel to an element is up, as far as the driver knows.
+    pub(super) fn none_is_up(&self) -> bool {
+        !self.live.values().any(|it| it.peer == PeerKind::Element && it.up)
     }
 
     /// [REPORT-2] [REPORT-4] [RES-15]: what was sent is in proportion to what happened, and to the
     /// time.
     pub(super) fn is_moderate(&self, now: Instant, config: &Config, stats: &Stats) {
-        let times = |interval: core::time::Duration| {
+        let times = |interval: Duration| {
             now.since(Instant::EPOCH)
                 .as_nanos()
                 .checked_div(interval.as_nanos())
@@ -227,10 +471,10 @@ impl Driver {
             assert!(worst <= most, "[REPORT-4] {worst} reports of one element");
         }
         let per_second = u64::from(config.max_reports_per_second);
-        let seconds = times(core::time::Duration::from_secs(1));
+        let seconds = times(Duration::from_secs(1));
         assert!(reports <= per_second * (seconds + 1), "[REPORT-4]");
-        let most = u64::from(config.max_error_reports)
-            * times(core::time::Duration::from_secs(10)).saturating_add(1);
+        let most =
+            u64::from(config.max_error_reports) * times(Duration::from_secs(10)).saturating_add(1);
         assert!(self.live.values().all(|channel| channel.errors <= most), "[TLV-8]");
         let most = times(config.resolution_interval).saturating_add(1 + stats.requests_moved);
         // Pauses are remembered for as many pools as may be asked for.

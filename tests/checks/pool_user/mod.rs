@@ -2,14 +2,17 @@
 //! order, peers that send anything, and time that advances, stands still and jumps.
 //!
 //! A driver that does what it is told and an application that remembers what it asked for keep
-//! books ([`driver`], [`application`]), which say of each output whether it may come. Between the
+//! books ([`driver`], [`application`], [`session`], [`messages`]), which say of each output whether
+//! it may come, and when nothing is left to be polled, whether something was left out. Between the
 //! steps the bounds hold and the deadlines are honest, and once everything is shut down it all
 //! ends.
 
 mod application;
 mod commands;
 mod driver;
+mod messages;
 mod network;
+mod session;
 mod setup;
 mod step;
 
@@ -21,12 +24,13 @@ use arbitrary::Unstructured;
 use asap_pu::wire::PeIdentifier;
 use asap_pu::{
     Action, Authentication, ChannelId, CommandError, Event, Instant, MessageId, Payload, PeerKind,
-    PoolId, PoolUser, RequestId, SessionId, Stats,
+    Pool, PoolId, PoolUser, RequestId, SessionId, Stats, TimerKind,
 };
 use bytes::Bytes;
 
-use self::application::{Application, Kind};
-use self::driver::Driver;
+use self::application::Application;
+use self::driver::{Channel, Driver};
+use self::session::Session;
 use self::setup::{Compared, Setup};
 use self::step::Step;
 
@@ -40,14 +44,24 @@ pub(crate) fn live(data: &[u8]) {
 
 /// The same; what was counted meanwhile.
 pub(crate) fn counted(data: &[u8]) -> Stats {
+    told(data).map_or_else(Stats::default, |(setup, steps)| run(&setup, &steps))
+}
+
+/// What the bytes say.
+pub(crate) fn told(data: &[u8]) -> Option<(Setup, Vec<Step>)> {
     let mut u = Unstructured::new(data);
-    let Ok(setup) = u.arbitrary::<Setup>() else { return Stats::default() };
+    let setup = u.arbitrary::<Setup>().ok()?;
     let mut steps: Vec<Step> = Vec::new();
     while !u.is_empty() && steps.len() < STEPS {
         let Ok(step) = u.arbitrary() else { break };
         steps.push(step);
     }
-    let run = |order| World::new(&setup, order).live(&steps);
+    Some((setup, steps))
+}
+
+/// Lives through these calls.
+pub(crate) fn run(setup: &Setup, steps: &[Step]) -> Stats {
+    let run = |order| World::new(setup, order).live(steps);
     match setup.compared {
         Compared::Alone => run(Order::AsTold).1,
         Compared::WithItself => {
@@ -63,6 +77,9 @@ pub(crate) fn counted(data: &[u8]) -> Stats {
         }
     }
 }
+
+/// A number for each call: what happened at a lower one happened before.
+type Moment = u64;
 
 /// In which order the outputs are polled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +100,7 @@ enum Subject {
     Session(SessionId),
     Request(RequestId),
     /// Copies go out on channels of their own. Each session counts its messages from 0.
-    Copy(SessionId, MessageId, PeIdentifier),
+    Copy(SessionId, MessageId, Option<PeIdentifier>),
     Pool(PoolId),
     Subscriptions,
     Registrars,
@@ -104,8 +121,8 @@ struct World {
     order: Order,
     driver: Driver,
     application: Application,
-    /// When a session last found or lost its element, as the driver or the application said.
-    turned: Instant,
+    /// How many calls there were.
+    moment: Moment,
     /// What was made up so far, each under a number of its own.
     made: u32,
     /// The most sessions that there were at once.
@@ -124,7 +141,7 @@ impl World {
             order,
             driver: Driver::default(),
             application: Application::default(),
-            turned: Instant::EPOCH,
+            moment: 0,
             made: 0,
             most_alive: 0,
             outputs: vec![Outputs::new()],
@@ -137,14 +154,15 @@ impl World {
             self.step(step);
             self.is_bounded();
         }
+        // When the last channel to a registrar is closed depends on who polled last.
+        self.is_compared = false;
+        let compared = self.outputs.len();
         self.finish();
+        self.outputs.truncate(compared);
         (self.outputs, *self.pu.stats())
     }
 
     fn step(&mut self, step: &Step) {
-        if !matches!(step, Step::PollEvent) {
-            self.application.something_happens();
-        }
         match *step {
             Step::Wait | Step::Jump(_) | Step::Late(_) => self.clock(step),
             Step::PollAction if self.order == Order::AsTold => drop(self.act()),
@@ -160,6 +178,12 @@ impl World {
         }
     }
 
+    /// Another call.
+    fn happens(&mut self) -> Moment {
+        self.moment += 1;
+        self.moment
+    }
+
     /// The time as the caller believes it to be.
     fn time(&mut self) -> Instant {
         let late = if self.is_late { 3_000_000_000 } else { 0 };
@@ -173,8 +197,13 @@ impl World {
 impl World {
     fn clock(&mut self, step: &Step) {
         match *step {
-            Step::Wait => {
-                if let Some(at) = self.pu.poll_timeout() {
+            Step::Wait => match self.pu.next_timer() {
+                // The driver is busy elsewhere.
+                Some((_, TimerKind::Action)) => {
+                    self.now = self.now + Duration::from_secs(1);
+                    self.tick();
+                }
+                Some((at, _)) => {
                     let before = Instant::from_nanos(at.as_nanos().saturating_sub(1));
                     if before > self.latest.max(self.now) {
                         let stats = *self.pu.stats();
@@ -186,7 +215,8 @@ impl World {
                     self.now = self.now.max(at);
                     self.tick();
                 }
-            }
+                None => {}
+            },
             Step::Jump(by) => {
                 // Up to four seconds, to nine minutes, or to a day.
                 let most = u64::from(by >> 13) + if by % 64 == 63 { 8 } else { 0 };
@@ -200,12 +230,20 @@ impl World {
 
     /// [CORE-4]: what is due is done, and nothing is due again at once.
     fn tick(&mut self) {
+        let (before, at) = (self.latest, self.happens());
         self.latest = self.latest.max(self.now);
-        self.application.something_happens();
+        let Self { pu, driver, application, latest, .. } = self;
+        for session in application.alive_mut() {
+            session.passes(*latest - before, driver);
+        }
+        driver.passes(*latest, pu.config(), at);
+        self.sees_progress();
         self.pu.handle_timeout(self.now);
-        let next = self.pu.poll_timeout();
-        assert!(next.is_none_or(|next| next > self.latest), "a deadline that stays is a spin");
-        assert_eq!(next, self.pu.next_timer().map(|(at, _)| at));
+        let next = self.pu.next_timer();
+        assert_eq!(self.pu.poll_timeout(), next.map(|(at, _)| at));
+        let next = next.filter(|(_, kind)| *kind != TimerKind::Action);
+        let is_later = next.is_none_or(|(at, _)| at > self.latest);
+        assert!(is_later, "a deadline that stays is a spin: {next:?}");
     }
 }
 
@@ -247,8 +285,9 @@ impl World {
         assert!(self.pu.poll_action().is_none() && self.pu.poll_event().is_none());
         assert_eq!(before, (self.pu.poll_timeout(), *self.pu.stats()));
         assert!(self.application.read <= self.pu.config().max_unread_bytes, "[CORE-9]");
-        let (config, next) = (self.pu.config(), self.pu.poll_timeout());
-        self.application.is_in_time(self.latest, self.turned, config, next);
+        self.driver.gives_up_in_time(self.latest, self.pu.config());
+        self.application.is_settled(self.latest, &self.pu, &self.driver);
+        self.application.alive_mut().for_each(Session::has_read_all);
         assert_eq!(self.driver.live.len(), self.pu.channels(), "nobody's channel");
         let mut live = self.driver.live.values();
         let leads_to_elements = live.any(|channel| channel.peer == PeerKind::Element);
@@ -266,32 +305,41 @@ impl World {
 
     /// Carries out one action; says whether there was one.
     fn act(&mut self) -> bool {
+        let due = self.pu.poll_timeout().is_some_and(|at| at <= self.latest);
         let Some(action) = self.pu.poll_action() else { return false };
-        self.application.something_happens();
-        let config = self.pu.config();
+        assert!(due, "[CORE-12] nobody wakes up for {action:?}");
+        let at = self.happens();
+        let Self { pu, driver, application, latest, .. } = self;
+        let config = pu.config();
         let channel = match &action {
             Action::Open { channel, peer, to, security, .. } => {
-                self.driver.open(config, *channel, *peer, to, security);
+                let opened = driver.open(config, *latest, *channel, *peer, to, security);
+                let sole = application.sole(config).filter(|_| *peer == PeerKind::Element);
+                if let Some(session) = sole {
+                    opened.owner = Some(session);
+                    let listed = application.listed.len();
+                    application.session(session).calls(*latest, config, listed);
+                }
                 *channel
             }
             Action::Send { channel, payload, .. } => {
-                let found = self.driver.live.get_mut(channel).expect("a channel that lives");
-                assert!(found.up, "a channel that is up");
+                assert!(driver.live.get(channel).is_some_and(|it| it.up), "a channel that is up");
                 match payload {
-                    Payload::Control(bytes) => self.driver.control(config, *channel, bytes),
+                    Payload::Control(bytes) => driver.control(config, *channel, bytes),
                     Payload::Data { message, data, unordered, .. } => {
-                        let at = u16::from_be_bytes([data[4], data[5]]);
-                        let session = &mut self.application.sessions[usize::from(at)];
-                        let one = session.kind != Kind::Choosing && session.is_to_one(*message);
-                        found.take(config, session.id, *message, one, data.len());
-                        session.handed_over(*message, data, *unordered, *channel, found.element());
+                        let session = u16::from_be_bytes([data[4], data[5]]);
+                        let session = &mut application.sessions[usize::from(session)];
+                        let sent = (*message, data, *unordered);
+                        session.handed_over(driver, config, at, sent, *channel);
                     }
                     other => panic!("{other:?}"),
                 }
                 *channel
             }
             Action::Close { channel, .. } => {
-                self.driver.close(*channel);
+                let owner = driver.live.get(channel).and_then(|closed| closed.owner);
+                application.channel_ended(owner, *channel);
+                driver.close(*channel);
                 self.tell(Subject::Freed("sessions"), &action);
                 *channel
             }
@@ -304,7 +352,8 @@ impl World {
     /// Reads one event; says whether there was one.
     fn hear(&mut self) -> bool {
         let Some(event) = self.pu.poll_event() else { return false };
-        self.application.hear(self.latest, &self.pu, &event);
+        let at = self.happens();
+        self.application.hear(self.latest, at, &self.pu, &mut self.driver, &event);
         match event {
             Event::SessionEnded { .. } => self.tell(Subject::Freed("sessions"), &event),
             Event::Resolved { .. } | Event::ResolutionFailed { .. } => {
@@ -314,6 +363,17 @@ impl World {
         }
         self.tell(Subject::of(&event), &event);
         true
+    }
+
+    /// A channel that has been up for long enough is progress.
+    fn sees_progress(&mut self) {
+        let Self { pu, driver, application, latest, .. } = self;
+        for session in application.alive_mut() {
+            let is_stable = |(_, it): (ChannelId, &Channel)| it.is_stable(*latest, pu.config());
+            if driver.channels_of(session.id).any(is_stable) {
+                session.progressed(*latest);
+            }
+        }
     }
 
     /// [CORE-6] [CACHE-6] [RES-15] [REPORT-4]
@@ -336,13 +396,18 @@ impl World {
         assert_eq!(sessions, known);
         for session in self.application.alive() {
             let queued = pu.session_queued(session.id).expect("a session that is not over");
-            // A message to all counts as one, and waits once for each element.
-            assert!(queued <= config.max_queued_messages * 7);
+            assert!(queued <= config.max_queued_messages);
             let cookie = pu.session_cookie(session.id).map_or(0, Bytes::len);
             assert!(cookie <= config.max_cookie_len);
         }
         // A session may have a channel to each element.
         assert!(pu.channels() <= 3 + alive * 7);
+        let mut listed =
+            pu.pools().flat_map(|(_, pool)| pool.elements().map(move |it| (pool, it.identifier())));
+        let is_fair = |(pool, it): (&Pool, PeIdentifier)| {
+            !pool.is_marked(self.latest, it) || self.driver.has_blamed(it)
+        };
+        assert!(listed.all(is_fair), "[REPORT-7] [REPORT-9] marked without a reason");
         self.driver.is_moderate(self.latest, config, pu.stats());
     }
 
@@ -395,7 +460,9 @@ impl Subject {
             | Event::CookieTooLong { session, .. }
             | Event::CookieEchoed { session, .. }
             | Event::Room { session, .. }
-            | Event::Undelivered { session, .. }
+            | Event::Sent { session, .. }
+            | Event::Returned { session, .. }
+            | Event::Lost { session, .. }
             | Event::SessionEnded { session, .. } => Self::Session(session),
             _ => Self::Registrars,
         }
@@ -405,8 +472,8 @@ impl Subject {
 /// Two runs have the same to say about each subject. Of a session that has ended meanwhile it need
 /// not be told how things stood.
 ///
-/// Names are given again in the order in which they fell free. From where that differs, runs are
-/// not to be compared.
+/// Names are given again in the order in which they fell free, and sessions turn to elements in the
+/// order in which they were told. From where that differs, runs are not to be compared.
 fn compare(one: &[Outputs], other: &[Outputs]) {
     let told = |outputs: &Outputs, subject| {
         let mut told: Vec<String> = outputs.get(subject).cloned().unwrap_or_default();
@@ -414,18 +481,30 @@ fn compare(one: &[Outputs], other: &[Outputs]) {
             let news = ["Connected", "ElementLost", "FailedOver", "Room"];
             told.retain(|event| news.iter().all(|news| !event.starts_with(news)));
         }
+        // How often it was told that data was dropped depends on who asks, and when a report goes on
+        // how many went before.
+        told.retain(|output| {
+            !output.starts_with("Dropped") && !output.contains("payload: Control(")
+        });
         // Events of different kinds come in the order in which they are asked for.
         told.sort_by_key(|output| output.split(' ').next().map(str::to_owned));
         // A channel that ends takes with it what the driver has not come to, all of it if that has
         // not heard of the channel.
         if told.iter().any(|output| output.starts_with("Close")) {
             let is_new = told.iter().any(|output| output.starts_with("Open"));
-            told.retain(|output| !is_new && !output.contains("payload: Control("));
+            told.retain(|_| !is_new);
         }
         told
     };
     let is_freed = |subject: &Subject| matches!(subject, Subject::Freed(_));
+    let opened = |outputs: &Outputs| -> Vec<String> {
+        let all = outputs.values().flatten();
+        all.filter(|output| output.starts_with("Open {")).cloned().collect()
+    };
     for (one, other) in one.iter().zip(other) {
+        if opened(one) != opened(other) {
+            return;
+        }
         let (mut freed, told_of): (Vec<_>, Vec<_>) =
             one.keys().chain(other.keys()).partition(|subject| is_freed(subject));
         for it in told_of {

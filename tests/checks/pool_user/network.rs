@@ -2,11 +2,16 @@
 
 use core::net::SocketAddr;
 
-use asap_pu::wire::{Body, Cause, CauseCode, Message, PoolHandle, ServerIdentifier, Transport};
-use asap_pu::{Authentication, ChannelId, CloseReason, Instant, MessageId, PeerKind, Stats};
+use asap_pu::wire::{
+    Body, Cause, CauseCode, Message, PeIdentifier, PoolHandle, ServerIdentifier, Transport,
+};
+use asap_pu::{
+    Authentication, ChannelId, CloseReason, Instant, MessageId, PeerKind, PoolUser, Stats,
+};
 use bytes::Bytes;
 
 use super::driver::Channel;
+use super::session::Session;
 use super::step::{Confirmation, Step, Unknown};
 use super::{World, nth};
 
@@ -20,7 +25,11 @@ impl World {
                     self.settle();
                     self.drive(
                         now,
-                        &Step::Connect { fail, authentication: Authentication::Verified },
+                        &Step::Connect {
+                            fail,
+                            authentication: Authentication::Verified,
+                            reason: CloseReason::Failed,
+                        },
                     );
                     self.settle();
                     while !self.driver.asked.is_empty() {
@@ -32,14 +41,14 @@ impl World {
                     }
                 }
             }
-            Step::Connect { fail, authentication } => {
+            Step::Connect { fail, authentication, reason } => {
                 let opening = self.driver.live.iter().filter(|(_, channel)| !channel.up);
                 let opening: Vec<_> = opening.map(|(channel, _)| *channel).collect();
                 for (n, channel) in opening.into_iter().enumerate() {
                     if fail >> (n % 8) & 1 == 0 {
                         self.opened(now, channel, authentication);
                     } else {
-                        self.closed(now, channel, CloseReason::Failed);
+                        self.closed(now, channel, reason);
                     }
                 }
             }
@@ -49,7 +58,7 @@ impl World {
                     for message in undelivered.into_iter().filter(|_| gives_back) {
                         self.confirmed(now, channel, message, Confirmation::Unsent);
                     }
-                    if let Some(control) = self.driver.live[&channel].control.clone() {
+                    if let Some(control) = self.driver.live[&channel].last_control.clone() {
                         if gives_back {
                             self.pu.handle_control_unsent(now, channel, &control);
                         }
@@ -57,6 +66,13 @@ impl World {
                     if !stays {
                         self.closed(now, channel, reason);
                     }
+                }
+            }
+            Step::GiveBack { n, m } => {
+                if let Some(channel) = self.up(n, |channel| !channel.undelivered.is_empty()) {
+                    let undelivered = self.driver.live[&channel].undelivered.iter();
+                    let message = *nth(undelivered, m).expect("there is one");
+                    self.confirmed(now, channel, message, Confirmation::Unsent);
                 }
             }
             Step::Written(n) => {
@@ -91,8 +107,7 @@ impl World {
                 }
             }
             Step::TooLate { n, m, how } => {
-                let sent = self.application.sessions.iter().flat_map(|it| it.messages.keys());
-                let message = nth(sent, m).copied();
+                let message = nth(self.application.message_names(), m).copied();
                 let gone = self.any(n).filter(|channel| !self.driver.live.contains_key(channel));
                 if let (Some(channel), Some(message)) = (gone, message) {
                     self.confirmed(now, channel, message, how);
@@ -104,26 +119,67 @@ impl World {
     }
 
     fn opened(&mut self, now: Instant, channel: ChannelId, authentication: Authentication) {
-        let alive = self.application.alive().map(|session| session.id);
-        let cookies = alive.filter_map(|id| Some((id, self.pu.session_cookie(id)?.clone())));
+        let at = self.happens();
+        let alive: Vec<_> = self.application.alive().map(|session| session.id).collect();
+        let cookies =
+            alive.iter().filter_map(|id| Some((*id, self.pu.session_cookie(*id)?.clone())));
         let cookies = cookies.collect();
-        if let Some(found) = self.driver.live.get_mut(&channel).filter(|found| !found.up) {
-            found.came_up(cookies);
-            self.turned = self.latest;
+        let Self { pu, driver, application, latest, .. } = self;
+        let waits = driver.live.get(&channel).filter(|found| !found.up);
+        let (comes_up, element) = (waits.is_some(), waits.and_then(Channel::element));
+        let marks = |pu: &PoolUser| {
+            let element = element.unwrap_or(PeIdentifier::new(0));
+            pu.pools().map(|(_, pool)| pool.is_marked(*latest, element)).collect::<Vec<_>>()
+        };
+        let elements =
+            |pu: &PoolUser| alive.iter().map(|id| pu.session_element(*id)).collect::<Vec<_>>();
+        let (marked, before) = (marks(pu), elements(pu));
+        let unknown = pu.stats().unknown_channels;
+        pu.handle_opened(now, channel, authentication);
+        // Else the pool user has closed it, and the driver does not know yet.
+        let counts = pu.stats().unknown_channels == unknown;
+        assert!(!counts || comes_up, "what is up comes up once");
+        if counts {
+            let found = driver.live.get_mut(&channel).expect("a channel that lives");
+            found.came_up(*latest, at, cookies);
+            application.alive_mut().for_each(Session::may_be_up);
         }
-        self.pu.handle_opened(now, channel, authentication);
+        assert_eq!(marked, marks(pu), "[SESSION-18] a channel that comes up is no progress");
+        let after = elements(pu);
+        let mut found = alive.iter().zip(before.iter().zip(&after)).filter(|(_, (b, a))| b != a);
+        if let (Some(one), None) = (found.next().map(|it| *it.0), found.next()) {
+            driver.live.get_mut(&channel).expect("it is up").owner = Some(one);
+        }
     }
 
     fn closed(&mut self, now: Instant, channel: ChannelId, reason: CloseReason) {
-        let gone = self.driver.end(channel).filter(|gone| gone.peer == PeerKind::Element);
+        let at = self.happens();
+        self.sees_progress();
+        self.driver.fail(channel, reason, at);
+        let gone = self.driver.channel(channel);
+        let gone = gone.filter(|it| !self.driver.live.contains_key(&channel) && it.is_new_end(at));
         let unmarked = gone.is_some_and(|gone| {
-            self.pu.pools().any(|(_, pool)| !pool.is_marked(self.latest, gone.element()))
+            let element = gone.element();
+            let mut pools = self.pu.pools().map(|(_, pool)| pool);
+            pools.any(|pool| element.is_some_and(|it| !pool.is_marked(self.latest, it)))
         });
+        if let Some(gone) = gone {
+            self.application.channel_ended(gone.owner, channel);
+            for session in self.application.alive_mut().filter(|it| gone.may_belong_to(it.id)) {
+                session.channel_ended(gone);
+                if gone.owner.is_some() {
+                    session.owes(gone.cookie.as_ref(), gone.cookie_lost, at);
+                } else {
+                    session.owes_unknown();
+                }
+            }
+        }
         let before = self.pu.stats().failures;
-        self.turned = self.latest;
         self.pu.handle_closed(now, channel, reason);
         let events = self.pu.stats().failures - before;
         assert!(events <= u64::from(unmarked), "[REPORT-2] one event until the mark ends");
+        let blameless = matches!(reason, CloseReason::Closed | CloseReason::Local);
+        assert!(events == 0 || !blameless, "[REPORT-7] [REPORT-9]");
     }
 
     /// Says what became of a message. It counts only where the message was handed over.
@@ -134,6 +190,7 @@ impl World {
         message: MessageId,
         how: Confirmation,
     ) {
+        let at = self.happens();
         let before = self.pu.stats().unknown_confirmations;
         match how {
             Confirmation::Written => self.pu.handle_written(now, channel, message),
@@ -149,10 +206,17 @@ impl World {
             found.undelivered.retain(|undelivered| *undelivered != message);
         }
         let session = self.application.session(found.handed[&message]);
-        match how {
-            Confirmation::Delivered if counts => session.delivered(message),
-            Confirmation::Unsent if counts => session.unsent(message),
-            _ => {}
+        let sent = session.messages.get_mut(&message).expect("a message that was sent");
+        let is_news = sent.is_news(channel, how);
+        // Its session may have ended, or given the message up with its deadline, unread.
+        assert!(!counts || is_news, "{how:?} counts for {sent:?}");
+        if counts {
+            sent.hear(channel, how, at);
+            match how {
+                Confirmation::Unsent => drop(found.back.insert(message)),
+                Confirmation::Delivered => session.progressed(self.latest),
+                Confirmation::Written => {}
+            }
         }
     }
 
@@ -180,6 +244,8 @@ impl World {
                     if !piecewise {
                         return self.receive(now, channel, &message);
                     }
+                    let listed = list.elements.iter().map(|(element, ..)| element.identifier());
+                    self.application.listed.extend(listed);
                     for piece in message.to_bytes().unwrap_or_default().chunks(7) {
                         self.pu.handle_stream(now, channel, piece);
                     }
@@ -228,9 +294,19 @@ impl World {
             }
             Step::Cookie { n, len } => {
                 if let Some(channel) = self.up(n, |found| found.peer == PeerKind::Element) {
-                    let (cookie, before) = (self.make(len), self.pu.stats().cookies);
+                    let (cookie, before) = (self.make(len), *self.pu.stats());
                     self.receive(now, channel, &Message::cookie(cookie.clone()));
-                    let stored = self.pu.stats().cookies > before;
+                    let after = self.pu.stats();
+                    let stored = after.cookies > before.cookies;
+                    let found = self.driver.live.get_mut(&channel).expect("it is up");
+                    if stored {
+                        (found.cookie, found.cookie_lost) = (Some(cookie.clone()), false);
+                    } else if after.cookies_too_long > before.cookies_too_long {
+                        (found.cookie, found.cookie_lost) = (None, true);
+                    }
+                    if found.owner.is_none_or(|owner| self.application.session(owner).has_links()) {
+                        return;
+                    }
                     let mut alive = self.application.alive();
                     let found = alive.any(|it| self.pu.session_cookie(it.id) == Some(&cookie));
                     assert_eq!(stored, found, "[SESSION-7] the latest one replaces the former");
@@ -249,9 +325,13 @@ impl World {
             }
             Step::Data { n, len } => {
                 if let Some(channel) = self.any(n) {
-                    let data = self.make(len.into());
-                    self.application.will_receive(data.clone());
+                    let (data, at) = (self.make(len.into()), self.happens());
+                    self.hears(channel);
+                    let before = self.pu.stats().messages_received;
                     self.pu.handle_data(now, channel, &data);
+                    if self.pu.stats().messages_received > before {
+                        self.application.will_receive(data, channel, at);
+                    }
                 }
             }
             Step::Unknown { n, what } => {
@@ -260,8 +340,11 @@ impl World {
                 }
             }
             Step::Control { n, ref bytes } => {
-                let channel = self.any(n).filter(|_| !names_strangers(bytes));
-                let _ = channel.map(|channel| self.pu.handle_control(now, channel, bytes));
+                if let Some(channel) = self.any(n).filter(|_| !names_strangers(bytes)) {
+                    self.happens();
+                    self.hears(channel);
+                    self.pu.handle_control(now, channel, bytes);
+                }
             }
             Step::Stream { n, ref bytes } => {
                 let channel = self.any(n).filter(|_| !names_strangers(bytes));
@@ -293,15 +376,32 @@ impl World {
         };
         let told = |it: &Stats| it.errors_sent + it.errors_suppressed + it.control_dropped;
         let before = *self.pu.stats();
+        self.hears(channel);
         self.pu.handle_control(now, channel, &bytes);
         let after = self.pu.stats();
         assert!(is_reported || told(after) == told(&before), "{what:?} is reported");
         assert!(is_read || after.cookies == before.cookies, "{what:?} is read over");
     }
 
+    /// Something is heard on a channel: progress, if anything was handed over there.
+    fn hears(&mut self, channel: ChannelId) {
+        let found = self.driver.live.get(&channel).filter(|found| !found.handed.is_empty());
+        if let Some(owner) = found.and_then(|found| found.owner) {
+            self.application.session(owner).progressed(self.latest);
+        }
+    }
+
     /// A message arrives, if it can be said at all.
     fn receive(&mut self, now: Instant, channel: ChannelId, message: &Message) {
         if let Ok(bytes) = message.to_bytes() {
+            self.happens();
+            self.hears(channel);
+            if let Body::HandleResolutionResponse { elements, .. }
+            | Body::BusinessCard { elements, .. } = &message.body
+            {
+                let listed = elements.iter().map(|element| element.identifier);
+                self.application.listed.extend(listed);
+            }
             self.pu.handle_control(now, channel, &bytes);
         }
     }

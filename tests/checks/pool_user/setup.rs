@@ -18,15 +18,15 @@ const GREATEST: PolicyType = PolicyType::new(0x8000_0001);
 
 /// How the pool user is configured, and how it is polled.
 #[derive(Debug, Clone)]
-pub(super) struct Setup {
-    pub(super) config: Config,
-    pub(super) seed: u64,
-    pub(super) compared: Compared,
+pub(crate) struct Setup {
+    pub(crate) config: Config,
+    pub(crate) seed: u64,
+    pub(crate) compared: Compared,
 }
 
 /// What a run is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Compared {
+pub(crate) enum Compared {
     /// With nothing.
     Alone,
     /// With the same calls again.
@@ -104,11 +104,14 @@ fn config(u: &mut Unstructured<'_>) -> Result<Config> {
     config.max_requests = *u.choose(&[1_000, 1, 2, 5])?;
     config.max_reports_per_second = u.int_in_range(1..=3)?;
     config.max_pending_reports = u.int_in_range(0..=3)?;
-    config.max_sessions = u.int_in_range(1..=5)?;
+    config.max_sessions = *u.choose(&[1, 1, 2, 5])?;
     config.max_queued_messages = u.int_in_range(1..=6)?;
     config.max_queued_bytes = *u.choose(&[1_000, 150])?;
     config.max_cookie_len = 2_000;
-    config.max_attempts = u.int_in_range(1..=9)?;
+    config.max_rounds = u.int_in_range(1..=9)?;
+    config.max_handovers = u.int_in_range(1..=4)?;
+    config.stable_after = secs(u, &[10, 2])?;
+    config.session_backoff_max = secs(u, &[30, 3])?;
     config.failover_burst = u.int_in_range(0..=3)?;
     config.window_messages = u.int_in_range(1..=3)?;
     config.window_bytes = *u.choose(&[250, 1, 100_000])?;
@@ -119,18 +122,18 @@ fn config(u: &mut Unstructured<'_>) -> Result<Config> {
 }
 
 /// A few registrars, the odd ones by TLS.
-pub(super) fn registrar(n: u8) -> Registrar {
+pub(crate) fn registrar(n: u8) -> Registrar {
     let registrar = Registrar::tcp(SocketAddr::from(([192, 0, 2, n], 3863)));
     if n % 2 == 1 { registrar.with_tls("pr.example") } else { registrar }
 }
 
 impl Element {
-    pub(super) const fn identifier(self) -> PeIdentifier {
+    pub(crate) const fn identifier(self) -> PeIdentifier {
         PeIdentifier::new(self.0 as u32)
     }
 
     /// Where it is reached: its number is in the address.
-    pub(super) fn transport(self, reach: Reach) -> Transport {
+    pub(crate) fn transport(self, reach: Reach) -> Transport {
         let ip = IpAddr::from([10, 0, 0, self.0]);
         match reach {
             Reach::Tcp => Transport::tcp(SocketAddr::new(ip, 7)),
@@ -141,7 +144,7 @@ impl Element {
     }
 
     /// Who is reached at an address.
-    pub(super) fn at(transport: &Transport) -> PeIdentifier {
+    pub(crate) fn at(transport: &Transport) -> PeIdentifier {
         let number = match (transport, transport.socket_addrs().next()) {
             (Transport::Opaque(number), _) => number[0],
             (_, Some(SocketAddr::V4(at))) => at.ip().octets()[3],
@@ -153,7 +156,7 @@ impl Element {
 
 impl List {
     /// The elements, with what their pool's policy weighs.
-    pub(super) fn elements(&self) -> Vec<PoolElement> {
+    pub(crate) fn elements(&self) -> Vec<PoolElement> {
         let listed = self.elements.iter().map(|&(element, reach, value)| {
             let policy = self.policy_of(value);
             PoolElement::new(element.identifier(), element.transport(reach), policy)
@@ -162,7 +165,7 @@ impl List {
     }
 
     /// What a registrar answers when asked for `handle`; one without elements is malformed.
-    pub(super) fn response(&self, handle: &str) -> Message {
+    pub(crate) fn response(&self, handle: &str) -> Message {
         let policy = self.policy_of(0).policy_type();
         let overall = (self.policy < 12).then(|| OverallPolicy::new(policy, Default::default()));
         Message::handle_resolution_response(handle, overall, self.elements())

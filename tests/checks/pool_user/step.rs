@@ -1,11 +1,12 @@
 //! What can happen to a pool user, told in few bytes.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
+use asap_pu::wire::Protocol;
 use asap_pu::{Authentication, CloseReason, Failover, Recipient};
 
 /// One call, or a few that belong together. A number `n` or `m` says which one of those there are.
 #[derive(Debug, Clone)]
-pub(super) enum Step {
+pub(crate) enum Step {
     // The application.
     Start,
     Resolve(Handle),
@@ -26,12 +27,22 @@ pub(super) enum Step {
     OpenAt(Element),
     Accept {
         control: bool,
+        protocol: Protocol,
     },
     Send {
         n: u8,
         failover: Failover,
         to: Recipient,
+        receipt: bool,
         len: u8,
+    },
+    Withdraw {
+        n: u8,
+        m: u8,
+    },
+    FailElement {
+        handle: Handle,
+        failed: Element,
     },
     Move {
         n: u8,
@@ -84,6 +95,7 @@ pub(super) enum Step {
     Connect {
         fail: u8,
         authentication: Authentication,
+        reason: CloseReason,
     },
     /// The end of a channel that is up; what was not delivered on it is given back or swallowed.
     Break {
@@ -92,6 +104,11 @@ pub(super) enum Step {
         gives_back: bool,
         /// It does not end; messages come back all the same.
         stays: bool,
+    },
+    /// A message comes back while its channel lives.
+    GiveBack {
+        n: u8,
+        m: u8,
     },
     Written(u8),
     Delivered(u8),
@@ -195,7 +212,7 @@ pub(super) enum Step {
 
 /// What a driver may say of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Confirmation {
+pub(crate) enum Confirmation {
     Written,
     Delivered,
     Unsent,
@@ -203,7 +220,7 @@ pub(super) enum Confirmation {
 
 /// A kind of message or parameter that nobody knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unknown {
+pub(crate) enum Unknown {
     Message(u8),
     /// In a cookie.
     Parameter(u16),
@@ -213,22 +230,22 @@ pub(super) enum Unknown {
 
 /// A pool handle, some of which are no good.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Handle(pub(super) &'static str);
+pub(crate) struct Handle(pub(super) &'static str);
 
 /// A pool element, one of a few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Element(pub(super) u8);
+pub(crate) struct Element(pub(super) u8);
 
 /// What a registrar lists for a pool: each with the way to reach it and a policy value.
 #[derive(Debug, Clone)]
-pub(super) struct List {
-    pub(super) policy: u8,
-    pub(super) elements: Vec<(Element, Reach, u32)>,
+pub(crate) struct List {
+    pub(crate) policy: u8,
+    pub(crate) elements: Vec<(Element, Reach, u32)>,
 }
 
 /// How a pool element is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(crate) enum Reach {
     Tcp,
     /// With a control channel.
     Sctp,
@@ -257,18 +274,25 @@ impl<'a> Arbitrary<'a> for Step {
                 Self::OpenSession { handle, hold, choose, element }
             }
             26 => Self::OpenAt(u.arbitrary()?),
-            27 => Self::Accept { control: u.arbitrary()? },
+            27 => {
+                let protocol = *u.choose(&[Protocol::Tcp, Protocol::Sctp, Protocol::Opaque])?;
+                Self::Accept { control: u.arbitrary()?, protocol }
+            }
             28..40 => {
                 let (n, how, len) = (u.arbitrary()?, u.arbitrary::<u8>()?, u.arbitrary()?);
-                let failover = [Failover::Never, Failover::Unsent, Failover::Always];
-                let failover = failover[usize::from(how % 3)];
-                let to = match how / 3 % 8 {
+                let failover = match how % 4 {
+                    0 => Failover::Never,
+                    1 => Failover::Unsent,
+                    2 => Failover::Undelivered,
+                    _ => Failover::Unconfirmed,
+                };
+                let to = match how / 4 % 16 {
                     0 => Recipient::All,
                     1 => Recipient::AllAndSelf,
-                    2 => Recipient::SameAsLast,
+                    2 | 3 => Recipient::SameAsLast,
                     _ => Recipient::One,
                 };
-                Self::Send { n, failover, to, len }
+                Self::Send { n, failover, to, receipt: how >= 0xc0, len }
             }
             40..42 => Self::Move { n: u.arbitrary()?, to: u.arbitrary()? },
             42 => Self::SetCookie { n: u.arbitrary()?, len: u.arbitrary()? },
@@ -285,7 +309,10 @@ impl<'a> Arbitrary<'a> for Step {
             60 => Self::ReportAt { handle: u.arbitrary()?, failed: u.arbitrary()? },
             61 => Self::Trust { handle: u.arbitrary()?, element: u.arbitrary()? },
             62..70 => Self::Serve { fail: few(u)?, list: u.arbitrary()? },
-            70..79 => Self::Connect { fail: few(u)?, authentication: authentication(u)? },
+            70..79 => {
+                let (fail, authentication) = (few(u)?, authentication(u)?);
+                Self::Connect { fail, authentication, reason: reason(u)? }
+            }
             79..84 => {
                 let (n, reason) = (u.arbitrary()?, reason(u)?);
                 let how = u.arbitrary::<u8>()?;
@@ -328,6 +355,9 @@ impl<'a> Arbitrary<'a> for Step {
             133 => Self::Late(u.arbitrary()?),
             134..140 => Self::PollAction,
             140..144 => Self::PollEvent,
+            144..146 => Self::Withdraw { n: u.arbitrary()?, m: u.arbitrary()? },
+            146 => Self::FailElement { handle: u.arbitrary()?, failed: u.arbitrary()? },
+            147..150 => Self::GiveBack { n: u.arbitrary()?, m: u.arbitrary()? },
             159 => Self::Unknown { n: u.arbitrary()?, what: u.arbitrary()? },
             _ => Self::Settle,
         })
@@ -406,10 +436,10 @@ fn authentication(u: &mut Unstructured<'_>) -> Result<Authentication> {
 
 fn reason(u: &mut Unstructured<'_>) -> Result<CloseReason> {
     Ok(match u.arbitrary::<u8>()? {
-        0..12 => CloseReason::Unauthenticated,
-        12..16 => CloseReason::Local,
-        16..64 => CloseReason::Closed,
-        64.. => CloseReason::Failed,
+        0..16 => CloseReason::Unauthenticated,
+        16..80 => CloseReason::Closed,
+        80..120 => CloseReason::Local,
+        120.. => CloseReason::Failed,
     })
 }
 

@@ -1,0 +1,140 @@
+//! What the application has to read of a session, in the order in which it happened.
+//!
+//! Data of an element is read before the loss of that element, and that before what follows
+//! (SESSION-20). It stays bounded also where nobody reads: data is bounded in bytes over all
+//! sessions, the fates of messages by the messages that a session may have, and what is told of
+//! elements by the rule that no data flows to a new one before the application has heard of it: an
+//! element that is lost before that, and has said nothing, leaves no trace.
+
+use alloc::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::options::{LossReason, UndeliveredReason};
+use crate::id::MessageId;
+use crate::wire::PeIdentifier;
+
+/// What is to be read.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, Hash))]
+pub(super) struct Inbox {
+    news: VecDeque<News>,
+    /// How much of it closes the gate until it is read.
+    gates: usize,
+    /// How many messages were dropped since the application was told, and whether a cookie was too
+    /// long: told where that happened for the first time.
+    dropped: u32,
+    cookie_too_long: bool,
+    /// Whether there is room again, as long as no other message was refused.
+    pub(super) room: bool,
+}
+
+/// One thing to be read.
+#[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
+pub(super) enum News {
+    Connected(Option<PeIdentifier>),
+    FailedOver {
+        from: Option<PeIdentifier>,
+        to: PeIdentifier,
+        cookie_echoed: bool,
+    },
+    Lost {
+        element: Option<PeIdentifier>,
+        reason: LossReason,
+        closes_gate: bool,
+    },
+    Received {
+        element: Option<PeIdentifier>,
+        data: Bytes,
+    },
+    CookieEchoed(Bytes),
+    Copied(MessageId, Option<PeIdentifier>, Option<UndeliveredReason>),
+    /// The queue knows which.
+    Fate(MessageId),
+    Dropped(u32),
+    CookieTooLong,
+}
+
+impl Inbox {
+    pub(super) fn push(&mut self, news: News) {
+        self.gates += usize::from(news.closes_gate());
+        self.news.push_back(news);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<News> {
+        let news = self.news.pop_front()?;
+        self.gates -= usize::from(news.closes_gate());
+        Some(match news {
+            News::Dropped(_) => News::Dropped(core::mem::take(&mut self.dropped)),
+            News::CookieTooLong => {
+                self.cookie_too_long = false;
+                news
+            }
+            news => news,
+        })
+    }
+
+    /// A message was dropped.
+    pub(super) fn push_dropped(&mut self) {
+        if self.dropped == 0 {
+            self.push(News::Dropped(0));
+        }
+        self.dropped = self.dropped.saturating_add(1);
+    }
+
+    pub(super) fn push_cookie_too_long(&mut self) {
+        if !core::mem::replace(&mut self.cookie_too_long, true) {
+            self.push(News::CookieTooLong);
+        }
+    }
+
+    /// Takes back that there was a failover, if it is the last that there is to be read; says where
+    /// from.
+    pub(super) fn take_back_failover(&mut self) -> Option<Option<PeIdentifier>> {
+        let Some(News::FailedOver { from, .. }) = self.news.back() else { return None };
+        let from = *from;
+        self.news.pop_back();
+        self.gates -= 1;
+        Some(from)
+    }
+
+    /// Whether something is unread that closes the gate.
+    pub(super) const fn closes_gate(&self) -> bool {
+        self.gates > 0
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.news.is_empty() && !self.room
+    }
+
+    /// How many bytes of data came that nobody has read, each as `cost` has it.
+    pub(super) fn unread(&self, cost: impl Fn(usize) -> usize) -> usize {
+        let data = self.news.iter().filter_map(News::data);
+        data.map(|data| cost(data.len())).sum()
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.news.capacity()
+    }
+
+    #[cfg(any(test, debug_assertions))]
+    pub(super) fn check(&self) {
+        assert_eq!(self.gates, self.news.iter().filter(|news| news.closes_gate()).count());
+    }
+}
+
+impl News {
+    /// Whether no data goes to another element before it is read.
+    const fn closes_gate(&self) -> bool {
+        matches!(self, Self::FailedOver { .. } | Self::Lost { closes_gate: true, .. })
+    }
+
+    /// What came from the peer.
+    pub(super) const fn data(&self) -> Option<&Bytes> {
+        match self {
+            Self::Received { data, .. } | Self::CookieEchoed(data) => Some(data),
+            _ => None,
+        }
+    }
+}
