@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use asap_pu::wire::{ASAP_PPID, Message, PeIdentifier, Policy, PoolElement};
 use asap_pu::wire::{Transport, TransportUse};
-use asap_pu::{Config, Event, Failover, Registrar, SessionId};
+use asap_pu::{
+    Config, Event, Failover, LossReason, Registrar, SessionError, SessionId, UndeliveredReason,
+};
 use asap_pu_drivers::sctp::{Association, Driver, Incoming};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -77,7 +79,7 @@ fn session(driver: &mut Driver, at: SocketAddr) -> SessionId {
 
 fn send(driver: &mut Driver, session: SessionId, data: impl Into<Vec<u8>>) {
     let now = driver.now();
-    driver.user().send(now, session, data.into(), Failover::Always).unwrap();
+    driver.user().send(now, session, data.into(), Failover::Undelivered).unwrap();
 }
 
 fn received(driver: &mut Driver) -> Vec<u8> {
@@ -132,7 +134,7 @@ fn an_address_where_nobody_is_is_told() {
     driver.user().resolve(now, "EchoPool").unwrap();
     assert_eq!(driver.event(PATIENCE), Some(Event::NoRegistrarReachable));
     let why = driver.no_registrar();
-    assert!(why.contains("reached: 127.0.0.1:1: Connection refused"), "{why}");
+    assert!(why.contains("127.0.0.1:1: Connection refused"), "{why}");
 }
 
 /// What was said last arrives, however much the peer has to say, and nothing is broken off.
@@ -184,7 +186,7 @@ fn an_element_dies_with_messages_on_their_way() {
         thread::sleep(SHORTLY);
         let mut returned = Vec::new();
         while let Some(event) = driver.event(SHORTLY) {
-            if let Event::Undelivered { data, .. } = event {
+            if let Event::Returned { data, .. } = event {
                 returned.push(data[0]);
             }
         }
@@ -194,4 +196,94 @@ fn an_element_dies_with_messages_on_their_way() {
         assert_eq!((stats.messages_sent, stats.unknown_confirmations), (121, 0));
         assert!(stats.messages_unsent > 60, "{stats:?}");
     }
+}
+
+/// [SESSION-20] [SESSION-17]: that an association is lost is noticed, however many messages came
+/// before, and behind all of them; what was to be written meanwhile is given back.
+#[test]
+fn the_end_is_noticed_behind_any_number_of_messages() {
+    for messages in 60..=66 {
+        let Some(mut driver) = driver() else { return };
+        let (tell, told) = mpsc::channel();
+        let (at, serving) = peer(move |user| {
+            told.recv().unwrap();
+            (0..messages).for_each(|n| say(&user, PPID, &[n]));
+            thread::sleep(SHORTLY);
+            // It breaks off then, for something is unread.
+        });
+        let session = session(&mut driver, at);
+        send(&mut driver, session, "never read");
+        assert_eq!(driver.event(SHORTLY), None);
+        tell.send(()).unwrap();
+        serving.join().unwrap();
+        thread::sleep(SHORTLY);
+        let now = driver.now();
+        driver.user().send(now, session, "too late", Failover::Unsent).unwrap();
+        let (mut heard, mut returned) = (0, Vec::new());
+        loop {
+            match driver.event(PATIENCE) {
+                Some(Event::Received { .. }) => heard += 1,
+                Some(Event::Returned { data, reason, .. }) => returned.push((data, reason)),
+                Some(Event::SessionEnded { error, .. }) => {
+                    assert_eq!(error, Some(SessionError::ChannelLost(LossReason::Broken)));
+                    break;
+                }
+                Some(Event::ElementLost { .. }) => {
+                    assert_eq!(heard, messages, "heard of a lost one")
+                }
+                Some(other) => panic!("{other:?}"),
+                None => panic!("behind {messages} messages nothing was noticed"),
+            }
+        }
+        assert_eq!(heard, messages);
+        let lost = UndeliveredReason::ElementLost(LossReason::Broken);
+        assert_eq!(returned, [("too late".into(), lost)]);
+    }
+}
+
+/// [SESSION-17]: what the kernel refuses while the association stands comes back, and what follows
+/// it goes on.
+#[test]
+fn what_is_refused_comes_back() {
+    let Some(mut driver) = driver() else { return };
+    let (at, serving) = peer(move |mut user| {
+        let heard = next(&mut user);
+        (user, heard)
+    });
+    let session = session(&mut driver, at);
+    let now = driver.now();
+    // An empty message.
+    driver.user().send(now, session, "", Failover::Unsent).unwrap();
+    send(&mut driver, session, "hello");
+    let event = driver.event(PATIENCE);
+    assert!(matches!(&event, Some(Event::Returned { data, .. }) if data.is_empty()), "{event:?}");
+    assert_eq!(driver.event(SHORTLY), None);
+    let (_user, heard) = serving.join().unwrap();
+    assert_eq!(heard, Incoming::Message { ppid: PPID, data: b"hello".into() });
+}
+
+/// [REPORT-7] [SESSION-20]: a peer that speaks and shuts the association down in good order has
+/// closed it, and has all that it acknowledged.
+#[test]
+fn an_element_speaks_and_closes() {
+    let Some(mut driver) = driver() else { return };
+    let (at, serving) = peer(move |mut user| {
+        let asked = next(&mut user);
+        say(&user, PPID, b"the time is noon");
+        user.shut_down().unwrap();
+        (asked, next(&mut user))
+    });
+    let session = session(&mut driver, at);
+    send(&mut driver, session, "what time is it?");
+    assert_eq!(received(&mut driver), b"the time is noon");
+    let event = driver.event(PATIENCE);
+    let Some(Event::ElementLost { reason, .. }) = event else { panic!("{event:?}") };
+    assert_eq!(reason, LossReason::Closed);
+    let event = driver.event(PATIENCE);
+    let Some(Event::SessionEnded { error, .. }) = event else { panic!("{event:?}") };
+    assert_eq!(error, Some(SessionError::ChannelLost(LossReason::Closed)));
+    assert_eq!(driver.user().stats().messages_lost, 0, "it was acknowledged");
+    let (asked, end) = serving.join().unwrap();
+    assert_eq!(asked, Incoming::Message { ppid: PPID, data: b"what time is it?".into() });
+    assert_eq!(end, Incoming::Ended);
 }

@@ -153,6 +153,22 @@ listed() {
     fail "$1 has not $2 elements"
 }
 
+# watch_pool HANDLE: somebody who has nothing to do with it looks again and again who is in the pool, from the host
+# `other`. pool_was_whole N: there were always so many elements, and that was looked at often enough to say so.
+watch_pool() {
+    local found
+    while sleep 0.5; do
+        # One that gets no answer in time has not seen anything.
+        found=$(ip netns exec other asap-lookup -r 10.0.0.1 --timeout 20 "$1" 2>/dev/null) && grep -c '^0x' <<< "$found"
+    done >> /out/watch.log &
+    disown
+}
+pool_was_whole() {
+    log "somebody else saw, so often, so many elements: $(sort /out/watch.log | uniq -c | tr -s '\n' ' ')"
+    never watch "^[^$1]"
+    [ "$(said watch "^$1\$")" -ge 5 ] || fail 'nobody looked at the pool'
+}
+
 # connected: which one of two elements the session of `pu` was connected to `first`, and which one is the `second`.
 connected() {
     first=$(grep -om1 '^connected 0x0000000[12]' /out/pu.log | tail -c 2)

@@ -21,8 +21,13 @@ tell pu 'stats'
 expect pu '^stats .* cookies: [1-9]'
 connected
 kill_hard "pe$first"
+# Its kernel closes the association in good order. So the session rests, and finds out when there is something to say.
+expect pu "^lost 0x0000000$first: the element closed the channel"
+ping 4
 expect pu "^failed over from 0x0000000$first to 0x0000000$second, cookie echoed"
-for n in 4 5; do ping "$n"; pong "$n"; done
+pong 4
+ping 5
+pong 5
 never pu '^session failed'
 tell pu 'close'
 expect pu '^closed'

@@ -129,10 +129,16 @@ impl Association {
     /// Whether everything sent by now is acknowledged: the kernel holds none of it. Of one that is
     /// lost it holds nothing either, so ask in this order whether it still stands.
     pub(super) fn is_dry(&self) -> bool {
-        let (mut memory, mut status) = ([0; 9], [0; 44]);
+        let mut status = [0; 44];
+        self.holds_nothing()
+            && sys::option(&self.socket, libc::IPPROTO_SCTP, SCTP_STATUS, &mut status).is_ok()
+    }
+
+    /// Whether the kernel holds nothing that it was given to send.
+    pub(super) fn holds_nothing(&self) -> bool {
+        let mut memory = [0; 9];
         sys::option(&self.socket, libc::SOL_SOCKET, libc::SO_MEMINFO, &mut memory).is_ok()
             && memory[libc::SK_MEMINFO_WMEM_QUEUED as usize] == 0
-            && sys::option(&self.socket, libc::IPPROTO_SCTP, SCTP_STATUS, &mut status).is_ok()
     }
 
     /// What is next, as far as it is there.
@@ -173,7 +179,7 @@ impl Association {
     ///
     /// # Errors
     /// It never came up.
-    pub(super) fn shut_down(&self) -> io::Result<()> {
+    pub fn shut_down(&self) -> io::Result<()> {
         self.socket.shutdown(Shutdown::Write)
     }
 

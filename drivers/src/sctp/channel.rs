@@ -29,9 +29,14 @@ impl Channel {
         Self { peer, to, association, waiting, taken, last_context: 0, is_lost: false }
     }
 
-    /// Gives the kernel what waits, as far as it has room, and tells of data whether it was taken.
-    /// What cannot be sent, because it is empty for instance, is not tried twice.
-    pub(super) fn write(&mut self, data_ppid: u32, mut told: impl FnMut(MessageId, bool)) {
+    /// Gives the kernel what waits, as far as it has room, and tells of data whether it was taken or
+    /// refused, because it is empty for instance. Fails where the association is no more; what
+    /// waits then goes on waiting.
+    pub(super) fn write(
+        &mut self,
+        data_ppid: u32,
+        mut told: impl FnMut(MessageId, bool),
+    ) -> io::Result<()> {
         while let Some(payload) = self.waiting.front() {
             let context = self.last_context.wrapping_add(1);
             let sent = match payload {
@@ -41,8 +46,10 @@ impl Channel {
                 }
                 _ => Ok(()),
             };
-            if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
-                break;
+            match &sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if !is_refusal(error) => return sent,
+                _ => {}
             }
             if let Some(Payload::Data { message, .. }) = self.waiting.pop_front() {
                 if sent.is_ok() {
@@ -52,6 +59,7 @@ impl Channel {
                 told(message, sent.is_ok());
             }
         }
+        Ok(())
     }
 
     /// What the kernel has under a context, unless that was said of a former fragment of it.
@@ -64,7 +72,9 @@ impl Channel {
     /// nobody: a socket that is closed with something unread breaks it off, with what was written
     /// last. Says whether there is more to do.
     pub(super) fn finish(&mut self, data_ppid: u32, buffer: &mut [u8]) -> bool {
-        self.write(data_ppid, |_, _| {});
+        if self.write(data_ppid, |_, _| {}).is_err() {
+            return false;
+        }
         if self.waiting.is_empty() && self.association.shut_down().is_err() {
             return false;
         }
@@ -77,4 +87,11 @@ impl Channel {
         }
         true
     }
+}
+
+/// Whether the kernel refuses a message as it is, too long or empty, or for want of memory; the
+/// association stands.
+fn is_refusal(error: &io::Error) -> bool {
+    let refusals = [libc::EMSGSIZE, libc::EINVAL, libc::ENOMEM, libc::ENOBUFS];
+    error.raw_os_error().is_some_and(|code| refusals.contains(&code))
 }

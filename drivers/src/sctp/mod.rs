@@ -10,10 +10,12 @@
 //! | the association is up | `handle_opened` |
 //! | it was shut down | `handle_closed`, `Closed` |
 //! | it was lost, refused, could not be set up | `handle_closed`, `Failed` |
+//! | this host lacks something: descriptors, memory, a route, an address | `handle_closed`, `Local` |
 //! | the peer restarted: it is there, but has forgotten everything | `handle_closed`, `Failed` |
-//! | a message could not be delivered and was never on its way | `handle_unsent` |
+//! | a message is refused, or could not be delivered and was never on its way | `handle_unsent` |
 //! | everything was acknowledged ("sender dry"), and still is | `handle_delivered` for all of it |
 //! | the association was lost, without a word of the message | the same: it was acknowledged |
+//! | it was shut down, and the kernel holds nothing | the same |
 //!
 //! So a session that runs over SCTP knows what to send again after a failover, and `Failover`'s
 //! column for transports that confirm applies. When the kernel's buffer is full, messages wait
@@ -41,7 +43,7 @@ use asap_pu::{
 };
 use socket2::Domain;
 
-use crate::{LastFailure, Seen, Watcher, join, show};
+use crate::{LastFailure, Seen, Watcher, join, reason, show};
 use association::LONGEST;
 pub use association::{Association, Incoming};
 use channel::Channel;
@@ -210,17 +212,25 @@ impl Driver {
         let now = self.now();
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let user = &mut self.user;
-        channel.write(self.data_ppid, |message, taken| match taken {
+        let written = channel.write(self.data_ppid, |message, taken| match taken {
             true => user.handle_written(now, id, message),
             false => user.handle_unsent(now, id, message),
         });
+        if let Err(why) = written {
+            // What came before the end is heard before it, and how it ended stands there too.
+            let mut all = usize::MAX;
+            self.read(id, &mut all);
+            self.end(id, Err(why));
+        }
     }
 
     /// Takes from the kernel what came on a channel, and from `left` how much that was.
     fn read(&mut self, id: ChannelId, left: &mut usize) {
         let now = self.now();
-        while *left > 0 {
-            *left -= 1;
+        // Of one that is lost, nothing wakes `poll` any more when the kernel has said it all: that
+        // is read now.
+        while *left > 0 || self.channels.get(&id).is_some_and(|channel| channel.is_lost) {
+            *left = left.saturating_sub(1);
             let Some(channel) = self.channels.get_mut(&id) else { return };
             match channel.association.receive(&mut self.buffer) {
                 Ok(Incoming::Up) => self.user.handle_opened(now, id, Authentication::None),
@@ -236,15 +246,16 @@ impl Driver {
                     }
                 }
                 // More may have been sent since.
-                Ok(Incoming::Dry) if channel.association.is_dry() => {
-                    for (_, message) in mem::take(&mut channel.taken) {
-                        self.user.handle_delivered(now, id, message);
-                    }
-                }
+                Ok(Incoming::Dry) if channel.association.is_dry() => self.delivered(id),
                 Ok(Incoming::Dry | Incoming::Abandoned | Incoming::Other) => {}
                 Ok(Incoming::Lost) => channel.is_lost = true,
                 Ok(Incoming::Restarted) => return self.end(id, Err(ConnectionReset.into())),
-                Ok(Incoming::Ended) if !channel.is_lost => return self.end(id, Ok(())),
+                Ok(Incoming::Ended) if !channel.is_lost => {
+                    if channel.association.holds_nothing() {
+                        self.delivered(id);
+                    }
+                    return self.end(id, Ok(()));
+                }
                 Err(error) if error.kind() != WouldBlock => return self.end(id, Err(error)),
                 Err(_) if !channel.is_lost => return,
                 // There is no more to be said of it, not even why.
@@ -253,14 +264,23 @@ impl Driver {
         }
     }
 
+    /// All that the kernel has taken on a channel was acknowledged.
+    fn delivered(&mut self, id: ChannelId) {
+        let now = self.now();
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        for (_, message) in mem::take(&mut channel.taken) {
+            self.user.handle_delivered(now, id, message);
+        }
+    }
+
     /// A channel is no more. What waited on it was never sent; what no word came of when it was
     /// lost was acknowledged.
     fn end(&mut self, id: ChannelId, outcome: io::Result<()>) {
         let now = self.now();
-        let Some(channel) = self.channels.remove(&id) else { return };
-        for (_, message) in channel.taken.into_iter().filter(|_| channel.is_lost) {
-            self.user.handle_delivered(now, id, message);
+        if self.channels.get(&id).is_some_and(|channel| channel.is_lost) {
+            self.delivered(id);
         }
+        let Some(channel) = self.channels.remove(&id) else { return };
         for payload in channel.waiting {
             if let Payload::Data { message, .. } = payload {
                 self.user.handle_unsent(now, id, message);
@@ -276,7 +296,7 @@ impl Driver {
         if peer == PeerKind::Registrar {
             self.failure.set(to, why);
         }
-        self.user.handle_closed(self.now(), id, CloseReason::Failed);
+        self.user.handle_closed(self.now(), id, reason(why));
     }
 
     /// Lets go of a channel, which is over at once only where it never came up.
@@ -326,7 +346,8 @@ impl Driver {
 /// Begins to connect.
 fn open(to: &Transport, security: &Security) -> io::Result<Association> {
     if *security != Security::None {
-        return Err(io::Error::other("TLS is wanted, and this driver does not speak it"));
+        let why = "TLS is wanted, and this driver does not speak it";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, why));
     }
     Association::connect(&to.socket_addrs().collect::<Vec<_>>())
 }
