@@ -301,7 +301,7 @@ fn the_memory_of_a_home_that_fell_ends() {
     }
 }
 
-/// [HUNT-5]: a failure of the driver's own is nobody's fault. No other address is tried in
+/// [HUNT-5] [REPORT-9]: a failure of the driver's own is nobody's fault. No other address is tried in
 /// its stead, which would fail too, and the address counts as untried.
 #[test]
 fn a_failure_of_the_drivers_own_is_held_against_nobody() {

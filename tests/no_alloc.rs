@@ -11,7 +11,7 @@ use asap_pu::wire::{
     StreamDecoder, Transport, TransportRef, TransportUse, encode_cookie_echo,
     encode_endpoint_unreachable, encode_handle_resolution,
 };
-use asap_pu::{Event, HomeSearch, Rng, SessionOptions, StaleAnswers};
+use asap_pu::{Event, HomeSearch, Rng, SendOptions, SessionOptions, StaleAnswers};
 
 mod lab;
 mod support;
@@ -272,6 +272,33 @@ fn a_refresh_allocates_nothing() {
     let (small, large) = (allocations(16), allocations(128));
     assert_eq!((&small[1..], &large[1..]), (&[0, 0][..], &[0, 0][..]));
     assert!(large[0] < small[0] + 20, "{small:?} {large:?}");
+}
+
+/// [CORE-8]: a message out and its answer in allocate nothing but the bytes of the answer, whether one
+/// session or a thousand have them under way.
+#[test]
+fn a_round_trip_allocates_the_answer() {
+    let (mut lab, home) = lab::at_home(|config| config.max_sessions = 1_000);
+    lab.pool(home, &three());
+    let open = |_| lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+    let sessions: Vec<_> = (0..1_000).map(open).collect();
+    let channels: Vec<_> = lab.opens().iter().map(|open| open.channel).collect();
+    channels.iter().for_each(|channel| lab.up(*channel));
+    lab.events();
+    for at_once in [1, 1_000] {
+        let mut trips = || {
+            for session in &sessions[..at_once] {
+                lab.pu.send(lab.now, *session, "request", SendOptions::default()).unwrap();
+            }
+            while lab.pu.poll_action().is_some() {}
+            for channel in &channels[..at_once] {
+                lab.pu.handle_data(lab.now, *channel, b"answer");
+            }
+            while lab.pu.poll_event().is_some() {}
+        };
+        trips();
+        assert_eq!(measure(trips).count_total, at_once as u64);
+    }
 }
 
 fn read(bytes: &[u8]) {
