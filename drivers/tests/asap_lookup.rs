@@ -140,8 +140,8 @@ fn doubtful_answers_say_so() {
     let heading = "; EchoPool, policy 0xb0001001 (not known here: elements are taken in the \
                    registrar's order), elements: 1";
     assert!(out.starts_with(heading), "{out}");
-    let left_out = "because nobody can be called there or they have the identifier of another: 1";
-    let unfit = "elements without values that fit the policy of the pool: 2";
+    let left_out = "because they have no address or the identifier of another: 1";
+    let unfit = "elements with values of another policy, which do not count: 2";
     assert!(out.contains(left_out) && out.contains(unfit), "{out}");
 }
 
