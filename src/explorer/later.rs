@@ -92,7 +92,9 @@ impl World {
         let index = 2 * way as usize + usize::from(part == Part::Ends);
         let config = &self.rules.config;
         let longest = config.session_deadline.max(config.request_deadline).max(config.report_age);
-        let until = self.now + longest + config.session_backoff_max;
+        // Elements that come up and are lost are called after a pause each.
+        let pauses = config.session_backoff_max * (self.rules.all_rounds() + 1);
+        let until = self.now + longest + pauses;
         let mut met = HashSet::new();
         for _ in 0..MANY_STEPS {
             self.settle();

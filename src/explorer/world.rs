@@ -580,7 +580,7 @@ impl World {
     pub(super) fn act(&mut self) -> bool {
         let due = self.user.poll_timeout();
         let Some(action) = self.user.poll_action() else { return false };
-        let is_due = due.is_some_and(|at| at <= self.now) || self.shut_down;
+        let is_due = due.is_some_and(|at| at <= self.now);
         assert!(is_due, "{action:?} waits, and due is {due:?}");
         self.say(|| format!("  {action:?}"));
         match action {

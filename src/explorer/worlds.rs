@@ -94,6 +94,9 @@ const PAIR: u8 = 0b110;
 const FIRST: u8 = 0b010;
 const OTHER: u8 = 0b1000;
 
+/// Elements 1 to 4.
+const FOUR: u8 = 0b11110;
+
 /// With a home.
 fn home() -> Vec<Step> {
     [Step::Start, Step::Opened(0)].to_vec()
@@ -218,7 +221,6 @@ pub(super) fn small() -> Vec<Rules> {
                     (Failed, 1),
                     (Closed, 1),
                     (Cookie, 2),
-                    (Data, 1),
                     (SetCookie, 1),
                     (Move, 1),
                 ],
@@ -304,6 +306,13 @@ pub(super) fn small() -> Vec<Rules> {
             before: up(),
             wishes: [UNSENT, UNCONFIRMED].to_vec(),
             ..world("full", tight(config(1)), &[(Send, 2), (Opened, 1), (Failed, 1), (Confirm, 1)])
+        },
+        Rules {
+            before: [home(), [Step::Open, Step::Answer(0, FOUR), Step::Opened(1)].to_vec()]
+                .concat(),
+            lists: [FOUR].to_vec(),
+            wishes: [UNCONFIRMED].to_vec(),
+            ..world("four", config(1), &[(Send, 1), (Opened, 1), (Failed, 1), (Closed, 1)])
         },
     ]
     .to_vec()
