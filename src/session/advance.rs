@@ -18,16 +18,14 @@ use crate::{Instant, Security};
 impl Sessions {
     /// Does what follows from how the session stands.
     pub(super) fn advance(&mut self, env: &mut Env<'_>, id: SessionId) {
-        let Self { slab, links, .. } = self;
-        let Some(session) = slab.get_mut(id.0) else { return };
+        let Some(session) = self.slab.get_mut(id.0) else { return };
         if session.is_served() {
             return self.pass_on(env, id);
         }
         if !session.is_over() {
             if let Some(busy) = &mut session.busy {
-                let is_up = |link: LinkId| links.get(link.0).is_some_and(|link| link.up.is_some());
                 let limit = env.ctx.config.session_deadline;
-                busy.queue.expire(env.now, limit, is_up, &mut busy.inbox);
+                busy.queue.expire(env.now, limit, &mut busy.inbox);
             }
             if matches!(session.life(), Life::Closing(until) if *until <= env.now) {
                 self.end(env, id, Some(SessionError::DeadlineReached));
@@ -42,15 +40,20 @@ impl Sessions {
 
     /// Looks for the element that the session is to keep, unless it has one.
     fn find_for_keeps(&mut self, env: &mut Env<'_>, id: SessionId) {
-        let Self { slab, links, spare, .. } = self;
+        let Self { slab, links, spare, needs, .. } = self;
         let Some(session) = slab.get_mut(id.0) else { return };
         let link = session.kept.and_then(|link| links.get(link.0));
         let waits = session.busy.as_ref().is_some_and(|busy| busy.queue.waiting() > 0);
         if link.is_some_and(|link| link.up.is_some()) || session.rests && !waits {
             return;
         }
+        let rested = core::mem::take(&mut session.rests);
+        if rested && session.has_stale_list(env) {
+            let handle = session.handle(env.cache).cloned();
+            needs.extend(handle.map(|handle| Need::LookUp { handle }));
+        }
         let search = Busy::of(&mut session.busy, spare).search(env.now);
-        if core::mem::take(&mut session.rests) {
+        if rested {
             search.first = session.element;
         }
         let since = *search.since.get_or_insert(env.now);
@@ -149,11 +152,16 @@ impl Sessions {
         let Some(session) = self.slab.get_mut(id.0) else { return false };
         session.extra().last = Some((element, None));
         if let Some(busy) = &mut session.busy {
-            busy.queue.assign_head(link);
+            let is_up = self.links.get(link.0).is_some_and(|link| link.up.is_some());
+            busy.queue.assign_head(env.now, link, is_up);
         }
         self.take_over(env, link);
-        if let Some(link) = self.links.get_mut(link.0) {
+        let Self { slab, links, .. } = self;
+        let queue = slab.get(id.0).and_then(|session| Some(&session.busy.as_ref()?.queue));
+        let has_turn = |next| queue.is_some_and(|queue| queue.turn_on(next, link).is_some());
+        if let Some(link) = links.get_mut(link.0) {
             link.chosen = true;
+            link.prune(env.ctx.config.max_queued_messages, has_turn);
             link.assign(message);
             if link.up.is_some() {
                 env.ctx.channels.touch(link.channel);
@@ -237,7 +245,10 @@ impl Sessions {
                     queue.element_left(UndeliveredReason::NotListed, inbox);
                 }
             }
-            let preferred = extra.as_ref().map_or(&[][..], |extra| &extra.preferred);
+            // A choice that nobody has failed before is the policy's.
+            let advised = !chooses || !search.tried.is_empty();
+            let preferred = extra.as_ref().filter(|_| advised);
+            let preferred = preferred.map_or(&[][..], |extra| &extra.preferred);
             let chosen = search.choose(env.now, env.ctx, pool, preferred);
             if chosen.is_some() {
                 return chosen;

@@ -119,6 +119,14 @@ impl Link {
         self.lane().queue.push_back(message);
     }
 
+    /// Forgets assigned messages that need no turn any more, when those are the most: no more than
+    /// `limit` can need one.
+    pub(super) fn prune(&mut self, limit: usize, has_turn: impl Fn(MessageId) -> bool) {
+        if let Some(lane) = self.lane.as_mut().filter(|lane| lane.queue.len() / 2 > limit) {
+            lane.queue.retain(|message| has_turn(*message));
+        }
+    }
+
     /// The assigned message whose turn is next.
     pub(super) fn next(&self) -> Option<MessageId> {
         self.lane.as_ref()?.queue.front().copied()

@@ -57,6 +57,9 @@ impl Sessions {
         let Some(session) = slab.get_mut(link.session.0) else { return };
         let owner = link.session;
         link.up = Some(env.now);
+        if let Some(busy) = &mut session.busy {
+            busy.queue.link_up(env.now, id);
+        }
         let remembers = session.busy.as_ref().and_then(|busy| busy.search.as_ref());
         let remembers = remembers.is_some_and(|search| !search.is_blank());
         let is_marked = match (&session.pool, link.element) {
@@ -237,7 +240,7 @@ impl Sessions {
             return;
         }
         let Some(session) = self.slab.get_mut(owner.0) else { return };
-        if cookie.is_some() {
+        if cookie.is_some() && (was_kept || chosen) {
             session.extra().cookie = cookie;
         }
         session.left = reason;
@@ -269,8 +272,9 @@ impl Sessions {
             return;
         }
         session.accepted = false;
-        session.rests = was_kept && was_up && reason == LossReason::Closed && queue.waiting() == 0;
-        if session.rests && (proven || search.is_none()) {
+        let idle = was_up && reason == LossReason::Closed && queue.waiting() == 0;
+        session.rests = was_kept && idle;
+        if idle && (proven || search.is_none()) {
             return;
         }
         // Without progress the search goes on from where it was.

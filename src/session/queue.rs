@@ -68,8 +68,9 @@ pub(super) struct Message {
 enum Place {
     /// For an element, since the clock showed this.
     Waiting(Duration),
-    /// For its turn on a link, and for an element since the clock showed this.
-    Assigned(LinkId, Duration),
+    /// For its turn on a link, and for an element since the clock showed this, or, where the link
+    /// is up, for so long before.
+    Assigned(LinkId, Wait),
     /// Handed over on a link.
     Out {
         link: LinkId,
@@ -85,6 +86,13 @@ enum Place {
     /// The application has to read of it.
     Done(Fate),
     Settled,
+}
+
+/// For how long a message that is assigned has waited for an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Since(Duration),
+    Had(Duration),
 }
 
 /// What became of a message, where the application is to hear of it.
@@ -185,10 +193,27 @@ impl Queue {
     }
 
     /// Gives the next message to a link, on which it waits for its turn.
-    pub(super) fn assign_head(&mut self, link: LinkId) {
+    pub(super) fn assign_head(&mut self, now: Instant, link: LinkId, is_up: bool) {
         if let Some(index) = self.head_index() {
             if let Place::Waiting(since) = self.messages[index].place {
-                self.put(index, Place::Assigned(link, since));
+                let wait = match is_up {
+                    true => Wait::Had(self.waited(now, index)),
+                    false => Wait::Since(since),
+                };
+                self.put(index, Place::Assigned(link, wait));
+            }
+        }
+    }
+
+    /// A link is up: what is assigned to it has its element.
+    pub(super) fn link_up(&mut self, now: Instant, link: LinkId) {
+        if self.assigned == 0 {
+            return;
+        }
+        for index in 0..self.messages.len() {
+            if matches!(self.messages[index].place, Place::Assigned(on, _) if on == link) {
+                let had = Wait::Had(self.waited(now, index));
+                self.messages[index].place = Place::Assigned(link, had);
             }
         }
     }
@@ -364,24 +389,18 @@ impl Queue {
     }
 
     /// What has waited for an element for `limit` in all is given up, be it that it is assigned to a
-    /// link, unless that `is_up`.
-    pub(super) fn expire(
-        &mut self,
-        now: Instant,
-        limit: Duration,
-        is_up: impl Fn(LinkId) -> bool,
-        inbox: &mut Inbox,
-    ) {
+    /// link, unless that is up.
+    pub(super) fn expire(&mut self, now: Instant, limit: Duration, inbox: &mut Inbox) {
         let clock = self.clock.at(now);
         if self.waiting + self.assigned == 0 || clock.saturating_sub(self.oldest) < limit {
             return;
         }
         self.oldest = clock;
         for index in 0..self.messages.len() {
-            let since = match self.messages[index].place {
-                Place::Waiting(since) => since,
-                Place::Assigned(link, since) if !is_up(link) => since,
-                _ => continue,
+            let (Place::Waiting(since) | Place::Assigned(_, Wait::Since(since))) =
+                self.messages[index].place
+            else {
+                continue;
             };
             if clock.saturating_sub(since) >= limit {
                 self.fail(index, UndeliveredReason::DeadlineReached, inbox);
@@ -599,10 +618,10 @@ impl Queue {
     /// For how long a message has waited for an element in all.
     fn waited(&self, now: Instant, index: usize) -> Duration {
         match self.messages[index].place {
-            Place::Waiting(since) | Place::Assigned(_, since) => {
+            Place::Waiting(since) | Place::Assigned(_, Wait::Since(since)) => {
                 self.clock.at(now).saturating_sub(since)
             }
-            Place::Out { waited, .. } => waited,
+            Place::Out { waited, .. } | Place::Assigned(_, Wait::Had(waited)) => waited,
             _ => Duration::ZERO,
         }
     }
@@ -822,7 +841,7 @@ mod tests {
                     }
                     Step::Assign(later) => {
                         if let Some(head) = queue.head().map(|head| head.id) {
-                            queue.assign_head(link);
+                            queue.assign_head(now, link, false);
                             lane.push_back(head);
                             if !later {
                                 lane.rotate_right(1);
@@ -899,7 +918,7 @@ mod tests {
                         for it in seen.iter_mut().filter(|it| !it.out) {
                             it.waited += Duration::from_secs(secs);
                         }
-                        queue.expire(now, LIMIT, |_| false, &mut inbox);
+                        queue.expire(now, LIMIT, &mut inbox);
                         let next = queue.next_expiry(now, LIMIT);
                         prop_assert!(next.is_none_or(|at| at > now), "it is in the future");
                     }

@@ -138,7 +138,10 @@ impl Search {
         reason: LossReason,
         was_up: bool,
     ) -> bool {
-        (self.last, self.paused) = (now, false);
+        // Of many links that end at once all are one trouble.
+        let pausing =
+            self.paused && matches!(self.step, Step::Pausing { until, .. } if until > now);
+        (self.last, self.paused) = (now, pausing);
         self.flaps += u32::from(was_up && reason != LossReason::Moved);
         match reason {
             LossReason::Closed if !self.recalled => {
@@ -150,7 +153,7 @@ impl Search {
             _ => self.tried.extend(element),
         }
         let pauses = reason == LossReason::Local || self.flaps > MAX_FLAPS;
-        if pauses {
+        if pauses && !pausing {
             self.pause(now, ctx, false);
         }
         pauses
