@@ -40,30 +40,40 @@ impl Sessions {
 
     /// Looks for the element that the session is to keep, unless it has one.
     fn find_for_keeps(&mut self, env: &mut Env<'_>, id: SessionId) {
-        let Self { slab, links, spare, needs, .. } = self;
+        let Self { slab, links, .. } = self;
         let Some(session) = slab.get_mut(id.0) else { return };
         let link = session.kept.and_then(|link| links.get(link.0));
         let waits = session.busy.as_ref().is_some_and(|busy| busy.queue.waiting() > 0);
         if link.is_some_and(|link| link.up.is_some()) || session.rests && !waits {
             return;
         }
+        let (calls, element) = (link.is_some(), session.element);
         let rested = core::mem::take(&mut session.rests);
-        if rested && session.has_stale_list(env) {
-            let handle = session.handle(env.cache).cloned();
-            needs.extend(handle.map(|handle| Need::LookUp { handle }));
+        if rested {
+            self.refresh_stale_list(env, id);
         }
+        let Self { slab, spare, .. } = self;
+        let Some(session) = slab.get_mut(id.0) else { return };
         let search = Busy::of(&mut session.busy, spare).search(env.now);
         if rested {
-            search.first = session.element;
+            search.first = element;
         }
         let since = *search.since.get_or_insert(env.now);
         if env.now >= since + env.ctx.config.session_deadline {
             self.end(env, id, Some(SessionError::DeadlineReached));
-        } else if link.is_none() {
+        } else if !calls {
             if let Some((element, to)) = self.find(env, id) {
                 self.call(env, id, element, to);
             }
         }
+    }
+
+    /// The choice of another element is a hit on the cache: where the list is stale it is asked for,
+    /// and the session goes on meanwhile (§3.3 C2).
+    pub(super) fn refresh_stale_list(&mut self, env: &Env<'_>, id: SessionId) {
+        let session = self.slab.get(id.0).filter(|session| session.has_stale_list(env));
+        let handle = session.and_then(|session| session.handle(env.cache)).cloned();
+        self.needs.extend(handle.map(|handle| Need::LookUp { handle }));
     }
 
     /// Turns to the next element that the session is to keep.
@@ -163,9 +173,7 @@ impl Sessions {
             link.chosen = true;
             link.prune(env.ctx.config.max_queued_messages, has_turn);
             link.assign(message);
-            if link.up.is_some() {
-                env.ctx.channels.touch(link.channel);
-            }
+            link.wake(&mut env.ctx.channels);
         }
         true
     }

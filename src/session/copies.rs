@@ -79,9 +79,7 @@ impl Sessions {
         match link.and_then(|link| self.links.get_mut(link.0)) {
             Some(link) => {
                 link.assign(message);
-                if link.up.is_some() {
-                    env.ctx.channels.touch(link.channel);
-                }
+                link.wake(&mut env.ctx.channels);
             }
             // The driver does not speak its transport.
             None => {

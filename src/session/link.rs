@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::queue::{Confirms, Load, Room};
+use crate::channel::Channels;
 use crate::context::Context;
 use crate::id::{ChannelId, MessageId, SessionId};
 use crate::wire::{PeIdentifier, Protocol, Transport, TransportUse};
@@ -130,6 +131,13 @@ impl Link {
     /// The assigned message whose turn is next.
     pub(super) fn next(&self) -> Option<MessageId> {
         self.lane.as_ref()?.queue.front().copied()
+    }
+
+    /// Lets the driver's next poll ask for what is assigned, if the channel is up.
+    pub(super) fn wake(&self, channels: &mut Channels) {
+        if self.up.is_some() && self.next().is_some() {
+            channels.touch(self.channel);
+        }
     }
 
     /// It has had its turn, or needs none.

@@ -1,16 +1,19 @@
 //! What comes from the network, and what the driver fetches for it.
 
+use alloc::vec::Vec;
+use core::time::Duration;
+
 use bytes::Bytes;
 
 use super::inbox::News;
 use super::link::{Facts, Link};
 use super::options::{LossReason, UndeliveredReason};
 use super::queue::{Limits, Word};
-use super::search::Step;
+use super::search::{Search, Step};
 use super::{Busy, Env, Gate, Mode, Need, Pool, Session, SessionOptions, Sessions, Wake};
 use crate::channel::{ChannelUser, CloseReason, Payload};
 use crate::error::{CommandError, SessionError};
-use crate::id::{ChannelId, LinkId, MessageId, SessionId};
+use crate::id::{ChannelId, LinkId, MessageId, PoolId, SessionId};
 use crate::wire::{self, BodyRef, PeIdentifier, PoolHandle, Protocol};
 
 impl Sessions {
@@ -74,9 +77,7 @@ impl Sessions {
         if session.kept != Some(id) {
             session.extra().calling -= 1;
         }
-        if link.next().is_some() {
-            env.ctx.channels.touch(link.channel);
-        }
+        link.wake(&mut env.ctx.channels);
         let cookie_echoed = self.greet(env, id);
         self.serves(env, id, cookie_echoed);
         self.advance(env, owner);
@@ -279,7 +280,7 @@ impl Sessions {
         }
         // Without progress the search goes on from where it was.
         let flapped = was_up && !proven;
-        let search = search.get_or_insert_with(|| super::Search::begin(env.now));
+        let search = search.get_or_insert_with(|| Search::begin(env.now));
         let pauses = search.element_lost(env.now, env.ctx, element, reason, flapped);
         if !was_up || pauses || session.rests || reason == LossReason::Moved {
             return;
@@ -290,11 +291,8 @@ impl Sessions {
             env.ctx.stats.failovers_spread += 1;
             search.yield_within(env.now, &mut env.ctx.rng, spread);
         }
-        // The choice of the next one is a hit on the cache: a stale list is refreshed, and the
-        // session goes on meanwhile (§3.3 C2).
-        if was_kept && session.has_stale_list(env) {
-            let handle = session.handle(env.cache).cloned();
-            self.needs.extend(handle.map(|handle| Need::LookUp { handle }));
+        if was_kept {
+            self.refresh_stale_list(env, owner);
         }
     }
 
@@ -427,9 +425,7 @@ impl Sessions {
                 link.pass_next();
             }
             link.hand_over(len);
-            if link.next().is_some() {
-                env.ctx.channels.touch(link.channel);
-            }
+            link.wake(&mut env.ctx.channels);
             let (confirms, element) = (link.facts.confirms, link.element);
             env.ctx.stats.messages_sent += 1;
             let (message, unordered) = (message.id, options.unordered);
@@ -468,9 +464,7 @@ impl Sessions {
         link.free(room);
         link.answers |= done;
         let (owner, element) = (link.session, link.element);
-        if link.next().is_some() {
-            env.ctx.channels.touch(link.channel);
-        }
+        link.wake(&mut env.ctx.channels);
         if let Some(failure) = copied {
             self.copied(owner, element, message, failure);
         }
@@ -506,9 +500,7 @@ impl Sessions {
         if let Some((on, room)) = on {
             if let Some(link) = self.links.get_mut(on.0) {
                 link.free(room);
-                if link.next().is_some() {
-                    env.ctx.channels.touch(link.channel);
-                }
+                link.wake(&mut env.ctx.channels);
             }
             self.progress(env, on);
         }
@@ -520,7 +512,7 @@ impl Sessions {
     pub(crate) fn element_failed(
         &mut self,
         env: &mut Env<'_>,
-        pool: crate::id::PoolId,
+        pool: PoolId,
         element: PeIdentifier,
     ) {
         let concerned = |link: &Link| {
@@ -530,8 +522,7 @@ impl Sessions {
                     .is_some_and(|session| matches!(session.pool, Pool::Known(p) if p == pool))
         };
         let links = self.links.iter().filter(|(_, link)| concerned(link));
-        let links: alloc::vec::Vec<_> =
-            links.map(|(key, link)| (LinkId(key), link.channel)).collect();
+        let links: Vec<_> = links.map(|(key, link)| (LinkId(key), link.channel)).collect();
         for (link, channel) in links {
             env.ctx.channels.close(channel);
             self.lose(env, link, LossReason::GivenUp);
@@ -540,7 +531,7 @@ impl Sessions {
 
     /// Has a card looked up that names a pool which is not this session's, once a second at most.
     pub(super) fn look_up(&mut self, env: &mut Env<'_>, handle: &[u8]) {
-        const SPAN: core::time::Duration = core::time::Duration::from_secs(1);
+        const SPAN: Duration = Duration::from_secs(1);
         if env.cache.find(handle).is_some() {
             return;
         }
