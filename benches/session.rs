@@ -12,10 +12,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hint::black_box;
 use std::time::Duration;
 
-use asap_pu::wire::{Message, PeIdentifier, Policy, PoolElement, Transport};
+use asap_pu::wire::{Message, PeIdentifier, Policy, PoolElement, Protocol, Transport};
 use asap_pu::{
-    Action, Authentication, ChannelId, CloseReason, Config, Instant, PoolUser, Registrar,
-    SendOptions, SessionId, SessionOptions,
+    Action, Authentication, Capabilities, ChannelId, CloseReason, Config, Confirms, Instant,
+    PoolUser, Registrar, SendOptions, SessionId, SessionOptions,
 };
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
@@ -31,15 +31,20 @@ criterion_group! {
 criterion_main!(benches);
 
 const NOW: Instant = Instant::EPOCH;
+
+/// A driver that speaks TCP and tells nothing.
+const TCP: Capabilities = Capabilities::NONE
+    .with_registrars(Protocol::Tcp)
+    .with_elements(Protocol::Tcp, Confirms::Nothing);
 const ELEMENTS: u32 = 1_000;
 
 /// A pool user that knows a pool of a thousand elements.
 fn at_pool() -> PoolUser {
     let mut config = Config::default();
-    config.registrars.push(Registrar::tcp("192.0.2.1:3863".parse().unwrap()));
-    config.stale_cache_value = Duration::from_secs(3_600);
-    config.max_sessions = 200_000;
-    let mut pool_user = PoolUser::new(config, 1).unwrap();
+    config.discovery.registrars.push(Registrar::tcp("192.0.2.1:3863".parse().unwrap()));
+    config.cache.stale_cache_value = Duration::from_secs(3_600);
+    config.limits.max_sessions = 200_000;
+    let mut pool_user = PoolUser::new(config, TCP, 1).unwrap();
     pool_user.resolve(NOW, "pool").unwrap();
     let Some(Action::Open { channel: home, .. }) = pool_user.poll_action() else { panic!() };
     pool_user.handle_opened(NOW, home, Authentication::None);

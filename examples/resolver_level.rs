@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 
 pub(crate) fn run(registrar: &str, handle: &str) -> Result<String, Box<dyn Error>> {
     let mut config = Config::default();
-    config.registrars.push(Registrar::tcp(registrar.parse().map_err(|_| {
+    config.discovery.registrars.push(Registrar::tcp(registrar.parse().map_err(|_| {
         format!("{registrar} is no address of a registrar, which is like 192.0.2.1:3863")
     })?));
     let mut driver = Driver::new(config, process::id().into())?;

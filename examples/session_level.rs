@@ -48,7 +48,7 @@ pub(crate) fn run(
     answered: impl FnMut(&str),
 ) -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
-    config.registrars.push(Registrar::tcp(registrar.parse().map_err(|_| {
+    config.discovery.registrars.push(Registrar::tcp(registrar.parse().map_err(|_| {
         format!("{registrar} is no address of a registrar, which is like 192.0.2.1:3863")
     })?));
     let mut driver = Driver::new(config, process::id().into())?;

@@ -7,7 +7,7 @@ use core::net::{IpAddr, SocketAddr};
 use asap_pu::wire::{
     Message, Parameter, PoolElement, Protocol, ServerIdentifier, Transport, TransportUse,
 };
-use asap_pu::{Action, CommandError, Config, ConfigError, Protocols, Registrar, SessionOptions};
+use asap_pu::{Action, CommandError, Config, ConfigError, Confirms, Registrar, SessionOptions};
 use lab::*;
 
 /// Where nobody can be called from anywhere.
@@ -168,8 +168,11 @@ fn nobody_is_an_element() {
 #[test]
 fn the_other_elements_keep_their_places() {
     let protocols = [Protocol::Dccp, Protocol::Sctp, Protocol::Tcp, Protocol::Udp];
-    let all = protocols.into_iter().fold(Protocols::NONE, Protocols::with);
-    let (mut lab, home) = at_home(|config| config.element_protocols = all);
+    let (mut lab, home) = at_home(|setup| {
+        for protocol in protocols {
+            setup.capabilities = setup.capabilities.with_elements(protocol, Confirms::Nothing);
+        }
+    });
     let nowhere: SocketAddr = "0.0.0.0:7".parse().unwrap();
     let elements = [
         element_at(1, Transport::udp(nowhere)),

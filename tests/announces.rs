@@ -13,7 +13,7 @@ use lab::*;
 #[test]
 fn no_address_and_no_announces_is_told_at_once() {
     let mut config = config(&[REGISTRAR]);
-    config.accept_announces = false;
+    config.discovery.accept_announces = false;
     let mut lab = Lab::new(config);
     assert!(lab.pu.remove_registrar(lab.now, &Transport::tcp(REGISTRAR.parse().unwrap())));
     let request = lab.pu.resolve(lab.now, POOL).unwrap();
@@ -82,7 +82,7 @@ fn announced_addresses_outdate() {
 #[test]
 fn what_cannot_be_a_registrar_is_ignored() {
     let mut config = config(&[REGISTRAR]);
-    config.registrar_protocols = asap_pu::Protocols::NONE.with(asap_pu::wire::Protocol::Tcp);
+    config.capabilities = TCP;
     let mut lab = Lab::new(config);
     let at = "10.0.0.9:3863".parse::<SocketAddr>().unwrap();
     let sctp = Transport::sctp(3863, TransportUse::DATA_ONLY, [at.ip()]);
@@ -114,7 +114,7 @@ fn announces_are_bounded() {
 #[test]
 fn announces_need_not_be_accepted() {
     let mut config = config(&[REGISTRAR]);
-    config.accept_announces = false;
+    config.discovery.accept_announces = false;
     let mut lab = Lab::new(config);
     lab.pu.start(lab.now);
     assert_eq!(lab.opens().len(), 1);
@@ -235,8 +235,8 @@ fn announces_do_not_touch_configured_registrars() {
 #[test]
 fn announced_registrars_have_to_be_secure_too() {
     let mut config = Config::default();
-    config.announced_security = Security::tls("pr.example");
-    config.authenticated_only = true;
+    config.discovery.announced_security = Security::tls("pr.example");
+    config.discovery.authenticated_only = true;
     let mut lab = Lab::new(config);
     lab.pu.start(lab.now);
     announce(&mut lab, "10.0.0.1:40001", 1, vec![]);
@@ -252,7 +252,7 @@ fn announced_registrars_have_to_be_secure_too() {
 #[test]
 fn a_barred_place_is_barred_by_any_name() {
     let mut config = config(&[REGISTRAR]);
-    config.registrars[0] = config.registrars[0].clone().with_tls("pr.example");
+    config.discovery.registrars[0] = config.discovery.registrars[0].clone().with_tls("pr.example");
     let mut lab = Lab::new(config);
     lab.pu.start(lab.now);
     let open = lab.open_one();

@@ -7,9 +7,10 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use asap_pu::sim::{Fault, Sim, UserId};
-use asap_pu::wire::{PeIdentifier, Policy, Protocol};
+use asap_pu::wire::{PeIdentifier, Policy};
 use asap_pu::{
-    Event, Failover, Instant, MessageId, SessionError, SessionId, SessionOptions, UndeliveredReason,
+    Confirms, Event, Failover, Instant, MessageId, SessionError, SessionId, SessionOptions,
+    UndeliveredReason,
 };
 
 const POOL: &str = "pool";
@@ -102,11 +103,10 @@ fn world(elements: usize, mode: Mode) -> (Sim, Vec<PeIdentifier>, Application) {
     let elements = (0..elements).map(|_| sim.element(POOL, Policy::RoundRobin)).collect();
     let mut config = sim.config();
     if mode.window {
-        config.window_messages = 1;
-        config.confirms_writes = true;
-        config.confirms_delivery = Protocol::Sctp.into();
+        config.limits.window_messages = 1;
     }
-    let user = sim.user(config).unwrap();
+    let confirms = if mode.window { Confirms::Delivered } else { Confirms::Nothing };
+    let user = sim.user_that_confirms(config, confirms).unwrap();
     let (session, open) = (None, BTreeMap::new());
     let app =
         Application { user, mode, session, open, number: 0, alarm: sim.now(), impatient: false };

@@ -42,8 +42,8 @@ fn the_cache_is_asked_first() {
 #[test]
 fn a_stale_pool_can_be_held_back() {
     let mut config = config(&[REGISTRAR]);
-    config.stale_answers = StaleAnswers::Withheld;
-    config.stale_cache_value = Duration::ZERO;
+    config.cache.stale_answers = StaleAnswers::Withheld;
+    config.cache.stale_cache_value = Duration::ZERO;
     let (mut lab, home) = Lab::at_home_with(config);
     for _ in 0..2 {
         lab.pu.resolve(lab.now, POOL).unwrap();
@@ -59,7 +59,7 @@ fn a_stale_pool_can_be_held_back() {
 #[test]
 fn the_cache_is_bounded() {
     let mut config = config(&[REGISTRAR]);
-    config.max_pools = 3;
+    config.limits.max_pools = 3;
     let (mut lab, home) = Lab::at_home_with(config);
     lab.pu.open_session(lab.now, "pinned", Default::default()).unwrap();
     let store = |lab: &mut Lab, handle: &str| {
@@ -86,7 +86,7 @@ fn the_cache_is_bounded() {
 #[test]
 fn a_pool_is_bounded() {
     let mut config = config(&[REGISTRAR]);
-    config.max_elements = 4;
+    config.limits.max_elements = 4;
     let (mut lab, home) = Lab::at_home_with(config);
     lab.pu.resolve(lab.now, POOL).unwrap();
     let ids = [5, 0, 5, 3, 9, 7, 8];
@@ -109,7 +109,7 @@ fn a_pool_is_bounded() {
 #[test]
 fn the_bytes_of_the_cache_are_bounded() {
     let mut config = config(&[REGISTRAR]);
-    config.max_cache_bytes = 20_000;
+    config.limits.max_cache_bytes = 20_000;
     let (mut lab, home) = Lab::at_home_with(config);
     let elements: Vec<_> = (0..100).map(element).collect();
     for n in 0..10 {
@@ -179,7 +179,7 @@ fn a_refresh_can_be_forced() {
 #[test]
 fn fetching_ahead_is_bounded() {
     let mut config = config(&[REGISTRAR]);
-    config.max_requests = 2;
+    config.limits.max_requests = 2;
     let mut lab = Lab::new(config);
     lab.pu.populate(lab.now, "a").unwrap();
     lab.pu.populate(lab.now, "b").unwrap();
@@ -218,7 +218,7 @@ fn pools_can_be_forgotten() {
 fn unknown_handles_may_be_remembered() {
     for (remembered, asked) in [(0, 2), (10, 1)] {
         let mut config = config(&[REGISTRAR]);
-        config.negative_cache_value = secs(remembered);
+        config.cache.negative_cache_value = secs(remembered);
         let (mut lab, home) = Lab::at_home_with(config);
         let mut sent = 0;
         for _ in 0..2 {
@@ -244,7 +244,7 @@ fn a_refresh_may_fail() {
     for (stale_answers, served) in [(StaleAnswers::Fallback, true), (StaleAnswers::Withheld, false)]
     {
         let mut config = config(&[REGISTRAR]);
-        config.stale_answers = stale_answers;
+        config.cache.stale_answers = stale_answers;
         let (mut lab, home) = Lab::at_home_with(config);
         let pool = lab.pool(home, &[element(1)]);
         lab.secs(30);
@@ -358,7 +358,7 @@ fn a_pool_can_be_listed() {
 #[test]
 fn held_pools_are_kept_beside_the_limit() {
     let mut config = config(&[REGISTRAR]);
-    config.max_pools = 1;
+    config.limits.max_pools = 1;
     let (mut lab, home) = Lab::at_home_with(config);
     for handle in ["a", "b"] {
         lab.pu.open_session(lab.now, handle, Default::default()).unwrap();
@@ -379,8 +379,8 @@ fn held_pools_are_kept_beside_the_limit() {
 #[test]
 fn the_oldest_of_too_many_marks_is_forgotten() {
     let mut config = config(&[REGISTRAR]);
-    config.max_elements = 2;
-    config.stale_answers = StaleAnswers::Withheld;
+    config.limits.max_elements = 2;
+    config.cache.stale_answers = StaleAnswers::Withheld;
     let (mut lab, home) = Lab::at_home_with(config);
     let pool = lab.pool(home, &[element(9), element(8)]);
     lab.choose::<2>(pool);
@@ -402,7 +402,7 @@ fn the_oldest_of_too_many_marks_is_forgotten() {
 #[test]
 fn unknown_handles_are_forgotten_with_all_pools() {
     let mut config = config(&[REGISTRAR]);
-    config.negative_cache_value = secs(60);
+    config.cache.negative_cache_value = secs(60);
     let (mut lab, home) = Lab::at_home_with(config);
     for asked in [1, 0] {
         lab.pu.resolve(lab.now, "nowhere").unwrap();

@@ -333,7 +333,7 @@ fn a_failure_of_the_drivers_own_is_held_against_nobody() {
 fn a_driver_without_means_is_not_asked_in_a_loop() {
     let mut lab = Lab::new({
         let mut config = config(&FIVE);
-        config.request_deadline = secs(7_200);
+        config.resolution.request_deadline = secs(7_200);
         config
     });
     lab.pu.resolve(lab.now, POOL).unwrap();

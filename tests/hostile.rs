@@ -222,7 +222,7 @@ fn a_registrar_that_closes_after_each_answer_serves() {
 #[test]
 fn a_failed_element_does_not_come_straight_back() {
     let mut config = config(&[REGISTRAR]);
-    config.stale_cache_value = secs(5);
+    config.cache.stale_cache_value = secs(5);
     let (mut lab, home) = Lab::at_home_with(config);
     let pool = lab.pool(home, &[1, 2].map(element));
     let one = PeIdentifier::new(1);
@@ -263,7 +263,7 @@ fn a_flood_of_announces_hides_no_configured_registrar() {
     for max_announced in [1, 64, 10_000] {
         for silent in [0, 4] {
             let mut config = config(&FIVE[..=silent]);
-            config.max_announced = max_announced;
+            config.limits.max_announced = max_announced;
             let mut lab = Lab::new(config);
             let works: SocketAddr = FIVE[silent].parse().unwrap();
             let mut spoofed = 0_u32;

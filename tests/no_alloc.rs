@@ -254,8 +254,8 @@ fn a_retransmission_allocates_nothing() {
 fn a_refresh_allocates_nothing() {
     let allocations = |size: u32| {
         let mut config = config(&[REGISTRAR]);
-        config.stale_cache_value = Duration::ZERO;
-        config.stale_answers = StaleAnswers::Withheld;
+        config.cache.stale_cache_value = Duration::ZERO;
+        config.cache.stale_answers = StaleAnswers::Withheld;
         let (mut lab, home) = Lab::at_home_with(config);
         let elements: Vec<_> = (0..size).map(lab::element).collect();
         let answer = response(POOL, &elements).to_bytes().unwrap();
@@ -278,7 +278,7 @@ fn a_refresh_allocates_nothing() {
 /// session or a thousand have them under way.
 #[test]
 fn a_round_trip_allocates_the_answer() {
-    let (mut lab, home) = lab::at_home(|config| config.max_sessions = 1_000);
+    let (mut lab, home) = lab::at_home(|config| config.limits.max_sessions = 1_000);
     lab.pool(home, &three());
     let open = |_| lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
     let sessions: Vec<_> = (0..1_000).map(open).collect();

@@ -8,10 +8,10 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use asap_pu::wire::{Message, ServerIdentifier, Transport, TransportUse};
+use asap_pu::wire::{Message, Protocol, ServerIdentifier, Transport, TransportUse};
 use asap_pu::{
-    Action, Authentication, CloseReason, CommandError, Config, Event, HomeSearch, Registrar,
-    Security, TimerKind,
+    Action, Authentication, Capabilities, CloseReason, CommandError, Config, Event, HomeSearch,
+    Registrar, Security, TimerKind,
 };
 use lab::*;
 
@@ -90,7 +90,7 @@ fn silent_registrars_are_tried_in_turn_at_growing_intervals() {
 #[test]
 fn the_seed_decides_who_is_first() {
     let first = |seed| {
-        let mut pu = asap_pu::PoolUser::new(config(&FIVE), seed).unwrap();
+        let mut pu = config(&FIVE).pool_user(seed);
         pu.start(asap_pu::Instant::EPOCH);
         opened(pu.poll_action().unwrap()).to
     };
@@ -105,7 +105,7 @@ fn the_seed_decides_who_is_first() {
 fn an_hour_with_a_lone_registrar() {
     for accepts in [false, true] {
         let mut config = config(&[REGISTRAR]);
-        config.request_deadline = secs(7_200);
+        config.resolution.request_deadline = secs(7_200);
         let mut lab = Lab::new(config);
         lab.pu.resolve(lab.now, POOL).unwrap();
         let mut attempts = 0;
@@ -186,8 +186,8 @@ fn unauthenticated_registrars_are_barred() {
     let mut config = config(&[]);
     let at =
         |n: u8| Registrar::tcp(SocketAddr::from(([192, 0, 2, n], 3864))).with_tls("pr.example");
-    config.registrars = vec![at(1), at(2), at(3)];
-    config.authenticated_only = true;
+    config.discovery.registrars = vec![at(1), at(2), at(3)];
+    config.discovery.authenticated_only = true;
     let mut lab = Lab::new(config);
     lab.pu.start(lab.now);
     let mut tried = Vec::new();
@@ -216,7 +216,7 @@ fn unauthenticated_registrars_are_barred() {
 #[test]
 fn what_was_asked_of_one_registrar_holds_for_it() {
     let mut config = config(&FIVE[..1]);
-    config.registrars[0] = config.registrars[0].clone().with_tls("pr.example");
+    config.discovery.registrars[0] = config.discovery.registrars[0].clone().with_tls("pr.example");
     let mut lab = Lab::new(config);
     lab.pu.start(lab.now);
     let open = lab.open_one();
@@ -245,7 +245,7 @@ fn registrars_are_added_and_removed() {
 #[test]
 fn a_driver_that_never_polls() {
     let mut config = config(&FIVE);
-    config.request_deadline = secs(1_000_000);
+    config.resolution.request_deadline = secs(1_000_000);
     let mut lab = Lab::new(config);
     lab.pu.resolve(lab.now, POOL).unwrap();
     for _ in 0..1_000 {
@@ -346,7 +346,7 @@ fn a_barred_registrar_stays_barred() {
 #[test]
 fn bars_are_bounded() {
     let mut config = config(&FIVE);
-    config.max_barred = 2;
+    config.limits.max_barred = 2;
     let mut lab = Lab::new(config);
     lab.pu.start(lab.now);
     while let [open, ..] = &lab.opens()[..] {
@@ -422,12 +422,14 @@ fn a_removed_home_is_replaced() {
 #[test]
 fn a_registrar_must_be_reachable() {
     let mut config = config(&[REGISTRAR]);
-    config.registrar_protocols = asap_pu::Protocols::NONE.with(asap_pu::wire::Protocol::Tcp);
+    config.capabilities = Capabilities::NONE.with_registrars(Protocol::Tcp);
     let mut lab = Lab::new(config);
     let at: SocketAddr = "192.0.2.9:3863".parse().unwrap();
-    for refused in
-        [Registrar::sctp(3863, [at.ip()]), Registrar::tcp("192.0.2.9:0".parse().unwrap())]
-    {
+    for refused in [
+        Registrar::sctp(3863, [at.ip()]),
+        Registrar::tcp("192.0.2.9:0".parse().unwrap()),
+        Registrar::tcp(at).with_tls("pr.example"),
+    ] {
         let added = lab.pu.add_registrar(lab.now, refused);
         assert_eq!(added, Err(CommandError::UnusableTransport));
     }
@@ -474,7 +476,7 @@ fn an_impostor_is_not_called_again() {
 #[test]
 fn a_silent_home_is_left_with_its_last_request() {
     let mut config = config(&FIVE[..2]);
-    config.request_deadline = config.t1_request;
+    config.resolution.request_deadline = config.resolution.t1_request;
     let mut lab = Lab::new(config);
     lab.pu.start(lab.now);
     let [silent, other] = lab.opens().try_into().unwrap();
@@ -536,7 +538,7 @@ fn a_reopening_that_is_broken_off_is_taken_up_again() {
 #[test]
 fn only_authenticated_registrars_are_taken() {
     let mut config = config(&FIVE[..1]);
-    config.authenticated_only = true;
+    config.discovery.authenticated_only = true;
     let mut lab = Lab::new(config.clone());
     lab.pu.start(lab.now);
     let open = lab.open_one();
@@ -557,7 +559,7 @@ fn only_authenticated_registrars_are_taken() {
 #[test]
 fn the_oldest_bar_is_forgotten() {
     let mut config = config(&FIVE[..3]);
-    config.max_barred = 2;
+    config.limits.max_barred = 2;
     let mut lab = Lab::new(config);
     lab.pu.start(lab.now);
     let tried = lab.opens();
@@ -596,7 +598,7 @@ fn a_suspect_registrar_is_told_of() {
     let mut config = config(&[]);
     let at =
         |n: u8| Registrar::tcp(SocketAddr::from(([192, 0, 2, n], 3864))).with_tls("pr.example");
-    config.registrars = [1, 2, 3].map(at).into();
+    config.discovery.registrars = [1, 2, 3].map(at).into();
     let mut lab = Lab::new(config);
     lab.pu.start(lab.now);
     let tried = lab.opens();
@@ -632,9 +634,9 @@ fn a_suspect_registrar_is_told_of() {
 fn suspects_are_bounded() {
     let mut lab = Lab::new({
         let mut config = config(&[]);
-        config.registrars =
+        config.discovery.registrars =
             (1..=100).map(|n| Registrar::tcp(SocketAddr::from(([192, 0, 2, n], 3864)))).collect();
-        (config.authenticated_only, config.max_barred) = (true, 10);
+        (config.discovery.authenticated_only, config.limits.max_barred) = (true, 10);
         config
     });
     lab.pu.start(lab.now);
@@ -678,14 +680,14 @@ fn an_announced_stranger_does_not_replace_those_with_tls() {
     let secure =
         |n: u8| Registrar::tcp(SocketAddr::from(([192, 0, 2, n], 3864))).with_tls("pr.example");
     for (change, taken) in [
-        ((|_| {}) as fn(&mut Config), false),
-        (|c| c.announced_unsecured = true, true),
-        (|c| c.announced_security = Security::tls("pr.example"), true),
-        (|c| c.registrars.push(Registrar::tcp("192.0.2.9:3863".parse().unwrap())), true),
-        (|c| c.registrars.clear(), true),
+        ((|_| {}) as fn(&mut Setup), false),
+        (|c| c.discovery.announced_unsecured = true, true),
+        (|c| c.discovery.announced_security = Security::tls("pr.example"), true),
+        (|c| c.discovery.registrars.push(Registrar::tcp("192.0.2.9:3863".parse().unwrap())), true),
+        (|c| c.discovery.registrars.clear(), true),
     ] {
         let mut config = config(&[]);
-        config.registrars = vec![secure(1), secure(2)];
+        config.discovery.registrars = vec![secure(1), secure(2)];
         change(&mut config);
         let mut lab = Lab::new(config);
         let mut called = false;

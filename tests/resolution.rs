@@ -323,7 +323,7 @@ fn other_errors_are_counted() {
 #[test]
 fn the_rate_of_requests_for_a_pool_is_limited() {
     let mut config = config(&[REGISTRAR]);
-    config.stale_cache_value = core::time::Duration::ZERO;
+    config.cache.stale_cache_value = core::time::Duration::ZERO;
     let (mut lab, home) = Lab::at_home_with(config);
     let mut sent = 0;
     for _ in 0..1_000 {
@@ -401,7 +401,7 @@ fn every_request_ends_and_says_why() {
 #[test]
 fn an_answer_on_the_wrong_channel_is_none() {
     let mut config = config(&[REGISTRAR, "192.0.2.2:3863"]);
-    config.control_mapping = asap_pu::Protocols::NONE.with(asap_pu::wire::Protocol::Tcp);
+    config.tell_control();
     let mut lab = Lab::new(config);
     let session = lab.pu.open_session(lab.now, "session", Default::default()).unwrap();
     let tried = lab.opens();
@@ -446,7 +446,7 @@ fn timers_say_what_they_are_for() {
 #[test]
 fn the_number_of_elements_need_not_be_asked_for() {
     let mut config = config(&[REGISTRAR]);
-    config.elements_wanted = None;
+    config.resolution.elements_wanted = None;
     let (mut lab, home) = Lab::at_home_with(config);
     lab.pu.resolve(lab.now, POOL).unwrap();
     assert_eq!(lab.controls(), [(home, Message::handle_resolution(false, POOL, None))]);

@@ -167,7 +167,7 @@ fn policies_of_the_users_own() {
     for known in [false, true] {
         if known {
             let make = || Box::<RandomizedPriorityLeastUsed>::default() as Box<dyn CustomPolicy>;
-            config.custom_policies.push((RANDOMIZED_PRIORITY_LEAST_USED, make));
+            config.cache.custom_policies.push((RANDOMIZED_PRIORITY_LEAST_USED, make));
         }
         let (mut lab, home) = Lab::at_home_with(config.clone());
         lab.pu.resolve(lab.now, POOL).unwrap();
@@ -182,7 +182,7 @@ fn policies_of_the_users_own() {
         let expected = if known { [0, 0, 99, 0] } else { [0, 33, 33, 33] };
         assert_eq!(chosen, expected);
     }
-    config.custom_policies[0].0 = PolicyType::LEAST_USED;
+    config.cache.custom_policies[0].0 = PolicyType::LEAST_USED;
     assert_eq!(config.validate(), Err(ConfigError::StandardPolicy(PolicyType::LEAST_USED)));
 }
 

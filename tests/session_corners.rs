@@ -6,10 +6,10 @@ mod lab;
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use asap_pu::wire::{Message, OverallPolicy, Policy, PolicyType, Protocol};
+use asap_pu::wire::{Message, OverallPolicy, Policy, PolicyType};
 use asap_pu::{
-    Action, CloseReason, CommandError, Event, Failover, Instant, Payload, PeerKind, PoolUser,
-    Protocols, SessionOptions,
+    Action, CloseReason, CommandError, Confirms, Event, Failover, Instant, Payload, PeerKind,
+    SessionOptions,
 };
 use lab::*;
 
@@ -18,7 +18,7 @@ use lab::*;
 #[test]
 fn a_closing_session_sends_again_what_came_back() {
     let mut config = config(&[REGISTRAR]);
-    config.confirms_delivery = Protocols::NONE.with(Protocol::Tcp);
+    config.confirm(Confirms::Delivered);
     let (mut lab, _, session, element) =
         Lab::in_session(config, SessionOptions::default(), &three());
     let message = send(&mut lab, session, "last", Failover::Unsent);
@@ -40,7 +40,7 @@ fn a_closing_session_sends_again_what_came_back() {
 #[test]
 fn room_is_told_as_it_stands() {
     let mut config = config(&[REGISTRAR]);
-    config.max_queued_messages = 2;
+    config.limits.max_queued_messages = 2;
     let (mut lab, _, session, element) =
         Lab::in_session(config, SessionOptions::default(), &three());
     let refused = |lab: &mut Lab| lab.pu.send(lab.now, session, "more", Failover::Never).is_err();
@@ -191,8 +191,8 @@ fn elements_that_break_off_at_once_are_not_called_at_once() {
 #[test]
 fn pauses_may_be_as_long_as_one_likes() {
     let mut config = config(&[REGISTRAR]);
-    config.session_backoff = Duration::MAX;
-    config.session_deadline = Duration::MAX;
+    config.sessions.session_backoff = Duration::MAX;
+    config.sessions.session_deadline = Duration::MAX;
     let (mut lab, _, _, only) = Lab::in_session(config, SessionOptions::default(), &[element(1)]);
     lab.fail(only.channel);
     lab.actions();
@@ -270,7 +270,7 @@ fn proven_contact_ends_the_mark() {
 #[test]
 fn pauses_are_not_all_the_same() {
     let pause = |seed| {
-        let mut pu = PoolUser::new(config(&[REGISTRAR]), seed).unwrap();
+        let mut pu = config(&[REGISTRAR]).pool_user(seed);
         pu.start(Instant::EPOCH);
         let mut lab = Lab { pu, now: Instant::EPOCH };
         let home = lab.open_one().channel;
@@ -291,7 +291,7 @@ fn pauses_are_not_all_the_same() {
 #[test]
 fn a_closing_session_gives_back_what_was_not_sent() {
     let mut config = config(&[REGISTRAR]);
-    config.confirms_delivery = Protocols::NONE.with(Protocol::Tcp);
+    config.confirm(Confirms::Delivered);
     let (mut lab, _, session, element) =
         Lab::in_session(config, SessionOptions::default(), &three());
     let message = send(&mut lab, session, "", Failover::Never);

@@ -3,10 +3,10 @@
 
 mod lab;
 
-use asap_pu::wire::{CauseCode, Message, PoolElement, Protocol};
+use asap_pu::wire::{CauseCode, Message, PoolElement};
 use asap_pu::{
-    Action, ChannelId, CommandError, Config, Event, Failover, Identity, MessageId, Payload,
-    Protocols, SendErrorReason, SendOptions, SessionId, SessionOptions,
+    Action, ChannelId, CommandError, Confirms, Event, Failover, Identity, MessageId, Payload,
+    SendErrorReason, SendOptions, SessionId, SessionOptions,
 };
 use bytes::Bytes;
 use lab::*;
@@ -14,17 +14,17 @@ use lab::*;
 const ALL: [Failover; 3] = [Failover::Never, Failover::Unsent, Failover::Undelivered];
 
 /// A driver whose transport tells what became of each message, as SCTP does.
-fn confirming() -> Config {
+fn confirming() -> Setup {
     let mut config = mapped();
-    config.confirms_delivery = Protocols::NONE.with(Protocol::Tcp);
+    config.confirm(Confirms::Delivered);
     config
 }
 
 /// A driver that confirms what it has written, within a window.
-fn windowed(messages: usize, bytes: usize) -> Config {
+fn windowed(messages: usize, bytes: usize) -> Setup {
     let mut config = mapped();
-    config.confirms_writes = true;
-    (config.window_messages, config.window_bytes) = (messages, bytes);
+    config.confirm(Confirms::Written);
+    (config.limits.window_messages, config.limits.window_bytes) = (messages, bytes);
     config
 }
 
@@ -40,7 +40,7 @@ fn undelivered(events: &[Event]) -> Vec<MessageId> {
 /// Six messages, two of each kind, of which the first three are handed over; then the element dies.
 /// What the next element gets, and what comes back.
 fn lose_half_sent(
-    config: Config,
+    config: Setup,
     before_loss: impl FnOnce(&mut Lab, ChannelId, &[MessageId]),
 ) -> (Vec<String>, Vec<usize>) {
     let (mut lab, _, session, first) = Lab::in_session(config, Default::default(), &three());
@@ -182,7 +182,7 @@ fn the_window_counts_bytes() {
 #[test]
 fn there_is_room_again() {
     let mut config = windowed(1, 1_000);
-    config.max_queued_messages = 4;
+    config.limits.max_queued_messages = 4;
     let (mut lab, _, session, first) = Lab::in_session(config, Default::default(), &three());
     let ids = ["a", "b", "c", "d"].map(|data| send(&mut lab, session, data, Failover::Unsent));
     let refused = lab.pu.send(lab.now, session, "e", SendOptions::default()).unwrap_err();
@@ -226,7 +226,7 @@ fn a_cookie_that_was_handed_in_is_echoed() {
 }
 
 /// The card of the first element, then its death; the address that the session turns to.
-fn after_card(config: Config, card: Vec<PoolElement>) -> (Lab, SessionId, Opened) {
+fn after_card(config: Setup, card: Vec<PoolElement>) -> (Lab, SessionId, Opened) {
     let (mut lab, _, session, first) = Lab::in_session(config, Default::default(), &three());
     lab.receive(first.channel, &Message::business_card(POOL, card));
     assert_eq!(lab.actions(), []);
@@ -253,7 +253,7 @@ fn a_card_sets_the_order_of_failover() {
 #[test]
 fn the_addresses_of_a_card_are_used_only_if_trusted() {
     let mut config = mapped();
-    config.trust_card_addresses = true;
+    config.sessions.trust_card_addresses = true;
     let (mut lab, _, next) = after_card(config, vec![element(66), element(2)]);
     assert_eq!(next.to, "10.0.0.66:7".parse().unwrap());
     lab.up(next.channel);
@@ -341,7 +341,7 @@ fn a_node_that_is_an_element_sends_its_card() {
     assert_eq!(lab.pu.set_card(vec![]), Err(CommandError::NoIdentity));
 
     let mut config = mapped();
-    config.identity = Some(Identity::new("MyPool", id(5)));
+    config.sessions.identity = Some(Identity::new("MyPool", id(5)));
     let (mut lab, _, _, first) = Lab::in_session(config.clone(), Default::default(), &three());
     assert_eq!(lab.controls(), [(first.channel, Message::business_card("MyPool", vec![]))]);
     lab.pu.set_card(vec![element(6), element(7)]).unwrap();
@@ -355,7 +355,7 @@ fn a_node_that_is_an_element_sends_its_card() {
     let many = vec![element(1); 3_000];
     assert_eq!(lab.pu.set_card(many), Err(CommandError::CardTooLong));
 
-    config.control_mapping = Protocols::NONE;
+    config.capabilities = TCP;
     let (mut lab, ..) = Lab::in_session(config, Default::default(), &three());
     assert_eq!(lab.actions(), [], "no control channel");
 }
@@ -382,7 +382,7 @@ fn what_was_confirmed_after_the_loss_is_not_sent_again() {
 #[test]
 fn a_message_that_never_fits_says_so() {
     let mut config = config(&[REGISTRAR]);
-    config.max_queued_bytes = 10;
+    config.limits.max_queued_bytes = 10;
     let (mut lab, _, session, _) = Lab::in_session(config, SessionOptions::default(), &three());
     let refused = lab.pu.send(lab.now, session, vec![0; 11], Failover::Unsent).unwrap_err();
     assert_eq!((refused.reason, refused.data.len()), (SendErrorReason::TooLong, 11));
@@ -392,7 +392,8 @@ fn a_message_that_never_fits_says_so() {
 #[test]
 fn there_is_room_when_half_of_the_bytes_are_free() {
     let mut config = config(&[REGISTRAR]);
-    (config.confirms_writes, config.window_messages, config.max_queued_bytes) = (true, 1, 8);
+    config.confirm(Confirms::Written);
+    (config.limits.window_messages, config.limits.max_queued_bytes) = (1, 8);
     let (mut lab, _, session, first) = Lab::in_session(config, SessionOptions::default(), &three());
     let mut ids = Vec::new();
     for data in ["12", "34", "56", "78"] {

@@ -4,8 +4,8 @@ mod lab;
 
 use asap_pu::wire::{Message, Protocol};
 use asap_pu::{
-    Action, CloseReason, CommandError, Event, Failover, LossReason, Recipient, SessionError,
-    SessionOptions,
+    Action, CloseReason, CommandError, Confirms, Event, Failover, LossReason, Recipient,
+    SessionError, SessionOptions,
 };
 use lab::*;
 
@@ -348,7 +348,7 @@ fn a_message_waits_no_longer_than_the_deadline_in_all() {
 #[test]
 fn confirmations_count_on_accepted_channels() {
     let mut config = mapped();
-    config.confirms_delivery = Protocol::Tcp.into();
+    config.confirm(Confirms::Delivered);
     let (mut lab, _) = Lab::at_home_with(config);
     let options = SessionOptions::default();
     let (session, channel) = lab.pu.accept(lab.now, Protocol::Tcp, true, options).unwrap();

@@ -4,22 +4,21 @@ mod lab;
 
 use asap_pu::wire::Protocol;
 use asap_pu::{
-    CloseReason, CommandError, Config, Event, Failover, LossReason, MessageId, Recipient,
+    CloseReason, CommandError, Confirms, Event, Failover, LossReason, MessageId, Recipient,
     SendErrorReason, SendOptions, SessionOptions, UndeliveredReason,
 };
 use lab::*;
 
 /// A driver that tells what was delivered and given back, and what was written.
-fn confirming() -> Config {
+fn confirming() -> Setup {
     let mut config = config(&[REGISTRAR]);
-    config.confirms_delivery = Protocol::Tcp.into();
-    config.confirms_writes = true;
+    config.confirm(Confirms::Delivered);
     config
 }
 
-fn writing() -> Config {
+fn writing() -> Setup {
     let mut config = config(&[REGISTRAR]);
-    config.confirms_writes = true;
+    config.confirm(Confirms::Written);
     config
 }
 
@@ -192,7 +191,7 @@ fn a_receipt_tells_what_is_done() {
             Lab::in_session(config.clone(), Default::default(), &three());
         let sent = lab.pu.send(lab.now, session, "x", options).unwrap();
         lab.data();
-        if config.confirms_writes {
+        if config.capabilities.confirms(Protocol::Tcp) >= Confirms::Written {
             assert_eq!(lab.events(), []);
             lab.pu.handle_written(lab.now, one.channel, sent);
         }
@@ -210,7 +209,7 @@ fn a_receipt_tells_what_is_done() {
 #[test]
 fn a_full_queue_says_what_fills_it() {
     let mut config = confirming();
-    (config.max_queued_messages, config.window_messages) = (4, 1);
+    (config.limits.max_queued_messages, config.limits.window_messages) = (4, 1);
     let (mut lab, _, session, one) = Lab::in_session(config, Default::default(), &three());
     let fill = |lab: &mut Lab, wish| {
         while lab.pu.send(lab.now, session, "x", wish).is_ok() {}

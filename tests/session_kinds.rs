@@ -150,7 +150,7 @@ fn each_message_has_an_element_of_its_own() {
 fn a_choice_from_a_stale_list_has_it_refreshed() {
     for stale_answers in [StaleAnswers::Served, StaleAnswers::Withheld] {
         let mut config = mapped();
-        config.stale_answers = stale_answers;
+        config.cache.stale_answers = stale_answers;
         let (mut lab, home, session) = choosing_lab(config);
         lab.secs(31);
         lab.pu.send(lab.now, session, "a", to(Recipient::One)).unwrap();
@@ -175,8 +175,8 @@ fn a_choice_from_a_stale_list_has_it_refreshed() {
 fn a_choice_from_a_list_that_is_never_fresh() {
     for stale_answers in [StaleAnswers::Served, StaleAnswers::Fallback, StaleAnswers::Withheld] {
         let mut config = mapped();
-        config.stale_answers = stale_answers;
-        config.stale_cache_value = secs(0);
+        config.cache.stale_answers = stale_answers;
+        config.cache.stale_cache_value = secs(0);
         let (mut lab, home, session) = choosing_lab(config);
         lab.secs(1);
         lab.pu.send(lab.now, session, "a", to(Recipient::One)).unwrap();
@@ -317,7 +317,7 @@ fn to_all_has_one_result_for_each() {
 #[test]
 fn to_self_is_a_local_event() {
     let mut config = mapped();
-    config.identity = Some(Identity::new(POOL, id(2)));
+    config.sessions.identity = Some(Identity::new(POOL, id(2)));
     let (mut lab, _, session) = choosing_lab(config);
     let all = lab.pu.send(lab.now, session, "all", to(Recipient::AllAndSelf)).unwrap();
     let opens = settle(&mut lab);
@@ -340,7 +340,7 @@ fn to_self_is_a_local_event() {
     assert_eq!((local, results), (1, 2));
 
     let mut config = mapped();
-    config.identity = Some(Identity::new("AnotherPool", id(2)));
+    config.sessions.identity = Some(Identity::new("AnotherPool", id(2)));
     let (mut lab, _, session) = choosing_lab(config);
     lab.pu.send(lab.now, session, "all", to(Recipient::AllAndSelf)).unwrap();
     assert_eq!(settle(&mut lab).len(), 3, "no element of this pool");
@@ -352,7 +352,7 @@ fn to_self_is_a_local_event() {
 #[test]
 fn to_all_is_bounded() {
     let mut config = mapped();
-    config.max_queued_messages = 1;
+    config.limits.max_queued_messages = 1;
     let (mut lab, _, session) = choosing_lab(config);
     lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
     for open in lab.opens() {
@@ -500,7 +500,7 @@ fn a_move_to_an_element_that_just_failed() {
 #[test]
 fn a_peer_that_called_is_failed_over_by_its_card() {
     let mut config = mapped();
-    config.identity = Some(Identity::new("MyPool", id(77)));
+    config.sessions.identity = Some(Identity::new("MyPool", id(77)));
     let (mut lab, home) = Lab::at_home_with(config);
     let (session, channel) =
         lab.pu.accept(lab.now, Protocol::Tcp, true, SessionOptions::default()).unwrap();

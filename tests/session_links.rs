@@ -213,7 +213,7 @@ fn a_lone_element_that_refuses_is_not_run_after() {
 #[test]
 fn data_is_resumed_while_the_list_is_refreshed() {
     let mut config = config(&[REGISTRAR]);
-    config.stale_answers = StaleAnswers::Withheld;
+    config.cache.stale_answers = StaleAnswers::Withheld;
     let (mut lab, home) = Lab::at_home_with(config);
     let mut options = choosing();
     options.hold_after_failover = true;
@@ -276,8 +276,8 @@ fn what_is_for_one_alone_comes_back() {
 #[test]
 fn an_element_that_comes_up_during_a_refresh_is_told() {
     let mut config = config(&[REGISTRAR]);
-    config.stale_answers = StaleAnswers::Withheld;
-    config.stale_cache_value = secs(1);
+    config.cache.stale_answers = StaleAnswers::Withheld;
+    config.cache.stale_cache_value = secs(1);
     let (mut lab, home, session) = choosing_lab(config);
     send(&mut lab, session, "one", Failover::Unsent);
     let one = lab.open_one();
@@ -293,7 +293,7 @@ fn an_element_that_comes_up_during_a_refresh_is_told() {
 #[test]
 fn a_link_that_is_up_is_better_than_a_dead_element() {
     let mut config = config(&[REGISTRAR]);
-    config.stale_cache_value = secs(3_600);
+    config.cache.stale_cache_value = secs(3_600);
     let (mut lab, _, session) = choosing_lab(config);
     send(&mut lab, session, "a", Failover::Unsent);
     let [one] = settle(&mut lab).try_into().unwrap();
@@ -331,7 +331,7 @@ fn cards_on_links_are_their_sessions() {
 #[test]
 fn to_all_of_nobody_comes_back() {
     let mut config = config(&[REGISTRAR]);
-    config.identity = Some(Identity::new(POOL, id(1)));
+    config.sessions.identity = Some(Identity::new(POOL, id(1)));
     let (mut lab, home) = Lab::at_home_with(config);
     let session = lab.pu.open_session(lab.now, POOL, choosing()).unwrap();
     lab.actions();
@@ -368,7 +368,7 @@ fn calls_in_a_minute(lab: &mut Lab) -> usize {
 #[test]
 fn a_deadly_message_does_not_spin() {
     let mut config = config(&[REGISTRAR]);
-    config.stale_cache_value = secs(3_600);
+    config.cache.stale_cache_value = secs(3_600);
     let (mut lab, _, session) = choosing_lab(config);
     send(&mut lab, session, "deadly", Failover::Undelivered);
     assert_eq!(calls_in_a_minute(&mut lab), 5, "as often as it may be handed over");
@@ -378,7 +378,7 @@ fn a_deadly_message_does_not_spin() {
 #[test]
 fn cards_on_links_send_nobody_elsewhere() {
     let mut config = mapped();
-    config.trust_card_addresses = true;
+    config.sessions.trust_card_addresses = true;
     let (mut lab, _, session) = choosing_lab(config);
     send(&mut lab, session, "one", Failover::Undelivered);
     let [one] = settle(&mut lab).try_into().unwrap();
@@ -442,7 +442,7 @@ fn a_link_brings_the_latest_cookie() {
 #[test]
 fn a_message_waits_no_longer_than_a_search() {
     let mut config = config(&[REGISTRAR]);
-    config.stale_answers = StaleAnswers::Withheld;
+    config.cache.stale_answers = StaleAnswers::Withheld;
     let (mut lab, _, session) = choosing_lab(config);
     lab.secs(31);
     send(&mut lab, session, "x", Failover::Unsent);

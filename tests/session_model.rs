@@ -11,10 +11,10 @@ mod lab;
 
 use std::collections::BTreeMap;
 
-use asap_pu::wire::{Message, Protocol};
+use asap_pu::wire::Message;
 use asap_pu::{
-    Action, ChannelId, Config, Event, Failover, MessageId, Payload, Protocols, SendOptions,
-    SessionId, SessionOptions,
+    Action, ChannelId, Confirms, Event, Failover, MessageId, Payload, SendOptions, SessionId,
+    SessionOptions,
 };
 use lab::*;
 use proptest::prelude::*;
@@ -98,7 +98,7 @@ struct World {
 }
 
 impl World {
-    fn new(config: Config, choosing: bool) -> Self {
+    fn new(config: Setup, choosing: bool) -> Self {
         let (mut lab, home) = Lab::at_home_with(config);
         let mut options = SessionOptions::default();
         options.choose_per_message = choosing;
@@ -302,15 +302,15 @@ impl World {
     }
 }
 
-fn confirming() -> Config {
+fn confirming() -> Setup {
     let mut config = mapped();
-    config.confirms_delivery = Protocols::NONE.with(Protocol::Tcp);
-    config.max_cookie_len = 8;
-    config.max_rounds = 1_000;
-    config.max_handovers = 1_000;
-    config.session_deadline = secs(100_000);
-    config.session_backoff_max = secs(1);
-    config.failover_burst = 2;
+    config.confirm(Confirms::Delivered);
+    config.limits.max_cookie_len = 8;
+    config.sessions.max_rounds = 1_000;
+    config.sessions.max_handovers = 1_000;
+    config.sessions.session_deadline = secs(100_000);
+    config.sessions.session_backoff_max = secs(1);
+    config.sessions.failover_burst = 2;
     config
 }
 

@@ -4,7 +4,7 @@
 mod lab;
 
 use asap_pu::wire::{Body, Message};
-use asap_pu::{Action, CloseReason, Event, Failover, Payload, Recipient};
+use asap_pu::{Action, CloseReason, Confirms, Event, Failover, Payload, Recipient};
 use lab::*;
 
 /// What is sent on control channels among the actions.
@@ -168,8 +168,8 @@ fn one_trouble_of_the_driver_is_one_pause() {
 #[test]
 fn time_in_a_window_is_not_time_without_an_element() {
     let mut config = mapped();
-    config.confirms_writes = true;
-    config.window_messages = 1;
+    config.confirm(Confirms::Written);
+    config.limits.window_messages = 1;
     let (mut lab, home) = Lab::at_home_with(config);
     let elements: Vec<_> = (1..=30).map(element).collect();
     let session = lab.pu.open_session(lab.now, POOL, choosing()).unwrap();

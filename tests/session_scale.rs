@@ -4,16 +4,16 @@ mod lab;
 
 use allocation_counter::measure;
 use asap_pu::wire::{PeIdentifier, Policy, PoolElement, Protocol, Transport};
-use asap_pu::{ChannelId, Config, Failover, Instant, PoolUser, SendOptions, SessionOptions};
+use asap_pu::{ChannelId, Failover, Instant, PoolUser, SendOptions, SessionOptions};
 use lab::*;
 
 const SESSIONS: usize = 100_000;
 const ELEMENTS: u32 = 1_000;
 
-fn large() -> Config {
+fn large() -> Setup {
     let mut config = mapped();
-    config.max_sessions = SESSIONS;
-    config.stale_cache_value = secs(3_600);
+    config.limits.max_sessions = SESSIONS;
+    config.cache.stale_cache_value = secs(3_600);
     config
 }
 
@@ -137,7 +137,7 @@ fn channels_that_end_leave_no_trace() {
 #[test]
 fn a_driver_that_never_polls_costs_nothing() {
     let mut config = config(&FIVE);
-    config.request_deadline = secs(1_000_000);
+    config.resolution.request_deadline = secs(1_000_000);
     let mut lab = Lab::new(config);
     lab.pu.resolve(lab.now, POOL).unwrap();
     let mut rounds = |n| {
@@ -157,7 +157,7 @@ fn a_driver_that_never_polls_costs_nothing() {
 #[test]
 fn idle_polls_do_not_look_at_sessions() {
     let mut config = mapped();
-    config.max_sessions = 100_000;
+    config.limits.max_sessions = 100_000;
     let (mut lab, home) = Lab::at_home_with(config);
     lab.pool(home, &three());
     for _ in 0..100_000 {

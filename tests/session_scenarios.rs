@@ -3,10 +3,9 @@
 
 mod lab;
 
-use asap_pu::wire::{CauseCode, Message, Policy, PoolElement, Protocol, Transport};
+use asap_pu::wire::{CauseCode, Message, Policy, PoolElement, Transport};
 use asap_pu::{
-    Action, CommandError, Event, Failover, Protocols, SendOptions, SessionError, SessionId,
-    SessionOptions,
+    Action, CommandError, Event, Failover, SendOptions, SessionError, SessionId, SessionOptions,
 };
 use lab::*;
 
@@ -27,7 +26,7 @@ fn no_element_can_be_used() {
 #[test]
 fn the_deadline_passes_while_connecting() {
     let mut config = mapped();
-    config.connect_timeout = secs(100);
+    config.sessions.connect_timeout = secs(100);
     let (mut lab, home) = Lab::at_home_with(config);
     let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
     send(&mut lab, session, "hello", Failover::Undelivered);
@@ -139,7 +138,7 @@ const STATES: [&str; 7] =
 /// A session in the state named, with one message that was not confirmed, in a pool of two.
 fn in_state(state: &str) -> (Lab, SessionId) {
     let mut config = mapped();
-    config.failover_burst = if state == "yielding" { 0 } else { 64 };
+    config.sessions.failover_burst = if state == "yielding" { 0 } else { 64 };
     let (mut lab, home) = Lab::at_home_with(config);
     let mut options = SessionOptions::default();
     options.choose_per_message = state == "choosing";
@@ -265,7 +264,7 @@ fn sctp_says_whether_there_is_a_control_channel() {
         let transport = Transport::sctp(7, transport_use, [at]);
         let element = PoolElement::new(id(1), transport, Policy::RoundRobin);
         let mut config = config(&[REGISTRAR]);
-        config.control_mapping = Protocols::NONE.with(Protocol::Tcp);
+        config.tell_control();
         let (mut lab, _, session, channel) =
             Lab::in_session(config, Default::default(), &[element]);
         lab.receive(channel.channel, &Message::cookie("x"));

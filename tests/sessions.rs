@@ -36,7 +36,7 @@ fn what_is_sent_early_leaves_in_order() {
 #[test]
 fn a_full_queue_gives_back() {
     let mut config = config(&[REGISTRAR]);
-    (config.max_queued_messages, config.max_queued_bytes) = (3, 10);
+    (config.limits.max_queued_messages, config.limits.max_queued_bytes) = (3, 10);
     let mut lab = Lab::new(config);
     let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
     let mut push = |data: &'static str| lab.pu.send(lab.now, session, data, SendOptions::default());
@@ -204,7 +204,7 @@ fn when_all_fail_it_pauses_and_resolves_anew() {
 #[test]
 fn a_session_that_finds_nobody_ends() {
     let mut config = mapped();
-    config.max_rounds = 3;
+    config.sessions.max_rounds = 3;
     let (mut lab, home, session, first) = Lab::in_session(config, Default::default(), &three());
     let ids = ["a", "b", "c"].map(|data| send(&mut lab, session, data, Failover::Undelivered));
     lab.actions();
@@ -251,7 +251,7 @@ fn a_session_that_finds_nobody_ends() {
 #[test]
 fn a_search_ends_at_its_deadline() {
     let mut config = mapped();
-    config.max_rounds = 1_000;
+    config.sessions.max_rounds = 1_000;
     let (mut lab, home, _, first) = Lab::in_session(config, Default::default(), &three());
     let began = lab.now;
     lab.fail(first.channel);
@@ -361,7 +361,7 @@ fn aborting_gives_back_at_once() {
 #[test]
 fn unread_data_is_bounded() {
     let mut config = mapped();
-    config.max_unread_bytes = 4_000;
+    config.limits.max_unread_bytes = 4_000;
     let (mut lab, _, session, element) = Lab::in_session(config, Default::default(), &three());
     for _ in 0..100 {
         lab.pu.handle_data(lab.now, element.channel, &[0; 1_000]);

@@ -78,7 +78,7 @@ fn announced_registrars_are_forgotten() {
 #[test]
 fn reports_that_wait_for_their_turn_are_sent() {
     let mut config = config(&[REGISTRAR]);
-    config.max_reports_per_second = 1;
+    config.limits.max_reports_per_second = 1;
     let (mut lab, home) = Lab::at_home_with(config);
     let pool = lab.pool(home, &three());
     lab.choose::<2>(pool);

@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use asap_pu::sim::{Fault, Host, Lie, Sim, UserId};
-use asap_pu::wire::{PeIdentifier, Policy, PolicyType, Protocol, ServerIdentifier};
+use asap_pu::wire::{PeIdentifier, Policy, PolicyType, ServerIdentifier};
 use asap_pu::{
-    Event, Failover, Instant, LossReason, MessageId, ResolveError, SessionId, SessionOptions,
+    Confirms, Event, Failover, Instant, LossReason, MessageId, ResolveError, SessionId,
+    SessionOptions,
 };
 use proptest::prelude::*;
 use world::*;
@@ -326,10 +327,8 @@ fn confirmations() {
     sim.registrar();
     sim.element(POOL, Policy::RoundRobin);
     let mut config = sim.config();
-    config.confirms_writes = true;
-    config.confirms_delivery = Protocol::Sctp.into();
-    config.window_messages = 1;
-    let user = sim.user(config).unwrap();
+    config.limits.window_messages = 1;
+    let user = sim.user_that_confirms(config, Confirms::Delivered).unwrap();
     let session = open(&mut sim, user);
     for message in ["one", "two", "three"] {
         sim.call(user, |pu, now| pu.send(now, session, message, Failover::Undelivered)).unwrap();
@@ -517,9 +516,7 @@ fn what_never_left_is_handed_back() {
     let mut sim = Sim::new(1);
     sim.registrar();
     let elements = [(); 3].map(|()| sim.element(POOL, Policy::RoundRobin));
-    let mut config = sim.config();
-    config.confirms_delivery = Protocol::Sctp.into();
-    let user = sim.user(config).unwrap();
+    let user = sim.user_that_confirms(sim.config(), Confirms::Delivered).unwrap();
     let session = open(&mut sim, user);
     events(&mut sim, secs(1));
     sim.fail(elements[0], Fault::Cut);

@@ -214,7 +214,7 @@ fn unsubscribing_lets_the_pool_age() {
 #[test]
 fn subscriptions_are_bounded() {
     let mut config = config(&[REGISTRAR]);
-    config.max_subscriptions = 2;
+    config.limits.max_subscriptions = 2;
     let (mut lab, home) = Lab::at_home_with(config);
     lab.pu.subscribe(lab.now, "a").unwrap();
     lab.pu.subscribe(lab.now, "b").unwrap();

@@ -61,9 +61,9 @@ fn run() -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
     for registrar in env::args().skip(1) {
         let (port, addresses) = parse(&registrar).ok_or("usage: sctp [ADDRESS,...:PORT]...")?;
-        config.registrars.push(Registrar::sctp(port, addresses));
+        config.discovery.registrars.push(Registrar::sctp(port, addresses));
     }
-    let discover = config.registrars.is_empty();
+    let discover = config.discovery.registrars.is_empty();
     let mut driver = Driver::new(config, process::id().into())?;
     if discover {
         driver.listen(ANNOUNCE_GROUP, Ipv4Addr::UNSPECIFIED)?;

@@ -66,11 +66,11 @@ pub(crate) fn driver(
     let seed = process::id().into();
     Ok(match tls {
         None => {
-            config.registrars.push(registrar);
+            config.discovery.registrars.push(registrar);
             Driver::new(config, seed)?
         }
         Some((identity, tls)) => {
-            config.registrars.push(registrar.with_tls(identity));
+            config.discovery.registrars.push(registrar.with_tls(identity));
             Driver::new(config, seed)?.with_tls(tls)
         }
     })

@@ -32,7 +32,7 @@ const BEFORE: i32 = 2000;
 /// A driver that asks for the pool and knows these registrars.
 fn asking(registrars: &[Registrar]) -> Driver {
     let mut config = Config::default();
-    config.registrars = registrars.to_vec();
+    config.discovery.registrars = registrars.to_vec();
     let mut driver = Driver::new(config, 1).unwrap();
     command(&mut driver, |user, now| user.resolve(now, POOL)).unwrap();
     driver
@@ -242,7 +242,7 @@ async fn announces_come_by_multicast_only() {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let port = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let mut config = Config::default();
-    config.announce_wait = Duration::from_millis(200);
+    config.discovery.announce_wait = Duration::from_millis(200);
     let mut driver = Driver::new(config, 1).unwrap();
     driver
         .listen(SocketAddrV4::new(Ipv4Addr::new(239, 0, 0, 50), port), Ipv4Addr::LOCALHOST)
@@ -629,7 +629,7 @@ async fn a_driver_that_is_dropped_closes_its_channels() {
 #[test]
 fn transports_that_are_not_spoken_are_refused() {
     let mut config = Config::default();
-    config.registrars.push(Registrar::sctp(3863, [IpAddr::from([192, 0, 2, 1])]));
+    config.discovery.registrars.push(Registrar::sctp(3863, [IpAddr::from([192, 0, 2, 1])]));
     let error = Driver::new(config, 1).unwrap_err();
     assert_eq!(error.to_string(), "registrars: number 0 has no transport that can be used");
 }

@@ -28,10 +28,8 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use asap_pu::wire::{PeIdentifier, Protocol};
-use asap_pu::{
-    CommandError, Config, Event, Failover, Instant, Protocols, SessionId, SessionOptions,
-};
+use asap_pu::wire::PeIdentifier;
+use asap_pu::{CommandError, Config, Event, Failover, Instant, SessionId, SessionOptions};
 
 use cast::{Cast, DEAD, POOL};
 use driver::Driver;
@@ -112,14 +110,9 @@ struct Story<'a> {
 impl<'a> Story<'a> {
     fn begin(seed: u64, mut ladder: Ladder<'a>) -> Result<Self, Failure> {
         ladder.title(seed);
-        let tcp = Protocols::NONE.with(Protocol::Tcp);
         let mut config = Config::default();
-        config.registrars = DEAD.map(asap_pu::Registrar::tcp).to_vec();
-        config.accept_announces = false;
-        config.registrar_protocols = tcp;
-        config.element_protocols = tcp;
-        // Frames tell ASAP messages from data, so there is a control channel to each element.
-        config.control_mapping = tcp;
+        config.discovery.registrars = DEAD.map(asap_pu::Registrar::tcp).to_vec();
+        config.discovery.accept_announces = false;
         let driver = Driver::new(config, seed, ladder)?;
         Ok(Self { driver, events: Vec::new(), counts: Vec::new() })
     }

@@ -71,10 +71,10 @@ impl Crowd {
         let Scene { sim, registrars, pools } = scene;
         let mut config = sim.config();
         // Each of the registrars announces itself every so many seconds (RFC 5352 §2.2.10).
-        config.t7_outdate = Duration::from_secs(5 + 2 * registrars.len() as u64);
-        config.accept_announces = false;
+        config.discovery.t7_outdate = Duration::from_secs(5 + 2 * registrars.len() as u64);
+        config.discovery.accept_announces = false;
         let mut listener = config.clone();
-        (listener.accept_announces, listener.registrars) = (true, Vec::new());
+        (listener.discovery.accept_announces, listener.discovery.registrars) = (true, Vec::new());
         let config = |n: u32| if n % LISTENERS == 0 { &listener } else { &config };
         let ids: Vec<_> = (0..users as u32)
             .map(|n| sim.user(config(n).clone()).expect("a configuration without contradictions"))

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// link.
 pub(crate) fn run() -> Result<(Vec<String>, Vec<String>), Box<dyn Error>> {
     let mut config = Config::default();
-    config.registrars.push(Registrar::tcp(([192, 0, 2, 1], ASAP_PORT).into()));
+    config.discovery.registrars.push(Registrar::tcp(([192, 0, 2, 1], ASAP_PORT).into()));
     let ((to_gateway, from_driver), (to_driver, from_gateway)) = (mpsc::channel(), mpsc::channel());
     let gateway = thread::spawn(|| gateway::run((to_driver, from_driver)));
     let mut driver = Driver::new(config, (to_gateway, from_gateway))?;

@@ -187,7 +187,7 @@ impl World {
                 let Ok((id, channel)) = accepted else { return };
                 self.add(Ok(id), Origin::Accepted);
                 let session = Some(self.sessions.len() - 1);
-                let due = Some(now + self.rules.config.stable_after);
+                let due = Some(now + self.rules.config.sessions.stable_after);
                 let up = Channel { session, up: true, due, ..Channel::new(Peer::Caller) };
                 assert!(self.channels.insert(channel, up).is_none(), "{channel:?} twice");
             }
@@ -346,7 +346,7 @@ impl World {
         (options.to, options.receipt) = (wish.to, wish.receipt);
         let data = Bytes::from([s as u8, m as u8].to_vec());
         let count = session.count();
-        let max = self.rules.config.max_queued_messages;
+        let max = self.rules.config.limits.max_queued_messages;
         match self.user.send(self.now, session.id, data, options) {
             Ok(id) => {
                 assert!(count < max, "a message beyond the limit");
@@ -407,7 +407,7 @@ impl World {
     }
 
     fn close(&mut self, s: usize) {
-        let until = self.now + self.rules.config.session_deadline;
+        let until = self.now + self.rules.config.sessions.session_deadline;
         self.sessions[s].closing.get_or_insert(until);
     }
 
@@ -454,7 +454,7 @@ impl World {
         let channel = self.channels.get_mut(&id).expect("a channel");
         let (s, m) = channel.unwritten.remove(0);
         let message = &mut self.sessions[s].messages[m];
-        let silent = !self.rules.config.confirms_delivery.contains(Protocol::Tcp);
+        let silent = !self.rules.capabilities.confirms(Protocol::Tcp).tells_delivered();
         if message.place == Place::Out(id) && silent && !message.repeats() {
             message.succeed(false);
             channel.answers = true;
@@ -488,9 +488,8 @@ impl World {
         let (s, m) = channel.undelivered.pop().expect("a message");
         channel.unwritten.retain(|it| *it != (s, m));
         channel.doomed = !self.rules.stays;
-        let max = self.rules.config.max_handovers;
-        let confirms = self.rules.config.confirms_delivery.contains(Protocol::Tcp)
-            || self.rules.config.confirms_writes;
+        let max = self.rules.config.sessions.max_handovers;
+        let confirms = self.confirms().tells_written();
         let message = &mut self.sessions[s].messages[m];
         if message.place == Place::Out(id) && confirms {
             if message.wish.failover == Failover::Never {
@@ -526,7 +525,7 @@ impl World {
 
     /// A channel is about to come up.
     pub(super) fn channel_up(&mut self, id: ChannelId) {
-        let stable = self.now + self.rules.config.stable_after;
+        let stable = self.now + self.rules.config.sessions.stable_after;
         let has_control = self.has_control();
         let channel = self.channels.get_mut(&id).expect("a channel");
         channel.up = true;
@@ -582,7 +581,8 @@ impl World {
         let session = &self.sessions[s];
         let is_late = channel.due.is_some_and(|due| due <= self.now);
         // Where the session's own deadline comes at the same time, that comes first.
-        let ends = session.looking >= self.rules.config.session_deadline && !session.chooses
+        let ends = session.looking >= self.rules.config.sessions.session_deadline
+            && !session.chooses
             || session.closing.is_some_and(|until| until <= self.now);
         let applies = match cause {
             Some(LossReason::TimedOut) => !channel.up && is_late && !ends,
@@ -635,7 +635,7 @@ impl World {
         if let Some(element) = known.filter(|_| fails) {
             self.mark(element);
         }
-        let max = self.rules.config.max_handovers;
+        let max = self.rules.config.sessions.max_handovers;
         let session = &mut self.sessions[s];
         let concerns = channel.kept || session.chooses;
         for message in &mut session.messages {
@@ -757,8 +757,8 @@ impl World {
     /// Data is handed over.
     pub(super) fn handed_over(&mut self, id: ChannelId, name: MessageId, data: &[u8]) {
         let (s, m) = (usize::from(data[0]), usize::from(data[1]));
-        let config = &self.rules.config;
-        let (writes, confirms) = (config.confirms_writes, self.confirms_delivery());
+        let (writes, confirms) =
+            (self.confirms().tells_written(), self.confirms().tells_delivered());
         let channel = self.channels.get_mut(&id).expect("a channel");
         let session = &mut self.sessions[s];
         assert_eq!(channel.session, Some(s), "data of another session");
@@ -767,7 +767,10 @@ impl World {
         channel.undelivered.push((s, m));
         if writes {
             let open = channel.unwritten.len();
-            assert!(open <= config.window_messages, "{open} messages in the window");
+            assert!(
+                open <= self.rules.config.limits.window_messages,
+                "{open} messages in the window"
+            );
         } else {
             channel.unwritten.clear();
         }
@@ -804,7 +807,10 @@ impl World {
         }
         message.handovers += 1;
         message.given_back = false;
-        assert!(message.handovers <= config.max_handovers, "handed over too often");
+        assert!(
+            message.handovers <= self.rules.config.sessions.max_handovers,
+            "handed over too often"
+        );
         channel.last = Some(m);
         message.place = Place::Out(id);
         if !confirms && !writes && !message.repeats() {
@@ -876,7 +882,7 @@ impl World {
                 session.read_data(data[0]);
             }
             Event::Room { session } => {
-                let max = self.rules.config.max_queued_messages;
+                let max = self.rules.config.limits.max_queued_messages;
                 let session = self.reader(session);
                 assert!(session.refused, "room that nobody waits for");
                 assert!(session.count() <= max / 2, "room, and there is none");
@@ -974,9 +980,9 @@ impl World {
         let fits = match (message.place, reason) {
             (Place::Owed(owed), _) => owed == Fate::Returned(reason),
             (Place::Waiting, UndeliveredReason::DeadlineReached) => {
-                let looked = session.looking >= config.session_deadline;
+                let looked = session.looking >= config.sessions.session_deadline;
                 session.has_to_end |= is_late || looked && !session.chooses;
-                is_late || looked || message.waited >= config.session_deadline
+                is_late || looked || message.waited >= config.sessions.session_deadline
             }
             (Place::Waiting, UndeliveredReason::AllElementsFailed) => {
                 session.has_to_end |= !session.chooses;
@@ -1021,9 +1027,9 @@ impl World {
                 owed == Fate::Lost(reason) || message.uncertain && owed == Fate::Returned(reason)
             }
             (Place::Waiting, UndeliveredReason::DeadlineReached) => {
-                let looked = session.looking >= config.session_deadline;
+                let looked = session.looking >= config.sessions.session_deadline;
                 session.has_to_end |= is_late || looked && !session.chooses;
-                was_out && (is_late || looked || message.waited >= config.session_deadline)
+                was_out && (is_late || looked || message.waited >= config.sessions.session_deadline)
             }
             (Place::Out(_), UndeliveredReason::DeadlineReached) => {
                 session.has_to_end = true;
@@ -1067,7 +1073,7 @@ impl World {
             assert!(is_done, "the session ends ({error:?}) without a word of {message:?}");
         }
         let is_late = session.closing.is_some_and(|until| until <= self.now);
-        let deadline = self.rules.config.session_deadline;
+        let deadline = self.rules.config.sessions.session_deadline;
         let fits = match &error {
             None => session.closing.is_some() && !is_late || self.shut_down,
             Some(SessionError::DeadlineReached) => {
@@ -1112,12 +1118,12 @@ impl World {
             };
             let unread: Vec<_> = session.unread.iter().filter(|news| matters(news)).collect();
             assert!(unread.is_empty(), "nobody is told of {unread:?}");
-            let has_room = session.count() <= config.max_queued_messages / 2;
+            let has_room = session.count() <= config.limits.max_queued_messages / 2;
             assert!(!(session.refused && has_room), "nobody is told that there is room");
             let is_late = session.closing.is_some_and(|until| until <= self.now);
             assert!(!is_late, "a session that is to close is late");
             if !session.chooses {
-                assert!(session.looking < config.session_deadline, "the session is late");
+                assert!(session.looking < config.sessions.session_deadline, "the session is late");
             }
             let kept = self.channels.values().find(|c| c.session == Some(s) && c.up && c.kept);
             let is_up = session.believes();
@@ -1129,7 +1135,7 @@ impl World {
                 let Message { place, waited, .. } = message;
                 assert!(!matches!(place, Place::Owed(_)), "nobody is told of {message:?}");
                 if !session.chooses {
-                    assert!(*waited < config.session_deadline, "{message:?} is late");
+                    assert!(*waited < config.sessions.session_deadline, "{message:?} is late");
                 }
                 if let Place::Out(channel) = place {
                     assert!(self.channels.contains_key(channel), "{message:?} is nowhere");
@@ -1173,7 +1179,7 @@ impl World {
 
     /// Whether something of a session waits for its driver, whom nothing moves.
     pub(super) fn waits_for_driver(&self) -> bool {
-        let window = self.rules.config.window_messages;
+        let window = self.rules.config.limits.window_messages;
         self.channels
             .values()
             .any(|c| c.up && !c.unwritten.is_empty() && c.unwritten.len() >= window)
@@ -1220,7 +1226,7 @@ impl World {
         for s in &open {
             let held: Vec<_> = self.sessions[*s].messages.iter().filter(|m| m.counts()).collect();
             assert!(held.is_empty(), "on the books: {held:?}");
-            for _ in 0..self.rules.config.max_queued_messages {
+            for _ in 0..self.rules.config.limits.max_queued_messages {
                 self.send_message(*s, wish);
             }
             assert!(!self.sessions[*s].refused, "a queue that is empty is full");

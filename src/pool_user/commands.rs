@@ -29,7 +29,8 @@ impl PoolUser {
     /// Takes a registrar into the list for good.
     ///
     /// # Errors
-    /// Its transport is not one that a registrar can be reached on, or there are too many.
+    /// Its transport is not one that the driver can reach a registrar on, or secure, or there are too
+    /// many.
     pub fn add_registrar(
         &mut self,
         now: Instant,
@@ -37,7 +38,11 @@ impl PoolUser {
     ) -> Result<(), CommandError> {
         let now = self.advance(now);
         let Registrar { transport, security } = registrar;
-        let Some(transport) = self.ctx.config.reachable(Origin::Here, transport) else {
+        if !self.ctx.capabilities.can_secure(&security) {
+            return Err(CommandError::UnusableTransport);
+        }
+        let Some(transport) = self.ctx.capabilities.reachable_registrar(Origin::Here, transport)
+        else {
             return Err(CommandError::UnusableTransport);
         };
         let registrar = Registrar { transport, security };
@@ -326,7 +331,7 @@ impl PoolUser {
         if self.ending != Ending::No {
             return Err(CommandError::ShuttingDown);
         }
-        if !self.ctx.config.can_call(&to) {
+        if !self.ctx.capabilities.can_call(&to) {
             return Err(CommandError::UnusableTransport);
         }
         let to = Origin::Here.callable(to).ok_or(CommandError::UnusableTransport)?;
@@ -372,7 +377,9 @@ impl PoolUser {
         options: impl Into<SendOptions>,
     ) -> Result<MessageId, SendError> {
         let (now, data) = (self.advance(now), data.into());
-        if data.len() > self.ctx.config.max_queued_bytes && self.sessions.queued(session).is_some()
+        let longest = self.ctx.capabilities.longest_message();
+        if data.len() > longest.min(self.ctx.config.limits.max_queued_bytes)
+            && self.sessions.queued(session).is_some()
         {
             return Err(SendError { reason: SendErrorReason::TooLong, data });
         }
@@ -487,7 +494,7 @@ impl PoolUser {
     }
 
     /// Closes a session once everything queued was handed to the driver, and delivered where the
-    /// driver tells ([`confirms_delivery`](crate::Config::confirms_delivery)), within `session_deadline`.
+    /// driver tells ([`Confirms::Delivered`](crate::Confirms::Delivered)), within `session_deadline`.
     ///
     /// # Errors
     /// The session is unknown or closing.
@@ -549,7 +556,7 @@ impl PoolUser {
     ) -> Result<RequestId, CommandError> {
         let now = self.advance(now);
         let handle = self.check(handle)?;
-        if self.requests.len() >= self.ctx.config.max_requests {
+        if self.requests.len() >= self.ctx.config.limits.max_requests {
             return Err(CommandError::TooManyRequests);
         }
         let request = RequestId(self.requests.insert(handle.clone()));
@@ -559,7 +566,7 @@ impl PoolUser {
     }
 
     fn check(&self, handle: PoolHandle) -> Result<PoolHandle, CommandError> {
-        let (len, max) = (handle.len(), self.ctx.config.max_handle_len);
+        let (len, max) = (handle.len(), self.ctx.config.limits.max_handle_len);
         match len {
             _ if self.ending != Ending::No => Err(CommandError::ShuttingDown),
             0 => Err(CommandError::EmptyHandle),

@@ -33,7 +33,7 @@ use crate::slab::Key;
 use crate::slab::Slab;
 use crate::timers::TimerKind;
 use crate::wire::{PeIdentifier, PoolHandle, Transport};
-use crate::{Config, ConfigError, Instant, Stats};
+use crate::{Capabilities, Config, ConfigError, Instant, Stats};
 
 /// A pool user: resolves pool handles, selects pool elements, and keeps sessions alive across their
 /// failures.
@@ -90,10 +90,10 @@ impl PoolUser {
     /// the same to the byte.
     ///
     /// # Errors
-    /// The configuration contradicts itself.
-    pub fn new(config: Config, seed: u64) -> Result<Self, ConfigError> {
-        config.validate()?;
-        let mut ctx = Context::new(config, seed);
+    /// The configuration contradicts itself, or what the driver can do.
+    pub fn new(config: Config, capabilities: Capabilities, seed: u64) -> Result<Self, ConfigError> {
+        config.validate(&capabilities)?;
+        let mut ctx = Context::new(config, capabilities, seed);
         Ok(Self {
             registrars: Registrars::new(&mut ctx),
             resolver: Resolver::new(),
@@ -111,6 +111,12 @@ impl PoolUser {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.ctx.config
+    }
+
+    /// What the driver can do.
+    #[must_use]
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.ctx.capabilities
     }
 
     /// The counters.
@@ -429,7 +435,8 @@ impl PoolUser {
             }
             let home = registrars.home();
             let channel = home.map(|home| home.channel);
-            let wanted = |home: &Home| ctx.config.elements_wanted.filter(|_| home.takes_wanted);
+            let wanted =
+                |home: &Home| ctx.config.resolution.elements_wanted.filter(|_| home.takes_wanted);
             let route = home.map(|home| Route { channel: home.channel, wanted: wanted(home) });
             resolver.set_home(now, ctx, route);
             reports.set_home(now, ctx, channel);
@@ -450,7 +457,7 @@ impl PoolUser {
     fn withdraw_reports(&mut self, now: Instant) {
         if self.reports.is_waiting() {
             let Self { ctx, cache, reports, .. } = self;
-            let lasts = ctx.config.failure_mark;
+            let lasts = ctx.config.cache.failure_mark;
             reports.withdraw(ctx, |report| {
                 let pool = report.pool.and_then(|pool| cache.get(pool));
                 now.since(report.since) < lasts
@@ -478,7 +485,7 @@ impl PoolUser {
             return;
         }
         self.ctx.stats.cache_stale += 1;
-        match self.ctx.config.stale_answers {
+        match self.ctx.config.cache.stale_answers {
             StaleAnswers::Served => {
                 if !self.resolver.is_asked(handle) {
                     self.resolver.ask(now, &mut self.ctx, handle, Waiter::Refresh);
@@ -499,7 +506,7 @@ impl PoolUser {
         let outdated = self.cache.is_outdated(pool);
         self.cache.get_mut(pool).filter(|_| !outdated).is_some_and(|found| {
             let age = now.since(found.fetched());
-            age < self.ctx.config.stale_cache_value
+            age < self.ctx.config.cache.stale_cache_value
                 || self.resolver.is_up_to_date(now, found.handle().as_bytes())
         })
     }
@@ -524,7 +531,7 @@ impl PoolUser {
     /// A registrar may not know a pool yet: who waited is served with what there is, unless a stale
     /// pool is no answer to anyone.
     fn answer_disputed(&mut self, now: Instant, waiter: Waiter, handle: &[u8]) {
-        let served = self.ctx.config.stale_answers == StaleAnswers::Served;
+        let served = self.ctx.config.cache.stale_answers == StaleAnswers::Served;
         match self.cache.find(handle).filter(|_| served) {
             Some(pool) => self.answer(now, waiter, pool, true),
             None => self.fail(now, waiter, PoolHandle::from(handle), ResolveError::NotAnswered),
@@ -533,7 +540,7 @@ impl PoolUser {
 
     /// A pool could not be resolved: tells who waited, or serves what there is (CACHE-8).
     fn fail(&mut self, now: Instant, waiter: Waiter, handle: PoolHandle, error: ResolveError) {
-        if self.ctx.config.stale_answers == StaleAnswers::Fallback
+        if self.ctx.config.cache.stale_answers == StaleAnswers::Fallback
             && error != ResolveError::ShutDown
         {
             if let Some(pool) = self.cache.find(handle.as_bytes()) {
@@ -573,8 +580,13 @@ fn is_wanted(requests: &Slab<PoolHandle>, sessions: &Sessions, entry: &Entry) ->
 #[cfg(test)]
 impl PoolUser {
     /// One whose generator always draws what lies so many eighths on the way to the bound.
-    pub(crate) fn with_frozen_chance(config: Config, eighths: u64) -> Self {
-        let mut user = Self::new(config, 0).expect("a world's configuration is valid");
+    pub(crate) fn with_frozen_chance(
+        config: Config,
+        capabilities: Capabilities,
+        eighths: u64,
+    ) -> Self {
+        let mut user =
+            Self::new(config, capabilities, 0).expect("a world's configuration is valid");
         user.ctx.rng = crate::Rng::frozen(eighths);
         user
     }

@@ -66,9 +66,9 @@ pub enum Recipient {
 ///
 /// That depends on the transport too. One that *confirms* tells what it delivered and gives back
 /// what it did not send, as SCTP can (RFC 6458 §6.1.11); the driver declares it in
-/// [`confirms_delivery`](crate::Config::confirms_delivery). One that is *silent*, as TCP is,
+/// [`Confirms::Delivered`](crate::Confirms::Delivered). One that is *silent*, as TCP is,
 /// swallows what was handed to it when it breaks; for it a message is done when it was written:
-/// when the driver says so, if it [`confirms_writes`](crate::Config::confirms_writes), else when
+/// when the driver says so, if it [confirms writes](crate::Confirms::Written), else when
 /// it was handed over.
 ///
 /// | | not handed over, or given back | handed over, and not known to be done |

@@ -19,7 +19,7 @@ use crate::wire::{
     BodyRef, Message, MessageRef, Notes, PeIdentifier, Policy, PolicyType, PoolElement, PoolHandle,
     Transport,
 };
-use crate::{Config, Instant};
+use crate::{Capabilities, Config, Instant};
 
 const TABLE: &str = include_str!("table.md");
 
@@ -56,7 +56,7 @@ impl Alone {
     /// waiting in the others.
     fn new(state: &str) -> Self {
         let now = Instant::EPOCH;
-        let mut ctx = Context::new(Config::default(), 1);
+        let mut ctx = Context::new(Config::default(), Capabilities::TCP, 1);
         let mut cache = Cache::new();
         let mut sessions = Sessions::new(&ctx);
         let pool = store_pool(&mut ctx, &mut cache);

@@ -92,7 +92,7 @@ impl World {
                 let chosen = pu.select(now, id, &[avoid]).map(|chosen| chosen.identifier());
                 let found = pu.pool(id).expect("it was there");
                 let spoken = |it: &ElementRef<'_>| {
-                    pu.config().element_protocols.contains(it.transport().protocol())
+                    pu.capabilities().reaches_elements(it.transport().protocol())
                 };
                 let others = found.elements().filter(|it| it.identifier() != avoid && spoken(it));
                 let left: Vec<_> = others.map(|it| it.identifier()).collect();
@@ -133,7 +133,7 @@ impl World {
                     driver.may_end(|it| it.element() == Some(failed), LossReason::GivenUp, at);
                     application.alive_mut().for_each(Session::given_up);
                     let found = pu.pool(id).expect("it was there");
-                    let marks = !pu.config().failure_mark.is_zero();
+                    let marks = !pu.config().cache.failure_mark.is_zero();
                     assert_eq!(found.is_marked(self.latest, failed), marks, "[SESSION-22]");
                     let mut left = application.alive().filter(|it| {
                         pu.session_handle(it.id) == Some(found.handle())
@@ -177,7 +177,7 @@ impl World {
             | Step::Abort(n) => n,
             Step::SetCard(ref list) => {
                 let set = self.pu.set_card(list.elements());
-                assert_eq!(set.is_ok(), self.pu.config().identity.is_some());
+                assert_eq!(set.is_ok(), self.pu.config().sessions.identity.is_some());
                 return true;
             }
             _ => return false,
