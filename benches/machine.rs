@@ -39,7 +39,7 @@ fn at_home() -> (PoolUser, ChannelId) {
     config.discovery.registrars.push(Registrar::tcp("192.0.2.1:3863".parse().unwrap()));
     config.limits.max_pools = 20_000;
     let mut pool_user = PoolUser::new(config, TCP, 1).unwrap();
-    pool_user.start(NOW);
+    pool_user.registrars_mut(NOW).find_home();
     let Some(Action::Open { channel, .. }) = pool_user.poll_action() else { panic!() };
     pool_user.handle_opened(NOW, channel, Authentication::None);
     while pool_user.poll_event().is_some() {}
@@ -90,7 +90,13 @@ fn select(c: &mut Criterion) {
             let (mut pool_user, home) = at_home();
             let pool = learn(&mut pool_user, home, "pool", &response("pool", weighted, size));
             group.bench_function(BenchmarkId::new(format!("select_{name}"), size), |b| {
-                b.iter(|| pool_user.select(NOW, black_box(pool), &[]).map(|e| e.identifier()));
+                b.iter(|| {
+                    pool_user
+                        .pool_mut(NOW, black_box(pool))
+                        .unwrap()
+                        .select(&[])
+                        .map(|e| e.identifier())
+                });
             });
         }
     }

@@ -61,7 +61,7 @@ fn announce(c: &mut Criterion) {
             let (source, bytes) = announcement(n);
             pool_user.handle_announce(NOW, source, &bytes);
         }
-        assert_eq!(pool_user.registrars().count(), n as usize);
+        assert_eq!(pool_user.registrars().iter().count(), n as usize);
         let mut rng = Rng::new(1);
         let announcements: Vec<_> =
             (0..64).map(|_| announcement(1 + rng.below(2 * u64::from(n)) as u32)).collect();
@@ -78,7 +78,7 @@ fn announce(c: &mut Criterion) {
 
 /// A hunt in which every one of `n` addresses fails.
 fn fail_all(mut pool_user: PoolUser, reason: CloseReason) -> PoolUser {
-    pool_user.start(NOW);
+    pool_user.registrars_mut(NOW).find_home();
     while let Some(action) = pool_user.poll_action() {
         if let Action::Open { channel, .. } = action {
             pool_user.handle_closed(NOW, channel, reason);
@@ -125,7 +125,7 @@ fn cancel(c: &mut Criterion) {
             for n in DECADES {
                 let asked = || {
                     let mut pool_user = knowing(1);
-                    pool_user.start(NOW);
+                    pool_user.registrars_mut(NOW).find_home();
                     let Some(Action::Open { channel, .. }) = pool_user.poll_action() else {
                         panic!()
                     };

@@ -64,7 +64,7 @@ fn hits(c: &mut Criterion) {
         group.bench_function(BenchmarkId::new("select", pools), |b| {
             b.iter(|| {
                 let (_, pool) = names[turn.next().unwrap()];
-                lab.pu.select(lab.now, pool, &[]).unwrap().identifier()
+                lab.pu.pool_mut(lab.now, pool).unwrap().select(&[]).unwrap().identifier()
             });
         });
     }

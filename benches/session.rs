@@ -66,7 +66,7 @@ fn open_one(pool_user: &mut PoolUser, options: SessionOptions) -> (SessionId, Ch
     let session = pool_user.open_session(NOW, "pool", options).unwrap();
     let Some(Action::Open { channel, .. }) = pool_user.poll_action() else { panic!() };
     pool_user.handle_opened(NOW, channel, Authentication::None);
-    pool_user.send(NOW, session, "hello", SendOptions::default()).unwrap();
+    pool_user.session_mut(NOW, session).unwrap().send("hello", SendOptions::default()).unwrap();
     while pool_user.poll_action().is_some() {}
     while pool_user.poll_event().is_some() {}
     (session, channel)
@@ -85,7 +85,7 @@ fn open(c: &mut Criterion) {
     c.bench_function("session/open/1", |b| {
         b.iter(|| {
             let (session, _) = open_one(&mut pool_user, SessionOptions::default());
-            pool_user.abort(NOW, session).unwrap();
+            pool_user.session_mut(NOW, session).unwrap().abort();
             while pool_user.poll_action().is_some() {}
         });
     });
@@ -97,7 +97,11 @@ fn message(c: &mut Criterion) {
         let (session, channel) = open_one(&mut pool_user, SessionOptions::default());
         c.bench_function(&format!("session/message/{sessions}"), |b| {
             b.iter(|| {
-                pool_user.send(NOW, session, "hello", SendOptions::default()).unwrap();
+                pool_user
+                    .session_mut(NOW, session)
+                    .unwrap()
+                    .send("hello", SendOptions::default())
+                    .unwrap();
                 black_box(pool_user.poll_action());
                 pool_user.handle_data(NOW, channel, b"hello");
                 black_box(pool_user.poll_event());
@@ -135,7 +139,11 @@ fn round_trip(c: &mut Criterion) {
         group.bench_function(BenchmarkId::from_parameter(sessions), |b| {
             b.iter(|| {
                 let (session, channel) = *turn.next().unwrap();
-                pool_user.send(NOW, session, "hello", SendOptions::default()).unwrap();
+                pool_user
+                    .session_mut(NOW, session)
+                    .unwrap()
+                    .send("hello", SendOptions::default())
+                    .unwrap();
                 black_box(pool_user.poll_action());
                 pool_user.handle_data(NOW, channel, b"hello");
                 black_box(pool_user.poll_event());

@@ -109,9 +109,6 @@ pub struct SendError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SendErrorReason {
-    /// There is no such session, or it has ended.
-    #[error("no such session")]
-    UnknownSession,
     /// The session is closing or over.
     #[error("the session is closing")]
     Closing,

@@ -45,7 +45,7 @@ pub use error::{CommandError, ResolveError, SendError, SendErrorReason, SessionE
 pub use event::Event;
 pub use id::{ChannelId, MessageId, PoolId, RequestId, SessionId};
 pub use pool::{ElementRef, Pool};
-pub use pool_user::PoolUser;
+pub use pool_user::{PoolMut, PoolUser, RegistrarsMut, RegistrarsRef, SessionMut, SessionRef};
 pub use registrar::HomeSearch;
 pub use rng::Rng;
 pub use session::{

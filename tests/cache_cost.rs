@@ -38,7 +38,7 @@ fn cached_by(pools: usize, elements: u32, policy: PolicyType, max_pools: usize) 
         let policy = OverallPolicy::new(policy, Default::default());
         lab.receive(home, &Message::handle_resolution_response(&*handle, Some(policy), list));
         let (_, pool) = resolved(lab.event());
-        lab.pu.select(lab.now, pool, &[]).unwrap();
+        lab.pu.pool_mut(lab.now, pool).unwrap().select(&[]).unwrap();
     }
     lab
 }

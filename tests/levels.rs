@@ -220,7 +220,7 @@ fn the_std_driver_does_not_wait_for_those_who_do_not_answer() {
     config.discovery.registrars.push(Registrar::tcp(listener.local_addr().unwrap()));
     let mut driver = std_driver::driver::Driver::new(config, 1).unwrap();
     let now = driver.now();
-    driver.user().start(now);
+    driver.user().registrars_mut(now).find_home();
     driver.event(Duration::from_millis(100));
     assert!(driver.shut_down(Duration::from_secs(2)));
 }

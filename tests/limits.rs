@@ -99,11 +99,11 @@ fn max_registrars() {
     let mut lab = with(|config| config.limits.max_registrars = 2);
     let [again, second, third] = [REGISTRAR, "192.0.2.2:3863", "192.0.2.3:3863"]
         .map(|at| Registrar::tcp(at.parse().unwrap()));
-    lab.pu.add_registrar(lab.now, second).unwrap();
-    let refused = lab.pu.add_registrar(lab.now, third);
+    lab.pu.registrars_mut(lab.now).add(second).unwrap();
+    let refused = lab.pu.registrars_mut(lab.now).add(third);
     assert_eq!(refused, Err(CommandError::TooManyRegistrars));
-    lab.pu.add_registrar(lab.now, again).unwrap();
-    assert_eq!(lab.pu.registrars().count(), 2);
+    lab.pu.registrars_mut(lab.now).add(again).unwrap();
+    assert_eq!(lab.pu.registrars().iter().count(), 2);
 }
 
 /// [HUNT-9]: a full list turns newcomers away.
@@ -113,7 +113,7 @@ fn max_announced() {
     for (server, source) in (1..).zip(["10.0.0.1:3863", "10.0.0.2:3863", "10.0.0.3:3863"]) {
         announce(&mut lab, source, server, vec![]);
     }
-    assert_eq!(lab.pu.registrars().count(), 1 + 2);
+    assert_eq!(lab.pu.registrars().iter().count(), 1 + 2);
     assert_eq!((lab.pu.stats().announces, lab.pu.stats().announced_full), (3, 1));
 }
 
@@ -124,7 +124,7 @@ fn max_barred() {
         config.discovery.registrars = lab::config(&FIVE).config.discovery.registrars;
         config.limits.max_barred = 2;
     });
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     while let [open, ..] = &lab.opens()[..] {
         lab.pu.handle_closed(lab.now, open.channel, CloseReason::Unauthenticated);
     }
@@ -228,7 +228,7 @@ fn max_reports_per_second() {
     let pool = lab.pool(home, &three());
     lab.choose::<3>(pool);
     for element in 1..=3 {
-        lab.pu.report_unreachable(lab.now, pool, id(element)).unwrap();
+        lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(element)).unwrap();
     }
     assert_eq!((lab.controls().len(), lab.pu.stats().reports_sent), (2, 2));
     assert_eq!(lab.wait(), secs(1));
@@ -260,7 +260,7 @@ fn max_pending_reports() {
     lab.choose::<3>(pool);
     lab.fail(home);
     for element in 1..=3 {
-        lab.pu.report_unreachable(lab.now, pool, id(element)).unwrap();
+        lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(element)).unwrap();
     }
     assert_eq!((lab.pu.stats().failures, lab.pu.stats().reports_dropped), (3, 2));
 }
@@ -272,7 +272,7 @@ fn max_sessions() {
     let open = |lab: &mut Lab| lab.pu.open_session(lab.now, POOL, SessionOptions::default());
     let session = open(&mut lab).unwrap();
     assert_eq!(open(&mut lab), Err(CommandError::TooManySessions));
-    lab.pu.abort(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().abort();
     lab.events();
     assert!(open(&mut lab).is_ok());
 }
@@ -289,7 +289,12 @@ fn max_queued_bytes() {
     queue_is_full_after("ab", |config| config.limits.max_queued_bytes = 4);
     let mut lab = with(|config| config.limits.max_queued_bytes = 4);
     let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
-    let refused = lab.pu.send(lab.now, session, "12345", SendOptions::default()).unwrap_err();
+    let refused = lab
+        .pu
+        .session_mut(lab.now, session)
+        .unwrap()
+        .send("12345", SendOptions::default())
+        .unwrap_err();
     assert_eq!(refused.reason, SendErrorReason::TooLong);
 }
 
@@ -302,11 +307,18 @@ fn max_cookie_len() {
         Lab::in_session(config, SessionOptions::default(), &three());
     lab.receive(element.channel, &Message::cookie("1234"));
     lab.receive(element.channel, &Message::cookie("12345"));
-    assert_eq!(lab.pu.session_cookie(session), None, "the former one is out of date");
+    assert_eq!(
+        lab.pu.session(session).and_then(|session| session.cookie()),
+        None,
+        "the former one is out of date"
+    );
     assert!(matches!(lab.event(), Event::CookieTooLong { session: of, .. } if of == session));
     assert_eq!((lab.pu.stats().cookies, lab.pu.stats().cookies_too_long), (1, 1));
     let error = CommandError::CookieTooLong { len: 5, max: 4 };
-    assert_eq!(lab.pu.set_cookie(session, Some("12345".into())), Err(error));
+    assert_eq!(
+        lab.pu.session_mut(lab.now, session).unwrap().set_cookie(Some("12345".into())),
+        Err(error)
+    );
 }
 
 /// [SESSION-18]: a message that is handed over as often is lost, and its session goes on.
@@ -517,7 +529,12 @@ fn queue_is_full_after(data: &'static str, limit: impl FnOnce(&mut Setup)) {
     for _ in 0..2 {
         send(&mut lab, session, data, Failover::Unsent);
     }
-    let refused = lab.pu.send(lab.now, session, data, SendOptions::default()).unwrap_err();
+    let refused = lab
+        .pu
+        .session_mut(lab.now, session)
+        .unwrap()
+        .send(data, SendOptions::default())
+        .unwrap_err();
     let full =
         matches!(refused.reason, SendErrorReason::QueueFull { waiting: 2, unsettled: 0, .. });
     assert!(full && refused.data == data, "{refused:?}");
@@ -533,7 +550,7 @@ fn window_is_full_after(messages: usize, limit: impl FnOnce(&mut Setup)) {
         send(&mut lab, session, "ab", Failover::Unsent);
     }
     assert_eq!((lab.data().len(), lab.pu.stats().messages_sent), (messages, messages as u64));
-    assert_eq!(lab.pu.session_queued(session), Some(4 - messages));
+    assert_eq!(lab.pu.session(session).map(|session| session.queued()), Some(4 - messages));
 }
 
 /// The fields of a structure, with their values, as its `Debug` output tells them.

@@ -19,7 +19,7 @@ use asap_pu::wire::{
 };
 use asap_pu::{
     Action, Authentication, ChannelId, CloseReason, Confirms, Failover, Instant, Payload, PeerKind,
-    PoolUser, Recipient, Rng, SendOptions, SessionId, SessionOptions,
+    PoolUser, Recipient, Rng, SendOptions, SessionId, SessionMut, SessionOptions,
 };
 use lab::{FIVE, Setup, config, element, response};
 
@@ -289,8 +289,15 @@ impl World {
             (2, ..) => self.pu.subscribe(now, handle.as_str()).is_err(),
             (3, ..) if n % 16 == 0 => !self.pu.unsubscribe(now, handle.as_bytes()),
             (4, Some(pool), _) => {
-                let chosen = self.pu.select(now, pool, &[]).map(|element| element.identifier());
-                chosen.is_ok_and(|element| self.pu.fail_over(now, pool, element).is_err())
+                let chosen = self
+                    .pu
+                    .pool_mut(now, pool)
+                    .unwrap()
+                    .select(&[])
+                    .map(|element| element.identifier());
+                chosen.is_ok_and(|element| {
+                    self.pu.pool_mut(now, pool).unwrap().fail_over(element).is_err()
+                })
             }
             (5, ..) => {
                 let mut options = SessionOptions::default();
@@ -298,17 +305,24 @@ impl World {
                 let session = self.pu.open_session(now, handle.as_str(), options);
                 session.map(|session| self.sessions.push(session)).is_err()
             }
-            (6, _, Some(session)) if n % 16 == 0 => self.pu.abort(now, session).is_err(),
+            (6, _, Some(session)) if n % 16 == 0 => {
+                self.pu.session_mut(now, session).map(SessionMut::abort).is_err()
+            }
             (_, _, Some(session)) => {
                 let mut options = SendOptions::default();
                 options.failover = Failover::Undelivered;
                 options.to = if n % 16 == 1 { Recipient::All } else { Recipient::One };
-                self.pu.send(now, session, vec![3; n as usize % 4_000], options).is_err()
+                self.pu
+                    .session_mut(now, session)
+                    .unwrap()
+                    .send(vec![3; n as usize % 4_000], options)
+                    .is_err()
             }
             _ => false,
         };
         self.refused += u64::from(refused);
-        self.sessions.retain(|session| self.pu.session_queued(*session).is_some());
+        self.sessions
+            .retain(|session| self.pu.session(*session).map(|session| session.queued()).is_some());
     }
 
     fn control(&mut self, channel: ChannelId, message: &Message) {

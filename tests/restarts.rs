@@ -226,7 +226,7 @@ fn a_grant_is_checked() {
         lab.wait_until(lab.now + secs(15));
     }
     assert_eq!(lab.pu.subscription(POOL.as_bytes()), Some(false));
-    assert_eq!(lab.pu.home(), None);
+    assert_eq!(lab.pu.registrars().home(), None);
 }
 
 /// [RES-18]: an update puts the check off, and a list of yesterday is not taken for a fresh one even

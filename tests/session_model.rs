@@ -123,7 +123,13 @@ impl World {
             Step::Send(failover) => {
                 let mut options = SendOptions::default();
                 options.failover = failover;
-                if let Ok(id) = self.lab.pu.send(self.lab.now, self.session, "data", options) {
+                if let Ok(id) = self
+                    .lab
+                    .pu
+                    .session_mut(self.lab.now, self.session)
+                    .unwrap()
+                    .send("data", options)
+                {
                     let fate = Fate {
                         failover,
                         gone: 0,
@@ -165,8 +171,8 @@ impl World {
                     }
                 }
             }
-            Step::GiveUp => drop(self.lab.pu.give_up(now, self.session).is_ok()),
-            Step::Move => drop(self.lab.pu.move_session(now, self.session, None).is_ok()),
+            Step::GiveUp => drop(self.lab.pu.session_mut(now, self.session).unwrap().give_up()),
+            Step::Move => drop(self.lab.pu.session_mut(now, self.session).unwrap().move_to(None)),
             Step::Read => self.read(),
             Step::Wait => {
                 if self.lab.pu.poll_timeout().is_some() {
@@ -280,7 +286,7 @@ impl World {
                 self.lab.wait();
             }
         }
-        let queued = self.lab.pu.session_queued(self.session).unwrap_or(0);
+        let queued = self.lab.pu.session(self.session).map(|session| session.queued()).unwrap_or(0);
         assert!(self.ended || queued == 0, "nothing waits while an element is there");
         for (id, fate) in &self.fates {
             let Fate { failover, gone, delivered, confirmed, returned, lost } = *fate;

@@ -42,7 +42,11 @@ fn open(lab: &mut Lab, sessions: usize, options: SessionOptions) -> Vec<ChannelI
         let session = lab.pu.open_session(lab.now, POOL, options).unwrap();
         let element = lab.open_one();
         lab.up(element.channel);
-        lab.pu.send(lab.now, session, "hello", SendOptions::default()).unwrap();
+        lab.pu
+            .session_mut(lab.now, session)
+            .unwrap()
+            .send("hello", SendOptions::default())
+            .unwrap();
         assert_eq!((lab.actions().len(), lab.events().len()), (1, 1));
         element.channel
     };
@@ -72,14 +76,14 @@ fn an_idle_session_is_small() {
 fn without_sessions_nothing_is_paid_for_them() {
     let mut lab = at_pool();
     let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
-    let first = lab.pu.select(lab.now, pool, &[]).unwrap().identifier();
+    let first = lab.pu.pool_mut(lab.now, pool).unwrap().select(&[]).unwrap().identifier();
     let used = measure(|| {
         for _ in 0..1_000 {
-            lab.pu.select(lab.now, pool, &[]).unwrap();
+            lab.pu.pool_mut(lab.now, pool).unwrap().select(&[]).unwrap();
         }
     });
     assert_eq!(used.count_total, 0);
-    let next = lab.pu.fail_over(lab.now, pool, first).unwrap().identifier();
+    let next = lab.pu.pool_mut(lab.now, pool).unwrap().fail_over(first).unwrap().identifier();
     assert_ne!(next, first);
     assert_eq!((lab.pu.channels(), lab.controls().len()), (1, 1), "the home, and one report");
 }
@@ -123,7 +127,7 @@ fn channels_that_end_leave_no_trace() {
         for _ in 0..1_000 {
             let (session, channel) =
                 lab.pu.accept(lab.now, Protocol::Tcp, false, SessionOptions::default()).unwrap();
-            lab.pu.send(lab.now, session, "x", Failover::Never).unwrap();
+            lab.pu.session_mut(lab.now, session).unwrap().send("x", Failover::Never).unwrap();
             lab.fail(channel);
             lab.events();
         }

@@ -53,7 +53,7 @@ fn t1_request() {
 #[test]
 fn t5_hunt() {
     let mut lab = with(|c| c.discovery.t5_hunt = secs(3));
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let (first, kind) = next(&mut lab);
     assert!(is_about(first, 3) && kind == TimerKind::Hunt, "{first:?}");
 }
@@ -62,7 +62,7 @@ fn t5_hunt() {
 #[test]
 fn t5_max() {
     let mut lab = with(|c| c.discovery.t5_max = secs(13));
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     for nominal in [10, 13, 13] {
         lab.actions();
         let round = lab.wait();
@@ -144,7 +144,7 @@ fn negative_cache_value() {
 #[test]
 fn bar_time() {
     let mut lab = with(|c| c.discovery.bar_time = secs(25));
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let open = lab.open_one();
     lab.pu.handle_closed(lab.now, open.channel, CloseReason::Unauthenticated);
     let began = lab.now;
@@ -161,7 +161,7 @@ fn failure_mark() {
     let (mut lab, home) = at_home(|c| c.cache.failure_mark = secs(6));
     let pool = lab.pool(home, &three());
     lab.choose::<1>(pool);
-    lab.pu.report_unreachable(lab.now, pool, id(1)).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(1)).unwrap();
     let marked = |after| lab.pu.pool(pool).unwrap().is_marked(lab.now + secs(after), id(1));
     assert_eq!([0, 5, 6].map(marked), [true, true, false]);
 }
@@ -173,9 +173,9 @@ fn report_interval() {
     let pool = lab.pool(home, &three());
     lab.choose::<1>(pool);
     for reports in [1, 0, 0, 1] {
-        lab.pu.report_unreachable(lab.now, pool, id(1)).unwrap();
+        lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(1)).unwrap();
         assert_eq!(lab.controls().len(), reports);
-        lab.pu.trust(pool, id(1));
+        lab.pu.pool_mut(lab.now, pool).unwrap().trust(id(1));
         lab.secs(2);
     }
 }
@@ -187,7 +187,7 @@ fn report_age() {
     let pool = lab.pool(home, &three());
     lab.choose::<1>(pool);
     lab.fail(home);
-    lab.pu.report_unreachable(lab.now, pool, id(1)).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(1)).unwrap();
     lab.wait_until(lab.now + secs(8));
     lab.actions();
     assert_eq!((lab.pu.stats().reports_dropped, lab.pu.poll_timeout()), (1, None));
@@ -248,7 +248,7 @@ fn session_deadline() {
             lab.up(element.channel);
             lab.events();
             send(&mut lab, session, "never confirmed", Failover::Unconfirmed);
-            lab.pu.close(lab.now, session).unwrap();
+            lab.pu.session_mut(lab.now, session).unwrap().close().unwrap();
         }
         lab.actions();
         assert_eq!(lab.wait(), secs(11));

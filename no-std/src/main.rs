@@ -84,7 +84,8 @@ fn resolve() -> Option<PeIdentifier> {
 
     let Event::RegistrarFound { .. } = pool_user.poll_event()? else { return None };
     let Event::Resolved { pool, .. } = pool_user.poll_event()? else { return None };
-    pool_user.select(now, pool, &[]).ok().map(|element| element.identifier())
+    let element = pool_user.pool_mut(now, pool).ok()?.select(&[]).ok()?;
+    Some(element.identifier())
 }
 
 fn is_right() -> bool {

@@ -194,7 +194,8 @@ impl World {
             Step::Send(s, wish) => self.send_message(s, self.rules.wishes[wish]),
             Step::Withdraw(s, m) => {
                 let Message { id, place, uncertain, .. } = self.sessions[s].messages[m];
-                let withdrawn = self.user.withdraw(now, self.sessions[s].id, id);
+                let withdrawn =
+                    self.user.session_mut(now, self.sessions[s].id).unwrap().withdraw(id);
                 let waits = place == Place::Waiting && !uncertain;
                 assert_eq!(withdrawn.is_ok(), waits, "{withdrawn:?} of one that is {place:?}");
                 if waits {
@@ -203,16 +204,22 @@ impl World {
             }
             Step::Confirm(s, m) => self.confirm(s, m),
             Step::Resume(s) => {
-                if self.user.resume(now, self.sessions[s].id).is_ok() {
+                if self.user.session_mut(now, self.sessions[s].id).unwrap().resume().is_ok() {
                     self.sessions[s].held = false;
                 }
             }
             Step::GiveUp(s) => {
-                let _ = self.user.give_up(now, self.sessions[s].id);
+                let _ = self.user.session_mut(now, self.sessions[s].id).unwrap().give_up();
             }
             Step::FailElement(number) => {
                 let Some(pool) = self.user.find_pool(POOL.as_bytes()) else { return };
-                if self.user.fail_element(now, pool, PeIdentifier::new(number)).is_ok() {
+                if self
+                    .user
+                    .pool_mut(now, pool)
+                    .unwrap()
+                    .fail_element(PeIdentifier::new(number))
+                    .is_ok()
+                {
                     self.mark(number);
                 }
             }
@@ -220,7 +227,7 @@ impl World {
                 let listed = |to: &u32| *to > 0;
                 let to = Some(to).filter(listed).map(PeIdentifier::new);
                 let kept = self.user.kept_channel(self.sessions[s].id);
-                let _ = self.user.move_session(now, self.sessions[s].id, to);
+                let _ = self.user.session_mut(now, self.sessions[s].id).unwrap().move_to(to);
                 if self.user.kept_channel(self.sessions[s].id) != kept {
                     // It is a search of its own.
                     let session = &mut self.sessions[s];
@@ -234,7 +241,11 @@ impl World {
             Step::SetCookie(s) => {
                 self.made += 1;
                 let cookie = Bytes::from([self.made].to_vec());
-                let set = self.user.set_cookie(self.sessions[s].id, Some(cookie.clone()));
+                let set = self
+                    .user
+                    .session_mut(self.now, self.sessions[s].id)
+                    .unwrap()
+                    .set_cookie(Some(cookie.clone()));
                 assert_eq!(set, Ok(()));
                 let at = self.user.responsible_channel(self.sessions[s].id);
                 let session = &mut self.sessions[s];
@@ -249,7 +260,10 @@ impl World {
                 }
             }
             Step::Close(s) => {
-                assert_eq!(self.user.close(now, self.sessions[s].id), Ok(()));
+                assert_eq!(
+                    self.user.session_mut(now, self.sessions[s].id).unwrap().close(),
+                    Ok(())
+                );
                 self.close(s);
             }
             Step::Abort(s) => self.abort(s),
@@ -347,7 +361,7 @@ impl World {
         let data = Bytes::from([s as u8, m as u8].to_vec());
         let count = session.count();
         let max = self.rules.config.limits.max_queued_messages;
-        match self.user.send(self.now, session.id, data, options) {
+        match self.user.session_mut(self.now, session.id).unwrap().send(data, options) {
             Ok(id) => {
                 assert!(count < max, "a message beyond the limit");
                 // What was before it rested may be forgotten by now.
@@ -386,7 +400,7 @@ impl World {
 
     pub(super) fn confirm(&mut self, s: usize, m: usize) {
         let Message { id, place, handovers, ref wish, .. } = self.sessions[s].messages[m];
-        let awaited = self.user.confirm(self.now, self.sessions[s].id, id);
+        let awaited = self.user.session_mut(self.now, self.sessions[s].id).unwrap().confirm(id);
         let to_one = !wish.is_to_all();
         let expected = match place {
             Place::Out(_) => true,
@@ -418,7 +432,8 @@ impl World {
 
     fn abort(&mut self, s: usize) {
         let session = &mut self.sessions[s];
-        let unsettled = self.user.abort(self.now, session.id).expect("a session that is there");
+        let unsettled =
+            self.user.session_mut(self.now, session.id).expect("a session that is there").abort();
         assert!(unsettled.is_sorted_by_key(|it| it.message), "not in order: {unsettled:?}");
         let mut unsettled = unsettled.into_iter().peekable();
         for (m, message) in session.messages.iter_mut().enumerate() {
@@ -1191,7 +1206,7 @@ impl World {
         let now = self.now;
         let mut any = false;
         for s in held {
-            if self.user.resume(now, self.sessions[s].id).is_ok() {
+            if self.user.session_mut(now, self.sessions[s].id).unwrap().resume().is_ok() {
                 self.sessions[s].held = false;
                 any = true;
             }

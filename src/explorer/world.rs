@@ -378,7 +378,7 @@ impl World {
             Step::PollEvent => {
                 self.read();
             }
-            Step::Start => self.user.start(now),
+            Step::Start => self.user.registrars_mut(now).find_home(),
             Step::Resolve => self.resolve(POOL),
             Step::Cancel(k) => {
                 let request = *self.requests.keys().nth(k).expect("a request");
@@ -391,10 +391,10 @@ impl World {
                 self.subscribed = false;
             }
             Step::AddRegistrar(number) => {
-                assert_eq!(self.user.add_registrar(now, registrar(number)), Ok(()));
+                assert_eq!(self.user.registrars_mut(now).add(registrar(number)), Ok(()));
             }
             Step::RemoveRegistrar(number) => {
-                self.user.remove_registrar(now, &registrar(number).transport);
+                self.user.registrars_mut(now).remove(&registrar(number).transport);
             }
             Step::Announce(number) => {
                 let at = Transport::tcp(place(0, number, 3863));
@@ -456,8 +456,8 @@ impl World {
     fn report(&mut self, number: u32) {
         let Some(pool) = self.user.find_pool(POOL.as_bytes()) else { return };
         let element = PeIdentifier::new(number);
-        let _ = self.user.select(self.now, pool, &[]);
-        if self.user.report_unreachable(self.now, pool, element).is_ok() {
+        let _ = self.user.pool_mut(self.now, pool).unwrap().select(&[]);
+        if self.user.pool_mut(self.now, pool).unwrap().report_unreachable(element).is_ok() {
             self.mark(number);
         }
     }
@@ -738,10 +738,14 @@ impl World {
         let of_registrars =
             || self.channels.values().filter(|channel| matches!(channel.peer, Peer::Registrar(_)));
         let homes = of_registrars().filter(|channel| channel.up).count();
-        assert_eq!(homes, usize::from(self.user.home().is_some()), "homes that are up");
-        let waits =
-            !self.requests.is_empty() || self.subscribed && self.user.registrars().count() > 0;
-        let seeks = self.user.home_search() != HomeSearch::Idle;
+        assert_eq!(
+            homes,
+            usize::from(self.user.registrars().home().is_some()),
+            "homes that are up"
+        );
+        let waits = !self.requests.is_empty()
+            || self.subscribed && self.user.registrars().iter().count() > 0;
+        let seeks = self.user.registrars().home_search() != HomeSearch::Idle;
         assert!(!waits || seeks, "somebody waits for a registrar, and it looks for none");
         if let Some(pool) = self.user.find_pool(POOL.as_bytes()) {
             let pool = self.user.pool(pool).expect("a pool that was found");

@@ -41,7 +41,7 @@ use crate::{Instant, Rng};
 
 /// A resolved pool.
 ///
-/// Lists and describes its elements; [`PoolUser::select`](crate::PoolUser::select) chooses among
+/// Lists and describes its elements; [`PoolMut::select`](crate::PoolMut::select) chooses among
 /// them.
 #[cfg_attr(test, derive(Clone))]
 pub struct Pool {

@@ -5,16 +5,21 @@
 //! for a registrar, and which channel leads to the home. [`PoolUser::route`] brings all of that up
 //! to date after every input.
 
-mod commands;
 mod network;
+mod pools;
+mod registrars;
+mod sessions;
 
-use bytes::Bytes;
+use alloc::vec::Vec;
 
+pub use self::pools::PoolMut;
+pub use self::registrars::{RegistrarsMut, RegistrarsRef};
+pub use self::sessions::{SessionMut, SessionRef};
 use crate::cache::Cache;
 #[cfg(test)]
 use crate::channel::ChannelUser;
 use crate::channel::{Action, Authentication, Next, Payload};
-use crate::config::{Registrar, StaleAnswers};
+use crate::config::StaleAnswers;
 use crate::context::Context;
 use crate::error::ResolveError;
 use crate::event::{Entry, Event};
@@ -24,7 +29,7 @@ use crate::explorer::{Kind, told_by};
 use crate::id::ChannelId;
 use crate::id::{PoolId, RequestId, SessionId};
 use crate::pool::{Change, Pool};
-use crate::registrar::{Home, HomeSearch, Registrars};
+use crate::registrar::{Home, Registrars};
 use crate::report::Reports;
 use crate::resolver::{Resolver, Route};
 use crate::session::{Env, Need, Sessions};
@@ -32,20 +37,31 @@ use crate::session::{Env, Need, Sessions};
 use crate::slab::Key;
 use crate::slab::Slab;
 use crate::timers::TimerKind;
-use crate::wire::{PeIdentifier, PoolHandle, Transport};
+#[cfg(test)]
+use crate::wire::PeIdentifier;
+use crate::wire::PoolHandle;
 use crate::{Capabilities, Config, ConfigError, Instant, Stats};
 
 /// A pool user: resolves pool handles, selects pool elements, and keeps sessions alive across their
 /// failures.
 ///
-/// It does no I/O. The program around it, the *driver*, owns sockets and a clock, and connects them
-/// to the three ways in and the three ways out:
+/// It does no I/O. The program around it, the *driver*, owns sockets and a clock, says what it can do
+/// ([`Capabilities`]), and connects itself and the application to three ways in and three ways out:
 ///
 /// | | in | out |
 /// |---|---|---|
 /// | network | `handle_opened`, `handle_closed`, `handle_control`, `handle_stream`, `handle_data`, `handle_announce`, `handle_written`, `handle_delivered`, `handle_unsent`, `handle_control_unsent` | [`poll_action`](Self::poll_action) |
-/// | application | the commands: `start`, `resolve`, `select`, `open_session`, `send`, … | [`poll_event`](Self::poll_event) |
+/// | application | the commands, below | [`poll_event`](Self::poll_event) |
 /// | clock | [`handle_timeout`](Self::handle_timeout) | [`poll_timeout`](Self::poll_timeout) |
+///
+/// | what for | commands | to look at |
+/// |---|---|---|
+/// | registrars | [`registrars_mut`](Self::registrars_mut): `find_home`, `add`, `remove` | [`registrars`](Self::registrars) |
+/// | pools | [`resolve`](Self::resolve), [`populate`](Self::populate), [`refresh`](Self::refresh), [`cancel`](Self::cancel), [`subscribe`](Self::subscribe), [`unsubscribe`](Self::unsubscribe), [`purge_all`](Self::purge_all) | [`pools`](Self::pools), [`find_pool`](Self::find_pool), [`subscription`](Self::subscription) |
+/// | one pool | [`pool_mut`](Self::pool_mut): `select`, `fail_over`, `report_unreachable`, `trust`, … | [`pool`](Self::pool) |
+/// | sessions | [`open_session`](Self::open_session), [`open_session_at`](Self::open_session_at), [`accept`](Self::accept), [`set_card`](Self::set_card) | [`sessions`](Self::sessions) |
+/// | one session | [`session_mut`](Self::session_mut): `send`, `confirm`, `withdraw`, `give_up`, `move_to`, `close`, … | [`session`](Self::session) |
+/// | all of it | [`shut_down`](Self::shut_down) | [`stats`](Self::stats), [`next_timer`](Self::next_timer) |
 ///
 /// Every call that may act on time takes the current time. The polls may be called in any order and
 /// as often as one likes; none has to be drained before another call. Time that goes backwards
@@ -125,95 +141,37 @@ impl PoolUser {
         &self.ctx.stats
     }
 
-    /// Where the home registrar listens, if there is one.
+    /// What is known of registrars.
     #[must_use]
-    pub fn home(&self) -> Option<&Transport> {
-        self.registrars.home().map(|home| &home.transport)
+    pub const fn registrars(&self) -> RegistrarsRef<'_> {
+        RegistrarsRef { machine: &self.registrars, now: self.now }
     }
 
-    /// How the search for a home registrar stands.
-    #[must_use]
-    pub fn home_search(&self) -> HomeSearch {
-        self.registrars.search()
+    /// Commands that concern registrars.
+    pub fn registrars_mut(&mut self, now: Instant) -> RegistrarsMut<'_> {
+        let now = self.advance(now);
+        RegistrarsMut { user: self, now }
     }
 
-    /// All known registrars, configured and announced ones, in the order in which they became
-    /// known.
-    pub fn registrars(&self) -> impl Iterator<Item = &Registrar> {
-        self.registrars.known()
-    }
-
-    /// The registrars that were announced, and until when each is believed (T7-ENRPoutdate). One that is
-    /// the home works until it fails.
-    pub fn announced(&self) -> impl Iterator<Item = (&Registrar, Instant)> {
-        self.registrars.announced_until()
-    }
-
-    /// The registrars that were not who they should be, and until when each is left alone (RFC 5352
-    /// §9.2).
-    pub fn barred(&self) -> impl Iterator<Item = (&Transport, Instant)> {
-        self.registrars.barred(self.now)
-    }
-
-    /// Whether a pool is subscribed to, and if so whether the home registrar tells of its changes;
-    /// if it does not, the pool is asked for again whenever its list has become stale.
-    #[must_use]
-    pub fn subscription(&self, handle: &[u8]) -> Option<bool> {
-        self.resolver.subscription(handle)
-    }
-
-    /// How many bytes the lists of all pools in the cache take.
-    #[must_use]
-    pub fn cache_bytes(&self) -> usize {
-        self.cache.bytes()
-    }
-
-    /// A pool in the cache.
-    #[must_use]
-    pub fn pool(&self, pool: PoolId) -> Option<&Pool> {
-        self.cache.get(pool)
-    }
-
-    /// The pool in the cache with this handle.
-    #[must_use]
-    pub fn find_pool(&self, handle: &[u8]) -> Option<PoolId> {
-        self.cache.find(handle)
-    }
-
-    /// All pools in the cache, also those that are purged or unknown by now and still held by
-    /// sessions.
-    pub fn pools(&self) -> impl Iterator<Item = (PoolId, &Pool)> {
-        self.cache.iter()
-    }
-
-    /// All sessions whose end was not told yet, in no particular order.
-    pub fn sessions(&self) -> impl Iterator<Item = SessionId> {
-        self.sessions.ids()
-    }
-
-    /// The pool of a session; none where it was opened at an address, or by a peer that has not
-    /// named its pool.
-    #[must_use]
-    pub fn session_handle(&self, session: SessionId) -> Option<&PoolHandle> {
-        self.sessions.handle(&self.cache, session)
-    }
-
-    /// The element that a session is connected to; none where it chooses one for each message.
-    #[must_use]
-    pub fn session_element(&self, session: SessionId) -> Option<PeIdentifier> {
-        self.sessions.element(session)
-    }
-
-    /// How many messages of a session wait to be handed to the driver.
-    #[must_use]
-    pub fn session_queued(&self, session: SessionId) -> Option<usize> {
-        self.sessions.queued(session)
-    }
-
-    /// The latest cookie that a session received.
-    #[must_use]
-    pub fn session_cookie(&self, session: SessionId) -> Option<&Bytes> {
-        self.sessions.cookie(session)
+    /// Shuts everything down: sessions close in good order, resolutions end, reports go out if a
+    /// home registrar is there, then its channel is closed. Once the events of all that are
+    /// read, nothing more comes out.
+    pub fn shut_down(&mut self, now: Instant) {
+        let now = self.advance(now);
+        if self.ending != Ending::No {
+            return;
+        }
+        self.ending = Ending::Begun;
+        let of_session = |waiter: &Waiter| matches!(waiter, Waiter::Session(_));
+        self.resolver.unsubscribe_all();
+        self.resolver.fail(&mut self.ctx, &ResolveError::ShutDown, |waiter| !of_session(waiter));
+        let sessions: Vec<_> = self.sessions.ids().collect();
+        for session in sessions {
+            // One that is closing or over is on its way.
+            let (sessions, mut env) = self.session_machine(now);
+            let _ = sessions.close(&mut env, session);
+        }
+        self.route(now);
     }
 
     /// Whether [`shut_down`](Self::shut_down) is done: nothing is left to be polled but events.

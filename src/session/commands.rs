@@ -72,7 +72,7 @@ impl Sessions {
     ) -> Result<MessageId, SendError> {
         let Self { slab, spare, .. } = self;
         let Some(session) = slab.get_mut(id.0) else {
-            return Err(SendError { reason: SendErrorReason::UnknownSession, data });
+            return Err(SendError { reason: SendErrorReason::Closing, data });
         };
         if *session.life() != Life::Open {
             return Err(SendError { reason: SendErrorReason::Closing, data });
@@ -210,12 +210,8 @@ impl Sessions {
     }
 
     /// Ends a session at once; what was not done comes back here.
-    pub(crate) fn abort(
-        &mut self,
-        env: &mut Env<'_>,
-        id: SessionId,
-    ) -> Result<Vec<Unsettled>, CommandError> {
-        let session = self.slab.get_mut(id.0).ok_or(CommandError::UnknownSession)?;
+    pub(crate) fn abort(&mut self, env: &mut Env<'_>, id: SessionId) -> Vec<Unsettled> {
+        let Some(session) = self.slab.get_mut(id.0) else { return Vec::new() };
         let mut busy = session.busy.take().unwrap_or_default();
         env.ctx.events.release(busy.inbox.unread(Events::cost));
         let unsettled: Vec<_> = busy.queue.take_all().collect();
@@ -224,6 +220,6 @@ impl Sessions {
         let handed_over = unsettled.iter().filter(|message| message.handed_over).count();
         env.ctx.stats.messages_lost += handed_over as u64;
         env.ctx.stats.messages_returned += (unsettled.len() - handed_over) as u64;
-        Ok(unsettled)
+        unsettled
     }
 }

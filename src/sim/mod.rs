@@ -34,7 +34,9 @@
 //!         }
 //!         Event::FailedOver { from, to, .. } => {
 //!             assert_eq!((from, to), (Some(a), b));
-//!             sim.call(user, |pu, now| pu.send(now, session, "hello", Failover::Unconfirmed))?;
+//!             sim.call(user, |pu, now| {
+//!                 pu.session_mut(now, session).unwrap().send("hello", Failover::Unconfirmed)
+//!             })?;
 //!         }
 //!         Event::Received { element, data, .. } => {
 //!             assert_eq!((element, &data[..]), (Some(b), &b"hello"[..]));

@@ -98,7 +98,7 @@ impl Lab {
 
     pub(crate) fn at_home_with(config: impl Into<Setup>) -> (Self, ChannelId) {
         let mut lab = Self::new(config);
-        lab.pu.start(lab.now);
+        lab.pu.registrars_mut(lab.now).find_home();
         let home = lab.open_one();
         lab.up(home.channel);
         assert!(matches!(lab.event(), Event::RegistrarFound { .. }));
@@ -212,7 +212,9 @@ impl Lab {
 
     /// What the policy chooses, in turn.
     pub(crate) fn choose<const N: usize>(&mut self, pool: PoolId) -> [u32; N] {
-        [(); N].map(|()| self.pu.select(self.now, pool, &[]).unwrap().identifier().get())
+        [(); N].map(|()| {
+            self.pu.pool_mut(self.now, pool).unwrap().select(&[]).unwrap().identifier().get()
+        })
     }
 
     /// The registrar lists `elements` for `handle`.
@@ -355,7 +357,7 @@ pub(crate) fn send(
     data: &'static str,
     failover: Failover,
 ) -> MessageId {
-    lab.pu.send(lab.now, session, data, failover).unwrap()
+    lab.pu.session_mut(lab.now, session).unwrap().send(data, failover).unwrap()
 }
 
 /// The element on `from` dies; the session goes on at another one. Returns the new channel.

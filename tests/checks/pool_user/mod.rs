@@ -390,16 +390,20 @@ impl World {
             pools <= config.limits.max_pools && pu.cache_bytes() <= config.limits.max_cache_bytes;
         assert!(fits || pools <= self.most_alive + 1, "[CACHE-6]");
         assert!(pu.pools().all(|(_, pool)| pool.elements().len() <= config.limits.max_elements));
-        assert!(pu.registrars().count() <= 7 + config.limits.max_announced);
+        assert!(pu.registrars().iter().count() <= 7 + config.limits.max_announced);
         let mut sessions: Vec<_> = pu.sessions().collect();
         sessions.sort_unstable();
         let mut known: Vec<_> = self.application.alive().map(|it| it.id).collect();
         known.sort_unstable();
         assert_eq!(sessions, known);
         for session in self.application.alive() {
-            let queued = pu.session_queued(session.id).expect("a session that is not over");
+            let queued = pu
+                .session(session.id)
+                .map(|session| session.queued())
+                .expect("a session that is not over");
             assert!(queued <= config.limits.max_queued_messages);
-            let cookie = pu.session_cookie(session.id).map_or(0, Bytes::len);
+            let cookie =
+                pu.session(session.id).and_then(|session| session.cookie()).map_or(0, Bytes::len);
             assert!(cookie <= config.limits.max_cookie_len);
         }
         // A session may have a channel to each element.
@@ -436,7 +440,7 @@ impl World {
             self.peer(now, &Step::Data { n, len: 1 });
             self.peer(now, &Step::Announce { n, listed: true });
         }
-        self.pu.start(now);
+        self.pu.registrars_mut(now).find_home();
         self.pu.handle_timeout(now);
         assert!(self.pu.poll_action().is_none() && self.pu.poll_event().is_none());
         assert_eq!(self.pu.poll_timeout(), None);

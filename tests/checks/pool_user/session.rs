@@ -409,13 +409,15 @@ impl Session {
             Err(SendError { reason, data: returned, .. }) => {
                 assert_eq!(returned, data, "what is refused is given back");
                 match reason {
-                    SendErrorReason::UnknownSession => assert!(self.over),
                     SendErrorReason::Closing => assert!(!self.over),
                     SendErrorReason::QueueFull { waiting, unsettled, .. } => {
                         assert!(exceeds(most), "[SESSION-15] there is room");
                         let all = waiting + unsettled;
                         assert!(all >= least.0 && all <= most.0, "{all} of {least:?} to {most:?}");
-                        assert_eq!(Some(waiting), pu.session_queued(self.id));
+                        assert_eq!(
+                            Some(waiting),
+                            pu.session(self.id).map(|session| session.queued())
+                        );
                         let takes = self.messages.iter().map(|(id, sent)| (*id, sent.load()[1]));
                         self.refused = Some(takes.filter(|(_, load)| *load > (0, 0)).collect());
                     }
@@ -674,7 +676,7 @@ impl Session {
         let waiting = self.messages.values().filter(|sent| sent.waits() && !sent.is_to_all());
         let to_all = self.messages.values().filter(|sent| sent.is_to_all() && sent.waits());
         let (waiting, to_all) = (waiting.count(), to_all.count());
-        let queued = pu.session_queued(id).expect("it is not over");
+        let queued = pu.session(id).map(|session| session.queued()).expect("it is not over");
         assert!(queued >= waiting && queued <= waiting + to_all, "{queued} of {waiting}");
         for sent in self.messages.values().filter(|sent| sent.waits()) {
             let until = sent.waits_until(now, deadline);
