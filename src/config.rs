@@ -223,6 +223,10 @@ pub struct Config {
     pub max_control_bytes: usize,
     /// How many ASAP_ERROR messages answer one channel in ten seconds at most. Default: 4.
     pub max_error_reports: u32,
+    /// How many of the latest [`Note`](crate::Note)s are kept; 0 keeps none. One takes 104 bytes, and up
+    /// to a few hundred more where it names an SCTP transport with many addresses. Default: 64, which
+    /// take 6.5 KiB.
+    pub max_notes: usize,
 }
 
 /// Makes a policy of the user's own for one pool.
@@ -384,6 +388,7 @@ impl Default for Config {
             max_message_len: 65_535,
             max_control_bytes: 16 << 20,
             max_error_reports: 4,
+            max_notes: 64,
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What every machine may use: the configuration, the way to the driver, the way to the
-//! application, the generator and the counters.
+//! application, the generator, the counters and the journal.
 
 use bytes::Bytes;
 
@@ -8,6 +8,8 @@ use crate::event::Events;
 #[cfg(test)]
 use crate::explorer::told_by;
 use crate::id::ChannelId;
+use crate::journal::{Journal, NoteKind};
+use crate::misuse::Watch;
 use crate::{Config, Rng, Stats};
 
 /// Handed to every call of a machine.
@@ -19,17 +21,27 @@ pub(crate) struct Context {
     pub(crate) stats: Stats,
     pub(crate) channels: Channels,
     pub(crate) events: Events,
+    pub(crate) journal: Journal,
+    pub(crate) watch: Watch,
 }
 
 impl Context {
     pub(crate) fn new(config: Config, seed: u64) -> Self {
         Self {
+            journal: Journal::new(config.max_notes),
+            watch: Watch::new(),
             config,
             rng: Rng::new(seed),
             stats: Stats::default(),
             channels: Channels::new(),
             events: Events::new(),
         }
+    }
+
+    /// Notes what was decided, and why.
+    #[inline]
+    pub(crate) fn note(&mut self, what: impl FnOnce() -> NoteKind) {
+        self.journal.note(what);
     }
 
     /// Queues a control message on a channel, within the bound for a driver that does not poll;
@@ -47,4 +59,4 @@ impl Context {
 }
 
 #[cfg(test)]
-told_by!(Context { channels, events } others { config, rng, stats });
+told_by!(Context { channels, events } others { config, rng, stats, journal, watch });

@@ -157,4 +157,6 @@ pub struct Stats {
     pub messages_unsent: u64,
     /// Confirmations for messages that are not waited for.
     pub unknown_confirmations: u64,
+    /// Mistakes of the driver, see [`Misuse`](crate::Misuse).
+    pub misuses: u64,
 }

@@ -16,7 +16,7 @@ const fn secs(secs: u64) -> Duration {
 /// Times that are short, and none longer than what counts as long past.
 fn config(registrars: u8) -> Config {
     let registrars = (1..=registrars).map(registrar).collect();
-    let mut config = Config { registrars, ..Config::default() };
+    let mut config = Config { registrars, max_notes: 0, ..Config::default() };
     config.t1_request = secs(5);
     config.max_request_retransmit = 1;
     config.t5_hunt = secs(3);

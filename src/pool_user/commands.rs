@@ -9,6 +9,7 @@ use crate::Instant;
 use crate::config::Registrar;
 use crate::error::{CommandError, ResolveError, SendError, SendErrorReason};
 use crate::id::{ChannelId, MessageId, PoolId, RequestId, SessionId};
+use crate::journal::MarkEnd;
 use crate::pool::ElementRef;
 use crate::reach::Origin;
 use crate::session::{SendOptions, SessionOptions, Unsettled};
@@ -182,7 +183,7 @@ impl PoolUser {
     ) -> Result<ElementRef<'_>, CommandError> {
         let now = self.advance(now);
         let found = self.cache.get_mut(pool).ok_or(CommandError::UnknownPool)?;
-        found.select(now, &mut self.ctx.rng, avoid).ok_or(CommandError::NoElementLeft)
+        found.select(now, &mut self.ctx, avoid).ok_or(CommandError::NoElementLeft)
     }
 
     /// Chooses as many as `wanted` different elements, best first, none of `avoid`; fewer where
@@ -200,7 +201,7 @@ impl PoolUser {
     ) -> Result<Vec<ElementRef<'_>>, CommandError> {
         let now = self.advance(now);
         let found = self.cache.get_mut(pool).ok_or(CommandError::UnknownPool)?;
-        Ok(found.select_several(now, &mut self.ctx.rng, wanted, avoid))
+        Ok(found.select_several(now, &mut self.ctx, wanted, avoid))
     }
 
     /// Reports that an element could not be reached, and chooses the next one in the same step.
@@ -282,8 +283,9 @@ impl PoolUser {
     /// Ends the failure mark of an element that the application knows to be well, and takes back the
     /// report of its failure if that has not left yet. Says whether the pool is in the cache.
     pub fn trust(&mut self, pool: PoolId, element: PeIdentifier) -> bool {
-        let found = self.cache.get_mut(pool);
-        let known = found.map(|pool| pool.unmark(element)).is_some();
+        let Self { cache, ctx, .. } = self;
+        let found = cache.get_mut(pool);
+        let known = found.map(|pool| pool.unmark(ctx, element, MarkEnd::Trusted)).is_some();
         self.route(self.now);
         known
     }

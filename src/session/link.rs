@@ -16,6 +16,7 @@ use super::queue::{Confirms, Load, Room};
 use crate::channel::Channels;
 use crate::context::Context;
 use crate::id::{ChannelId, MessageId, SessionId};
+use crate::journal::Peer;
 use crate::wire::{PeIdentifier, Protocol, Transport, TransportUse};
 use crate::{Config, Instant};
 
@@ -48,6 +49,7 @@ pub(super) struct Link {
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(test, derive(Hash))]
 pub(super) struct Facts {
+    pub(super) protocol: Protocol,
     /// Whether it carries control messages.
     pub(super) control: bool,
     pub(super) confirms: Confirms,
@@ -85,6 +87,11 @@ impl Link {
             cookie: None,
             lane: None,
         }
+    }
+
+    /// Who is at the other end, for a note.
+    pub(super) const fn peer(&self) -> Peer {
+        Peer::Element { session: self.session, element: self.element }
     }
 
     /// Whether a message of `len` bytes may be handed over; a long one goes alone.
@@ -186,6 +193,7 @@ impl Facts {
     /// What holds on a channel over `protocol`.
     pub(super) fn over(ctx: &Context, protocol: Protocol, control: bool) -> Self {
         let delivery = ctx.config.confirms_delivery.contains(protocol);
-        Self { control, confirms: Confirms { delivery, writes: ctx.config.confirms_writes } }
+        let confirms = Confirms { delivery, writes: ctx.config.confirms_writes };
+        Self { protocol, control, confirms }
     }
 }
