@@ -223,9 +223,9 @@ pub struct Config {
     pub max_control_bytes: usize,
     /// How many ASAP_ERROR messages answer one channel in ten seconds at most. Default: 4.
     pub max_error_reports: u32,
-    /// How many of the latest [`Note`](crate::Note)s are kept; 0 keeps none. One takes 104 bytes, and up
+    /// How many of the latest [`Note`](crate::Note)s are kept; 0 keeps none. One takes 96 bytes, and up
     /// to a few hundred more where it names an SCTP transport with many addresses. Default: 64, which
-    /// take 6.5 KiB.
+    /// take 6 KiB.
     pub max_notes: usize,
 }
 

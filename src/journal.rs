@@ -378,7 +378,7 @@ pub enum NoteKind {
         /// The element; `None` where the session was opened at an address.
         element: Option<PeIdentifier>,
     },
-    /// A session lost an element and looks for another one.
+    /// A session has lost an element, or leaves it as the application wishes, and looks for another one.
     FailoverBegan {
         /// The session.
         session: SessionId,
@@ -790,7 +790,10 @@ impl fmt::Display for NoteKind {
                 write!(f, "a list of pool {handle:?} has no element that can be used")
             }
             Self::PoolStale { handle, fetched } => {
-                write!(f, "the list of pool {handle:?} of {fetched:?} is out of date; asks for it")
+                write!(
+                    f,
+                    "the list of pool {handle:?}, of {fetched:?}, is out of date; asks for it"
+                )
             }
             Self::PoolUnknown { handle } => write!(f, "the registrar knows no pool {handle:?}"),
             Self::PoolDisputed { handle, again } => write!(
@@ -837,7 +840,7 @@ impl fmt::Display for NoteKind {
                 write!(f, "{session:?} is connected with {}", Element(*element))
             }
             Self::FailoverBegan { session, from } => {
-                write!(f, "{session:?} lost {} and looks for another one", Element(*from))
+                write!(f, "{session:?} leaves {} and looks for another one", Element(*from))
             }
             Self::FailoverSpread { session, until } => {
                 write!(f, "{session:?} lets others go first and waits until {until:?}")
@@ -927,8 +930,8 @@ mod tests {
     /// [CORE-15]: what the documentation of `max_notes` says that the notes cost.
     #[test]
     fn notes_cost_what_is_said() {
-        assert_eq!(size_of::<Note>(), 104);
-        assert_eq!(64 * size_of::<Note>(), 6_656);
+        assert_eq!(size_of::<Note>(), 96);
+        assert_eq!(64 * size_of::<Note>(), 6 << 10);
     }
 
     /// [CORE-15]: the latest are kept, read or not; what was overwritten unread is told, once, where it

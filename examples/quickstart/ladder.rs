@@ -155,11 +155,14 @@ impl<'a> Ladder<'a> {
             NoteKind::ChannelUp { channel, .. } => {
                 return self.channel(note.at, *channel, Tone::Plain, "channel up");
             }
+            NoteKind::ChannelLost { channel, reason: LossReason::GivenUp, .. } => {
+                let name = self.channels.get(channel).map(|(_, name)| name.clone());
+                (Tone::Trouble, "gives up", name.unwrap_or_default())
+            }
             NoteKind::ChannelLost { channel, reason, .. } => {
                 let what = match reason {
                     LossReason::Refused => "refused",
                     LossReason::Closed => "channel closed",
-                    LossReason::GivenUp => "given up",
                     _ => "channel broke",
                 };
                 return self.channel(note.at, *channel, Tone::Trouble, what);
