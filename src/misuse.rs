@@ -28,8 +28,8 @@ named! {
 ///
 /// A driver is clean if none of these is ever noted, whatever the network does: input that was under
 /// way when an [`Action::Close`](crate::Action::Close) came is none as long as that has not been
-/// polled, nor is [`handle_closed`](crate::PoolUser::handle_closed) after it. The simulator's
-/// [strict mode](crate::sim) panics on the first.
+/// polled, nor is [`handle_closed`](crate::PoolUser::handle_closed) after it. The simulator panics on the
+/// first (`Sim::set_strict`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Misuse {
     /// A call came with an earlier time than one before; it counts as the same time.

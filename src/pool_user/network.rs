@@ -206,7 +206,7 @@ impl PoolUser {
         let awaited = match self.ctx.channels.user(channel) {
             Some(ChannelUser::Session(link)) => {
                 let (sessions, mut env) = self.session_machine(now);
-                sessions.hear(&mut env, link, message, word)
+                sessions.confirmed(&mut env, link, message, word)
             }
             user => {
                 let input = word.into();

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::inbox::News;
 use super::link::{Facts, Link};
 use super::options::{LossReason, UndeliveredReason};
-use super::queue::{Limits, Queue, Word};
+use super::queue::{Limits, Word};
 use super::search::{Search, Step};
 use super::{Busy, Env, Gate, Mode, Need, Pool, Session, SessionOptions, Sessions, Wake};
 use crate::channel::{ChannelUser, CloseReason, Payload};
@@ -469,43 +469,49 @@ impl Sessions {
     }
 
     /// The driver tells what became of a message on a link; says whether that was waited for.
-    pub(crate) fn hear(
+    pub(crate) fn confirmed(
         &mut self,
         env: &mut Env<'_>,
         id: LinkId,
         message: MessageId,
         word: Word,
     ) -> bool {
+        let Some(link) = self.links.get(id.0) else { return false };
+        let (channel, input) = (link.channel, word.into());
+        let is_declared = link.facts.confirms.tells(word);
+        match word {
+            _ if !is_declared => {
+                env.ctx.misuse(Misuse::ConfirmationNotDeclared { channel, message, input });
+            }
+            Word::Written => env.ctx.watch.written.settle(),
+            Word::Delivered | Word::Unsent => env.ctx.watch.delivered.settle(),
+        }
+        let heard = self.hear(env, id, message, word);
+        if !heard && is_declared && self.is_mistaken(id, message, word) {
+            env.ctx.misuse(Misuse::ConfirmationNotAwaited { channel, message, input });
+        }
+        heard
+    }
+
+    /// Whether a driver that tells this of a message, and is not heard, is mistaken.
+    fn is_mistaken(&self, id: LinkId, message: MessageId, word: Word) -> bool {
+        let session = self.links.get(id.0).and_then(|link| self.slab.get(link.session.0));
+        session.is_some_and(|session| {
+            let queue = session.busy.as_ref().map(|busy| &busy.queue);
+            message >= session.next_message
+                || queue.is_some_and(|queue| queue.is_mistaken(message, id, word))
+        })
+    }
+
+    fn hear(&mut self, env: &mut Env<'_>, id: LinkId, message: MessageId, word: Word) -> bool {
         let Self { slab, links, .. } = self;
         let Some(link) = links.get_mut(id.0) else { return false };
-        let (channel, confirms) = (link.channel, link.facts.confirms);
-        let is_declared = confirms.tells(word);
-        if !is_declared {
-            let input = word.into();
-            env.ctx.misuse(Misuse::ConfirmationNotDeclared { channel, message, input });
-        } else if word == Word::Written {
-            env.ctx.watch.written.settle();
-        } else {
-            env.ctx.watch.delivered.settle();
-        }
-        let Some(session) = slab.get_mut(link.session.0) else { return false };
-        let was_sent = message < session.next_message;
-        let mistaken = |queue: Option<&Queue>| {
-            !was_sent || queue.is_some_and(|queue| queue.is_mistaken(message, id, word))
-        };
-        let not_awaited = || {
-            let input = word.into();
-            Misuse::ConfirmationNotAwaited { channel, message, input }
-        };
-        let Some(busy) = &mut session.busy else {
-            if is_declared && mistaken(None) {
-                env.ctx.misuse(not_awaited());
-            }
+        let Some(Session { busy: Some(busy), .. }) = slab.get_mut(link.session.0) else {
             return false;
         };
         let Busy { queue, inbox, .. } = &mut **busy;
         let max_handovers = env.ctx.config.max_handovers;
-        let limits = Limits { confirms, max_handovers };
+        let limits = Limits { confirms: link.facts.confirms, max_handovers };
         let mut copied = None;
         let told = &mut inbox.noted(&mut env.ctx.journal, link.session);
         let heard = queue.hear(env.now, message, id, word, limits, told).or_else(|| {
@@ -513,12 +519,7 @@ impl Sessions {
             copied = told.then_some((word == Word::Unsent).then_some(UndeliveredReason::NotSent));
             Some((link.hear_of_copy(message, told)?, told && word != Word::Unsent))
         });
-        let Some((room, done)) = heard else {
-            if is_declared && mistaken(Some(queue)) {
-                env.ctx.misuse(not_awaited());
-            }
-            return false;
-        };
+        let Some((room, done)) = heard else { return false };
         env.ctx.stats.messages_unsent += u64::from(word == Word::Unsent);
         link.free(room);
         link.answers |= done;
