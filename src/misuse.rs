@@ -250,11 +250,17 @@ impl Context {
     }
 
     /// Time has come to `now`, from `former`; what the driver did not do meanwhile.
+    #[inline]
     pub(crate) fn time_passes(&mut self, former: Instant, now: Instant) {
-        self.journal.now = former.max(now);
-        if now < former {
+        if now > former {
+            self.journal.now = now;
+            self.look_back(former, now);
+        } else if now < former {
             self.misuse(Misuse::TimeWentBack { by: former - now });
         }
+    }
+
+    fn look_back(&mut self, former: Instant, now: Instant) {
         self.watch.unpolled = match self.watch.unpolled {
             _ if !self.channels.has_action() => Unpolled::No,
             Unpolled::No => Unpolled::Since(former),
