@@ -11,6 +11,7 @@ mod registrars;
 mod sessions;
 
 use alloc::vec::Vec;
+use core::fmt;
 
 pub use self::pools::PoolMut;
 pub use self::registrars::{RegistrarsMut, RegistrarsRef};
@@ -28,6 +29,7 @@ use crate::explorer::{Kind, told_by};
 #[cfg(test)]
 use crate::id::ChannelId;
 use crate::id::{PoolId, RequestId, SessionId};
+use crate::journal::{Note, NoteKind};
 use crate::pool::{Change, Pool};
 use crate::registrar::{Home, Registrars};
 use crate::report::Reports;
@@ -66,7 +68,29 @@ use crate::{Capabilities, Config, ConfigError, Instant, Stats};
 /// Every call that may act on time takes the current time. The polls may be called in any order and
 /// as often as one likes; none has to be drained before another call. Time that goes backwards
 /// counts as standing still.
-#[derive(Debug)]
+///
+/// # Why something happened
+///
+/// Each decision leaves a [`Note`]: who was tried, passed over, marked, left, and for which reason.
+/// [`poll_note`](Self::poll_note) hands them out one after the other, for a log; [`notes`](Self::notes)
+/// shows the latest, for a dump after the fact.
+///
+/// # For those who write drivers
+///
+/// Input is always accepted, so that a driver which breaks a rule gets no error: things only go worse.
+/// Each rule that can be broken is a [`Misuse`](crate::Misuse), which is counted
+/// ([`Stats::misuses`](crate::Stats::misuses)) and noted. The tests of a driver are strict if they fail at
+/// the first, as those in the simulator do:
+///
+/// ```
+/// # use asap_pu::{Config, Instant, NoteKind, PoolUser};
+/// # let mut pool_user = PoolUser::new(Config::default(), 1)?;
+/// # pool_user.registrars_mut(Instant::EPOCH).find_home();
+/// while let Some(note) = pool_user.poll_note() {
+///     assert!(!matches!(note.what, NoteKind::Misused { .. }), "{note}");
+/// }
+/// # Ok::<(), asap_pu::ConfigError>(())
+/// ```
 #[cfg_attr(test, derive(Clone))]
 pub struct PoolUser {
     ctx: Context,
@@ -180,6 +204,12 @@ impl PoolUser {
         self.ending == Ending::Done && self.ctx.channels.is_idle()
     }
 
+    /// What was decided and why, as far back as it is kept ([`max_notes`](crate::Config::max_notes)),
+    /// the oldest first, whether or not it was read.
+    pub fn notes(&self) -> impl DoubleEndedIterator<Item = &Note> + ExactSizeIterator {
+        self.ctx.journal.iter()
+    }
+
     /// How many channels are being set up or are up.
     #[must_use]
     pub fn channels(&self) -> usize {
@@ -243,6 +273,7 @@ impl PoolUser {
 impl PoolUser {
     /// What the driver is to do next.
     pub fn poll_action(&mut self) -> Option<Action> {
+        self.ctx.watch.polled();
         loop {
             let action = self.next_action();
             if action.is_some() || self.ending != Ending::Begun || !self.is_quiet() {
@@ -251,6 +282,13 @@ impl PoolUser {
             self.registrars.shut_down(&mut self.ctx);
             self.ending = Ending::Done;
         }
+    }
+
+    /// What was decided and why: the next [`Note`] that was not read. Where some were overwritten before
+    /// that, [`NoteKind::NotesMissed`] says so first. Unlike the other outputs, this one may be left
+    /// alone.
+    pub fn poll_note(&mut self) -> Option<Note> {
+        self.ctx.journal.poll()
     }
 
     /// What the application is to know next.
@@ -355,6 +393,7 @@ impl PoolUser {
 
     /// The time never goes back.
     fn advance(&mut self, now: Instant) -> Instant {
+        self.ctx.time_passes(self.now, now);
         self.now = self.now.max(now);
         self.now
     }
@@ -443,6 +482,10 @@ impl PoolUser {
             return;
         }
         self.ctx.stats.cache_stale += 1;
+        if !self.resolver.is_asked(handle) {
+            let fetched = self.cache.get(pool).map_or(now, Pool::fetched);
+            self.ctx.note(|| NoteKind::PoolStale { handle: handle.clone(), fetched });
+        }
         match self.ctx.config.cache.stale_answers {
             StaleAnswers::Served => {
                 if !self.resolver.is_asked(handle) {
@@ -525,6 +568,24 @@ impl PoolUser {
             !self.reports.is_waiting() && !self.ctx.channels.has_control(home.channel)
         };
         self.sessions.live() == 0 && self.registrars.home().is_none_or(has_said_all)
+    }
+}
+
+/// How things stand, in short; nothing of what anybody sends.
+impl fmt::Debug for PoolUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolUser")
+            .field("now", &self.now)
+            .field("home", &self.registrars().home())
+            .field("home_search", &self.registrars().home_search())
+            .field("registrars", &self.registrars().iter().count())
+            .field("pools", &self.pools().count())
+            .field("requests", &self.requests.len())
+            .field("sessions", &self.sessions().count())
+            .field("channels", &self.channels())
+            .field("next_timer", &self.next_timer())
+            .field("notes", &self.notes().len())
+            .finish_non_exhaustive()
     }
 }
 
