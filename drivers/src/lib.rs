@@ -20,9 +20,10 @@ pub mod tokio;
 /// Where registrars announce themselves in practice; what IANA assigned is 224.0.1.185.
 pub const ANNOUNCE_GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 0, 0, 50), 3863);
 
-/// The group of IPv6 that IANA assigned (RFC 5352 §8.4), of those that one link has in common.
+/// The group of IPv6 that IANA assigned (RFC 5352 §8.4), of a site: who sends to a smaller one does so
+/// from an address that is good on one link.
 pub const ANNOUNCE_GROUP_V6: SocketAddrV6 =
-    SocketAddrV6::new(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x133), 3863, 0, 0);
+    SocketAddrV6::new(Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 0x133), 3863, 0, 0);
 
 /// How long what was sent may take to be through once a channel is closed; a peer that takes longer is cut
 /// off.
@@ -118,7 +119,7 @@ fn join(group: SocketAddr, interface: Ipv4Addr) -> io::Result<UdpSocket> {
     // Where the system allows it, not what is sent to this host alone.
     let at = match group {
         SocketAddr::V4(_) if !cfg!(unix) => (Ipv4Addr::UNSPECIFIED, group.port()).into(),
-        SocketAddr::V6(at) if !cfg!(unix) || at.scope_id() == 0 => {
+        SocketAddr::V6(at) if !cfg!(unix) || lacks_scope(at) => {
             (Ipv6Addr::UNSPECIFIED, group.port()).into()
         }
         group => group,
@@ -132,6 +133,11 @@ fn join(group: SocketAddr, interface: Ipv4Addr) -> io::Result<UdpSocket> {
         SocketAddr::V6(group) => socket.join_multicast_v6(group.ip(), group.scope_id())?,
     }
     Ok(socket.into())
+}
+
+/// Whether the system wants to know the interface for a group of one interface or one link.
+fn lacks_scope(group: SocketAddrV6) -> bool {
+    group.scope_id() == 0 && group.ip().segments()[0] & 0xf <= 2
 }
 
 /// Where link-local addresses are, which mean nothing without an interface (RFC 4007 §6) and are listed

@@ -251,10 +251,8 @@ impl Driver {
                     let connecting = connect(at, security, self.tls.clone());
                     let inputs = self.to_inputs.clone();
                     tokio::spawn(async move {
-                        let ended = tokio::select! {
-                            ended = carry(connecting, channel, payloads, &inputs) => ended,
-                            () = linger(closed) => Err(TimedOut.into()),
-                        };
+                        let carried = carry(connecting, channel, payloads, &inputs);
+                        let ended = until_late(carried, closed).await;
                         let _ = inputs.send((channel, Input::Ended(ended))).await;
                     });
                     self.channels.insert(channel, Channel { peer, to, queue, _open: open });
@@ -358,10 +356,15 @@ async fn carry(
     }
 }
 
-/// Waits until a channel was closed long ago.
-async fn linger(closed: oneshot::Receiver<()>) {
-    let _ = closed.await;
-    time::sleep(LINGER).await;
+/// Lets a channel live, but not long after it was closed.
+async fn until_late(
+    carried: impl Future<Output = io::Result<()>>,
+    closed: oneshot::Receiver<()>,
+) -> io::Result<()> {
+    tokio::select! {
+        ended = carried => ended,
+        () = async { let _ = closed.await; time::sleep(LINGER).await } => Err(TimedOut.into()),
+    }
 }
 
 /// The next datagram that comes to any of the sockets, and from where.
@@ -552,6 +555,37 @@ mod tests {
                 error = writing => assert_eq!(error.kind(), TimedOut),
             }
         }
+    }
+
+    /// What was sent before a channel was closed is waited for, but not as long as the peer likes.
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_channel_ends() {
+        let (stream, mut peer) = duplex(100);
+        let stream: Box<dyn Stream> = Box::new(Watched::new(stream));
+        let connecting = std::future::ready(Ok((stream, Authentication::None)));
+        let (inputs, mut heard) = mpsc::channel(MAX_INPUTS);
+        let (queue, payloads) = mpsc::unbounded_channel();
+        let (open, closed) = oneshot::channel();
+        let mut driver = Driver::new(Config::default(), 1).unwrap();
+        let at = Transport::tcp(([192, 0, 2, 1], 7).into());
+        driver.user.open_session_at(Instant::EPOCH, at, Default::default()).unwrap();
+        let Some(Action::Open { channel, .. }) = driver.user.poll_action() else { panic!() };
+        let living = tokio::spawn(async move {
+            until_late(carry(connecting, channel, payloads, &inputs), closed).await
+        });
+        assert!(matches!(heard.recv().await, Some((_, Input::Opened(_)))));
+        queue.send(Payload::Control(vec![0; 5_000].into())).unwrap();
+        drop((queue, open));
+        let mut taken = 0;
+        loop {
+            match peer.read(&mut [0; 100]).await.unwrap() {
+                0 => break,
+                len => taken += len,
+            }
+            time::sleep(SILENCE - Duration::from_secs(1)).await;
+        }
+        assert!((200..1_000).contains(&taken), "{taken}");
+        assert_eq!(living.await.unwrap().unwrap_err().kind(), TimedOut);
     }
 
     /// TLS over one end of a pipe, whose other end shows what it makes of what is written.

@@ -5,7 +5,7 @@
 mod example;
 mod peers;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::time::Duration;
 
 use asap_pu::wire::{Message, ServerIdentifier, Transport};
@@ -14,7 +14,7 @@ use asap_pu::{
     SessionError, SessionOptions,
 };
 use asap_pu_drivers::tokio::Driver;
-use asap_pu_drivers::{ANNOUNCE_GROUP, ANNOUNCE_GROUP_V6, trust};
+use asap_pu_drivers::{ANNOUNCE_GROUP, trust};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
@@ -251,8 +251,8 @@ fn announces_are_heard_over_ipv6() {
         let socket = UdpSocket::bind(local).await.unwrap();
         let transport = Transport::tcp(registrar.at);
         let announce = Message::server_announce(ServerIdentifier::new(0x5afe), vec![transport]);
-        let mut group = ANNOUNCE_GROUP_V6;
-        group.set_scope_id(v6.scope_id());
+        let mut group =
+            SocketAddrV6::new([0xff02, 0, 0, 0, 0, 0, 0, 0x133].into(), 3863, 0, v6.scope_id());
         tokio::spawn(async move {
             loop {
                 socket.send_to(&announce.to_bytes().unwrap(), group).await.unwrap();

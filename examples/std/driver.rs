@@ -53,6 +53,9 @@ use socket2::{SockRef, TcpKeepalive};
 /// How much is read at once.
 const READ_LEN: usize = 16 << 10;
 
+/// How much is written at once.
+const WRITE_LEN: usize = 64 << 10;
+
 /// How many inputs wait for the driver before the threads have to.
 const MAX_INPUTS: usize = 64;
 
@@ -63,8 +66,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// it counts as failed.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// How long what was sent may go on to be written once a channel is closed. That is looked at between
-/// two writes, each of which takes [`SILENCE`] at most.
+/// How long what was sent may go on to be written once a channel is closed; a peer that takes nothing
+/// more has [`SILENCE`] all the same.
 const LINGER: Duration = Duration::from_secs(30);
 
 /// How long a peer may take to close its side once this side is closed.
@@ -148,6 +151,7 @@ impl Driver {
         // Where the system allows it, not what is sent to this host alone.
         let at = match group {
             SocketAddr::V4(_) if !cfg!(unix) => (Ipv4Addr::UNSPECIFIED, group.port()).into(),
+            // A system wants to know the interface for a group of one link.
             SocketAddr::V6(at) if !cfg!(unix) || at.scope_id() == 0 => {
                 (Ipv6Addr::UNSPECIFIED, group.port()).into()
             }
@@ -420,7 +424,7 @@ fn write_all(
         if is_late() {
             return Err(ErrorKind::TimedOut.into());
         }
-        match stream.write(bytes) {
+        match stream.write(&bytes[..bytes.len().min(WRITE_LEN)]) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(len) => bytes = &bytes[len..],
             // What a system calls a time-out of its own.

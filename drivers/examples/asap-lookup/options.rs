@@ -54,7 +54,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE", requires = "tls")]
     pub(crate) ca: Option<PathBuf>,
 
-    /// Where registrars announce themselves, of IPv6 for instance ff02::133; heeded only without
+    /// Where registrars announce themselves, of IPv6 for instance ff05::133; heeded only without
     /// --registrar.
     #[arg(long, value_name = "GROUP[:PORT]", default_value_t = ANNOUNCE_GROUP.into(), value_parser = group)]
     pub(crate) group: SocketAddr,

@@ -11,9 +11,10 @@ use super::sys::set_option;
 
 /// How soon a silent peer counts as lost, in milliseconds. With the kernel's own values that takes
 /// minutes; with these, its next address is tried after one or two seconds, and it is lost after ten
-/// if anything is on its way, and after forty if heartbeats have to find out. Seven packets in a row have
-/// to be lost for that, so that a path which loses one of five does not end by chance.
-const RTO_INFO: RtoInfo = RtoInfo { association: 0, initial: 1_000, max: 1_500, min: 500 };
+/// if anything is on its way, and after forty if heartbeats have to find out. Seven packets in a row
+/// have to be lost for that, and five while an association is set up: where one of five is lost, few
+/// end by chance.
+const RTO_INFO: RtoInfo = RtoInfo { association: 0, initial: 500, max: 1_500, min: 500 };
 const PEER_ADDRESSES: PeerAddresses = PeerAddresses {
     association: 0,
     every_address: [0; 128],
