@@ -48,8 +48,8 @@ log "of $(said pu '^lost ') elements two were gone"
 plug "pe$element"
 kill_hard pr
 tell pu 'purge crowd'
-tell pu 'resolve crowd'
 patient_registrar
+tell pu 'resolve crowd'
 expect pu '^registrar 10.0.0.1:3863' 90
 gone crowd 60
 never pu '^session failed'
