@@ -76,6 +76,12 @@ registrar() { # LABEL HOST IDENTIFIER [OPTION]...
     start "$label" "$host" rspregistrar "-identifier=$identifier" -mentordiscoverytimeout=1000 -logcolor=off "$@"
     within 30 listens "$host" 2 || fail "$label does not listen"
 }
+# comes_back POOL: whether a registrar announces itself that has not heard of the pool, as one does that was restarted.
+comes_back() {
+    local status=0
+    ip netns exec pu asap-lookup "$1" > /dev/null 2>&1 || status=$?
+    [ "$status" = 1 ]
+}
 element() { # LABEL HOST IDENTIFIER SERVICE [OPTION]...
     local label=$1 host=$2 identifier=$3 service=$4
     shift 4

@@ -49,7 +49,8 @@ plug "pe$element"
 kill_hard pr
 tell pu 'purge crowd'
 patient_registrar
+within 60 comes_back crowd || fail 'the registrar does not announce itself'
 tell pu 'resolve crowd'
-expect pu '^registrar 10.0.0.1:3863' 90
+expect pu '^registrar 10.0.0.1:3863' 60
 gone crowd 60
 never pu '^session failed'
