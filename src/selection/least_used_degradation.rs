@@ -90,6 +90,14 @@ impl LeastUsedDegradation {
         }
     }
 
+    /// The choice of the member at `at` was none: its load is not as high as that.
+    pub(super) fn take_back(&mut self, member: &Member, at: usize) {
+        let known = self.sums.key(at);
+        let (sum, chosen) = parts(known);
+        let before = sum.saturating_sub(member.degradation.into()).max(member.value.into());
+        self.sums.set(at, key(before, chosen, at) | known & OUT);
+    }
+
     pub(super) fn heap_size(&self) -> usize {
         self.sums.heap_size() + self.absent.heap_size() + heap(&self.carried)
     }

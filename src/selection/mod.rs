@@ -331,6 +331,25 @@ impl Selector {
         wanted
     }
 
+    /// Takes back a choice that came to nothing, since the member could not be reached; ignored where
+    /// `at` is not in the list.
+    ///
+    /// Nobody had that turn: weighted round robin gives it back to the member, and to the others what
+    /// they were owed for it. (Else whoever tries all members in vain, being cut off from them, has had
+    /// one turn of each, whatever their weights, and for long makes up for that.) Least used with
+    /// degradation takes the degradation off the load. The other policies keep nothing that adds up.
+    pub fn take_back(&mut self, at: usize) {
+        if self.is_new {
+            self.arrange();
+        }
+        let Some(member) = self.members.get(at) else { return };
+        match &mut self.chooser {
+            Chooser::WeightedRoundRobin(chooser) => chooser.take_back(member, at),
+            Chooser::LeastUsedDegradation(chooser) => chooser.take_back(member, at),
+            _ => {}
+        }
+    }
+
     /// The policy that is followed.
     #[must_use]
     pub const fn policy(&self) -> Policy {

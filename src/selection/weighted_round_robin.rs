@@ -140,33 +140,20 @@ impl WeightedRoundRobin {
         self.weightless.reserve_exact(new.iter().filter(|m| m.value == 0).count());
     }
 
-    /// Begins to count time for the members in the choice.
+    /// Has these members in the choice.
     pub(super) fn arrange(&mut self, members: &[Member], is_in: impl Fn(usize) -> bool) {
         self.settle();
-        let (mut sum, mut count, mut surplus, mut is_even) = (0, 0, 0_i128, true);
         self.weightless.clear();
         self.credits.clear();
-        self.credits.extend(members.iter().zip(&self.lags).enumerate().map(|(at, (m, lag))| {
+        self.credits.extend(members.iter().enumerate().map(|(at, m)| {
             let is_in = is_in(at);
-            let weight = if is_in { m.value } else { 0 };
-            if weight > 0 {
-                sum += i64::from(weight);
-                count += 1;
-                surplus += i128::from(*lag);
-                is_even &= *lag == 0;
-            } else if is_in {
+            if is_in && m.value == 0 {
                 self.weightless.push(at as u32);
             }
-            Credit { credit: 0, weight, rest: 0 }
+            Credit { credit: 0, weight: if is_in { m.value } else { 0 }, rest: 0 }
         }));
-        self.sum = sum;
-        self.surplus = surplus.div_euclid(count.max(1)) as i64;
+        self.sum = self.credits.iter().map(|it| i64::from(it.weight)).sum();
         self.first = self.credits.iter().position(|it| it.weight > 0).unwrap_or(0);
-        (self.rule, self.end) = match is_even {
-            true => (Rule::Cycle, 0),
-            false if members.len() > FEW => (Rule::Lag, TURNS_BY_LAG_IF_LONG),
-            false => (Rule::Lag, TURNS_BY_LAG.min(sum)),
-        };
         self.begin();
     }
 
@@ -188,6 +175,24 @@ impl WeightedRoundRobin {
         let usable = (0..self.credits.len()).filter(|&at| self.credits[at].weight > 0 && !skip(at));
         let next = usable.min_by_key(|&at| self.credits[at].deadline(self.sum));
         next.or_else(|| uniform_of(rng, &self.weightless, skip))
+    }
+
+    /// The choice of the member at `at` was none: those among whom it was, as far as they are known,
+    /// lose their shares of that turn, and it has the turn back.
+    pub(super) fn take_back(&mut self, member: &Member, at: usize) {
+        if member.value == 0 {
+            return;
+        }
+        self.settle();
+        let own = self.credits[at].weight;
+        let sum = self.sum + i64::from(member.value - own);
+        let share = |weight: u32| ((i128::from(weight) << LAG_BITS) / i128::from(sum)) as i64;
+        for (lag, it) in self.lags.iter_mut().zip(&self.credits) {
+            *lag = (*lag - share(it.weight)).max(-LAG_LIMIT);
+        }
+        let back = (1 << LAG_BITS) - share(member.value - own);
+        self.lags[at] = (self.lags[at] + back).min(LAG_LIMIT);
+        self.begin();
     }
 
     pub(super) fn heap_size(&self) -> usize {
@@ -382,11 +387,23 @@ impl WeightedRoundRobin {
         Some(next)
     }
 
-    /// Lets time begin, by the lags.
+    /// Lets time begin, by the lags of those in the choice.
     fn begin(&mut self) {
+        let (mut count, mut surplus, mut is_even) = (0, 0_i128, true);
+        for (_, lag) in self.credits.iter().zip(&self.lags).filter(|(it, _)| it.weight > 0) {
+            count += 1;
+            surplus += i128::from(*lag);
+            is_even &= *lag == 0;
+        }
+        self.surplus = surplus.div_euclid(count.max(1)) as i64;
         for (it, lag) in self.credits.iter_mut().zip(&self.lags).filter(|(it, _)| it.weight > 0) {
             it.credit = credit(lag - self.surplus, self.sum);
         }
+        (self.rule, self.end) = match is_even {
+            true => (Rule::Cycle, 0),
+            false if self.is_short() => (Rule::Lag, TURNS_BY_LAG.min(self.sum)),
+            false => (Rule::Lag, TURNS_BY_LAG_IF_LONG),
+        };
         if self.rule != Rule::Lag {
             self.place();
         }
@@ -411,7 +428,7 @@ impl WeightedRoundRobin {
         }));
     }
 
-    /// Brings the lags up to the present, where time is to begin anew.
+    /// Brings the lags up to the present; behind it time has to begin anew.
     fn settle(&mut self) {
         if self.sum == 0 || self.credits.is_empty() {
             return;

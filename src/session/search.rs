@@ -27,7 +27,12 @@ use crate::{Instant, Rng};
 const MAX_FLAPS: u32 = 2;
 
 /// Whom to turn to.
-pub(super) type Next = (PeIdentifier, Transport);
+pub(super) struct Next {
+    pub(super) element: PeIdentifier,
+    pub(super) to: Transport,
+    /// Whether this is the element's turn by the policy, which it gives back where it cannot be reached.
+    pub(super) has_turn: bool,
+}
 
 /// Who was tried, and what is next.
 #[derive(Debug)]
@@ -69,6 +74,21 @@ pub(super) enum Step {
     Pausing { until: Instant, anew: bool },
 }
 
+impl Next {
+    /// The policy's choice, none of `tried`.
+    pub(super) fn by_policy(
+        now: Instant,
+        rng: &mut Rng,
+        pool: &mut Pool,
+        tried: &[PeIdentifier],
+    ) -> Option<Self> {
+        let chosen = pool.select(now, rng, tried)?;
+        let (element, to) = (chosen.identifier(), chosen.transport().to_owned());
+        // One that has failed was handed out for want of others.
+        Some(Self { element, to, has_turn: !pool.is_marked(now, element) })
+    }
+}
+
 impl Search {
     pub(super) const fn begin(now: Instant) -> Self {
         Self {
@@ -107,7 +127,7 @@ impl Search {
     ) -> Option<Next> {
         let listed = |pool: &mut Pool, identifier| {
             let to = pool.hand_out(identifier).then(|| pool.element(identifier)).flatten()?;
-            Some((identifier, to.transport().to_owned()))
+            Some(Next { element: identifier, to: to.transport().to_owned(), has_turn: false })
         };
         let first = self.first.take().and_then(|first| listed(pool, first));
         let advised = |pool: &mut Pool| {
@@ -119,14 +139,13 @@ impl Search {
                     // Where the card says it is, if that is trusted and the registrar does not know.
                     let to =
                         transport.as_deref().filter(|_| pool.element(*identifier).is_none())?;
-                    Some((*identifier, to.clone()))
+                    Some(Next { element: *identifier, to: to.clone(), has_turn: false })
                 })
             })
         };
-        first.or_else(|| advised(pool)).or_else(|| {
-            let chosen = pool.select(now, &mut ctx.rng, &self.tried)?;
-            Some((chosen.identifier(), chosen.transport().to_owned()))
-        })
+        first
+            .or_else(|| advised(pool))
+            .or_else(|| Next::by_policy(now, &mut ctx.rng, pool, &self.tried))
     }
 
     /// An element was lost, after its channel had been up or before. Says whether there is a pause.

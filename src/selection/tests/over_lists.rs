@@ -12,8 +12,10 @@ enum Step {
     Weigh(usize, u32),
     /// The list begins elsewhere.
     Turn(usize),
-    /// A member is taken out of the choice, or put back.
-    Mark(usize, bool),
+    /// A member is taken out of the choice, as long as the list is there.
+    Mark(usize),
+    /// A member cannot be reached: a choice of it comes to nothing, and it is taken out.
+    Down(usize),
 }
 
 fn weight() -> impl Strategy<Value = u32> {
@@ -26,7 +28,8 @@ fn step() -> impl Strategy<Value = Step> {
         (at.clone(), weight()).prop_map(|(at, weight)| Step::Toggle(at, weight)),
         (at.clone(), weight()).prop_map(|(at, weight)| Step::Weigh(at, weight)),
         at.clone().prop_map(Step::Turn),
-        (at, any::<bool>()).prop_map(|(at, out)| Step::Mark(at, out)),
+        at.clone().prop_map(Step::Mark),
+        at.prop_map(Step::Down),
     ]
 }
 
@@ -37,7 +40,7 @@ fn farthest(members: usize, steps: &[(Vec<Step>, usize)]) -> f64 {
     let mut stray: BTreeMap<u32, f64> = BTreeMap::new();
     let (mut selector, mut rng, mut farthest) = (Selector::new(), Rng::new(0), 0.0_f64);
     for (steps, choices) in steps {
-        let mut out = alloc::vec![];
+        let (mut out, mut down) = (alloc::vec![], alloc::vec![]);
         for step in steps {
             match *step {
                 Step::Toggle(at, weight) => {
@@ -55,16 +58,23 @@ fn farthest(members: usize, steps: &[(Vec<Step>, usize)]) -> f64 {
                     let by = by % list.len();
                     list.rotate_left(by);
                 }
-                Step::Mark(at, true) => out.push(at),
+                Step::Mark(at) => out.push(at),
+                Step::Down(at) => down.push(at),
                 _ => {}
             }
         }
         selector.refresh(Policy::WeightedRoundRobin, &list);
         out.iter().for_each(|&at| selector.set_usable(at, false));
-        let usable = |at: &usize| !out.contains(at);
-        let sum: f64 = (0..list.len()).filter(usable).map(|at| f64::from(list[at].value)).sum();
         for _ in 0..*choices {
             let Some(picked) = selector.pick(&mut rng, all) else { break };
+            if down.contains(&picked) {
+                selector.take_back(picked);
+                selector.set_usable(picked, false);
+                out.push(picked);
+                continue;
+            }
+            let usable = |at: &usize| !out.contains(at);
+            let sum: f64 = (0..list.len()).filter(usable).map(|at| f64::from(list[at].value)).sum();
             for at in (0..list.len()).filter(usable) {
                 let turns = if at == picked { 1.0 } else { 0.0 };
                 let stray = stray.entry(list[at].id).or_default();
@@ -90,6 +100,39 @@ proptest! {
         let farthest = farthest(members, &steps);
         prop_assert!(farthest < 2.0, "{}", farthest);
     }
+}
+
+/// [SELECT-11] A choice that came to nothing is no turn, and nobody is owed a share of it; also where
+/// it is known only when the member is out of the choice.
+#[test]
+fn choices_in_vain_are_no_turns() {
+    let weights = [4, 2, 1, 0];
+    let mut selector = selector(Policy::WeightedRoundRobin, &members(&weights));
+    for round in 0..30 {
+        for at in picks(&mut selector, 3, all) {
+            selector.set_usable(at, false);
+            selector.take_back(at);
+        }
+        (0..3).for_each(|at| selector.set_usable(at, true));
+        // Two that were under way at the same time.
+        let both = picks(&mut selector, 2, all);
+        both.iter().for_each(|at| selector.take_back(*at));
+        let mut got = [0; 4];
+        picks(&mut selector, 7, all).into_iter().for_each(|at| got[at] += 1);
+        assert_eq!(got, weights, "{round}");
+    }
+}
+
+/// [SELECT-5] Nor does one add to a load.
+#[test]
+fn choices_in_vain_do_not_degrade() {
+    let loads = [(10, 5), (12, 5)].map(|(load, by)| Member::new(load, load).with_degradation(by));
+    let mut selector = selector(Policy::LeastUsedDegradation, &loads);
+    assert_eq!(picks(&mut selector, 2, all), [0, 1]);
+    selector.take_back(0);
+    assert_eq!(picks(&mut selector, 1, all), [0]);
+    (0..9).for_each(|_| selector.take_back(0));
+    assert_eq!(picks(&mut selector, 2, all), [0, 0], "not below the load that it tells");
 }
 
 /// [SELECT-11] The same over many more lists than a story has, each with other weights, and half of
