@@ -47,7 +47,7 @@ impl LeastUsedDegradation {
             key(if old == new { sum } else { new.value.into() }, chosen, 0)
         });
         let carried = self.carried.drain(..).enumerate();
-        self.sums.fill(carried.map(|(at, known)| {
+        self.sums.seat(carried.map(|(at, known)| {
             let (sum, chosen) = parts(known);
             key(sum, chosen, at)
         }));

@@ -155,6 +155,72 @@ fn shares_add_up_over_thousands_of_lists() {
     }
 }
 
+/// The turns of a list, and how far each member was behind in the end, in turns.
+fn serve(selector: &mut Selector, weights: &[u32], behind: &mut [f64], turns: u32) -> f64 {
+    selector.refresh(Policy::WeightedRoundRobin, &members(weights));
+    let sum: f64 = weights.iter().copied().map(f64::from).sum();
+    let mut farthest = 0.0_f64;
+    for at in picks(selector, turns as usize, all) {
+        behind[at] -= 1.0;
+        for (behind, weight) in behind.iter_mut().zip(weights) {
+            *behind += f64::from(*weight) / sum;
+            farthest = farthest.max(behind.abs());
+        }
+    }
+    farthest
+}
+
+proptest! {
+    /// [SELECT-11] Whatever weights were before, when a list has stood for some cycles no member is
+    /// more than one turn from the sum of its shares.
+    #[test]
+    fn a_list_that_stands_is_even(
+        lists in proptest::collection::vec((proptest::collection::vec(weight(), 80), 0..9_u32), 0..30),
+        last in proptest::collection::vec(1..5_u32, 2..80),
+    ) {
+        let (mut selector, mut behind) = (Selector::new(), alloc::vec![0.0; last.len()]);
+        for (weights, turns) in &lists {
+            serve(&mut selector, &weights[..last.len()], &mut behind, *turns);
+        }
+        let cycle: u32 = last.iter().sum();
+        serve(&mut selector, &last, &mut behind, 4 * cycle);
+        let farthest = serve(&mut selector, &last, &mut behind, 2 * cycle);
+        prop_assert!(farthest < 1.0 + 1e-9, "{}", farthest);
+    }
+}
+
+/// [SELECT-11] Why it is not one turn behind a change, by any rule: of equals half were served, and then
+/// the weight is with the others, all of which are half a turn behind. One of them is the last.
+#[test]
+fn a_change_may_cost_half_a_turn_more() {
+    for half in [4_usize, 20, 100] {
+        let (mut selector, mut behind) = (Selector::new(), alloc::vec![0.0; 2 * half]);
+        serve(&mut selector, &alloc::vec![1; 2 * half], &mut behind, half as u32);
+        let weights: Vec<_> = behind.iter().map(|b| if *b > 0.0 { u32::MAX } else { 1 }).collect();
+        let farthest = serve(&mut selector, &weights, &mut behind, half as u32);
+        let last = 1.5 - 1.0 / half as f64;
+        assert!((last - 0.01..=1.51).contains(&farthest), "{half}: {farthest}");
+    }
+}
+
+/// [SELECT-11] Nor is it two turns against whoever sees the choices: with the weight always on those who
+/// had no turn yet, the last of n is 1/n + … + 1/2 turns behind. It is no more than that.
+#[test]
+fn against_an_adversary_it_is_the_logarithm() {
+    for n in [2_usize, 10, 100, 300] {
+        let (mut selector, mut behind) = (Selector::new(), alloc::vec![0.0; n]);
+        let (mut weights, mut farthest) = (alloc::vec![u32::MAX; n], 0.0_f64);
+        for _ in 0..n {
+            let before = behind.clone();
+            farthest = farthest.max(serve(&mut selector, &weights, &mut behind, 1));
+            let served = |at: &usize| behind[*at] < before[*at];
+            weights[(0..n).find(served).expect("somebody was")] = 1;
+        }
+        let harmonic: f64 = (1..=n).map(|k| 1.0 / k as f64).sum();
+        assert!((harmonic - 1.0 - 0.01..harmonic).contains(&farthest), "{n}: {farthest}");
+    }
+}
+
 /// Chooses once from each list, and says how often each identifier was chosen.
 fn once_each(policy: Policy, lists: impl Iterator<Item = Vec<Member>>) -> BTreeMap<u32, u32> {
     let (mut selector, mut got) = (Selector::new(), BTreeMap::new());
