@@ -22,11 +22,29 @@
 //! makes many of those large, they cannot all be served at once.) Where the list stands for a cycle,
 //! or for more turns than it pays to look at all members for each, deadlines take over.
 //!
+//! *What can be kept behind a change*, by any rule, is less than in one list. Of 2n equals n are served,
+//! and then the weight is with the others, who are half a turn behind: the last of those is 3/2 − 1/n
+//! turns behind before its turn comes. Whoever sees the choices, and always gives the weight to those
+//! who were not served yet, makes the last of n wait for 1/n + … + 1/2 turns, about ln n − 0.4, and
+//! there are rules that keep to that order and none that do better (Adler, Berenbrink, Friedetzky,
+//! Goldberg, Goldberg and Paterson, 2003). But a list that stands becomes even: once each member
+//! that began ahead has fallen due, after a cycle or two, no more turns have deadlines by any moment than
+//! there were turns, so that by earliest deadlines all are kept, and the due rule keeps the other side.
+//!
+//! *A choice that came to nothing* is taken back with the shares of it, among those that were in the
+//! choice. Taken together these were turns of nobody.
+//!
 //! Those who left the choice were ahead or behind, so the lags of those who are in it need not add up
 //! to nothing. For who is due, each one's equal part of that *surplus* is left aside.
 //!
-//! The order within a list is exact: in it a lag is a whole number of W-ths, the *credit*. Only from
-//! list to list lags are rounded, to [`LAG_BITS`] binary places.
+//! The order by deadlines is exact: within a list a lag is a whole number of W-ths, the *credit*. Only
+//! from list to list lags are rounded, to [`LAG_BITS`] binary places; and to find who is farthest behind
+//! they are compared in fewer, in which errors do not add up beyond that list.
+//!
+//! Two numbers of 32 bits a member decide, so that processors compare several at once: in lists of up
+//! to 64 members, looking at all takes less than anything that knows the lowest. In longer ones two
+//! tournaments hold those that are due by deadline, and the others by when they will be: other than
+//! by deadlines alone a turn changes both, which is what the due rule costs.
 //!
 //! A member that is passed over loses the turns that come to it, and time goes on. Weights can be
 //! such that very many turns in a row would be lost, so after [`LOST_TURNS`] time leaps to the next
