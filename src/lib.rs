@@ -45,11 +45,12 @@ pub use error::{CommandError, ResolveError, SendError, SendErrorReason, SessionE
 pub use event::Event;
 pub use id::{ChannelId, MessageId, PoolId, RequestId, SessionId};
 pub use pool::{ElementRef, Pool};
-pub use pool_user::{PoolMut, PoolUser, RegistrarsMut, RegistrarsRef, SessionMut, SessionRef};
+pub use pool_user::{PoolMut, PoolUser, RegistrarsMut, RegistrarsRef, SessionMut};
 pub use registrar::HomeSearch;
 pub use rng::Rng;
 pub use session::{
-    Failover, LossReason, Recipient, SendOptions, SessionOptions, UndeliveredReason, Unsettled,
+    Failover, HeldBack, LossReason, Recipient, SendOptions, SessionOptions, SessionRef,
+    SessionState, SessionTimer, UndeliveredReason, Unsettled,
 };
 pub use stats::Stats;
 #[cfg(feature = "std")]

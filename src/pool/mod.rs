@@ -180,6 +180,13 @@ impl Pool {
         self.marks.get(&identifier).is_some_and(|mark| mark.until > now)
     }
 
+    /// The elements that were found unreachable and are passed over at `now`, and until when each is;
+    /// also those that are not listed at present.
+    pub fn marks(&self, now: Instant) -> impl Iterator<Item = (PeIdentifier, Instant)> {
+        let marks = self.marks.iter().filter(move |(_, mark)| mark.until > now);
+        marks.map(|(identifier, mark)| (*identifier, mark.until))
+    }
+
     /// What is kept on the heap, in bytes; of failure marks, in nodes that are filled to two thirds.
     pub(crate) fn heap_size(&self) -> usize {
         fn heap<T>(buffer: &Vec<T>) -> usize {

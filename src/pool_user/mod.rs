@@ -11,10 +11,11 @@ mod registrars;
 mod sessions;
 
 use alloc::vec::Vec;
+use core::fmt;
 
 pub use self::pools::PoolMut;
 pub use self::registrars::{RegistrarsMut, RegistrarsRef};
-pub use self::sessions::{SessionMut, SessionRef};
+pub use self::sessions::SessionMut;
 use crate::cache::Cache;
 #[cfg(test)]
 use crate::channel::ChannelUser;
@@ -57,7 +58,7 @@ use crate::{Capabilities, Config, ConfigError, Instant, Stats};
 /// | what for | commands | to look at |
 /// |---|---|---|
 /// | registrars | [`registrars_mut`](Self::registrars_mut): `find_home`, `add`, `remove` | [`registrars`](Self::registrars) |
-/// | pools | [`resolve`](Self::resolve), [`populate`](Self::populate), [`refresh`](Self::refresh), [`cancel`](Self::cancel), [`subscribe`](Self::subscribe), [`unsubscribe`](Self::unsubscribe), [`purge_all`](Self::purge_all) | [`pools`](Self::pools), [`find_pool`](Self::find_pool), [`subscription`](Self::subscription) |
+/// | pools | [`resolve`](Self::resolve), [`populate`](Self::populate), [`refresh`](Self::refresh), [`cancel`](Self::cancel), [`subscribe`](Self::subscribe), [`unsubscribe`](Self::unsubscribe), [`purge_all`](Self::purge_all) | [`pools`](Self::pools), [`find_pool`](Self::find_pool), [`subscription`](Self::subscription), [`subscriptions`](Self::subscriptions) |
 /// | one pool | [`pool_mut`](Self::pool_mut): `select`, `fail_over`, `report_unreachable`, `trust`, … | [`pool`](Self::pool) |
 /// | sessions | [`open_session`](Self::open_session), [`open_session_at`](Self::open_session_at), [`accept`](Self::accept), [`set_card`](Self::set_card) | [`sessions`](Self::sessions) |
 /// | one session | [`session_mut`](Self::session_mut): `send`, `confirm`, `withdraw`, `give_up`, `move_to`, `close`, … | [`session`](Self::session) |
@@ -66,7 +67,6 @@ use crate::{Capabilities, Config, ConfigError, Instant, Stats};
 /// Every call that may act on time takes the current time. The polls may be called in any order and
 /// as often as one likes; none has to be drained before another call. Time that goes backwards
 /// counts as standing still.
-#[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub struct PoolUser {
     ctx: Context,
@@ -525,6 +525,34 @@ impl PoolUser {
             !self.reports.is_waiting() && !self.ctx.channels.has_control(home.channel)
         };
         self.sessions.live() == 0 && self.registrars.home().is_none_or(has_said_all)
+    }
+}
+
+/// How it stands at a glance, and what has happened so far: each counter that is not zero. Nothing of
+/// what was sent, received or resolved.
+impl fmt::Debug for PoolUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        struct Counters<'a>(&'a Stats);
+        impl fmt::Debug for Counters<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut map = f.debug_map();
+                for (name, count) in self.0.iter().filter(|(_, count)| *count > 0) {
+                    map.entry(&format_args!("{name}"), &count);
+                }
+                map.finish()
+            }
+        }
+        f.debug_struct("PoolUser")
+            .field("now", &self.now)
+            .field("registrars", &self.registrars())
+            .field("pools", &self.pools().count())
+            .field("subscriptions", &self.subscriptions().count())
+            .field("requests", &self.requests.len())
+            .field("sessions", &self.sessions().count())
+            .field("channels", &self.channels())
+            .field("next_timer", &self.next_timer())
+            .field("stats", &Counters(self.stats()))
+            .finish_non_exhaustive()
     }
 }
 

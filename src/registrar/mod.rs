@@ -94,6 +94,8 @@ pub(crate) struct Registrars {
     search: Option<Search>,
     /// When T5 ends the present round, also if the search is broken off before.
     round_ends: Instant,
+    /// How many rounds the present hunt has begun.
+    rounds: u32,
     /// What T5-Serverhunt is set to next, before jitter.
     t5: Duration,
     /// When a home was lost last that had given no valid answer.
@@ -186,6 +188,7 @@ impl Registrars {
             home: None,
             search: None,
             round_ends: Instant::EPOCH,
+            rounds: 0,
             t5: ctx.config.discovery.t5_hunt,
             fell: None,
             wanted: false,
@@ -211,6 +214,17 @@ impl Registrars {
             (Some(_), None) => HomeSearch::Home,
             (Some(_), Some(_)) => HomeSearch::Doubted,
         }
+    }
+
+    /// The present round of a hunt, and when it ends.
+    pub(crate) fn round(&self) -> Option<(u32, Instant)> {
+        let search = self.search.as_ref().filter(|search| search.stage != Stage::Listening)?;
+        Some((self.rounds, search.deadline))
+    }
+
+    /// Those that a channel is being set up to.
+    pub(crate) fn tried(&self) -> impl Iterator<Item = &Transport> {
+        self.attempts().map(|attempt| &attempt.transport)
     }
 
     fn stage(&self) -> Option<Stage> {
@@ -558,6 +572,7 @@ impl Registrars {
         self.tell_in_vain(ctx);
         self.give_up_attempts(ctx);
         self.t5 = self.t5.saturating_mul(2).min(ctx.config.discovery.t5_max);
+        self.rounds = self.rounds.saturating_add(1);
         self.begin_round(now, ctx);
         self.hunt(now, ctx);
     }
@@ -674,6 +689,7 @@ impl Registrars {
     /// the pool user run after it: for RETRAN.max after such a home was lost, T5 keeps what it has
     /// grown to.
     fn begin_hunt(&mut self, now: Instant, ctx: &mut Context) {
+        self.rounds = 1;
         if self.fell.is_none_or(|at| now.since(at) >= ctx.config.discovery.t5_max) {
             self.t5 = ctx.config.discovery.t5_hunt;
             if self.round_ends > now {
