@@ -37,7 +37,7 @@ use crate::wire::{
     Elements, PeIdentifier, PolicyType, PoolHandle, Protocol, ServerIdentifier, Transport,
     TransportRef,
 };
-use crate::{Instant, Rng};
+use crate::{Config, Instant, Rng};
 
 /// A resolved pool.
 ///
@@ -178,6 +178,11 @@ impl Pool {
     #[must_use]
     pub fn is_marked(&self, now: Instant, identifier: PeIdentifier) -> bool {
         self.marks.get(&identifier).is_some_and(|mark| mark.until > now)
+    }
+
+    /// Whether the list is older than `stale_cache_value` (RFC 5352 §3.3 C2).
+    pub(crate) fn is_stale(&self, now: Instant, config: &Config) -> bool {
+        now.since(self.fetched) >= config.cache.stale_cache_value
     }
 
     /// The elements that were found unreachable and are passed over at `now`, and until when each is;

@@ -113,6 +113,13 @@ pub(crate) struct Registrars {
     notice: Option<Event>,
 }
 
+/// What the registrar machine needs of the other machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Those who wait for a registrar to be told that none is known.
+    FailAll,
+}
+
 /// The search for a home.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone, Hash))]
@@ -270,14 +277,14 @@ impl Registrars {
         self.notice.take()
     }
 
-    /// Whether those who wait for a registrar are to be told that none is known.
-    pub(crate) fn is_hopeless(&self) -> bool {
-        self.hopeless
+    /// What it needs next of the other machines.
+    pub(crate) fn poll_need(&mut self) -> Option<Need> {
+        core::mem::take(&mut self.hopeless).then_some(Need::FailAll)
     }
 
-    /// The same, asked once.
-    pub(crate) fn take_hopeless(&mut self) -> bool {
-        core::mem::take(&mut self.hopeless)
+    /// Whether it needs anything of the other machines.
+    pub(crate) fn needs_any(&self) -> bool {
+        self.hopeless
     }
 
     /// The application wants a home before anyone needs it (HUNT-2).

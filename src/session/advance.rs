@@ -527,9 +527,7 @@ impl Session {
     pub(super) fn has_stale_list(&self, env: &Env<'_>) -> bool {
         let Pool::Known(pool) = self.pool else { return false };
         let pool = env.cache.get(pool);
-        pool.is_some_and(|pool| {
-            env.now.since(pool.fetched()) >= env.ctx.config.cache.stale_cache_value
-        })
+        pool.is_some_and(|pool| pool.is_stale(env.now, &env.ctx.config))
     }
 
     /// The link to an element.
