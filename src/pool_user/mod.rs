@@ -29,6 +29,7 @@ use crate::explorer::{Kind, told_by};
 #[cfg(test)]
 use crate::id::ChannelId;
 use crate::id::{PoolId, RequestId, SessionId};
+use crate::journal::{Note, NoteKind};
 use crate::pool::{Change, Pool};
 use crate::registrar::{self, Home, Registrars};
 use crate::report::Reports;
@@ -67,6 +68,29 @@ use crate::{Capabilities, Config, ConfigError, Instant, Stats};
 /// Every call that may act on time takes the current time. The polls may be called in any order and
 /// as often as one likes; none has to be drained before another call. Time that goes backwards
 /// counts as standing still.
+///
+/// # Why something happened
+///
+/// Each decision leaves a [`Note`]: who was tried, passed over, marked, left, and for which reason.
+/// [`poll_note`](Self::poll_note) hands them out one after the other, for a log; [`notes`](Self::notes)
+/// shows the latest, for a dump after the fact.
+///
+/// # For those who write drivers
+///
+/// Input is always accepted, so that a driver which breaks a rule gets no error: things only go worse.
+/// Each rule that can be broken is a [`Misuse`](crate::Misuse), which is counted
+/// ([`Stats::misuses`](crate::Stats::misuses)) and noted. The tests of a driver are strict if they fail at
+/// the first, as those in the simulator do:
+///
+/// ```
+/// # use asap_pu::{Capabilities, Config, Instant, NoteKind, PoolUser};
+/// # let mut pool_user = PoolUser::new(Config::default(), Capabilities::TCP, 1)?;
+/// # pool_user.registrars_mut(Instant::EPOCH).find_home();
+/// while let Some(note) = pool_user.poll_note() {
+///     assert!(!matches!(note.what, NoteKind::Misused { .. }), "{note}");
+/// }
+/// # Ok::<(), asap_pu::ConfigError>(())
+/// ```
 #[cfg_attr(test, derive(Clone))]
 pub struct PoolUser {
     ctx: Context,
@@ -180,6 +204,12 @@ impl PoolUser {
         self.ending == Ending::Done && self.ctx.channels.is_idle()
     }
 
+    /// What was decided and why, as far back as it is kept ([`max_notes`](crate::Config::max_notes)),
+    /// the oldest first, whether or not it was read.
+    pub fn notes(&self) -> impl DoubleEndedIterator<Item = &Note> + ExactSizeIterator {
+        self.ctx.journal.iter()
+    }
+
     /// How many channels are being set up or are up.
     #[must_use]
     pub fn channels(&self) -> usize {
@@ -241,6 +271,7 @@ impl PoolUser {
 impl PoolUser {
     /// What the driver is to do next.
     pub fn poll_action(&mut self) -> Option<Action> {
+        self.ctx.watch.polled();
         loop {
             let action = self.next_action();
             if action.is_some() || self.ending != Ending::Begun || !self.is_quiet() {
@@ -249,6 +280,13 @@ impl PoolUser {
             self.registrars.shut_down(&mut self.ctx);
             self.ending = Ending::Done;
         }
+    }
+
+    /// What was decided and why: the next [`Note`] that was not read. Where some were overwritten before
+    /// that, [`NoteKind::NotesMissed`] says so first. Unlike the other outputs, this one may be left
+    /// alone.
+    pub fn poll_note(&mut self) -> Option<Note> {
+        self.ctx.journal.poll()
     }
 
     /// What the application is to know next.
@@ -353,6 +391,7 @@ impl PoolUser {
 
     /// The time never goes back.
     fn advance(&mut self, now: Instant) -> Instant {
+        self.ctx.time_passes(self.now, now);
         self.now = self.now.max(now);
         self.now
     }
@@ -454,6 +493,10 @@ impl PoolUser {
             return;
         }
         self.ctx.stats.cache_stale += 1;
+        if !self.resolver.is_asked(handle) {
+            let fetched = self.cache.get(pool).map_or(now, Pool::fetched);
+            self.ctx.note(|| NoteKind::PoolStale { handle: handle.clone(), fetched });
+        }
         match self.ctx.config.cache.stale_answers {
             StaleAnswers::Served => {
                 if !self.resolver.is_asked(handle) {
@@ -561,6 +604,7 @@ impl fmt::Debug for PoolUser {
             .field("sessions", &self.sessions().count())
             .field("channels", &self.channels())
             .field("next_timer", &self.next_timer())
+            .field("notes", &self.notes().len())
             .field("stats", &Counters(self.stats()))
             .finish_non_exhaustive()
     }

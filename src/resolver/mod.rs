@@ -43,6 +43,7 @@ use crate::error::ResolveError;
 #[cfg(test)]
 use crate::explorer::ahead;
 use crate::id::ChannelId;
+use crate::journal::NoteKind;
 use crate::recent::Recent;
 use crate::timers::{TimerKind, Timers};
 use crate::wire::{self, PoolHandle};
@@ -192,6 +193,7 @@ impl<W: Copy + Ord> Resolver<W> {
             query.state = State::Pausing;
             self.t1.set(&mut query.t1, Some(turn), handle.clone());
             ctx.stats.requests_paused += 1;
+            ctx.note(|| NoteKind::RequestPaused { handle: handle.clone(), until: turn });
         }
         self.deadlines.set(&mut query.deadline, Some(deadline), handle.clone());
         self.queries.insert(handle.clone(), query);
@@ -290,6 +292,7 @@ impl<W: Copy + Ord> Resolver<W> {
         waiter: W,
     ) -> Option<impl Iterator<Item = W> + use<W>> {
         let again = self.disputes.add(now, ctx, handle, since, waiter)?;
+        ctx.note(|| NoteKind::PoolDisputed { handle: handle.into(), again });
         if !self.subscriptions.ask_at(handle, again) {
             self.disputes.ask_at(handle, again);
         }
@@ -355,7 +358,16 @@ impl<W: Copy + Ord> Resolver<W> {
             self.subscriptions.renew_later(now, ctx, handle.as_bytes());
         } else {
             let sent = self.transmit(now, ctx, handle, sendings.saturating_add(1));
-            ctx.stats.requests_repeated += u64::from(sent);
+            if let Some(channel) = sent {
+                ctx.stats.requests_repeated += 1;
+                let of = ctx.config.resolution.max_request_retransmit;
+                ctx.note(|| NoteKind::RequestRepeated {
+                    handle: handle.clone(),
+                    channel,
+                    repetition: sendings,
+                    of,
+                });
+            }
         }
         true
     }
@@ -374,14 +386,16 @@ impl<W: Copy + Ord> Resolver<W> {
             State::Pausing | State::Waiting { sendings: 0 } => unreached,
             _ => &ResolveError::NotAnswered,
         };
+        let mut failed = 0;
         while query.waiters.front().is_some_and(|(_, at)| *at <= now) {
             let Some((waiter, _)) = query.waiters.pop_front() else { break };
             if query.waiting.remove(&waiter) {
                 let (handle, error) = (handle.clone(), error.clone());
                 self.needs.push_back(Need::Fail { waiter, handle, error });
-                ctx.stats.requests_failed += 1;
+                failed += 1;
             }
         }
+        note_failure(ctx, handle, error, failed);
         self.rearm(handle);
         if self.home.is_some() && !self.is_asked(handle) {
             self.subscriptions.renew_later(now, ctx, handle.as_bytes());
@@ -396,25 +410,27 @@ impl<W: Copy + Ord> Resolver<W> {
             State::Pausing => return,
             State::Waiting { sendings } | State::Asked { sendings, .. } => sendings,
         };
-        let sent = self.transmit(now, ctx, handle, sendings.max(1));
-        match sendings {
-            0 => ctx.stats.requests_sent += u64::from(sent),
-            _ => ctx.stats.requests_moved += u64::from(sent),
+        let Some(channel) = self.transmit(now, ctx, handle, sendings.max(1)) else { return };
+        if sendings == 0 {
+            ctx.stats.requests_sent += 1;
+            ctx.note(|| NoteKind::RequestSent { handle: handle.clone(), channel });
+        } else {
+            ctx.stats.requests_moved += 1;
+            ctx.note(|| NoteKind::RequestMoved { handle: handle.clone(), channel });
         }
     }
 
     /// Sends the request for the `sendings`th time, which counts whether or not the driver has left
-    /// room for it; says whether it has.
+    /// room for it; says on which channel if it has.
     fn transmit(
         &mut self,
         now: Instant,
         ctx: &mut Context,
         handle: &PoolHandle,
         sendings: u32,
-    ) -> bool {
-        let (Some(home), Some(query)) = (self.home, self.queries.get_mut(handle)) else {
-            return false;
-        };
+    ) -> Option<ChannelId> {
+        let home = self.home?;
+        let query = self.queries.get_mut(handle)?;
         let Route { channel: on, wanted } = home;
         let subscribing = self.subscriptions.has(handle.as_bytes());
         query.state = State::Asked { on, sendings, subscribing };
@@ -432,12 +448,12 @@ impl<W: Copy + Ord> Resolver<W> {
         // A handle that was let in fits into a message: its length is bounded by the configuration,
         // and what is too long after all is never answered and fails at its deadline.
         if encoded.is_err() {
-            return false;
+            return None;
         }
         if query.request != self.buffer {
             query.request = Bytes::copy_from_slice(&self.buffer);
         }
-        ctx.send_control(on, query.request.clone())
+        ctx.send_control(on, query.request.clone()).then_some(on)
     }
 
     /// The home is gone: the query waits for another one.
@@ -458,16 +474,17 @@ impl<W: Copy + Ord> Resolver<W> {
     ) {
         let Some(query) = self.queries.get_mut(handle) else { return };
         let Query { waiters, waiting, .. } = query;
-        let needs = &mut self.needs;
+        let (needs, mut failed) = (&mut self.needs, 0);
         waiters.retain(|&(waiter, _)| {
             let fails = which(&waiter) && waiting.remove(&waiter);
             if fails {
                 let (handle, error) = (handle.clone(), error.clone());
                 needs.push_back(Need::Fail { waiter, handle, error });
-                ctx.stats.requests_failed += 1;
+                failed += 1;
             }
             !fails && waiting.contains(&waiter)
         });
+        note_failure(ctx, handle, error, failed);
         self.rearm(handle);
     }
 
@@ -495,6 +512,14 @@ impl<W: Copy + Ord> Resolver<W> {
         self.t1.set(&mut query.t1, None, handle.clone());
         self.deadlines.set(&mut query.deadline, None, handle);
         Some(query)
+    }
+}
+
+/// So many who waited for a request hear that it failed.
+fn note_failure(ctx: &mut Context, handle: &PoolHandle, error: &ResolveError, waiters: usize) {
+    ctx.stats.requests_failed += waiters as u64;
+    if waiters > 0 {
+        ctx.note(|| NoteKind::RequestFailed { handle: handle.clone(), error: error.clone() });
     }
 }
 

@@ -14,6 +14,7 @@ use crate::channel::ChannelUser;
 use crate::context::Context;
 use crate::error::{ResolveError, SessionError};
 use crate::id::{LinkId, PoolId, SessionId};
+use crate::journal::NoteKind;
 use crate::slab::Slab;
 use crate::wire::{PeIdentifier, Transport};
 use crate::{Instant, Security};
@@ -28,7 +29,8 @@ impl Sessions {
         if !session.is_over() {
             if let Some(busy) = &mut session.busy {
                 let limit = env.ctx.config.sessions.session_deadline;
-                busy.queue.expire(env.now, limit, &mut busy.inbox);
+                let told = &mut busy.inbox.noted(&mut env.ctx.journal, id);
+                busy.queue.expire(env.now, limit, told);
             }
             if matches!(session.life(), Life::Closing(until) if *until <= env.now) {
                 self.end(env, id, Some(SessionError::DeadlineReached));
@@ -86,7 +88,8 @@ impl Sessions {
         let former = session.element.replace(element);
         if former.is_some_and(|former| former != element) {
             let reason = UndeliveredReason::ElementLost(session.left.unwrap_or(LossReason::Closed));
-            busy.queue.element_left(reason, &mut busy.inbox);
+            let told = &mut busy.inbox.noted(&mut env.ctx.journal, id);
+            busy.queue.element_left(reason, told);
         }
         if self.is_drained(id) {
             return;
@@ -139,7 +142,8 @@ impl Sessions {
         let link = match meant {
             Some((_, Some(reason))) if !goes_on => {
                 let reason = UndeliveredReason::ElementLost(reason);
-                busy.queue.return_head(reason, &mut busy.inbox);
+                let told = &mut busy.inbox.noted(&mut env.ctx.journal, id);
+                busy.queue.return_head(reason, told);
                 return true;
             }
             Some((element, None)) => session.link_to(element),
@@ -153,7 +157,8 @@ impl Sessions {
                 let Some(session) = self.slab.get_mut(id.0) else { return false };
                 if was_named && !goes_on {
                     if let Some(Busy { queue, inbox, .. }) = session.busy.as_deref_mut() {
-                        queue.return_head(UndeliveredReason::NotListed, inbox);
+                        let told = &mut inbox.noted(&mut env.ctx.journal, id);
+                        queue.return_head(UndeliveredReason::NotListed, told);
                     }
                     return true;
                 }
@@ -235,7 +240,7 @@ impl Sessions {
                 return None;
             };
             let Some(search) = search else {
-                let chosen = pool.select(env.now, &mut env.ctx.rng, &[]);
+                let chosen = pool.select(env.now, env.ctx, &[]);
                 if let Some(chosen) = chosen {
                     return Some((chosen.identifier(), chosen.transport().to_owned()));
                 }
@@ -252,24 +257,31 @@ impl Sessions {
                 }
                 search.named = None;
                 search.first = Some(named).filter(|_| is_listed);
+                if !is_listed {
+                    let reason = pool.why_not(named);
+                    let (session, element) = (id, named);
+                    env.ctx.note(|| NoteKind::ElementPassedOver { session, element, reason });
+                }
                 if !is_listed && element.take().is_some() {
-                    queue.element_left(UndeliveredReason::NotListed, inbox);
+                    let told = &mut inbox.noted(&mut env.ctx.journal, id);
+                    queue.element_left(UndeliveredReason::NotListed, told);
                 }
             }
             // A choice that nobody has failed before is the policy's.
             let advised = !chooses || !search.tried.is_empty();
             let preferred = extra.as_ref().filter(|_| advised);
             let preferred = preferred.map_or(&[][..], |extra| &extra.preferred);
-            let chosen = search.choose(env.now, env.ctx, pool, preferred);
+            let chosen = search.choose(env.now, env.ctx, id, pool, preferred);
             if chosen.is_some() {
                 return chosen;
             }
             if search.tried.is_empty() {
                 self.end(env, id, Some(SessionError::NoUsableElement));
-            } else if search.round_over(env.now, env.ctx) {
+            } else if search.round_over(env.now, env.ctx, id) {
                 continue;
             } else if chooses {
-                queue.give_up(UndeliveredReason::AllElementsFailed, inbox);
+                let told = &mut inbox.noted(&mut env.ctx.journal, id);
+                queue.give_up(UndeliveredReason::AllElementsFailed, told);
             } else {
                 self.end(env, id, Some(SessionError::AllElementsFailed));
             }
@@ -308,26 +320,33 @@ impl Sessions {
         let facts = Facts::of(env.ctx, &to);
         LinkId(self.links.insert_with(|key| {
             let user = ChannelUser::Session(LinkId(key));
+            let noted = env.ctx.journal.is_on().then(|| to.clone());
             let channel = env.ctx.channels.open(user, to, Security::None);
+            if let Some(transport) = noted {
+                let session = id;
+                env.ctx.note(|| NoteKind::ElementTried { session, element, channel, transport });
+            }
             Link::new(id, element, channel, facts)
         }))
     }
 
     /// Asks for the elements of the session's pool.
-    pub(super) fn resolve(&mut self, env: &Env<'_>, id: SessionId, anew: bool) {
+    pub(super) fn resolve(&mut self, env: &mut Env<'_>, id: SessionId, anew: bool) {
         let Self { slab, spare, needs, .. } = self;
         let Some(session) = slab.get_mut(id.0) else { return };
         let search = Busy::of(&mut session.busy, spare).search(env.now);
         search.step = Step::Resolving(None);
         let asked = core::mem::replace(&mut session.asked, true);
         if let Some(handle) = session.handle(env.cache).cloned().filter(|_| !asked) {
-            needs.push_back(Need::Resolve { session: id, handle, anew });
+            let session = id;
+            env.ctx.note(|| NoteKind::SessionResolves { session, handle: handle.clone() });
+            needs.push_back(Need::Resolve { session, handle, anew });
         }
     }
 
     /// Asks for the elements of the session's pool although it knows some, and goes on with those if
     /// no registrar answers as fast as an element has to (CACHE-8): one that failed may be back.
-    fn resolve_anew(&mut self, env: &Env<'_>, id: SessionId) {
+    fn resolve_anew(&mut self, env: &mut Env<'_>, id: SessionId) {
         self.resolve(env, id, true);
         let session = self.slab.get_mut(id.0);
         if let Some(search) = session.and_then(|session| session.busy.as_mut()?.search.as_mut()) {

@@ -17,6 +17,7 @@ use crate::Confirms;
 use crate::channel::Channels;
 use crate::context::Context;
 use crate::id::{ChannelId, MessageId, SessionId};
+use crate::journal::Peer;
 use crate::wire::{PeIdentifier, Protocol, Transport, TransportUse};
 use crate::{Config, Instant};
 
@@ -49,6 +50,7 @@ pub(super) struct Link {
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(test, derive(Hash))]
 pub(super) struct Facts {
+    pub(super) protocol: Protocol,
     /// Whether it carries control messages.
     pub(super) control: bool,
     pub(super) confirms: Confirms,
@@ -86,6 +88,11 @@ impl Link {
             cookie: None,
             lane: None,
         }
+    }
+
+    /// Who is at the other end, for a note.
+    pub(super) const fn peer(&self) -> Peer {
+        Peer::Element { session: self.session, element: self.element }
     }
 
     /// Whether a message of `len` bytes may be handed over; a long one goes alone.
@@ -187,6 +194,6 @@ impl Facts {
 
     /// What holds on a channel over `protocol`.
     pub(super) fn over(ctx: &Context, protocol: Protocol, control: bool) -> Self {
-        Self { control, confirms: ctx.capabilities.confirms(protocol) }
+        Self { protocol, control, confirms: ctx.capabilities.confirms(protocol) }
     }
 }

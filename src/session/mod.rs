@@ -93,6 +93,7 @@ use self::link::Link;
 pub use self::options::{
     Failover, LossReason, Recipient, SendOptions, SessionOptions, UndeliveredReason, Unsettled,
 };
+pub(crate) use self::queue::Word;
 use self::queue::{Fate, Queue};
 use self::search::Search;
 pub use self::view::{HeldBack, SessionRef, SessionState, SessionTimer};
@@ -106,6 +107,7 @@ use crate::explorer::{ahead, told_by};
 #[cfg(test)]
 use crate::id::ChannelId;
 use crate::id::{LinkId, MessageId, PoolId, SessionId};
+use crate::journal::NoteKind;
 use crate::slab::Slab;
 use crate::timers::Timers;
 use crate::wire::{PeIdentifier, PoolHandle};
@@ -429,9 +431,11 @@ impl Sessions {
         let Some(session) = self.slab.get_mut(id.0) else { return };
         if let Some(busy) = &mut session.busy {
             busy.search = None;
-            busy.queue.end(error.is_none(), reason, &mut busy.inbox);
+            let told = &mut busy.inbox.noted(&mut env.ctx.journal, id);
+            busy.queue.end(error.is_none(), reason, told);
         }
         self.timers.set(&mut session.timer, None, Wake::Session(id));
+        env.ctx.note(|| NoteKind::SessionEnded { session: id, error: error.clone() });
         session.extra().life = Life::Over(error);
         self.live -= 1;
     }

@@ -342,6 +342,10 @@ impl Sim {
     fn arrive_at_user(&mut self, key: Key, packet: Packet) {
         let Some(link) = self.links.get(key) else { return };
         let (user, channel, stream, peer) = (link.user, link.channel, link.stream, link.peer);
+        if !self.users[user].channels.contains_key(&channel) {
+            // Its driver has forgotten the channel.
+            return;
+        }
         match packet {
             Packet::Control(message) => {
                 self.note(user, Some(peer), &Note::GetsControl(&message));

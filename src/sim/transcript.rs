@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 
-use super::{Fault, Host};
+use super::{Fault, Host, UserId};
 use crate::wire::{MessageType, PoolHandle};
 use crate::{CloseReason, Event, Instant, MessageId};
 
@@ -67,6 +67,16 @@ impl Transcript {
                 Some(with) => sink(format_args!("{at:12.6} {who:<14} {what} {with}")),
                 None => sink(format_args!("{at:12.6} {who:<14} {what}")),
             }
+        }
+    }
+}
+
+/// What a pool user notes is no part of the number: it follows from what is.
+impl Transcript {
+    pub(super) fn explain(&mut self, user: UserId, note: &crate::Note) {
+        if let Some(sink) = &mut self.sink {
+            let (at, who) = (note.at.since(Instant::EPOCH).as_secs_f64(), Host::from(user));
+            sink(format_args!("{at:12.6} {who:<14} notes: {}", note.what));
         }
     }
 }
