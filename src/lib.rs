@@ -51,11 +51,12 @@ pub use journal::{
 };
 pub use misuse::{Input, Misuse};
 pub use pool::{ElementRef, Pool};
-pub use pool_user::{PoolMut, PoolUser, RegistrarsMut, RegistrarsRef, SessionMut, SessionRef};
+pub use pool_user::{PoolMut, PoolUser, RegistrarsMut, RegistrarsRef, SessionMut};
 pub use registrar::HomeSearch;
 pub use rng::Rng;
 pub use session::{
-    Failover, LossReason, Recipient, SendOptions, SessionOptions, UndeliveredReason, Unsettled,
+    Failover, HeldBack, LossReason, Recipient, SendOptions, SessionOptions, SessionRef,
+    SessionState, SessionTimer, UndeliveredReason, Unsettled,
 };
 pub use stats::Stats;
 #[cfg(feature = "std")]

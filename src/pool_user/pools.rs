@@ -166,6 +166,11 @@ impl PoolUser {
     pub fn subscription(&self, handle: &[u8]) -> Option<bool> {
         self.resolver.subscription(handle)
     }
+
+    /// All pools that are subscribed to, and of each whether the home registrar tells of its changes.
+    pub fn subscriptions(&self) -> impl Iterator<Item = (&PoolHandle, bool)> {
+        self.resolver.subscriptions()
+    }
 }
 
 /// For applications that own their connections (RFC 5351 §4.1).

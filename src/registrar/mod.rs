@@ -97,6 +97,8 @@ pub(crate) struct Registrars {
     round: u32,
     /// When T5 ends the present round, also if the search is broken off before.
     round_ends: Instant,
+    /// How many rounds the present hunt has begun.
+    rounds: u32,
     /// What T5-Serverhunt is set to next, before jitter.
     t5: Duration,
     /// When a home was lost last that had given no valid answer.
@@ -112,6 +114,13 @@ pub(crate) struct Registrars {
     preferred: Option<Transport>,
     /// What the application has not heard.
     notice: Option<Event>,
+}
+
+/// What the registrar machine needs of the other machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Those who wait for a registrar to be told that none is known.
+    FailAll,
 }
 
 /// The search for a home.
@@ -190,6 +199,7 @@ impl Registrars {
             search: None,
             round: 0,
             round_ends: Instant::EPOCH,
+            rounds: 0,
             t5: ctx.config.discovery.t5_hunt,
             fell: None,
             wanted: false,
@@ -215,6 +225,17 @@ impl Registrars {
             (Some(_), None) => HomeSearch::Home,
             (Some(_), Some(_)) => HomeSearch::Doubted,
         }
+    }
+
+    /// The present round of a hunt, and when it ends.
+    pub(crate) fn round(&self) -> Option<(u32, Instant)> {
+        let search = self.search.as_ref().filter(|search| search.stage != Stage::Listening)?;
+        Some((self.rounds, search.deadline))
+    }
+
+    /// Those that a channel is being set up to.
+    pub(crate) fn tried(&self) -> impl Iterator<Item = &Transport> {
+        self.attempts().map(|attempt| &attempt.transport)
     }
 
     fn stage(&self) -> Option<Stage> {
@@ -260,14 +281,14 @@ impl Registrars {
         self.notice.take()
     }
 
-    /// Whether those who wait for a registrar are to be told that none is known.
-    pub(crate) fn is_hopeless(&self) -> bool {
-        self.hopeless
+    /// What it needs next of the other machines.
+    pub(crate) fn poll_need(&mut self) -> Option<Need> {
+        core::mem::take(&mut self.hopeless).then_some(Need::FailAll)
     }
 
-    /// The same, asked once.
-    pub(crate) fn take_hopeless(&mut self) -> bool {
-        core::mem::take(&mut self.hopeless)
+    /// Whether it needs anything of the other machines.
+    pub(crate) fn needs_any(&self) -> bool {
+        self.hopeless
     }
 
     /// The application wants a home before anyone needs it (HUNT-2).
@@ -580,6 +601,7 @@ impl Registrars {
             attempt.note_loss(ctx, LossReason::TimedOut);
         });
         self.t5 = self.t5.saturating_mul(2).min(ctx.config.discovery.t5_max);
+        self.rounds = self.rounds.saturating_add(1);
         self.begin_round(now, ctx);
         self.hunt(now, ctx);
     }
@@ -716,6 +738,7 @@ impl Registrars {
     /// the pool user run after it: for RETRAN.max after such a home was lost, T5 keeps what it has
     /// grown to.
     fn begin_hunt(&mut self, now: Instant, ctx: &mut Context) {
+        self.rounds = 1;
         if self.fell.is_none_or(|at| now.since(at) >= ctx.config.discovery.t5_max) {
             self.t5 = ctx.config.discovery.t5_hunt;
             if self.round_ends > now {

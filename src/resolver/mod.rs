@@ -67,14 +67,23 @@ pub(crate) struct Resolver<W> {
     paced: VecDeque<Instant>,
     /// Since when the home owes an answer to a request that nobody waits for any more.
     overdue: Option<Instant>,
-    /// Whether somebody has asked for something since then.
-    doubts: bool,
     /// Whether a request to the home has ended without an answer.
     abandoned: bool,
-    /// Waiters whose query failed.
-    failed: VecDeque<(W, PoolHandle, ResolveError)>,
+    needs: VecDeque<Need<W>>,
     /// The request last encoded, to be reused.
     buffer: Vec<u8>,
+}
+
+/// What the resolver needs of the other machines.
+#[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Clone, Hash))]
+pub(crate) enum Need<W> {
+    /// Another registrar beside the home, which has not answered in time (§3.7.2).
+    Doubt,
+    /// The same as soon as a request waits: the home has left an earlier one unanswered.
+    Suspect,
+    /// The waiter to be told that its query failed.
+    Fail { waiter: W, handle: PoolHandle, error: ResolveError },
 }
 
 /// One outstanding resolution.
@@ -129,9 +138,8 @@ impl<W: Copy + Ord> Resolver<W> {
             disputes: Disputes::new(),
             paced: VecDeque::new(),
             overdue: None,
-            doubts: false,
             abandoned: false,
-            failed: VecDeque::new(),
+            needs: VecDeque::new(),
             buffer: Vec::new(),
         }
     }
@@ -150,9 +158,9 @@ impl<W: Copy + Ord> Resolver<W> {
         of_each.into_iter().flatten().min()
     }
 
-    /// A waiter whose query failed.
-    pub(crate) fn poll_failed(&mut self) -> Option<(W, PoolHandle, ResolveError)> {
-        self.failed.pop_front()
+    /// What it needs next of the other machines.
+    pub(crate) fn poll_need(&mut self) -> Option<Need<W>> {
+        self.needs.pop_front()
     }
 
     /// Whether `handle` is being resolved.
@@ -163,7 +171,9 @@ impl<W: Copy + Ord> Resolver<W> {
     /// Adds a waiter; asks the home if nobody has asked yet.
     pub(crate) fn ask(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle, waiter: W) {
         let deadline = now + ctx.config.resolution.request_deadline;
-        self.doubts |= self.overdue.take_if(|at| *at <= now).is_some();
+        if self.overdue.take_if(|at| *at <= now).is_some() {
+            self.needs.push_back(Need::Suspect);
+        }
         if let Some(query) = self.queries.get_mut(handle) {
             if query.waiting.insert(waiter) {
                 query.waiters.push_back((waiter, deadline));
@@ -208,11 +218,6 @@ impl<W: Copy + Ord> Resolver<W> {
     /// Anything came from the home that could be an answer.
     pub(crate) const fn heard(&mut self) {
         self.overdue = None;
-    }
-
-    /// Whether someone has asked a home that left an earlier request unanswered; told once.
-    pub(crate) const fn take_doubts(&mut self) -> bool {
-        mem::replace(&mut self.doubts, false)
     }
 
     /// Whether a request to the home has ended without an answer, whoever ended it; told once.
@@ -319,14 +324,13 @@ impl<W: Copy + Ord> Resolver<W> {
         }
     }
 
-    /// Something is due. Says whether a request went unanswered, so that the home is to be doubted;
-    /// a request that reached no registrar in time fails with `unreached`.
+    /// Something is due. A request that reached no registrar in time fails with `unreached`.
     pub(crate) fn handle_timeout(
         &mut self,
         now: Instant,
         ctx: &mut Context,
         unreached: &ResolveError,
-    ) -> bool {
+    ) {
         let mut doubt = false;
         while let Some(handle) = self.t1.pop_due(now) {
             doubt |= self.repeat(now, ctx, &handle);
@@ -335,7 +339,9 @@ impl<W: Copy + Ord> Resolver<W> {
             self.expire(now, ctx, &handle, unreached);
         }
         self.renew(now, ctx);
-        doubt
+        if doubt {
+            self.needs.push_front(Need::Doubt);
+        }
     }
 
     /// The pause is over, or T1 expired: sends once more, or gives up. Says whether it was T1.
@@ -384,7 +390,8 @@ impl<W: Copy + Ord> Resolver<W> {
         while query.waiters.front().is_some_and(|(_, at)| *at <= now) {
             let Some((waiter, _)) = query.waiters.pop_front() else { break };
             if query.waiting.remove(&waiter) {
-                self.failed.push_back((waiter, handle.clone(), error.clone()));
+                let (handle, error) = (handle.clone(), error.clone());
+                self.needs.push_back(Need::Fail { waiter, handle, error });
                 failed += 1;
             }
         }
@@ -467,14 +474,17 @@ impl<W: Copy + Ord> Resolver<W> {
     ) {
         let Some(query) = self.queries.get_mut(handle) else { return };
         let Query { waiters, waiting, .. } = query;
-        let mut failed = Vec::new();
-        waiters.retain(|(waiter, _)| {
-            let fails = which(waiter) && waiting.remove(waiter);
-            failed.extend(fails.then_some((*waiter, ())));
-            !fails && waiting.contains(waiter)
+        let (needs, mut failed) = (&mut self.needs, 0);
+        waiters.retain(|&(waiter, _)| {
+            let fails = which(&waiter) && waiting.remove(&waiter);
+            if fails {
+                let (handle, error) = (handle.clone(), error.clone());
+                needs.push_back(Need::Fail { waiter, handle, error });
+                failed += 1;
+            }
+            !fails && waiting.contains(&waiter)
         });
-        note_failure(ctx, handle, error, failed.len());
-        self.failed.extend(failed.into_iter().map(|(w, _)| (w, handle.clone(), error.clone())));
+        note_failure(ctx, handle, error, failed);
         self.rearm(handle);
     }
 
@@ -523,10 +533,10 @@ fn waiters<W: Ord>(query: Option<Query<W>>) -> impl Iterator<Item = W> {
 #[cfg(test)]
 impl<W: core::hash::Hash> core::hash::Hash for Resolver<W> {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-        let Self { queries, home, t1, deadlines, recent, subscriptions, failed, .. } = self;
-        (queries, home, t1, deadlines, recent, subscriptions, failed).hash(state);
-        let Self { disputes, paced, overdue, doubts, abandoned, .. } = self;
-        (disputes, paced, overdue.map(ahead), doubts, abandoned).hash(state);
+        let Self { queries, home, t1, deadlines, recent, subscriptions, needs, .. } = self;
+        (queries, home, t1, deadlines, recent, subscriptions, needs).hash(state);
+        let Self { disputes, paced, overdue, abandoned, .. } = self;
+        (disputes, paced, overdue.map(ahead), abandoned).hash(state);
     }
 }
 

@@ -7,8 +7,11 @@
 use super::link::{Facts, Link};
 use super::options::{LossReason, UndeliveredReason};
 use super::search::{Next, Search, Step};
-use super::{Busy, Env, Gate, Life, MAX_SPARE, Mode, Need, Pool, Session, Sessions, Wake};
+use super::{
+    Busy, Env, Gate, Life, MAX_SPARE, Mode, Need, Pool, Session, SessionTimer, Sessions, Wake,
+};
 use crate::channel::ChannelUser;
+use crate::context::Context;
 use crate::error::{ResolveError, SessionError};
 use crate::id::{LinkId, PoolId, SessionId};
 use crate::journal::NoteKind;
@@ -85,7 +88,7 @@ impl Sessions {
         let Some(busy) = &mut session.busy else { return };
         let former = session.element.replace(element);
         if former.is_some_and(|former| former != element) {
-            let reason = UndeliveredReason::ElementLost(session.left);
+            let reason = UndeliveredReason::ElementLost(session.left.unwrap_or(LossReason::Closed));
             let told = &mut busy.inbox.noted(&mut env.ctx.journal, id);
             busy.queue.element_left(reason, told);
         }
@@ -487,39 +490,67 @@ impl Session {
     /// for, and says when there is something to do next.
     fn wakes(&mut self, env: &Env<'_>, links: &Slab<Link>) -> Option<Instant> {
         let Env { now, ctx, .. } = env;
-        let kept = self.kept.and_then(|link| links.get(link.0));
-        let is_up = kept.is_some_and(|link| link.up.is_some());
-        let calls = self.extra.as_ref().is_some_and(|extra| extra.calling > 0);
+        let (looks, is_up) = (self.looks(links), self.is_up(links));
+        if let Some(busy) = &mut self.busy {
+            let Busy { queue, search, .. } = &mut **busy;
+            queue.run_clock(*now, looks);
+            search.take_if(|search| {
+                let fades = || !is_up && search.fades(ctx).is_some_and(|at| at <= *now);
+                !looks && (search.is_blank() || fades())
+            });
+        }
+        self.next_step(*now, ctx, links).map(|(at, _)| at)
+    }
+
+    /// What it waits for by itself, whatever its links do, and until when.
+    pub(super) fn next_step(
+        &self,
+        now: Instant,
+        ctx: &Context,
+        links: &Slab<Link>,
+    ) -> Option<(Instant, SessionTimer)> {
         let closes = match self.life() {
-            Life::Closing(until) => Some(*until),
+            Life::Closing(until) => Some((*until, SessionTimer::Close)),
             _ => None,
         };
-        let Self { mode, gate, rests, busy: Some(busy), .. } = self else { return closes };
-        let Busy { queue, search, .. } = &mut **busy;
-        let seeks = match mode {
-            Mode::Keep => !is_up && !*rests,
-            Mode::Choose => queue.waiting() > 0 && *gate == Gate::Open,
-        };
-        // What is assigned to a link that is not up waits for an element too.
-        let looks = seeks || queue.assigned() > 0 && calls;
-        queue.run_clock(*now, looks);
-        // While an element is kept, what it shows decides.
-        let fades = |search: &Search| search.fades(ctx).filter(|_| !looks && !is_up);
-        search.take_if(|search| {
-            !looks && search.is_blank() || fades(search).is_some_and(|at| at <= *now)
-        });
+        let Some(Busy { queue, search, .. }) = self.busy.as_deref() else { return closes };
+        let (seeks, looks, is_up) = (self.seeks(links), self.looks(links), self.is_up(links));
         let deadline = ctx.config.sessions.session_deadline;
         let searches = search.as_ref().map(|search| {
             let step = match search.step {
-                Step::Resolving(until) if seeks => until,
-                Step::Pausing { until, .. } if seeks => Some(until),
+                Step::Resolving(until) if seeks => until.map(|at| (at, SessionTimer::List)),
+                Step::Pausing { until, .. } if seeks => Some((until, SessionTimer::Pause)),
                 _ => None,
             };
-            let ends = search.since.filter(|_| seeks).map(|since| since + deadline);
-            [step, ends, fades(search)]
+            let ends = search.since.filter(|_| seeks);
+            let ends = ends.map(|since| (since + deadline, SessionTimer::Deadline));
+            // While an element is kept, what it shows decides.
+            let fades = search.fades(ctx).filter(|_| !looks && !is_up);
+            [step, ends, fades.map(|at| (at, SessionTimer::Forget))]
         });
-        let expires = queue.next_expiry(*now, deadline);
+        let expires = queue.next_expiry(now, deadline).map(|at| (at, SessionTimer::Message));
         [closes, expires].into_iter().chain(searches.into_iter().flatten()).flatten().min()
+    }
+
+    /// Whether the element that it keeps is connected.
+    fn is_up(&self, links: &Slab<Link>) -> bool {
+        self.kept.and_then(|link| links.get(link.0)).is_some_and(|link| link.up.is_some())
+    }
+
+    /// Whether it looks for an element, to keep or for the message whose turn it is.
+    fn seeks(&self, links: &Slab<Link>) -> bool {
+        let waits = || self.busy.as_ref().is_some_and(|busy| busy.queue.waiting() > 0);
+        match self.mode {
+            Mode::Keep => !self.is_up(links) && !self.rests,
+            Mode::Choose => self.gate == Gate::Open && waits(),
+        }
+    }
+
+    /// Whether it does, or has one for whom messages wait and who is not up.
+    fn looks(&self, links: &Slab<Link>) -> bool {
+        let assigned = || self.busy.as_ref().is_some_and(|busy| busy.queue.assigned() > 0);
+        let calls = self.extra.as_ref().is_some_and(|extra| extra.calling > 0);
+        self.seeks(links) || calls && assigned()
     }
 
     /// The resolver has an answer; says whether that is still waited for.
@@ -536,9 +567,7 @@ impl Session {
     pub(super) fn has_stale_list(&self, env: &Env<'_>) -> bool {
         let Pool::Known(pool) = self.pool else { return false };
         let pool = env.cache.get(pool);
-        pool.is_some_and(|pool| {
-            env.now.since(pool.fetched()) >= env.ctx.config.cache.stale_cache_value
-        })
+        pool.is_some_and(|pool| pool.is_stale(env.now, &env.ctx.config))
     }
 
     /// The link to an element.

@@ -252,7 +252,7 @@ impl Sessions {
         if cookie.is_some() && (was_kept || chosen) {
             session.extra().cookie = cookie;
         }
-        session.left = reason;
+        session.left = Some(reason);
         let Session { busy: Some(busy), .. } = session else { return };
         let Busy { queue, inbox, search } = &mut **busy;
         if was_up {

@@ -58,6 +58,7 @@ pub(super) struct Message {
     pub(super) id: MessageId,
     pub(super) data: Bytes,
     pub(super) options: SendOptions,
+    sent: Instant,
     place: Place,
     /// How often it was handed over.
     handovers: u32,
@@ -159,8 +160,8 @@ impl Queue {
             return Err(data);
         }
         self.load = Load { messages: self.load.messages + 1, bytes };
-        let (place, handovers, uncertain) = (Place::Settled, 0, false);
-        self.messages.push_back(Message { id, data, options, place, handovers, uncertain });
+        let (sent, place, handovers, uncertain) = (now, Place::Settled, 0, false);
+        self.messages.push_back(Message { id, data, options, sent, place, handovers, uncertain });
         let since = self.clock.at(now);
         self.put(self.messages.len() - 1, Place::Waiting(since));
         Ok(())
@@ -544,6 +545,19 @@ impl Queue {
         self.load.messages - self.waiting - self.assigned
     }
 
+    /// How many messages are handed over and have not met their fate.
+    pub(super) fn unconfirmed(&self) -> usize {
+        self.messages.iter().filter(|message| message.place.is_out()).count()
+    }
+
+    /// Since when the oldest message waits for its fate.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        let is_open = |place: &Place| {
+            place.is_out() || matches!(place, Place::Waiting(_) | Place::Assigned(..))
+        };
+        self.messages.iter().find(|message| is_open(&message.place)).map(|message| message.sent)
+    }
+
     /// Whether everything was handed over, and nobody will tell more of what is out: on a link that
     /// is `silent` no more than that it was written, of a message that waits to be confirmed nothing
     /// but that.
@@ -728,6 +742,12 @@ impl Message {
     }
 }
 
+impl Place {
+    const fn is_out(&self) -> bool {
+        matches!(self, Self::Out { .. } | Self::Copied { open: 1.., .. })
+    }
+}
+
 impl Clock {
     fn at(&self, now: Instant) -> Duration {
         self.shown + self.runs.map_or(Duration::ZERO, |since| now.since(since))
@@ -741,7 +761,7 @@ impl core::hash::Hash for Queue {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
         let now = explorer::now();
         for (index, message) in self.messages.iter().enumerate() {
-            let Message { id, data, options, place, handovers, uncertain } = message;
+            let Message { id, data, options, sent: _, place, handovers, uncertain } = message;
             let waited = self.waited(now, index);
             let place = match *place {
                 Place::Settled => continue,

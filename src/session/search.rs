@@ -51,7 +51,8 @@ pub(super) struct Search {
     pub(super) first: Option<PeIdentifier>,
     /// The elements that were tried in this round.
     pub(super) tried: Vec<PeIdentifier>,
-    rounds: u32,
+    /// How many rounds were in vain.
+    pub(super) rounds: u32,
     pauses: u32,
     /// How many elements in a row came up and ended before any progress.
     flaps: u32,
