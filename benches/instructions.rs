@@ -3,10 +3,10 @@
 use core::hint::black_box;
 
 use asap_pu::Rng;
-use asap_pu::selection::{Member, Policy, Selector};
+use asap_pu::selection::{Member, PolicyKind, Selector};
 use asap_pu::wire::{
-    Message, MessageRef, Notes, PeIdentifier, Policy as PoolPolicy, PolicyType, PoolElement,
-    Transport, TransportUse, encode_handle_resolution,
+    Message, MessageRef, Notes, PeIdentifier, Policy, PolicyType, PoolElement, Transport,
+    TransportUse, encode_handle_resolution,
 };
 
 /// A name, and what is counted.
@@ -61,7 +61,7 @@ fn response(elements: u32) -> Message {
     let element = |id: u32| {
         let transport =
             Transport::sctp(4242, TransportUse::DATA_ONLY, [[10, 0, 0, id as u8].into()]);
-        let policy = PoolPolicy::WeightedRandom { weight: id + 1 };
+        let policy = Policy::WeightedRandom { weight: id + 1 };
         PoolElement::new(PeIdentifier::new(id), transport, policy)
     };
     let policy = Some(PolicyType::WEIGHTED_RANDOM.into());
@@ -69,16 +69,16 @@ fn response(elements: u32) -> Message {
 }
 
 fn selection() -> Vec<Case> {
-    const POLICIES: [(&str, Policy); 9] = [
-        ("rr", Policy::RoundRobin),
-        ("wrr", Policy::WeightedRoundRobin),
-        ("rand", Policy::Random),
-        ("wrand", Policy::WeightedRandom),
-        ("prio", Policy::Priority),
-        ("lu", Policy::LeastUsed),
-        ("lud", Policy::LeastUsedDegradation),
-        ("plu", Policy::PriorityLeastUsed),
-        ("rlu", Policy::RandomizedLeastUsed),
+    const POLICIES: [(&str, PolicyKind); 9] = [
+        ("rr", PolicyKind::RoundRobin),
+        ("wrr", PolicyKind::WeightedRoundRobin),
+        ("rand", PolicyKind::Random),
+        ("wrand", PolicyKind::WeightedRandom),
+        ("prio", PolicyKind::Priority),
+        ("lu", PolicyKind::LeastUsed),
+        ("lud", PolicyKind::LeastUsedDegradation),
+        ("plu", PolicyKind::PriorityLeastUsed),
+        ("rlu", PolicyKind::RandomizedLeastUsed),
     ];
     let mut cases: Vec<Case> = Vec::new();
     for (name, policy) in POLICIES {

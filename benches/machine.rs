@@ -75,9 +75,10 @@ fn learn(pool_user: &mut PoolUser, home: ChannelId, handle: &str, response: &[u8
 
 fn select(c: &mut Criterion) {
     let mut group = c.benchmark_group("machine");
-    for (name, policy) in
-        [("rr", selection::Policy::RoundRobin), ("wrand", selection::Policy::WeightedRandom)]
-    {
+    for (name, policy) in [
+        ("rr", selection::PolicyKind::RoundRobin),
+        ("wrand", selection::PolicyKind::WeightedRandom),
+    ] {
         let weighted = name == "wrand";
         for size in [16, 128, 1_000] {
             let mut rng = Rng::new(1);

@@ -8,19 +8,19 @@ use core::hint::black_box;
 use core::time::Duration;
 
 use asap_pu::Rng;
-use asap_pu::selection::{Member, Policy, Selector};
+use asap_pu::selection::{Member, PolicyKind, Selector};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 
-const POLICIES: [(&str, Policy); 9] = [
-    ("rr", Policy::RoundRobin),
-    ("wrr", Policy::WeightedRoundRobin),
-    ("rand", Policy::Random),
-    ("wrand", Policy::WeightedRandom),
-    ("prio", Policy::Priority),
-    ("lu", Policy::LeastUsed),
-    ("lud", Policy::LeastUsedDegradation),
-    ("plu", Policy::PriorityLeastUsed),
-    ("rlu", Policy::RandomizedLeastUsed),
+const POLICIES: [(&str, PolicyKind); 9] = [
+    ("rr", PolicyKind::RoundRobin),
+    ("wrr", PolicyKind::WeightedRoundRobin),
+    ("rand", PolicyKind::Random),
+    ("wrand", PolicyKind::WeightedRandom),
+    ("prio", PolicyKind::Priority),
+    ("lu", PolicyKind::LeastUsed),
+    ("lud", PolicyKind::LeastUsedDegradation),
+    ("plu", PolicyKind::PriorityLeastUsed),
+    ("rlu", PolicyKind::RandomizedLeastUsed),
 ];
 const SIZES: [usize; 6] = [4, 16, 64, 256, 1024, 10_000];
 

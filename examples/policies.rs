@@ -11,7 +11,7 @@ mod drawing;
 use core::fmt::Write as _;
 
 use asap_pu::Rng;
-use asap_pu::selection::{Member, Policy, Selector};
+use asap_pu::selection::{Member, PolicyKind, Selector};
 use drawing::{COLORS, document};
 
 const NAMES: [&str; 5] = ["A", "B", "C", "D", "E"];
@@ -27,7 +27,7 @@ const COUNTED: usize = 1000;
 
 /// A policy, and what the numbers of the members mean to it.
 struct Example {
-    policy: Policy,
+    policy: PolicyKind,
     name: &'static str,
     section: &'static str,
     value: Value,
@@ -62,20 +62,25 @@ fn main() -> std::io::Result<()> {
 fn examples() -> Vec<Example> {
     let example = |policy, name, section, value| Example { policy, name, section, value };
     vec![
-        example(Policy::RoundRobin, "Round Robin", "4.1", Value::None),
-        example(Policy::WeightedRoundRobin, "Weighted Round Robin", "4.2", Value::Weight),
-        example(Policy::Random, "Random", "4.3", Value::None),
-        example(Policy::WeightedRandom, "Weighted Random", "4.4", Value::Weight),
-        example(Policy::Priority, "Priority", "4.5", Value::Priority),
-        example(Policy::LeastUsed, "Least Used", "5.1", Value::Load),
+        example(PolicyKind::RoundRobin, "Round Robin", "4.1", Value::None),
+        example(PolicyKind::WeightedRoundRobin, "Weighted Round Robin", "4.2", Value::Weight),
+        example(PolicyKind::Random, "Random", "4.3", Value::None),
+        example(PolicyKind::WeightedRandom, "Weighted Random", "4.4", Value::Weight),
+        example(PolicyKind::Priority, "Priority", "4.5", Value::Priority),
+        example(PolicyKind::LeastUsed, "Least Used", "5.1", Value::Load),
         example(
-            Policy::LeastUsedDegradation,
+            PolicyKind::LeastUsedDegradation,
             "Least Used with Degradation",
             "5.2",
             Value::LoadAndDegradation,
         ),
-        example(Policy::PriorityLeastUsed, "Priority Least Used", "5.3", Value::LoadAndDegradation),
-        example(Policy::RandomizedLeastUsed, "Randomized Least Used", "5.4", Value::Load),
+        example(
+            PolicyKind::PriorityLeastUsed,
+            "Priority Least Used",
+            "5.3",
+            Value::LoadAndDegradation,
+        ),
+        example(PolicyKind::RandomizedLeastUsed, "Randomized Least Used", "5.4", Value::Load),
     ]
 }
 

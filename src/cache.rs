@@ -31,7 +31,7 @@ use crate::channel::Authentication;
 use crate::context::Context;
 use crate::event::Entry as Note;
 #[cfg(test)]
-use crate::explorer::told_by;
+use crate::explorer::fingerprint;
 use crate::id::PoolId;
 use crate::pool::{Change, Pool, Scratch};
 use crate::reach::Origin;
@@ -55,7 +55,7 @@ pub(crate) struct Cache {
     /// What the application has not heard of the pools that it subscribes to.
     changes: BTreeMap<PoolId, Change>,
     /// Whether a note of that is in the queue of events.
-    noted: bool,
+    queued: bool,
     scratch: Scratch,
 }
 
@@ -84,7 +84,7 @@ impl Cache {
             bytes: 0,
             unknown: Recent::new(),
             changes: BTreeMap::new(),
-            noted: false,
+            queued: false,
             scratch: Scratch::default(),
         }
     }
@@ -113,7 +113,7 @@ impl Cache {
     /// What changed in a pool that the application subscribes to.
     pub(crate) fn take_change(&mut self) -> Option<(PoolId, Change)> {
         let change = self.changes.pop_first();
-        self.noted = change.is_some();
+        self.queued = change.is_some();
         change
     }
 
@@ -144,7 +144,7 @@ impl Cache {
         self.scratch.origin = origin;
     }
 
-    /// Takes in a registrar's list, and notes what changed where somebody is to be `told`; `None`
+    /// Takes in a registrar's list, and notes what changed where somebody is to be `subscribed`; `None`
     /// where no element of it can be used.
     pub(crate) fn store(
         &mut self,
@@ -153,13 +153,19 @@ impl Cache {
         handle: &[u8],
         list: (PolicyType, Elements<'_>),
         authentication: Authentication,
-        told: bool,
+        subscribed: bool,
     ) -> Option<PoolId> {
         let (id, change) = match self.by_handle.get(handle).copied() {
             Some(id) => {
                 let entry = self.slab.get_mut(id.0)?;
-                let change =
-                    entry.pool.refresh(now, ctx, &mut self.scratch, list, authentication, told)?;
+                let change = entry.pool.refresh(
+                    now,
+                    ctx,
+                    &mut self.scratch,
+                    list,
+                    authentication,
+                    subscribed,
+                )?;
                 (entry.gone, entry.outdated) = (false, false);
                 self.bytes -= core::mem::replace(&mut entry.bytes, held(&entry.pool));
                 self.bytes += entry.bytes;
@@ -170,14 +176,14 @@ impl Cache {
             None => {
                 let mut pool = Pool::new(PoolHandle::from(handle), now);
                 let change =
-                    pool.refresh(now, ctx, &mut self.scratch, list, authentication, told)?;
+                    pool.refresh(now, ctx, &mut self.scratch, list, authentication, subscribed)?;
                 (self.insert(ctx, pool), change)
             }
         };
         self.unknown.forget(handle);
         if change != Change::default() {
             self.changes.entry(id).or_default().add(change);
-            if !core::mem::replace(&mut self.noted, true) {
+            if !core::mem::replace(&mut self.queued, true) {
                 ctx.events.push(Note::Pools);
             }
         }
@@ -339,6 +345,6 @@ fn held(pool: &Pool) -> usize {
 }
 
 #[cfg(test)]
-told_by!(Cache { by_handle, slab, unknown, changes, noted } others { newest, oldest, bytes, scratch });
+fingerprint!(Cache { by_handle, slab, unknown, changes, queued } others { newest, oldest, bytes, scratch });
 #[cfg(test)]
-told_by!(Entry { pool, outdated, gone, pins } others { bytes, newer, older });
+fingerprint!(Entry { pool, outdated, gone, pins } others { bytes, newer, older });

@@ -138,7 +138,7 @@ impl Capabilities {
 
     /// Whether it tells control messages from data on channels to elements over `protocol`.
     #[must_use]
-    pub const fn tells_control(&self, protocol: Protocol) -> bool {
+    pub const fn separates_control(&self, protocol: Protocol) -> bool {
         self.control.contains(protocol)
     }
 
@@ -187,8 +187,8 @@ impl Capabilities {
 
     /// Whether anything at `transport` can be called as a pool element is.
     pub(crate) fn can_call(&self, transport: &Transport) -> bool {
-        let spoken = self.reaches_elements(transport.protocol());
-        spoken && Origin::Here.callable(transport.clone()).is_some()
+        let supported = self.reaches_elements(transport.protocol());
+        supported && Origin::Here.callable(transport.clone()).is_some()
     }
 }
 
@@ -199,11 +199,11 @@ impl Default for Capabilities {
 }
 
 impl Confirms {
-    pub(crate) fn tells_written(self) -> bool {
+    pub(crate) fn includes_written(self) -> bool {
         self >= Self::Written
     }
 
-    pub(crate) fn tells_delivered(self) -> bool {
+    pub(crate) fn includes_delivered(self) -> bool {
         self == Self::Delivered
     }
 }
@@ -250,7 +250,7 @@ mod tests {
                 let same = one == other;
                 assert_eq!(can.reaches_registrars(other), same, "{other:?} in {can:?}");
                 assert_eq!(can.reaches_elements(other), same, "{other:?} in {can:?}");
-                assert_eq!(can.tells_control(other), same, "{other:?} in {can:?}");
+                assert_eq!(can.separates_control(other), same, "{other:?} in {can:?}");
                 assert_eq!(
                     can.confirms(other) == Confirms::Delivered,
                     same,

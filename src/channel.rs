@@ -210,7 +210,7 @@ impl Channels {
         ChannelId(self.slab.insert(Channel { user, phase, in_ready: false, extra: None }))
     }
 
-    /// The machine's word that it is done with a channel.
+    /// The machine is done with a channel.
     pub(crate) fn close(&mut self, channel: ChannelId) {
         let Some(gone) = self.remove(channel) else { return };
         match gone.phase {
@@ -227,7 +227,7 @@ impl Channels {
         }
     }
 
-    /// The driver's word that a channel is up; its user, or `None` where the word makes no sense.
+    /// The driver reports that a channel is up; its user, or `None` where that makes no sense.
     pub(crate) fn opened(&mut self, channel: ChannelId) -> Option<ChannelUser> {
         let found = self.slab.get_mut(channel.0)?;
         if found.phase != Phase::Opening {
@@ -241,7 +241,7 @@ impl Channels {
         Some(user)
     }
 
-    /// The driver's word that a channel is no more; whose it was.
+    /// The driver reports that a channel is no more; whose it was.
     pub(crate) fn closed(&mut self, channel: ChannelId) -> Option<ChannelUser> {
         if self.slab.get(channel.0)?.phase == Phase::Wanted {
             return None;

@@ -219,7 +219,7 @@ group! {
     /// How much there may be of everything. What is beyond is refused where a command asks for it, else
     /// dropped and counted in [`Stats`](crate::Stats).
     Limits as "limits" {
-        /// How many registrars may be in the list for good, configured or added (HUNT-16).
+        /// How many registrars may be in the list for good, configured or added.
         max_registrars: usize = 256;
         /// How many announced addresses are kept at most; a full list turns newcomers away.
         max_announced: usize = 64;

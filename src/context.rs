@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::channel::Channels;
 use crate::event::Events;
 #[cfg(test)]
-use crate::explorer::told_by;
+use crate::explorer::fingerprint;
 use crate::id::ChannelId;
 use crate::journal::{Journal, NoteKind};
 use crate::misuse::Watch;
@@ -62,4 +62,4 @@ impl Context {
 }
 
 #[cfg(test)]
-told_by!(Context { channels, events } others { config, capabilities, rng, stats, journal, watch });
+fingerprint!(Context { channels, events } others { config, capabilities, rng, stats, journal, watch });

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use crate::channel::Authentication;
 use crate::error::{ResolveError, SessionError};
 #[cfg(test)]
-use crate::explorer::told_by;
+use crate::explorer::fingerprint;
 use crate::id::{MessageId, PoolId, RequestId, SessionId};
 use crate::session::{LossReason, UndeliveredReason};
 use crate::wire::{PeIdentifier, PoolHandle, Transport};
@@ -181,7 +181,7 @@ pub enum Event {
     /// One copy of a message to all elements has met its fate. There is one such event for each
     /// element.
     #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
-    Copied {
+    CopyResult {
         /// The session.
         session: SessionId,
         /// The message.
@@ -205,7 +205,7 @@ pub enum Event {
     /// A session that refused a message because its queue was full has room again: half of it or
     /// more.
     #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
-    Room {
+    Writable {
         /// The session.
         session: SessionId,
     },
@@ -348,4 +348,4 @@ impl Events {
 }
 
 #[cfg(test)]
-told_by!(Events { queue, unread_bytes } others { since });
+fingerprint!(Events { queue, unread_bytes } others { since });

@@ -80,7 +80,7 @@ counters! {
     announces,
     /// Announces dropped: not accepted, or without a transport that can be used.
     announces_ignored,
-    /// Announced addresses turned away because the list was full.
+    /// Announced addresses dropped because the list was full.
     announced_full,
     /// Announced addresses that T7-ENRPoutdate removed.
     announced_outdated,

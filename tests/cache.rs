@@ -315,7 +315,7 @@ fn a_refresh_keeps_what_must_survive() {
     assert!(lab.pu.pool(pool).unwrap().is_marked(lab.now, two), "absence ends no mark");
     assert!(!lab.choose::<6>(pool).contains(&2));
 
-    lab.pu.pool_mut(lab.now, pool).unwrap().trust(two);
+    lab.pu.pool_mut(lab.now, pool).unwrap().clear_failure(two);
     assert!(lab.choose::<3>(pool).contains(&2), "the user's word does");
     lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(two).unwrap();
     let mut moved = element(2);

@@ -677,7 +677,7 @@ fn reporting() -> Reader {
             r#"drops the report of element 0x00000002 of pool "EchoPool": too many wait"#,
         ],
     );
-    lab.pu.pool_mut(lab.now, pool).unwrap().trust(id(1));
+    lab.pu.pool_mut(lab.now, pool).unwrap().clear_failure(id(1));
     lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(3)).unwrap();
     lab.actions();
     reader.expect(

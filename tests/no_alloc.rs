@@ -5,7 +5,7 @@ use core::hint::black_box;
 use core::time::Duration;
 
 use allocation_counter::measure;
-use asap_pu::selection::{Member, Policy as Chosen, Selector};
+use asap_pu::selection::{Member, PolicyKind as Chosen, Selector};
 use asap_pu::wire::{
     BodyRef, Message, MessageRef, Notes, PeIdentifier, Policy, PoolElement, PoolHandle,
     StreamDecoder, Transport, TransportRef, TransportUse, encode_cookie_echo,

@@ -118,7 +118,7 @@ fn an_element_that_flaps_is_not_reported_each_time() {
     for _ in 0..100 {
         lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(one).unwrap();
         lab.actions();
-        lab.pu.pool_mut(lab.now, pool).unwrap().trust(one);
+        lab.pu.pool_mut(lab.now, pool).unwrap().clear_failure(one);
         lab.now = lab.now + core::time::Duration::from_millis(100);
     }
     let stats = lab.pu.stats();
@@ -346,7 +346,7 @@ fn a_report_that_is_out_of_date_is_withdrawn() {
     for element in [1, 2] {
         lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(element)).unwrap();
     }
-    lab.pu.pool_mut(lab.now, pool).unwrap().trust(id(2));
+    lab.pu.pool_mut(lab.now, pool).unwrap().clear_failure(id(2));
     assert_eq!(reported_to_anyone(&mut lab), [1]);
     assert_eq!(lab.pu.stats().reports_withdrawn, 1);
     lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(2)).unwrap();

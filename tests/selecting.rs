@@ -4,7 +4,7 @@ mod lab;
 
 use core::cell::Cell;
 
-use asap_pu::selection::{CustomPolicy, Member, Policy as Chosen, Selector};
+use asap_pu::selection::{CustomPolicy, Member, PolicyKind as Chosen, Selector};
 use asap_pu::wire::{Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement};
 use asap_pu::{CommandError, ConfigError, Rng, SessionOptions};
 use bytes::Bytes;

@@ -56,7 +56,7 @@ fn room_is_told_as_it_stands() {
     assert!(lab.events().is_empty());
 
     assert_eq!(lab.data(), [(element.channel, "c".into()), (element.channel, "d".into())]);
-    assert!(matches!(lab.events()[..], [Event::Room { .. }]));
+    assert!(matches!(lab.events()[..], [Event::Writable { .. }]));
 }
 
 /// [SESSION-13]: a session that is closing ends in good order when the application confirms the

@@ -198,7 +198,7 @@ fn there_is_room_again() {
     assert_eq!(lab.events(), [], "one is out, and two wait");
     lab.pu.handle_written(lab.now, first.channel, ids[1]);
     lab.data();
-    assert!(matches!(lab.event(), Event::Room { session: of, .. } if of == session));
+    assert!(matches!(lab.event(), Event::Writable { session: of, .. } if of == session));
     lab.pu.handle_written(lab.now, first.channel, ids[2]);
     lab.data();
     assert_eq!(lab.events(), [], "told once");
@@ -420,5 +420,5 @@ fn there_is_room_when_half_of_the_bytes_are_free() {
     assert_eq!(lab.events(), [], "two bytes are out, and four wait");
     lab.pu.handle_written(lab.now, first.channel, ids[1]);
     lab.data();
-    assert!(matches!(lab.event(), Event::Room { .. }));
+    assert!(matches!(lab.event(), Event::Writable { .. }));
 }

@@ -328,7 +328,7 @@ fn each_copy_has_one_result() {
     let mut results = Vec::new();
     for event in lab.events() {
         match event {
-            Event::Copied { element, failure, .. } => results.push((element.unwrap(), failure)),
+            Event::CopyResult { element, failure, .. } => results.push((element.unwrap(), failure)),
             Event::ElementLost { .. } | Event::SessionEnded { error: None, .. } => {}
             other => panic!("{other:?}"),
         }

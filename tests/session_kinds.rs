@@ -302,7 +302,7 @@ fn to_all_has_one_result_for_each() {
         .events()
         .into_iter()
         .map(|event| match event {
-            Event::Copied { message, element, failure, .. } => {
+            Event::CopyResult { message, element, failure, .. } => {
                 (message == all, element.map_or(0, |id| id.get()), failure.is_none())
             }
             other => panic!("{other:?}"),
@@ -341,7 +341,7 @@ fn to_self_is_a_local_event() {
                 assert_eq!((*element, &data[..]), (Some(id(2)), &b"all"[..]));
                 local += 1;
             }
-            Event::Copied { message, failure: None, .. } if *message == all => results += 1,
+            Event::CopyResult { message, failure: None, .. } if *message == all => results += 1,
             Event::Connected { .. } => {}
             other => panic!("{other:?}"),
         }
@@ -407,7 +407,8 @@ fn closing_waits_for_the_copies() {
     others.iter().for_each(|open| lab.up(open.channel));
     assert_eq!(data_among(&lab.actions()).len(), 2);
     let events = lab.events();
-    let copies = events.iter().filter(|event| matches!(event, Event::Copied { failure: None, .. }));
+    let copies =
+        events.iter().filter(|event| matches!(event, Event::CopyResult { failure: None, .. }));
     assert_eq!(copies.count(), 3);
     assert!(matches!(events.last(), Some(Event::SessionEnded { error: None, .. })), "{events:?}");
 }

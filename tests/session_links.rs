@@ -12,7 +12,7 @@ fn copies(events: &[Event]) -> Vec<(u32, bool)> {
     let mut copies: Vec<_> = events
         .iter()
         .filter_map(|event| match event {
-            Event::Copied { element, failure, .. } => {
+            Event::CopyResult { element, failure, .. } => {
                 Some((element.unwrap().get(), failure.is_none()))
             }
             _ => None,

@@ -175,7 +175,7 @@ fn report_interval() {
     for reports in [1, 0, 0, 1] {
         lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(1)).unwrap();
         assert_eq!(lab.controls().len(), reports);
-        lab.pu.pool_mut(lab.now, pool).unwrap().trust(id(1));
+        lab.pu.pool_mut(lab.now, pool).unwrap().clear_failure(id(1));
         lab.secs(2);
     }
 }

@@ -109,7 +109,7 @@ impl Prompt {
             }
             ("trust", [handle, element]) => {
                 let pool = self.pool(handle)?;
-                self.driver.user().pool_mut(now, pool)?.trust(identifier(element)?);
+                self.driver.user().pool_mut(now, pool)?.clear_failure(identifier(element)?);
             }
             ("purge", [handle]) => {
                 let pool = self.pool(handle)?;

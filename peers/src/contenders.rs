@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use asap_pu::Rng;
-use asap_pu::selection::{Member, Policy, Selector};
+use asap_pu::selection::{Member, PolicyKind, Selector};
 use rand::distr::Distribution;
 use rand::distr::weighted::WeightedIndex;
 use rand::rngs::SmallRng;
@@ -19,16 +19,16 @@ mod p2c;
 
 use least_loaded::{ByFourAry, ByHeap, ByPackedScan, ByScan};
 
-const POLICIES: [(&str, Policy); 9] = [
-    ("rr", Policy::RoundRobin),
-    ("wrr", Policy::WeightedRoundRobin),
-    ("rand", Policy::Random),
-    ("wrand", Policy::WeightedRandom),
-    ("prio", Policy::Priority),
-    ("lu", Policy::LeastUsed),
-    ("lud", Policy::LeastUsedDegradation),
-    ("plu", Policy::PriorityLeastUsed),
-    ("rlu", Policy::RandomizedLeastUsed),
+const POLICIES: [(&str, PolicyKind); 9] = [
+    ("rr", PolicyKind::RoundRobin),
+    ("wrr", PolicyKind::WeightedRoundRobin),
+    ("rand", PolicyKind::Random),
+    ("wrand", PolicyKind::WeightedRandom),
+    ("prio", PolicyKind::Priority),
+    ("lu", PolicyKind::LeastUsed),
+    ("lud", PolicyKind::LeastUsedDegradation),
+    ("plu", PolicyKind::PriorityLeastUsed),
+    ("rlu", PolicyKind::RandomizedLeastUsed),
 ];
 
 pub struct Contender {
@@ -54,24 +54,24 @@ pub fn bare(weights: &Weights) -> Vec<(&'static str, Vec<Contender>)> {
     let n = w.len();
     let ours = |policy| ours(policy, w);
     vec![
-        ("rr", vec![ours(Policy::RoundRobin), counter(n)]),
-        ("rand", vec![ours(Policy::Random), random_range(n), fast_random(n)]),
-        ("prio", vec![ours(Policy::Priority), p2c::contender(w)]),
+        ("rr", vec![ours(PolicyKind::RoundRobin), counter(n)]),
+        ("rand", vec![ours(PolicyKind::Random), random_range(n), fast_random(n)]),
+        ("prio", vec![ours(PolicyKind::Priority), p2c::contender(w)]),
         (
             "wrand",
             vec![
-                ours(Policy::WeightedRandom),
+                ours(PolicyKind::WeightedRandom),
                 distribution("WeightedIndex", WeightedIndex::new(w).unwrap()),
                 distribution("alias", WeightedAliasIndex::new(w.clone()).unwrap()),
                 distribution("tree", WeightedTreeIndex::new(w).unwrap()),
                 p2c::contender(w),
             ],
         ),
-        ("rlu", vec![ours(Policy::RandomizedLeastUsed), p2c::contender(w)]),
+        ("rlu", vec![ours(PolicyKind::RandomizedLeastUsed), p2c::contender(w)]),
         (
             "wrr",
             vec![
-                ours(Policy::WeightedRoundRobin),
+                ours(PolicyKind::WeightedRoundRobin),
                 order::<SmoothWrr>("smooth", w),
                 order::<DeadlineScan>("scan", w),
                 order::<FourAry>("four-ary", w),
@@ -81,12 +81,12 @@ pub fn bare(weights: &Weights) -> Vec<(&'static str, Vec<Contender>)> {
                 order::<SlotExpansion>("slots", w),
             ],
         ),
-        ("lu", vec![ours(Policy::LeastUsed), p2c::contender(w)]),
-        ("plu", vec![ours(Policy::PriorityLeastUsed), p2c::contender(w)]),
+        ("lu", vec![ours(PolicyKind::LeastUsed), p2c::contender(w)]),
+        ("plu", vec![ours(PolicyKind::PriorityLeastUsed), p2c::contender(w)]),
         (
             "lud",
             vec![
-                ours(Policy::LeastUsedDegradation),
+                ours(PolicyKind::LeastUsedDegradation),
                 picks("scan", ByScan::new(w), ByScan::pick),
                 picks("packed", ByPackedScan::new(w), ByPackedScan::pick),
                 picks("heap", ByHeap::new(w), ByHeap::pick),
@@ -145,23 +145,23 @@ pub fn refreshed(weights: &Weights, k: usize) -> Vec<(&'static str, Vec<Contende
     let ours = |policy| ours_refreshed(policy, weights, k);
     let w = weights;
     vec![
-        ("rr", vec![ours(Policy::RoundRobin)]),
-        ("rand", vec![ours(Policy::Random)]),
-        ("prio", vec![ours(Policy::Priority)]),
+        ("rr", vec![ours(PolicyKind::RoundRobin)]),
+        ("rand", vec![ours(PolicyKind::Random)]),
+        ("prio", vec![ours(PolicyKind::Priority)]),
         (
             "wrand",
             vec![
-                ours(Policy::WeightedRandom),
+                ours(PolicyKind::WeightedRandom),
                 sampled("WeightedIndex", w, k, |w| WeightedIndex::new(w).unwrap()),
                 sampled("alias", w, k, |w| WeightedAliasIndex::new(w.to_vec()).unwrap()),
                 sampled("tree", w, k, |w| WeightedTreeIndex::new(w).unwrap()),
             ],
         ),
-        ("rlu", vec![ours(Policy::RandomizedLeastUsed)]),
+        ("rlu", vec![ours(PolicyKind::RandomizedLeastUsed)]),
         (
             "wrr",
             vec![
-                ours(Policy::WeightedRoundRobin),
+                ours(PolicyKind::WeightedRoundRobin),
                 rebuilt("smooth", w, k, SmoothWrr::new, SmoothWrr::pick),
                 rebuilt("scan", w, k, DeadlineScan::new, DeadlineScan::pick),
                 rebuilt("four-ary", w, k, FourAry::new, FourAry::pick),
@@ -171,11 +171,11 @@ pub fn refreshed(weights: &Weights, k: usize) -> Vec<(&'static str, Vec<Contende
                 rebuilt("slots", w, k, SlotExpansion::new, SlotExpansion::pick),
             ],
         ),
-        ("lu", vec![ours(Policy::LeastUsed)]),
+        ("lu", vec![ours(PolicyKind::LeastUsed)]),
         (
             "lud",
             vec![
-                ours(Policy::LeastUsedDegradation),
+                ours(PolicyKind::LeastUsedDegradation),
                 rebuilt("scan", w, k, ByScan::new, ByScan::pick),
                 rebuilt("packed", w, k, ByPackedScan::new, ByPackedScan::pick),
                 rebuilt("heap", w, k, ByHeap::new, ByHeap::pick),
@@ -189,14 +189,14 @@ fn members(weights: &[u32]) -> Vec<Member> {
     (0..).zip(weights).map(|(id, &weight)| Member::new(id, weight).with_degradation(10)).collect()
 }
 
-fn ours(policy: Policy, weights: &[u32]) -> Contender {
+fn ours(policy: PolicyKind, weights: &[u32]) -> Contender {
     let mut selector = Selector::new();
     selector.refresh(policy, &members(weights));
     let mut rng = Rng::new(1);
     picks("ours", selector, move |selector| selector.pick(&mut rng, |_| false).unwrap_or_default())
 }
 
-fn ours_refreshed(policy: Policy, weights: &Weights, k: usize) -> Contender {
+fn ours_refreshed(policy: PolicyKind, weights: &Weights, k: usize) -> Contender {
     let lists = weights.0.clone().map(|weights| members(&weights));
     let mut selector = Selector::new();
     let mut rng = Rng::new(1);

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
 use asap_pu::Rng;
-use asap_pu::selection::{Member, Policy, Selector};
+use asap_pu::selection::{Member, PolicyKind, Selector};
 
 /// An order of turns in proportion to weights.
 pub trait Wrr {
@@ -310,7 +310,7 @@ impl Wrr for Ours {
         let members: Vec<_> =
             (0..).zip(weights).map(|(id, &weight)| Member::new(id, weight)).collect();
         let mut selector = Selector::new();
-        selector.refresh(Policy::WeightedRoundRobin, &members);
+        selector.refresh(PolicyKind::WeightedRoundRobin, &members);
         Self(selector)
     }
 

@@ -11,7 +11,7 @@
 //! hashed.
 //!
 //! The types of the machine derive [`Hash`] in tests. Where something is to be left out, the type
-//! says so with [`told_by`], which lists every field, so that a new one cannot be forgotten.
+//! says so with [`fingerprint`], which lists every field, so that a new one cannot be forgotten.
 
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -77,7 +77,7 @@ pub(crate) fn ahead(at: Instant) -> Duration {
 }
 
 /// Implements [`Hash`] by some of the fields of a type and not by the `others`.
-macro_rules! told_by {
+macro_rules! fingerprint {
     ($type:ty { $($field:ident),* $(,)? } others { $($other:ident),* $(,)? }) => {
         impl core::hash::Hash for $type {
             fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
@@ -87,7 +87,7 @@ macro_rules! told_by {
         }
     };
 }
-pub(crate) use told_by;
+pub(crate) use fingerprint;
 
 fn name(kind: Kind, key: Key) -> usize {
     VIEW.with_borrow_mut(|view| {

@@ -198,8 +198,8 @@ impl World {
 
     /// The driver and the transport do what they can; says whether that was anything.
     fn serve(&mut self) -> bool {
-        let writes = self.confirms().tells_written();
-        let confirms = self.confirms().tells_delivered();
+        let writes = self.confirms().includes_written();
+        let confirms = self.confirms().includes_delivered();
         let unwritten = self.channels.iter().find(|(_, c)| writes && !c.unwritten.is_empty());
         if let Some(id) = unwritten.map(|(id, _)| *id) {
             self.written(id);

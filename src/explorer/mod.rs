@@ -49,7 +49,7 @@ use std::sync::Once;
 use std::time::Instant as Clock;
 use std::{eprintln, println, thread_local};
 
-pub(crate) use self::fingerprint::{Kind, ahead, now, told_by};
+pub(crate) use self::fingerprint::{Kind, ahead, fingerprint, now};
 use self::later::{Known, WAYS, Way};
 use self::step::{Rules, Step};
 use self::world::World;

@@ -469,7 +469,7 @@ impl World {
         let channel = self.channels.get_mut(&id).expect("a channel");
         let (s, m) = channel.unwritten.remove(0);
         let message = &mut self.sessions[s].messages[m];
-        let silent = !self.rules.capabilities.confirms(Protocol::Tcp).tells_delivered();
+        let silent = !self.rules.capabilities.confirms(Protocol::Tcp).includes_delivered();
         if message.place == Place::Out(id) && silent && !message.repeats() {
             message.succeed(false);
             channel.answers = true;
@@ -504,7 +504,7 @@ impl World {
         channel.unwritten.retain(|it| *it != (s, m));
         channel.doomed = !self.rules.stays;
         let max = self.rules.config.sessions.max_handovers;
-        let confirms = self.confirms().tells_written();
+        let confirms = self.confirms().includes_written();
         let message = &mut self.sessions[s].messages[m];
         if message.place == Place::Out(id) && confirms {
             if message.wish.failover == Failover::Never {
@@ -773,7 +773,7 @@ impl World {
     pub(super) fn handed_over(&mut self, id: ChannelId, name: MessageId, data: &[u8]) {
         let (s, m) = (usize::from(data[0]), usize::from(data[1]));
         let (writes, confirms) =
-            (self.confirms().tells_written(), self.confirms().tells_delivered());
+            (self.confirms().includes_written(), self.confirms().includes_delivered());
         let channel = self.channels.get_mut(&id).expect("a channel");
         let session = &mut self.sessions[s];
         assert_eq!(channel.session, Some(s), "data of another session");
@@ -896,14 +896,14 @@ impl World {
                 }
                 session.read_data(data[0]);
             }
-            Event::Room { session } => {
+            Event::Writable { session } => {
                 let max = self.rules.config.limits.max_queued_messages;
                 let session = self.reader(session);
                 assert!(session.refused, "room that nobody waits for");
                 assert!(session.count() <= max / 2, "room, and there is none");
                 session.refused = false;
             }
-            Event::Copied { session, message, element, failure } => {
+            Event::CopyResult { session, message, element, failure } => {
                 let expected = self.copies_of(session);
                 let message = self.reader(session).message(message);
                 assert!(message.wish.is_to_all(), "a copy of a message to one");

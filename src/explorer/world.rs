@@ -282,10 +282,10 @@ impl World {
             may(Kind::Cookie, Step::Cookie(k));
             may(Kind::Card, Step::Card(k, false));
             may(Kind::Card, Step::Card(k, true));
-            if !channel.unwritten.is_empty() && self.confirms().tells_written() {
+            if !channel.unwritten.is_empty() && self.confirms().includes_written() {
                 may(Kind::Written, Step::Written(k));
             }
-            if !channel.undelivered.is_empty() && self.confirms().tells_delivered() {
+            if !channel.undelivered.is_empty() && self.confirms().includes_delivered() {
                 may(Kind::Delivered, Step::Delivered(k));
             }
         }
@@ -773,7 +773,7 @@ impl World {
     }
 
     pub(super) fn has_control(&self) -> bool {
-        self.rules.capabilities.tells_control(Protocol::Tcp)
+        self.rules.capabilities.separates_control(Protocol::Tcp)
     }
 }
 

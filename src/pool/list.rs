@@ -106,7 +106,7 @@ impl Scratch {
             start,
             len,
             protocol,
-            spoken: ctx.capabilities.reaches_elements(protocol),
+            supported: ctx.capabilities.reaches_elements(protocol),
             used,
         });
     }
@@ -142,7 +142,7 @@ impl Scratch {
 
     /// How many elements have no transport that the driver speaks.
     pub(super) fn unspoken(&self) -> u32 {
-        let unspoken = self.elements.iter().filter(|element| !element.spoken).count();
+        let unspoken = self.elements.iter().filter(|element| !element.supported).count();
         u32::try_from(unspoken).unwrap_or(u32::MAX)
     }
 
@@ -175,12 +175,12 @@ impl Scratch {
 /// The selection's name for a policy; unknown ones are served in the registrar's order.
 ///
 /// ```
-/// use asap_pu::{selection::Policy, wire::PolicyType};
+/// use asap_pu::{selection::PolicyKind, wire::PolicyType};
 ///
 /// assert_eq!(Policy::from(PolicyType::PRIORITY), Policy::Priority);
 /// assert_eq!(Policy::from(PolicyType::new(0xb000_1001)), Policy::Listed);
 /// ```
-impl From<PolicyType> for selection::Policy {
+impl From<PolicyType> for selection::PolicyKind {
     fn from(policy: PolicyType) -> Self {
         match policy {
             PolicyType::ROUND_ROBIN => Self::RoundRobin,

@@ -80,7 +80,7 @@ struct Element {
     len: u16,
     protocol: Protocol,
     /// Whether the driver can speak its transport.
-    spoken: bool,
+    supported: bool,
     /// Whether it was ever handed out, so that its failure may be reported (RFC 5352 §3.5).
     used: bool,
 }
@@ -149,7 +149,7 @@ impl Pool {
     /// unknown here, they are taken in the registrar's order.
     #[must_use]
     pub fn follows_policy(&self) -> bool {
-        self.selector.policy() != selection::Policy::Listed
+        self.selector.policy() != selection::PolicyKind::Listed
     }
 
     /// The elements, in the registrar's order.
@@ -310,7 +310,7 @@ impl Pool {
     /// Hands out the element asked for instead of choosing; says whether it is listed and can be
     /// spoken to.
     pub(crate) fn hand_out(&mut self, identifier: PeIdentifier) -> bool {
-        let found = self.index_of(identifier).filter(|&index| self.elements[index].spoken);
+        let found = self.index_of(identifier).filter(|&index| self.elements[index].supported);
         if let Some(index) = found {
             self.elements[index].used = true;
         }
@@ -327,7 +327,7 @@ impl Pool {
 
     /// Whether an element is left beside `avoid` that has not failed.
     pub(crate) fn has_other_than(&self, now: Instant, avoid: PeIdentifier) -> bool {
-        let is_left = |e: &Element| e.spoken && e.identifier != avoid;
+        let is_left = |e: &Element| e.supported && e.identifier != avoid;
         self.elements.iter().any(|e| is_left(e) && !self.is_marked(now, e.identifier))
     }
 
@@ -447,7 +447,7 @@ impl Pool {
         self.marks_end = self.marks.values().map(|mark| mark.until).min();
         self.failed = Failed::default();
         for index in 0..self.elements.len() {
-            self.selector.set_usable(index, self.elements[index].spoken);
+            self.selector.set_usable(index, self.elements[index].supported);
         }
         let marked: Vec<_> = self.marks.keys().copied().collect();
         marked.into_iter().for_each(|identifier| self.tell(identifier));
@@ -465,9 +465,9 @@ impl Pool {
     fn tell(&mut self, identifier: PeIdentifier) {
         let Some(index) = self.index_of(identifier) else { return };
         let failure = self.marks.get(&identifier).map(|mark| mark.failure);
-        let spoken = self.elements[index].spoken;
-        self.selector.set_usable(index, spoken && failure.is_none());
-        self.failed.set(self.elements.len(), index, failure.filter(|_| spoken));
+        let supported = self.elements[index].supported;
+        self.selector.set_usable(index, supported && failure.is_none());
+        self.failed.set(self.elements.len(), index, failure.filter(|_| supported));
     }
 
     /// One that was handed out although it is marked has now been tried later than the others.

@@ -25,7 +25,7 @@ use crate::context::Context;
 use crate::error::ResolveError;
 use crate::event::{Entry, Event};
 #[cfg(test)]
-use crate::explorer::{Kind, told_by};
+use crate::explorer::{Kind, fingerprint};
 #[cfg(test)]
 use crate::id::ChannelId;
 use crate::id::{PoolId, RequestId, SessionId};
@@ -684,6 +684,6 @@ impl PoolUser {
 }
 
 #[cfg(test)]
-told_by!(PoolUser {
+fingerprint!(PoolUser {
     ctx, registrars, resolver, reports, sessions, cache, requests, ending
 } others { now });

@@ -12,7 +12,7 @@ use crate::id::{ChannelId, MessageId};
 use crate::journal::{HomeLossReason, NoteKind};
 use crate::misuse::{Input, Misuse};
 use crate::reach::Origin;
-use crate::session::Word;
+use crate::session::Confirmation;
 use crate::wire::{
     self, BodyRef, Cause, CauseCode, Causes, DecodeError, MessageRef, Notes, PolicyType,
     PoolHandle, Protocol, RawParameter, Reason,
@@ -150,14 +150,14 @@ impl PoolUser {
     /// The driver has written an application message: it is with the transport, and there is room
     /// for another one in the channel's window. For transports declared as [`Confirms::Written`](crate::Confirms) or more.
     pub fn handle_written(&mut self, now: Instant, channel: ChannelId, message: MessageId) {
-        self.handle_confirmation(now, channel, message, Word::Written);
+        self.handle_confirmation(now, channel, message, Confirmation::Written);
     }
 
     /// The transport confirmed that an application message arrived. Drivers of transports that
     /// cannot tell leave it out; the application can say it instead, with
     /// [`confirm`](Self::confirm).
     pub fn handle_delivered(&mut self, now: Instant, channel: ChannelId, message: MessageId) {
-        self.handle_confirmation(now, channel, message, Word::Delivered);
+        self.handle_confirmation(now, channel, message, Confirmation::Delivered);
     }
 
     /// The transport gives back an application message that it has not sent, as SCTP does when an
@@ -166,7 +166,7 @@ impl PoolUser {
     /// the channel lives, the message goes again by itself, up to `max_handovers` times; else to
     /// the next element, or back to the application, as its sender wished.
     pub fn handle_unsent(&mut self, now: Instant, channel: ChannelId, message: MessageId) {
-        self.handle_confirmation(now, channel, message, Word::Unsent);
+        self.handle_confirmation(now, channel, message, Confirmation::Unsent);
     }
 
     /// The transport gives back a control message that it has not sent, by the bytes of its
@@ -200,16 +200,16 @@ impl PoolUser {
         now: Instant,
         channel: ChannelId,
         message: MessageId,
-        word: Word,
+        confirmation: Confirmation,
     ) {
         let now = self.advance(now);
         let awaited = match self.ctx.channels.user(channel) {
             Some(ChannelUser::Session(link)) => {
                 let (sessions, mut env) = self.session_machine(now);
-                sessions.confirmed(&mut env, link, message, word)
+                sessions.confirmed(&mut env, link, message, confirmation)
             }
             user => {
-                let input = word.into();
+                let input = confirmation.into();
                 let misuse = match user {
                     Some(_) => Some(Misuse::ConfirmationNotAwaited { channel, message, input }),
                     None => self.ctx.channels.mistake(channel, input),

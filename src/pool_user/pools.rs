@@ -225,7 +225,7 @@ impl<'a> PoolMut<'a> {
         Ok(())
     }
 
-    /// The application's word that an element has failed, for all its sessions at once: reports it,
+    /// The application's confirmation that an element has failed, for all its sessions at once: reports it,
     /// and each session that uses it goes on elsewhere (RFC 5352 §6.9.2).
     ///
     /// # Errors
@@ -258,7 +258,7 @@ impl<'a> PoolMut<'a> {
 
     /// Ends the failure mark of an element that the application knows to be well, and takes back the
     /// report of its failure if that has not left yet.
-    pub fn trust(&mut self, element: PeIdentifier) {
+    pub fn clear_failure(&mut self, element: PeIdentifier) {
         let Self { user, id, now } = self;
         let PoolUser { cache, ctx, .. } = &mut **user;
         if let Some(pool) = cache.get_mut(*id) {

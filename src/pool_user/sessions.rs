@@ -133,7 +133,7 @@ impl SessionMut<'_> {
     /// options may be a [`Failover`](crate::Failover) alone.
     ///
     /// # Errors
-    /// The session is closing, its queue is full, or the message would never fit; it is given back. After a full queue [`Event::Room`](crate::Event::Room) tells when to try again.
+    /// The session is closing, its queue is full, or the message would never fit; it is given back. After a full queue [`Event::Writable`](crate::Event::Writable) tells when to try again.
     pub fn send(
         &mut self,
         data: impl Into<Bytes>,
@@ -167,7 +167,7 @@ impl SessionMut<'_> {
         self.step(|sessions, env, id| sessions.confirm(env, id, message))
     }
 
-    /// The application's word that the element of a session has failed, by a timeout of its own for
+    /// The application's confirmation that the element of a session has failed, by a timeout of its own for
     /// instance: fails over. Where the session chooses for each message, it is the element that got
     /// the last one that has failed; its messages go on as far as they may.
     ///

@@ -280,7 +280,7 @@ impl Addresses {
     /// The same, and not in the present round.
     pub(super) fn pass_over(&mut self, transport: &Transport) {
         if let Some(id) = self.find(transport) {
-            self.take_up(id);
+            self.begin_attempt(id);
         }
     }
 
@@ -337,7 +337,7 @@ impl Addresses {
     }
 
     /// Notes that an address is tried, and says how.
-    pub(super) fn take_up(&mut self, id: AddressId) -> Option<Registrar> {
+    pub(super) fn begin_attempt(&mut self, id: AddressId) -> Option<Registrar> {
         self.close(id);
         let address = self.list.get_mut(&id)?;
         self.tries += 1;

@@ -19,7 +19,7 @@ pub(super) struct Bars {
     by_place: BTreeMap<Place, u64>,
     next: u64,
     /// The first one that the application has not heard of.
-    untold: u64,
+    unread: u64,
 }
 
 #[derive(Debug)]
@@ -34,7 +34,7 @@ type Place = (Protocol, SocketAddr);
 
 impl Bars {
     pub(super) const fn new() -> Self {
-        Self { list: BTreeMap::new(), by_place: BTreeMap::new(), next: 0, untold: 0 }
+        Self { list: BTreeMap::new(), by_place: BTreeMap::new(), next: 0, unread: 0 }
     }
 
     /// Leaves a registrar alone from here on; announces do not change that.
@@ -55,10 +55,10 @@ impl Bars {
         for place in places(&transport) {
             self.by_place.insert(place, self.next);
         }
-        let all_told = self.untold == self.next;
+        let all_read = self.unread == self.next;
         self.list.insert(self.next, Bar { transport, until });
         self.next += 1;
-        if all_told {
+        if all_read {
             ctx.events.push(Entry::Suspects);
         }
     }
@@ -84,8 +84,8 @@ impl Bars {
 
     /// The next registrar that the application has not heard of.
     pub(super) fn take_untold(&mut self) -> Option<Transport> {
-        let (id, bar) = self.list.range(self.untold..).next().unzip();
-        self.untold = id.map_or(self.next, |id| id + 1);
+        let (id, bar) = self.list.range(self.unread..).next().unzip();
+        self.unread = id.map_or(self.next, |id| id + 1);
         bar.map(|bar| bar.transport.clone())
     }
 
@@ -110,8 +110,8 @@ impl core::hash::Hash for Bars {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
         for (number, Bar { transport, until }) in &self.list {
             let until = crate::explorer::ahead(*until);
-            if !until.is_zero() || *number >= self.untold {
-                (transport, until, *number >= self.untold).hash(state);
+            if !until.is_zero() || *number >= self.unread {
+                (transport, until, *number >= self.unread).hash(state);
             }
         }
     }

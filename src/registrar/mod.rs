@@ -394,7 +394,7 @@ impl Registrars {
         }
     }
 
-    /// The driver's word that a channel to a registrar is up.
+    /// The driver reports that a channel to a registrar is up.
     pub(crate) fn opened(
         &mut self,
         now: Instant,
@@ -429,7 +429,10 @@ impl Registrars {
         ctx.stats.homes_found += 1;
         let Attempt { channel, transport, .. } = attempt;
         ctx.note(|| NoteKind::HomeFound { channel, transport: transport.clone() });
-        self.tell(ctx, Event::RegistrarFound { transport: transport.clone(), authentication });
+        self.enqueue_notice(
+            ctx,
+            Event::RegistrarFound { transport: transport.clone(), authentication },
+        );
         let takes_wanted = self.addresses.takes_wanted(&transport);
         self.home = Some(Home {
             channel,
@@ -443,7 +446,7 @@ impl Registrars {
         });
     }
 
-    /// The driver's word that a channel to a registrar is no more or did not come up.
+    /// The driver reports that a channel to a registrar is no more or did not come up.
     pub(crate) fn closed(
         &mut self,
         now: Instant,
@@ -595,7 +598,7 @@ impl Registrars {
             return;
         }
         ctx.stats.t5_expired += 1;
-        self.tell_in_vain(ctx);
+        self.enqueue_unreachable(ctx);
         self.give_up_attempts(ctx, |attempt, ctx| {
             ctx.channels.close(attempt.channel);
             attempt.note_loss(ctx, LossReason::TimedOut);
@@ -624,7 +627,7 @@ impl Registrars {
     /// No registrar is known: waits for an announce, if any can come.
     fn listen(&mut self, now: Instant, ctx: &mut Context) {
         self.stop(ctx);
-        self.tell(ctx, Event::NoRegistrarKnown);
+        self.enqueue_notice(ctx, Event::NoRegistrarKnown);
         let waits =
             ctx.config.discovery.accept_announces && !ctx.config.discovery.announce_wait.is_zero();
         let until = waits.then(|| now + ctx.config.discovery.announce_wait);
@@ -691,7 +694,7 @@ impl Registrars {
             Blame::Refusing => self.addresses.pass_over(&home.transport),
         }
         if is_needed {
-            self.tell(ctx, Event::RegistrarLost);
+            self.enqueue_notice(ctx, Event::RegistrarLost);
         }
         match is_searched {
             true => self.fill(now, ctx),
@@ -774,14 +777,14 @@ impl Registrars {
         if self.attempts().next().is_none() {
             match self.home.is_none() && !self.knows_any() {
                 true => self.listen(now, ctx),
-                false => self.tell_in_vain(ctx),
+                false => self.enqueue_unreachable(ctx),
             }
         }
     }
 
     fn attempt(&mut self, ctx: &mut Context, address: AddressId) {
         let Some(search) = &mut self.search else { return };
-        let Some(Registrar { transport, security }) = self.addresses.take_up(address) else {
+        let Some(Registrar { transport, security }) = self.addresses.begin_attempt(address) else {
             return;
         };
         let user = ChannelUser::Registrar;
@@ -803,18 +806,18 @@ impl Registrars {
     }
 
     /// No registrar came up in a whole round.
-    fn tell_in_vain(&mut self, ctx: &mut Context) {
+    fn enqueue_unreachable(&mut self, ctx: &mut Context) {
         let Some(search) = self.search.as_mut().filter(|_| self.home.is_none()) else { return };
         let is_hunt = search.stage == Stage::Hunting;
         if is_hunt && !core::mem::replace(&mut search.in_vain, true) {
             let round = self.round;
             ctx.note(|| NoteKind::HuntInVain { round });
-            self.tell(ctx, Event::NoRegistrarReachable);
+            self.enqueue_notice(ctx, Event::NoRegistrarReachable);
         }
     }
 
     /// Leaves word for the application; a later word replaces one that was not read.
-    fn tell(&mut self, ctx: &mut Context, event: Event) {
+    fn enqueue_notice(&mut self, ctx: &mut Context, event: Event) {
         if self.notice.replace(event).is_none() {
             ctx.events.push(Entry::Registrar);
         }

@@ -14,7 +14,7 @@ use crate::Rng;
 ///
 /// ```
 /// use asap_pu::Rng;
-/// use asap_pu::selection::{CustomPolicy, Member, Policy, Selector};
+/// use asap_pu::selection::{CustomPolicy, Member, PolicyKind, Selector};
 ///
 /// const RANDOMIZED_PRIORITY_LEAST_USED: u32 = 0xb000_1001;
 ///
@@ -33,7 +33,7 @@ use crate::Rng;
 ///             Member::new(id, load)
 ///         };
 ///         let members: Vec<_> = members.map(load).collect();
-///         self.0.refresh(Policy::RandomizedLeastUsed, &members);
+///         self.0.refresh(PolicyKind::RandomizedLeastUsed, &members);
 ///     }
 ///
 ///     fn pick(&mut self, rng: &mut Rng, skip: &dyn Fn(usize) -> bool) -> Option<usize> {
@@ -47,7 +47,7 @@ use crate::Rng;
 ///     || Box::<RandomizedPriorityLeastUsed>::default(),
 ///     &mut [(1, &[0xff; 8][..]), (2, &[0x10, 0, 0, 0, 1, 0, 0, 0])].into_iter(),
 /// );
-/// assert_eq!(selector.policy(), Policy::Custom(RANDOMIZED_PRIORITY_LEAST_USED));
+/// assert_eq!(selector.policy(), PolicyKind::Custom(RANDOMIZED_PRIORITY_LEAST_USED));
 /// assert_eq!(selector.pick(&mut Rng::new(1), |_| false), Some(1));
 /// ```
 pub trait CustomPolicy: Debug + Send + Sync {

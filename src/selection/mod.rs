@@ -8,12 +8,12 @@
 //!
 //! ```
 //! use asap_pu::Rng;
-//! use asap_pu::selection::{Member, Policy, Selector};
+//! use asap_pu::selection::{Member, PolicyKind, Selector};
 //!
 //! let mut rng = Rng::new(1);
 //! let mut selector = Selector::new();
 //! let members = [Member::new(0xa, 3), Member::new(0xb, 1)];
-//! selector.refresh(Policy::WeightedRoundRobin, &members);
+//! selector.refresh(PolicyKind::WeightedRoundRobin, &members);
 //!
 //! let cycle = [0; 4].map(|_| selector.pick(&mut rng, |_| false));
 //! assert_eq!(cycle, [Some(0), Some(1), Some(0), Some(0)]);
@@ -26,17 +26,17 @@
 //!
 //! | policy | RFC 5356 | chosen is |
 //! |---|---|---|
-//! | [`RoundRobin`](Policy::RoundRobin) | §4.1 | each in turn, beginning with the first |
-//! | [`WeightedRoundRobin`](Policy::WeightedRoundRobin) | §4.2 | each as often as its weight says, as evenly as can be |
-//! | [`Random`](Policy::Random) | §4.3 | any, all with the same chance |
-//! | [`WeightedRandom`](Policy::WeightedRandom) | §4.4 | any, with chances in proportion to the weights |
-//! | [`Priority`](Policy::Priority) | §4.5 | the one of highest priority |
-//! | [`LeastUsed`](Policy::LeastUsed) | §5.1 | the one of lowest load |
-//! | [`LeastUsedDegradation`](Policy::LeastUsedDegradation) | §5.2 | the lowest load, where each choice adds to the load |
-//! | [`PriorityLeastUsed`](Policy::PriorityLeastUsed) | §5.3 | the lowest load after one more choice |
-//! | [`RandomizedLeastUsed`](Policy::RandomizedLeastUsed) | §5.4 | any, with chances in proportion to what is unused |
+//! | [`RoundRobin`](PolicyKind::RoundRobin) | §4.1 | each in turn, beginning with the first |
+//! | [`WeightedRoundRobin`](PolicyKind::WeightedRoundRobin) | §4.2 | each as often as its weight says, as evenly as can be |
+//! | [`Random`](PolicyKind::Random) | §4.3 | any, all with the same chance |
+//! | [`WeightedRandom`](PolicyKind::WeightedRandom) | §4.4 | any, with chances in proportion to the weights |
+//! | [`Priority`](PolicyKind::Priority) | §4.5 | the one of highest priority |
+//! | [`LeastUsed`](PolicyKind::LeastUsed) | §5.1 | the one of lowest load |
+//! | [`LeastUsedDegradation`](PolicyKind::LeastUsedDegradation) | §5.2 | the lowest load, where each choice adds to the load |
+//! | [`PriorityLeastUsed`](PolicyKind::PriorityLeastUsed) | §5.3 | the lowest load after one more choice |
+//! | [`RandomizedLeastUsed`](PolicyKind::RandomizedLeastUsed) | §5.4 | any, with chances in proportion to what is unused |
 //!
-//! A policy that is none of these is followed by [`Listed`](Policy::Listed), the registrar's order
+//! A policy that is none of these is followed by [`Listed`](PolicyKind::Listed), the registrar's order
 //! in turn, unless the user supplies it as a [`CustomPolicy`].
 //!
 //! # What the texts leave open
@@ -122,7 +122,7 @@ use weighted_round_robin::WeightedRoundRobin;
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone, Hash))]
 pub struct Selector {
-    policy: Policy,
+    policy: PolicyKind,
     chooser: Chooser,
     members: Vec<Member>,
     /// The members that are out of the choice until further notice.
@@ -140,7 +140,7 @@ pub struct Selector {
 /// A pool policy (RFC 5356 §7.1), in the order of their type numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Policy {
+pub enum PolicyKind {
     /// Round Robin (0x00000001, §4.1): each in turn; the default of RSerPool.
     RoundRobin,
     /// Weighted Round Robin (0x00000002, §4.2); [`Member::value`] is the weight.
@@ -208,7 +208,7 @@ impl Selector {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            policy: Policy::RoundRobin,
+            policy: PolicyKind::RoundRobin,
             chooser: Chooser::Ranked(Ranked::new()),
             members: Vec::new(),
             out: Positions(Vec::new()),
@@ -222,11 +222,11 @@ impl Selector {
     /// Takes over a whole list: from here on, picks are positions in `members`, and all of them are
     /// in the choice.
     ///
-    /// The [module documentation](self) says what state survives. [`Policy::Custom`] needs raw
-    /// values, which are not in this list: it is followed as [`Policy::Listed`];
+    /// The [module documentation](self) says what state survives. [`PolicyKind::Custom`] needs raw
+    /// values, which are not in this list: it is followed as [`PolicyKind::Listed`];
     /// [`refresh_custom`](Self::refresh_custom) is the way.
-    pub fn refresh(&mut self, policy: Policy, members: &[Member]) {
-        let policy = if let Policy::Custom(_) = policy { Policy::Listed } else { policy };
+    pub fn refresh(&mut self, policy: PolicyKind, members: &[Member]) {
+        let policy = if let PolicyKind::Custom(_) = policy { PolicyKind::Listed } else { policy };
         self.is_stale |= !self.out.0.is_empty();
         self.out.clear();
         if policy == self.policy && self.members == members {
@@ -264,8 +264,8 @@ impl Selector {
         make: impl FnOnce() -> Box<dyn CustomPolicy>,
         members: &mut dyn Iterator<Item = (u32, &[u8])>,
     ) {
-        if self.policy != Policy::Custom(kind) {
-            self.policy = Policy::Custom(kind);
+        if self.policy != PolicyKind::Custom(kind) {
+            self.policy = PolicyKind::Custom(kind);
             self.chooser = Chooser::Custom(Custom::new(make()));
         }
         if let Chooser::Custom(chooser) = &mut self.chooser {
@@ -356,7 +356,7 @@ impl Selector {
 
     /// The policy that is followed.
     #[must_use]
-    pub const fn policy(&self) -> Policy {
+    pub const fn policy(&self) -> PolicyKind {
         self.policy
     }
 
@@ -468,16 +468,16 @@ impl Positions {
 }
 
 /// What a policy of weights knows of a member.
-fn weight(policy: Policy, member: &Member) -> u32 {
-    if policy == Policy::RandomizedLeastUsed { !member.value } else { member.value }
+fn weight(policy: PolicyKind, member: &Member) -> u32 {
+    if policy == PolicyKind::RandomizedLeastUsed { !member.value } else { member.value }
 }
 
 /// What a policy of ranks knows of a member; the lowest is chosen.
-fn rank(policy: Policy, member: &Member) -> u64 {
+fn rank(policy: PolicyKind, member: &Member) -> u64 {
     match policy {
-        Policy::Priority => u64::from(!member.value),
-        Policy::LeastUsed => u64::from(member.value),
-        Policy::PriorityLeastUsed => u64::from(member.value) + u64::from(member.degradation),
+        PolicyKind::Priority => u64::from(!member.value),
+        PolicyKind::LeastUsed => u64::from(member.value),
+        PolicyKind::PriorityLeastUsed => u64::from(member.value) + u64::from(member.degradation),
         _ => 0,
     }
 }
@@ -503,14 +503,14 @@ impl Member {
 }
 
 impl Chooser {
-    fn new(policy: Policy) -> Self {
+    fn new(policy: PolicyKind) -> Self {
         match policy {
-            Policy::WeightedRoundRobin => Self::WeightedRoundRobin(Box::default()),
-            Policy::Random => Self::Random(Random::default()),
-            Policy::WeightedRandom | Policy::RandomizedLeastUsed => {
+            PolicyKind::WeightedRoundRobin => Self::WeightedRoundRobin(Box::default()),
+            PolicyKind::Random => Self::Random(Random::default()),
+            PolicyKind::WeightedRandom | PolicyKind::RandomizedLeastUsed => {
                 Self::WeightedRandom(WeightedRandom::default())
             }
-            Policy::LeastUsedDegradation => Self::LeastUsedDegradation(Box::default()),
+            PolicyKind::LeastUsedDegradation => Self::LeastUsedDegradation(Box::default()),
             _ => Self::Ranked(Ranked::new()),
         }
     }

@@ -29,8 +29,8 @@ impl Sessions {
         if !session.is_over() {
             if let Some(busy) = &mut session.busy {
                 let limit = env.ctx.config.sessions.session_deadline;
-                let told = &mut busy.inbox.noted(&mut env.ctx.journal, id);
-                busy.queue.expire(env.now, limit, told);
+                let notices = &mut busy.inbox.with_journal(&mut env.ctx.journal, id);
+                busy.queue.expire(env.now, limit, notices);
             }
             if matches!(session.life(), Life::Closing(until) if *until <= env.now) {
                 self.end(env, id, Some(SessionError::DeadlineReached));
@@ -83,14 +83,14 @@ impl Sessions {
 
     /// Turns to the next element that the session is to keep.
     fn call(&mut self, env: &mut Env<'_>, id: SessionId, next: Next) {
-        let Next { element, to, has_turn } = next;
+        let Next { element, to, is_assigned } = next;
         let Some(session) = self.slab.get_mut(id.0) else { return };
         let Some(busy) = &mut session.busy else { return };
         let former = session.element.replace(element);
         if former.is_some_and(|former| former != element) {
             let reason = UndeliveredReason::ElementLost(session.left.unwrap_or(LossReason::Closed));
-            let told = &mut busy.inbox.noted(&mut env.ctx.journal, id);
-            busy.queue.element_left(reason, told);
+            let notices = &mut busy.inbox.with_journal(&mut env.ctx.journal, id);
+            busy.queue.element_left(reason, notices);
         }
         if self.is_drained(id) {
             return;
@@ -100,7 +100,7 @@ impl Sessions {
         let link = there.unwrap_or_else(|| self.open_link(env, id, Some(element), to));
         let Some(session) = self.slab.get_mut(id.0) else { return };
         session.kept = Some(link);
-        self.count_turn(link, has_turn);
+        self.count_turn(link, is_assigned);
         let cookie_echoed = self.take_over(env, link);
         let Some(found) = self.links.get(link.0).filter(|_| there.is_some()) else { return };
         if found.up.is_some() {
@@ -144,8 +144,8 @@ impl Sessions {
         let link = match meant {
             Some((_, Some(reason))) if !goes_on => {
                 let reason = UndeliveredReason::ElementLost(reason);
-                let told = &mut busy.inbox.noted(&mut env.ctx.journal, id);
-                busy.queue.return_head(reason, told);
+                let notices = &mut busy.inbox.with_journal(&mut env.ctx.journal, id);
+                busy.queue.return_head(reason, notices);
                 return true;
             }
             Some((element, None)) => session.link_to(element),
@@ -154,20 +154,22 @@ impl Sessions {
         let (link, element) = match link.zip(meant) {
             Some((link, (element, _))) => (link, element),
             None => {
-                let Some(Next { element, to, has_turn }) = self.find(env, id) else { return false };
+                let Some(Next { element, to, is_assigned }) = self.find(env, id) else {
+                    return false;
+                };
                 let was_named = named.is_some_and(|(named, _)| named != element);
                 let Some(session) = self.slab.get_mut(id.0) else { return false };
                 if was_named && !goes_on {
                     if let Some(Busy { queue, inbox, .. }) = session.busy.as_deref_mut() {
-                        let told = &mut inbox.noted(&mut env.ctx.journal, id);
-                        queue.return_head(UndeliveredReason::NotListed, told);
+                        let notices = &mut inbox.with_journal(&mut env.ctx.journal, id);
+                        queue.return_head(UndeliveredReason::NotListed, notices);
                     }
                     return true;
                 }
                 let there = self.one_that_is_up(env, id, element);
                 let element = there.unwrap_or(element);
                 let link = self.link_to(env, id, element, to);
-                self.count_turn(link, has_turn);
+                self.count_turn(link, is_assigned);
                 (link, element)
             }
         };
@@ -180,10 +182,10 @@ impl Sessions {
         self.take_over(env, link);
         let Self { slab, links, .. } = self;
         let queue = slab.get(id.0).and_then(|session| Some(&session.busy.as_ref()?.queue));
-        let has_turn = |next| queue.is_some_and(|queue| queue.turn_on(next, link).is_some());
+        let is_assigned = |next| queue.is_some_and(|queue| queue.assigned_to(next, link).is_some());
         if let Some(link) = links.get_mut(link.0) {
             link.chosen = true;
-            link.prune(env.ctx.config.limits.max_queued_messages, has_turn);
+            link.prune(env.ctx.config.limits.max_queued_messages, is_assigned);
             link.assign(message);
             link.wake(&mut env.ctx.channels);
         }
@@ -267,8 +269,8 @@ impl Sessions {
                     env.ctx.note(|| NoteKind::ElementPassedOver { session, element, reason });
                 }
                 if !is_listed && element.take().is_some() {
-                    let told = &mut inbox.noted(&mut env.ctx.journal, id);
-                    queue.element_left(UndeliveredReason::NotListed, told);
+                    let notices = &mut inbox.with_journal(&mut env.ctx.journal, id);
+                    queue.element_left(UndeliveredReason::NotListed, notices);
                 }
             }
             // A choice that nobody has failed before is the policy's.
@@ -284,8 +286,8 @@ impl Sessions {
             } else if search.round_over(env.now, env.ctx, id) {
                 continue;
             } else if chooses {
-                let told = &mut inbox.noted(&mut env.ctx.journal, id);
-                queue.give_up(UndeliveredReason::AllElementsFailed, told);
+                let notices = &mut inbox.with_journal(&mut env.ctx.journal, id);
+                queue.give_up(UndeliveredReason::AllElementsFailed, notices);
             } else {
                 self.end(env, id, Some(SessionError::AllElementsFailed));
             }
@@ -315,9 +317,9 @@ impl Sessions {
 
     /// The element that a link leads to was chosen for its turn. While it is not known whether it can
     /// be reached, that may yet be taken back.
-    fn count_turn(&mut self, link: LinkId, has_turn: bool) {
+    fn count_turn(&mut self, link: LinkId, is_assigned: bool) {
         if let Some(link) = self.links.get_mut(link.0).filter(|link| link.up.is_none()) {
-            link.turns += u32::from(has_turn);
+            link.turns += u32::from(is_assigned);
         }
     }
 
@@ -422,7 +424,7 @@ impl Sessions {
     pub(super) fn is_drained(&self, id: SessionId) -> bool {
         let Some(session) = self.slab.get(id.0) else { return false };
         let silent = |link: LinkId| {
-            self.links.get(link.0).is_none_or(|link| !link.facts.confirms.tells_delivered())
+            self.links.get(link.0).is_none_or(|link| !link.facts.confirms.includes_delivered())
         };
         matches!(session.life(), Life::Closing(_))
             && session.busy.as_ref().is_none_or(|busy| busy.queue.is_drained(silent))

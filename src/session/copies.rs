@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::inbox::News;
+use super::inbox::Notice;
 use super::options::{LossReason, Recipient, UndeliveredReason};
 use super::{Env, Pool, Sessions};
 use crate::id::{LinkId, MessageId, SessionId};
@@ -44,8 +44,8 @@ impl Sessions {
         let copies = others.len() + usize::from(kept.is_some());
         let own = own.filter(|_| to == Recipient::AllAndSelf);
         if copies == 0 && own.is_none() {
-            let told = &mut busy.inbox.noted(&mut env.ctx.journal, id);
-            busy.queue.return_head(UndeliveredReason::NoRecipient, told);
+            let notices = &mut busy.inbox.with_journal(&mut env.ctx.journal, id);
+            busy.queue.return_head(UndeliveredReason::NoRecipient, notices);
             return true;
         }
         busy.queue.copy_head(copies);
@@ -56,7 +56,7 @@ impl Sessions {
             self.copy_to(env, id, element, message);
         }
         if let Some(own) = own {
-            self.receive(env, id, &data, |data| News::Received { element: Some(own), data });
+            self.receive(env, id, &data, |data| Notice::Received { element: Some(own), data });
         }
         true
     }
@@ -72,8 +72,10 @@ impl Sessions {
         let there = session.link_to(element);
         let to = match session.pool {
             Pool::Known(pool) => env.cache.get_mut(pool).and_then(|pool| {
-                let spoken = pool.hand_out(element);
-                pool.element(element).filter(|_| spoken).map(|found| found.transport().to_owned())
+                let supported = pool.hand_out(element);
+                pool.element(element)
+                    .filter(|_| supported)
+                    .map(|found| found.transport().to_owned())
             }),
             _ => None,
         };
@@ -104,7 +106,7 @@ impl Sessions {
         let session = self.slab.get_mut(id.0);
         if let Some(busy) = session.and_then(|session| session.busy.as_mut()) {
             busy.queue.copy_done(message);
-            busy.inbox.push(News::Copied(message, element, failure));
+            busy.inbox.push(Notice::Copied(message, element, failure));
         }
     }
 
@@ -114,7 +116,7 @@ impl Sessions {
         env: &mut Env<'_>,
         id: SessionId,
         data: &[u8],
-        news: impl FnOnce(Bytes) -> News,
+        news: impl FnOnce(Bytes) -> Notice,
     ) {
         let Self { slab, spare, .. } = self;
         let Some(session) = slab.get_mut(id.0) else { return };

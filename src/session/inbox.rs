@@ -20,7 +20,7 @@ use crate::wire::PeIdentifier;
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct Inbox {
-    news: VecDeque<News>,
+    news: VecDeque<Notice>,
     /// How much of it closes the gate until it is read.
     gates: usize,
     /// How many messages were dropped since the application was told, and whether a cookie was too
@@ -34,7 +34,7 @@ pub(super) struct Inbox {
 /// One thing to be read.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone, Hash))]
-pub(super) enum News {
+pub(super) enum Notice {
     Connected(Option<PeIdentifier>),
     FailedOver {
         from: Option<PeIdentifier>,
@@ -60,13 +60,13 @@ pub(super) enum News {
 
 /// Who is told what becomes of a session's messages: the application, when it reads, and the journal.
 #[derive(Debug)]
-pub(super) struct Told<'a> {
+pub(super) struct Notices<'a> {
     inbox: &'a mut Inbox,
     journal: &'a mut Journal,
     session: SessionId,
 }
 
-impl Told<'_> {
+impl Notices<'_> {
     /// A message waits for an element once more.
     pub(super) fn put_back(&mut self, message: MessageId) {
         let session = self.session;
@@ -76,7 +76,7 @@ impl Told<'_> {
     /// A message has met its fate, which the queue keeps until it is read.
     pub(super) fn fate(&mut self, message: MessageId, fate: Fate) {
         note_fate(self.journal, self.session, message, fate);
-        self.inbox.push(News::Fate(message));
+        self.inbox.push(Notice::Fate(message));
     }
 }
 
@@ -95,25 +95,25 @@ pub(super) fn note_fate(journal: &mut Journal, session: SessionId, message: Mess
 
 impl Inbox {
     /// Tells the journal too, what becomes of messages of `session`.
-    pub(super) const fn noted<'a>(
+    pub(super) const fn with_journal<'a>(
         &'a mut self,
         journal: &'a mut Journal,
         session: SessionId,
-    ) -> Told<'a> {
-        Told { inbox: self, journal, session }
+    ) -> Notices<'a> {
+        Notices { inbox: self, journal, session }
     }
 
-    pub(super) fn push(&mut self, news: News) {
+    pub(super) fn push(&mut self, news: Notice) {
         self.gates += usize::from(news.closes_gate());
         self.news.push_back(news);
     }
 
-    pub(super) fn pop(&mut self) -> Option<News> {
+    pub(super) fn pop(&mut self) -> Option<Notice> {
         let news = self.news.pop_front()?;
         self.gates -= usize::from(news.closes_gate());
         Some(match news {
-            News::Dropped(_) => News::Dropped(core::mem::take(&mut self.dropped)),
-            News::CookieTooLong => {
+            Notice::Dropped(_) => Notice::Dropped(core::mem::take(&mut self.dropped)),
+            Notice::CookieTooLong => {
                 self.cookie_too_long = false;
                 news
             }
@@ -124,21 +124,21 @@ impl Inbox {
     /// A message was dropped.
     pub(super) fn push_dropped(&mut self) {
         if self.dropped == 0 {
-            self.push(News::Dropped(0));
+            self.push(Notice::Dropped(0));
         }
         self.dropped = self.dropped.saturating_add(1);
     }
 
     pub(super) fn push_cookie_too_long(&mut self) {
         if !core::mem::replace(&mut self.cookie_too_long, true) {
-            self.push(News::CookieTooLong);
+            self.push(Notice::CookieTooLong);
         }
     }
 
     /// Takes back that there was a failover, if it is the last that there is to be read; says where
     /// from.
     pub(super) fn take_back_failover(&mut self) -> Option<Option<PeIdentifier>> {
-        let Some(News::FailedOver { from, .. }) = self.news.back() else { return None };
+        let Some(Notice::FailedOver { from, .. }) = self.news.back() else { return None };
         let from = *from;
         self.news.pop_back();
         self.gates -= 1;
@@ -156,7 +156,7 @@ impl Inbox {
 
     /// How many bytes of data came that nobody has read, each as `cost` has it.
     pub(super) fn unread(&self, cost: impl Fn(usize) -> usize) -> usize {
-        let data = self.news.iter().filter_map(News::data);
+        let data = self.news.iter().filter_map(Notice::data);
         data.map(|data| cost(data.len())).sum()
     }
 
@@ -170,7 +170,7 @@ impl Inbox {
     }
 }
 
-impl News {
+impl Notice {
     /// Whether no data goes to another element before it is read.
     const fn closes_gate(&self) -> bool {
         matches!(self, Self::FailedOver { .. } | Self::Lost { closes_gate: true, .. })

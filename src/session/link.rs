@@ -108,7 +108,7 @@ impl Link {
 
     /// A message of `len` bytes was handed over.
     pub(super) fn hand_over(&mut self, len: usize) {
-        if self.facts.confirms.tells_written() {
+        if self.facts.confirms.includes_written() {
             let window = &mut self.lane().window;
             window.messages += 1;
             window.bytes = window.bytes.saturating_add(len);
@@ -134,9 +134,9 @@ impl Link {
 
     /// Forgets assigned messages that need no turn any more, when those are the most: no more than
     /// `limit` can need one.
-    pub(super) fn prune(&mut self, limit: usize, has_turn: impl Fn(MessageId) -> bool) {
+    pub(super) fn prune(&mut self, limit: usize, is_assigned: impl Fn(MessageId) -> bool) {
         if let Some(lane) = self.lane.as_mut().filter(|lane| lane.queue.len() / 2 > limit) {
-            lane.queue.retain(|message| has_turn(*message));
+            lane.queue.retain(|message| is_assigned(*message));
         }
     }
 
@@ -161,13 +161,13 @@ impl Link {
 
     /// A copy is out, of which the driver will tell.
     pub(super) fn await_copy(&mut self, message: MessageId, len: usize) {
-        let room = self.facts.confirms.tells_written().then_some(len);
+        let room = self.facts.confirms.includes_written().then_some(len);
         self.lane().copies.push((message, room));
     }
 
     /// The driver tells of a copy; `None` if that was not waited for. Where it is `done`, nothing
     /// more will be told.
-    pub(super) fn hear_of_copy(&mut self, message: MessageId, done: bool) -> Option<Room> {
+    pub(super) fn confirm_copy(&mut self, message: MessageId, done: bool) -> Option<Room> {
         let copies = &mut self.lane.as_mut()?.copies;
         let index = copies.iter().position(|(id, _)| *id == message)?;
         let room = match done {
@@ -190,7 +190,7 @@ impl Facts {
     pub(super) fn of(ctx: &Context, to: &Transport) -> Self {
         let control = match to {
             Transport::Sctp(sctp) => sctp.transport_use == TransportUse::DATA_PLUS_CONTROL,
-            other => ctx.capabilities.tells_control(other.protocol()),
+            other => ctx.capabilities.separates_control(other.protocol()),
         };
         Self::over(ctx, to.protocol(), control)
     }

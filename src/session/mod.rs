@@ -88,12 +88,12 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use self::card::Preferred;
-use self::inbox::{Inbox, News};
+use self::inbox::{Inbox, Notice};
 use self::link::Link;
 pub use self::options::{
     Failover, LossReason, Recipient, SendOptions, SessionOptions, UndeliveredReason, Unsettled,
 };
-pub(crate) use self::queue::Word;
+pub(crate) use self::queue::Confirmation;
 use self::queue::{Fate, Queue};
 use self::search::Search;
 pub use self::view::{HeldBack, SessionRef, SessionState, SessionTimer};
@@ -103,7 +103,7 @@ use crate::context::Context;
 use crate::error::SessionError;
 use crate::event::{Entry, Event, Events};
 #[cfg(test)]
-use crate::explorer::{ahead, told_by};
+use crate::explorer::{ahead, fingerprint};
 #[cfg(test)]
 use crate::id::ChannelId;
 use crate::id::{LinkId, MessageId, PoolId, SessionId};
@@ -343,39 +343,39 @@ impl Sessions {
         };
         let Some(news) = inbox.pop() else {
             if core::mem::take(&mut inbox.room) && !found.is_over() {
-                return Some(Event::Room { session });
+                return Some(Event::Writable { session });
             }
             self.finish(env, session);
             return self.last_event(env, session);
         };
         let opens = !inbox.closes_gate();
         let event = match news {
-            News::Connected(element) => Event::Connected { session, element },
-            News::FailedOver { from, to, cookie_echoed } => {
-                found.told(opens);
+            Notice::Connected(element) => Event::Connected { session, element },
+            Notice::FailedOver { from, to, cookie_echoed } => {
+                found.events_read(opens);
                 Event::FailedOver { session, from, to, cookie_echoed }
             }
-            News::Lost { element, reason, .. } => {
-                found.told(opens);
+            Notice::Lost { element, reason, .. } => {
+                found.events_read(opens);
                 Event::ElementLost { session, element, reason }
             }
-            News::Received { element, data } => {
+            Notice::Received { element, data } => {
                 env.ctx.events.release(Events::cost(data.len()));
                 let handle = found.handle(env.cache).cloned();
                 self.finish(env, session);
                 return Some(Event::Received { session, handle, element, data });
             }
-            News::CookieEchoed(cookie) => {
+            Notice::CookieEchoed(cookie) => {
                 env.ctx.events.release(Events::cost(cookie.len()));
                 Event::CookieEchoed { session, cookie }
             }
-            News::Dropped(messages) => Event::Dropped { session, messages: messages.into() },
-            News::CookieTooLong => Event::CookieTooLong { session },
-            News::Copied(message, element, failure) => {
+            Notice::Dropped(messages) => Event::Dropped { session, messages: messages.into() },
+            Notice::CookieTooLong => Event::CookieTooLong { session },
+            Notice::Copied(message, element, failure) => {
                 queue.copy_read(message);
-                Event::Copied { session, message, element, failure }
+                Event::CopyResult { session, message, element, failure }
             }
-            News::Fate(message) => match queue.take_done(message)? {
+            Notice::Fate(message) => match queue.take_done(message)? {
                 (Fate::Sent { delivered }, _) => Event::Sent { session, message, delivered },
                 (Fate::Returned(reason), data) => {
                     env.ctx.stats.messages_returned += 1;
@@ -431,8 +431,8 @@ impl Sessions {
         let Some(session) = self.slab.get_mut(id.0) else { return };
         if let Some(busy) = &mut session.busy {
             busy.search = None;
-            let told = &mut busy.inbox.noted(&mut env.ctx.journal, id);
-            busy.queue.end(error.is_none(), reason, told);
+            let notices = &mut busy.inbox.with_journal(&mut env.ctx.journal, id);
+            busy.queue.end(error.is_none(), reason, notices);
         }
         self.timers.set(&mut session.timer, None, Wake::Session(id));
         env.ctx.note(|| NoteKind::SessionEnded { session: id, error: error.clone() });
@@ -520,13 +520,13 @@ impl Session {
 
     /// The application has read of an element that was lost or taken over; `opens` if there is
     /// nothing more of that to be read.
-    fn told(&mut self, opens: bool) {
+    fn events_read(&mut self, opens: bool) {
         if opens && self.gate == Gate::Untold {
             self.gate = if self.hold_after_failover { Gate::Held } else { Gate::Open };
         }
     }
 
-    /// Leaves word that the application has something to read.
+    /// Leaves confirmation that the application has something to read.
     fn note(&mut self, events: &mut Events, id: SessionId) {
         let unread = self.is_over() || self.busy.as_ref().is_some_and(|b| !b.inbox.is_empty());
         if unread && !core::mem::replace(&mut self.noted, true) {
@@ -616,7 +616,7 @@ impl Sessions {
 }
 
 #[cfg(test)]
-told_by!(Sessions {
+fingerprint!(Sessions {
     slab, links, timers, needs, live, failovers, card_lookups, card
 } others { spare, buffer });
 

@@ -5,10 +5,10 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::inbox::News;
+use super::inbox::Notice;
 use super::link::{Facts, Link};
 use super::options::{LossReason, UndeliveredReason};
-use super::queue::{Limits, Word};
+use super::queue::{Confirmation, Limits};
 use super::search::{Search, Step};
 use super::{Busy, Env, Gate, Mode, Need, Pool, Session, SessionOptions, Sessions, Wake};
 use crate::Confirms;
@@ -97,13 +97,13 @@ impl Sessions {
         let is_kept = session.kept == Some(id);
         match (session.known, link.element) {
             (None, element) if is_kept || session.mode == Mode::Choose => {
-                inbox.push(News::Connected(element));
+                inbox.push(Notice::Connected(element));
                 let owner = link.session;
                 env.ctx.note(|| NoteKind::SessionConnected { session: owner, element });
                 session.known = Some(element);
             }
             (Some(from), Some(to)) if is_kept => {
-                inbox.push(News::FailedOver { from, to, cookie_echoed });
+                inbox.push(Notice::FailedOver { from, to, cookie_echoed });
                 env.ctx.stats.failovers += u64::from(from != Some(to));
                 let owner = link.session;
                 env.ctx.note(|| NoteKind::FailedOver { session: owner, from, to, cookie_echoed });
@@ -164,7 +164,7 @@ impl Sessions {
         echoed
     }
 
-    /// The channel of a link is no more, by the driver's word.
+    /// The channel of a link is no more, by the driver's confirmation.
     pub(crate) fn closed(&mut self, env: &mut Env<'_>, id: LinkId, reason: CloseReason) {
         let was_up = self.links.get(id.0).is_some_and(|link| link.up.is_some());
         self.lose(env, id, LossReason::of(reason, was_up));
@@ -240,8 +240,8 @@ impl Sessions {
             session.last_lost(element, reason);
         }
         let Busy { queue, inbox, .. } = Busy::of(&mut session.busy, spare);
-        let told = &mut inbox.noted(&mut env.ctx.journal, owner);
-        queue.link_lost(env.now, id, reason, env.ctx.config.sessions.max_handovers, told);
+        let notices = &mut inbox.with_journal(&mut env.ctx.journal, owner);
+        queue.link_lost(env.now, id, reason, env.ctx.config.sessions.max_handovers, notices);
         let cookie = link.cookie.as_deref().cloned();
         self.end_lane(link, UndeliveredReason::ElementLost(reason));
         if !was_kept && !chooses {
@@ -261,15 +261,15 @@ impl Sessions {
             match inbox.take_back_failover() {
                 Some(from) => session.known = Some(from),
                 None if reason == LossReason::Moved => {}
-                None => inbox.push(News::Lost { element, reason, closes_gate: chooses }),
+                None => inbox.push(Notice::Lost { element, reason, closes_gate: chooses }),
             }
             if chooses {
                 session.gate = Gate::Untold;
             }
         }
         if was_kept && reason.is_failure() {
-            let told = &mut inbox.noted(&mut env.ctx.journal, owner);
-            queue.element_left(UndeliveredReason::ElementLost(reason), told);
+            let notices = &mut inbox.with_journal(&mut env.ctx.journal, owner);
+            queue.element_left(UndeliveredReason::ElementLost(reason), notices);
             session.element = None;
         }
         if matches!(session.pool, Pool::None) {
@@ -343,7 +343,7 @@ impl Sessions {
 
     /// Something was heard on a link, which may be an answer. What is not done before the application
     /// confirms it, is answered when it does.
-    fn heard(&mut self, env: &mut Env<'_>, id: LinkId) -> Option<&Link> {
+    fn received_on(&mut self, env: &mut Env<'_>, id: LinkId) -> Option<&Link> {
         let link = self.links.get(id.0)?;
         env.ctx.watch.delivered.heard(link.channel);
         if link.answers && !link.proven {
@@ -354,22 +354,22 @@ impl Sessions {
 
     /// Data came on a link.
     pub(crate) fn received(&mut self, env: &mut Env<'_>, id: LinkId, data: &[u8]) {
-        let Some(link) = self.heard(env, id) else { return };
+        let Some(link) = self.received_on(env, id) else { return };
         let (owner, element) = (link.session, link.element);
-        self.receive(env, owner, data, |data| News::Received { element, data });
+        self.receive(env, owner, data, |data| Notice::Received { element, data });
         self.advance(env, owner);
     }
 
     /// A control message came on a link.
     pub(crate) fn control(&mut self, env: &mut Env<'_>, id: LinkId, body: &BodyRef<'_>) {
-        let Some(link) = self.heard(env, id) else { return };
+        let Some(link) = self.received_on(env, id) else { return };
         let owner = link.session;
         match body {
             BodyRef::Cookie { cookie, .. } => self.cookie_received(env, id, cookie),
             BodyRef::CookieEcho { cookie, .. } => {
                 // A peer that turned to this node hands it the state it had elsewhere.
                 if self.slab.get(owner.0).is_some_and(|session| session.accepted) {
-                    self.receive(env, owner, cookie, News::CookieEchoed);
+                    self.receive(env, owner, cookie, Notice::CookieEchoed);
                 } else {
                     env.ctx.stats.unexpected_messages += 1;
                 }
@@ -426,7 +426,7 @@ impl Sessions {
             let Busy { queue, inbox, .. } = session.busy.as_deref_mut()?;
             let assigned = link.next();
             let message = match assigned {
-                Some(next) => match queue.turn_on(next, id) {
+                Some(next) => match queue.assigned_to(next, id) {
                     Some(message) => message,
                     None => {
                         link.pass_next();
@@ -459,13 +459,14 @@ impl Sessions {
                 Confirms::Delivered => env.ctx.watch.delivered.owe(env.now, link.channel, false),
             }
             let Some(data) = copy else {
-                let told = &mut inbox.noted(&mut env.ctx.journal, owner);
-                let (data, again, done) = queue.hand_over(env.now, message, id, confirms, told)?;
+                let notices = &mut inbox.with_journal(&mut env.ctx.journal, owner);
+                let (data, again, done) =
+                    queue.hand_over(env.now, message, id, confirms, notices)?;
                 link.answers |= done;
                 env.ctx.stats.messages_resent += u64::from(again);
                 return Some(Payload::Data { message, data, unordered });
             };
-            if confirms.tells_written() {
+            if confirms.includes_written() {
                 link.await_copy(message, len);
             } else {
                 self.copied(owner, element, message, None);
@@ -480,36 +481,42 @@ impl Sessions {
         env: &mut Env<'_>,
         id: LinkId,
         message: MessageId,
-        word: Word,
+        confirmation: Confirmation,
     ) -> bool {
         let Some(link) = self.links.get(id.0) else { return false };
-        let (channel, input) = (link.channel, word.into());
-        let is_declared = link.facts.confirms.tells(word);
-        match word {
+        let (channel, input) = (link.channel, confirmation.into());
+        let is_declared = link.facts.confirms.tells(confirmation);
+        match confirmation {
             _ if !is_declared => {
                 env.ctx.misuse(Misuse::ConfirmationNotDeclared { channel, message, input });
             }
-            Word::Written => env.ctx.watch.written.settle(),
-            Word::Delivered | Word::Unsent => env.ctx.watch.delivered.settle(),
+            Confirmation::Written => env.ctx.watch.written.settle(),
+            Confirmation::Delivered | Confirmation::Unsent => env.ctx.watch.delivered.settle(),
         }
-        let heard = self.hear(env, id, message, word);
-        if !heard && is_declared && self.is_mistaken(id, message, word) {
+        let heard = self.apply_confirmation(env, id, message, confirmation);
+        if !heard && is_declared && self.is_mistaken(id, message, confirmation) {
             env.ctx.misuse(Misuse::ConfirmationNotAwaited { channel, message, input });
         }
         heard
     }
 
     /// Whether a driver that tells this of a message, and is not heard, is mistaken.
-    fn is_mistaken(&self, id: LinkId, message: MessageId, word: Word) -> bool {
+    fn is_mistaken(&self, id: LinkId, message: MessageId, confirmation: Confirmation) -> bool {
         let session = self.links.get(id.0).and_then(|link| self.slab.get(link.session.0));
         session.is_some_and(|session| {
             let queue = session.busy.as_ref().map(|busy| &busy.queue);
             message >= session.next_message
-                || queue.is_some_and(|queue| queue.is_mistaken(message, id, word))
+                || queue.is_some_and(|queue| queue.is_mistaken(message, id, confirmation))
         })
     }
 
-    fn hear(&mut self, env: &mut Env<'_>, id: LinkId, message: MessageId, word: Word) -> bool {
+    fn apply_confirmation(
+        &mut self,
+        env: &mut Env<'_>,
+        id: LinkId,
+        message: MessageId,
+        confirmation: Confirmation,
+    ) -> bool {
         let Self { slab, links, .. } = self;
         let Some(link) = links.get_mut(id.0) else { return false };
         let Some(Session { busy: Some(busy), .. }) = slab.get_mut(link.session.0) else {
@@ -519,14 +526,22 @@ impl Sessions {
         let max_handovers = env.ctx.config.sessions.max_handovers;
         let limits = Limits { confirms: link.facts.confirms, max_handovers };
         let mut copied = None;
-        let told = &mut inbox.noted(&mut env.ctx.journal, link.session);
-        let heard = queue.hear(env.now, message, id, word, limits, told).or_else(|| {
-            let told = word != Word::Written || !limits.confirms.tells_delivered();
-            copied = told.then_some((word == Word::Unsent).then_some(UndeliveredReason::NotSent));
-            Some((link.hear_of_copy(message, told)?, told && word != Word::Unsent))
-        });
-        let Some((room, done)) = heard else { return false };
-        env.ctx.stats.messages_unsent += u64::from(word == Word::Unsent);
+        let notices = &mut inbox.with_journal(&mut env.ctx.journal, link.session);
+        let applied = queue
+            .apply_confirmation(env.now, message, id, confirmation, limits, notices)
+            .or_else(|| {
+                let is_last =
+                    confirmation != Confirmation::Written || !limits.confirms.includes_delivered();
+                copied = is_last.then_some(
+                    (confirmation == Confirmation::Unsent).then_some(UndeliveredReason::NotSent),
+                );
+                Some((
+                    link.confirm_copy(message, is_last)?,
+                    is_last && confirmation != Confirmation::Unsent,
+                ))
+            });
+        let Some((room, done)) = applied else { return false };
+        env.ctx.stats.messages_unsent += u64::from(confirmation == Confirmation::Unsent);
         link.free(room);
         link.answers |= done;
         let (owner, element) = (link.session, link.element);
@@ -534,14 +549,14 @@ impl Sessions {
         if let Some(failure) = copied {
             self.copied(owner, element, message, failure);
         }
-        if done && word == Word::Delivered {
+        if done && confirmation == Confirmation::Delivered {
             self.progress(env, id);
         }
         self.advance(env, owner);
         true
     }
 
-    /// The application's word that a message has arrived, wherever it went.
+    /// The application's confirmation that a message has arrived, wherever it went.
     pub(crate) fn confirm(&mut self, env: &mut Env<'_>, id: SessionId, message: MessageId) -> bool {
         let session = self.slab.get_mut(id.0).filter(|session| !session.is_over());
         let queue = session.and_then(|session| Some(&mut session.busy.as_mut()?.queue));
@@ -557,7 +572,7 @@ impl Sessions {
         true
     }
 
-    /// All sessions that use an element of a pool lose it, by the application's word.
+    /// All sessions that use an element of a pool lose it, by the application's confirmation.
     pub(crate) fn element_failed(
         &mut self,
         env: &mut Env<'_>,

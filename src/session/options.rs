@@ -39,7 +39,7 @@ pub struct SendOptions {
     pub to: Recipient,
     /// Tell with [`Event::Sent`](crate::Event::Sent) when it has been written or delivered; until
     /// that is read it counts against the session's limits. Of a message to all,
-    /// [`Event::Copied`](crate::Event::Copied) tells anyway. Default: no.
+    /// [`Event::CopyResult`](crate::Event::CopyResult) tells anyway. Default: no.
     pub receipt: bool,
 }
 
@@ -55,7 +55,7 @@ pub enum Recipient {
     /// where the session keeps its element.
     SameAsLast,
     /// A copy for every element listed, except this node itself (ASAP_SEND_TO_ALL). No copy fails
-    /// over; the fate of each is told by [`Event::Copied`](crate::Event::Copied). One that is for
+    /// over; the fate of each is told by [`Event::CopyResult`](crate::Event::CopyResult). One that is for
     /// nobody comes back, as [`Event::Returned`](crate::Event::Returned).
     All,
     /// The same, and a copy for this node itself, as [`Event::Received`](crate::Event::Received),

@@ -23,7 +23,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::inbox::Told;
+use super::inbox::Notices;
 use super::options::{LossReason, UndeliveredReason, Unsettled};
 use super::{Failover, SendOptions};
 #[cfg(test)]
@@ -116,7 +116,7 @@ pub(super) struct Load {
 
 /// What it has told of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Word {
+pub(crate) enum Confirmation {
     Written,
     Delivered,
     Unsent,
@@ -226,21 +226,21 @@ impl Queue {
     }
 
     /// The next message may go nowhere.
-    pub(super) fn return_head(&mut self, reason: UndeliveredReason, told: &mut Told<'_>) {
+    pub(super) fn return_head(&mut self, reason: UndeliveredReason, notices: &mut Notices<'_>) {
         if let Some(index) = self.head_index() {
-            self.fail(index, reason, told);
+            self.fail(index, reason, notices);
         }
     }
 
     /// A message whose turn it is on a link, unless it was withdrawn or confirmed meanwhile.
-    pub(super) fn turn_on(&self, id: MessageId, link: LinkId) -> Option<&Message> {
+    pub(super) fn assigned_to(&self, id: MessageId, link: LinkId) -> Option<&Message> {
         let message = self.messages.get(self.find(id)?)?;
-        let has_turn = match message.place {
+        let is_assigned = match message.place {
             Place::Assigned(on, _) => on == link,
             Place::Copied { open, .. } => open > 0,
             _ => false,
         };
-        has_turn.then_some(message)
+        is_assigned.then_some(message)
     }
 
     /// A message is handed over on a link; what it says, whether it was handed over before, and whether
@@ -251,13 +251,13 @@ impl Queue {
         id: MessageId,
         link: LinkId,
         confirms: Confirms,
-        told: &mut Told<'_>,
+        notices: &mut Notices<'_>,
     ) -> Option<(Bytes, bool, bool)> {
         let index = self.find(id)?;
         let message = &mut self.messages[index];
         let again = message.handovers > 0;
         message.handovers = message.handovers.saturating_add(1);
-        let written = !confirms.tells_written();
+        let written = !confirms.includes_written();
         let done = written && !message.options.failover.repeats();
         let data = if !done {
             let data = message.data.clone();
@@ -267,7 +267,7 @@ impl Queue {
         } else {
             let data = core::mem::take(&mut message.data);
             self.load.bytes -= data.len();
-            self.succeed(index, false, told);
+            self.succeed(index, false, notices);
             data
         };
         Some((data, again, done))
@@ -275,14 +275,14 @@ impl Queue {
 
     /// What the driver tells of a message that was handed over on a link; `None` if that was not
     /// waited for, else what it leaves free in the window, and whether it is done.
-    pub(super) fn hear(
+    pub(super) fn apply_confirmation(
         &mut self,
         now: Instant,
         id: MessageId,
         link: LinkId,
-        word: Word,
+        confirmation: Confirmation,
         limits: Limits,
-        told: &mut Told<'_>,
+        notices: &mut Notices<'_>,
     ) -> Option<(Room, bool)> {
         let index = self.find(id)?;
         let message = &mut self.messages[index];
@@ -290,42 +290,47 @@ impl Queue {
         let Place::Out { written, delivered, .. } = &mut message.place else { return None };
         let failover = message.options.failover;
         let mut done = false;
-        match word {
-            Word::Written if *written => return None,
-            Word::Delivered | Word::Unsent if *delivered => return None,
-            Word::Written | Word::Delivered => {
+        match confirmation {
+            Confirmation::Written if *written => return None,
+            Confirmation::Delivered | Confirmation::Unsent if *delivered => return None,
+            Confirmation::Written | Confirmation::Delivered => {
                 *written = true;
-                *delivered = word == Word::Delivered;
-                done = match word {
-                    Word::Delivered => failover != Failover::Unconfirmed,
-                    _ => !limits.confirms.tells_delivered() && !failover.repeats(),
+                *delivered = confirmation == Confirmation::Delivered;
+                done = match confirmation {
+                    Confirmation::Delivered => failover != Failover::Unconfirmed,
+                    _ => !limits.confirms.includes_delivered() && !failover.repeats(),
                 };
                 if done {
-                    self.succeed(index, word == Word::Delivered, told);
+                    self.succeed(index, confirmation == Confirmation::Delivered, notices);
                 }
             }
-            Word::Unsent if failover.goes_on() => {
-                self.put_back(now, index, limits.max_handovers, told);
+            Confirmation::Unsent if failover.goes_on() => {
+                self.put_back(now, index, limits.max_handovers, notices);
             }
-            Word::Unsent => self.fail(index, UndeliveredReason::NotSent, told),
+            Confirmation::Unsent => self.fail(index, UndeliveredReason::NotSent, notices),
         }
         Some((room, done))
     }
 
     /// Whether a driver that tells this of a message, and was not [heard](Self::hear), is mistaken. Of
     /// one that is settled it may not know that.
-    pub(super) fn is_mistaken(&self, id: MessageId, link: LinkId, word: Word) -> bool {
+    pub(super) fn is_mistaken(
+        &self,
+        id: MessageId,
+        link: LinkId,
+        confirmation: Confirmation,
+    ) -> bool {
         match self.find(id).map(|index| self.messages[index].place) {
             Some(Place::Waiting(_) | Place::Assigned(..)) => true,
             // That it was written may be told after that it was delivered.
             Some(Place::Out { link: on, delivered, .. }) => {
-                on != link || word != Word::Written || !delivered
+                on != link || confirmation != Confirmation::Written || !delivered
             }
             _ => false,
         }
     }
 
-    /// A message arrived, by the application's word, wherever it went; `None` if that was not waited
+    /// A message arrived, by the application's confirmation, wherever it went; `None` if that was not waited
     /// for, else the link that it is on.
     pub(super) fn confirm(&mut self, id: MessageId) -> Option<Option<(LinkId, Room)>> {
         let index = self.find(id)?;
@@ -360,25 +365,25 @@ impl Queue {
         link: LinkId,
         reason: LossReason,
         max_handovers: u32,
-        told: &mut Told<'_>,
+        notices: &mut Notices<'_>,
     ) {
         for index in 0..self.messages.len() {
             let message = &mut self.messages[index];
             let failover = message.options.failover;
             match message.place {
                 Place::Assigned(on, _) if on == link && failover.goes_on() => {
-                    self.put_back(now, index, u32::MAX, told);
+                    self.put_back(now, index, u32::MAX, notices);
                 }
                 Place::Out { link: on, .. } if on == link && failover.repeats() => {
                     message.uncertain = true;
-                    self.put_back(now, index, max_handovers, told);
+                    self.put_back(now, index, max_handovers, notices);
                 }
                 Place::Assigned(on, _) if on == link => {
-                    self.fail(index, UndeliveredReason::ElementLost(reason), told);
+                    self.fail(index, UndeliveredReason::ElementLost(reason), notices);
                 }
                 Place::Out { link: on, .. } if on == link => {
                     message.uncertain = true;
-                    self.fail(index, UndeliveredReason::ElementLost(reason), told);
+                    self.fail(index, UndeliveredReason::ElementLost(reason), notices);
                 }
                 _ => {}
             }
@@ -388,18 +393,18 @@ impl Queue {
 
     /// What waits and may go nowhere but to an element that the session turns away from, is
     /// returned.
-    pub(super) fn element_left(&mut self, reason: UndeliveredReason, told: &mut Told<'_>) {
-        self.fail_waiting(reason, told, |message| !message.options.failover.goes_on());
+    pub(super) fn element_left(&mut self, reason: UndeliveredReason, notices: &mut Notices<'_>) {
+        self.fail_waiting(reason, notices, |message| !message.options.failover.goes_on());
     }
 
     /// What waits finds no element.
-    pub(super) fn give_up(&mut self, reason: UndeliveredReason, told: &mut Told<'_>) {
-        self.fail_waiting(reason, told, |_| true);
+    pub(super) fn give_up(&mut self, reason: UndeliveredReason, notices: &mut Notices<'_>) {
+        self.fail_waiting(reason, notices, |_| true);
     }
 
     /// What has waited for an element for `limit` in all is given up, be it that it is assigned to a
     /// link, unless that is up.
-    pub(super) fn expire(&mut self, now: Instant, limit: Duration, told: &mut Told<'_>) {
+    pub(super) fn expire(&mut self, now: Instant, limit: Duration, notices: &mut Notices<'_>) {
         let clock = self.clock.at(now);
         if self.waiting + self.assigned == 0 || clock.saturating_sub(self.oldest) < limit {
             return;
@@ -412,7 +417,7 @@ impl Queue {
                 continue;
             };
             if clock.saturating_sub(since) >= limit {
-                self.fail(index, UndeliveredReason::DeadlineReached, told);
+                self.fail(index, UndeliveredReason::DeadlineReached, notices);
             } else {
                 self.oldest = self.oldest.min(since);
             }
@@ -422,7 +427,7 @@ impl Queue {
     fn fail_waiting(
         &mut self,
         reason: UndeliveredReason,
-        told: &mut Told<'_>,
+        notices: &mut Notices<'_>,
         concerned: impl Fn(&Message) -> bool,
     ) {
         if self.waiting == 0 {
@@ -431,20 +436,25 @@ impl Queue {
         for index in 0..self.messages.len() {
             let message = &self.messages[index];
             if matches!(message.place, Place::Waiting(_)) && concerned(message) {
-                self.fail(index, reason, told);
+                self.fail(index, reason, notices);
             }
         }
     }
 
     /// The session is over. Where it is so in good order, what was handed over is done.
-    pub(super) fn end(&mut self, orderly: bool, reason: UndeliveredReason, told: &mut Told<'_>) {
+    pub(super) fn end(
+        &mut self,
+        orderly: bool,
+        reason: UndeliveredReason,
+        notices: &mut Notices<'_>,
+    ) {
         for index in 0..self.messages.len() {
             match self.messages[index].place {
-                Place::Waiting(_) | Place::Assigned(..) => self.fail(index, reason, told),
-                Place::Out { .. } if orderly => self.succeed_unswept(index, false, told),
+                Place::Waiting(_) | Place::Assigned(..) => self.fail(index, reason, notices),
+                Place::Out { .. } if orderly => self.succeed_unswept(index, false, notices),
                 Place::Out { .. } => {
                     self.messages[index].uncertain = true;
-                    self.fail(index, reason, told);
+                    self.fail(index, reason, notices);
                 }
                 _ => {}
             }
@@ -587,7 +597,7 @@ impl Queue {
         self.messages.capacity()
     }
 
-    /// Panics where the books do not add up.
+    /// Panics where the counts do not add up.
     #[cfg(any(test, debug_assertions))]
     pub(super) fn check(&self) {
         let count = |of: fn(&Place) -> bool| self.messages.iter().filter(|m| of(&m.place)).count();
@@ -649,43 +659,49 @@ impl Queue {
     }
 
     /// A message waits for an element once more.
-    fn put_back(&mut self, now: Instant, index: usize, max_handovers: u32, told: &mut Told<'_>) {
+    fn put_back(
+        &mut self,
+        now: Instant,
+        index: usize,
+        max_handovers: u32,
+        notices: &mut Notices<'_>,
+    ) {
         if self.messages[index].handovers >= max_handovers {
-            return self.fail(index, UndeliveredReason::TooManyHandovers, told);
+            return self.fail(index, UndeliveredReason::TooManyHandovers, notices);
         }
         let since = self.clock.at(now).saturating_sub(self.waited(now, index));
-        told.put_back(self.messages[index].id);
+        notices.put_back(self.messages[index].id);
         self.put(index, Place::Waiting(since));
     }
 
     /// A message was not delivered, or nobody knows.
-    fn fail(&mut self, index: usize, reason: UndeliveredReason, told: &mut Told<'_>) {
+    fn fail(&mut self, index: usize, reason: UndeliveredReason, notices: &mut Notices<'_>) {
         let fate = match self.messages[index].uncertain {
             true => Fate::Lost(reason),
             false => Fate::Returned(reason),
         };
-        self.tell(index, fate, told);
+        self.tell(index, fate, notices);
     }
 
-    fn succeed(&mut self, index: usize, delivered: bool, told: &mut Told<'_>) {
-        self.succeed_unswept(index, delivered, told);
+    fn succeed(&mut self, index: usize, delivered: bool, notices: &mut Notices<'_>) {
+        self.succeed_unswept(index, delivered, notices);
         self.sweep();
     }
 
     /// A message is done; nobody hears of it unless that was asked for.
-    fn succeed_unswept(&mut self, index: usize, delivered: bool, told: &mut Told<'_>) {
+    fn succeed_unswept(&mut self, index: usize, delivered: bool, notices: &mut Notices<'_>) {
         let message = &mut self.messages[index];
         self.load.bytes -= core::mem::take(&mut message.data).len();
         if message.options.receipt {
-            self.tell(index, Fate::Sent { delivered }, told);
+            self.tell(index, Fate::Sent { delivered }, notices);
         } else {
             self.settle(index);
         }
     }
 
-    fn tell(&mut self, index: usize, fate: Fate, told: &mut Told<'_>) {
+    fn tell(&mut self, index: usize, fate: Fate, notices: &mut Notices<'_>) {
         self.put(index, Place::Done(fate));
-        told.fate(self.messages[index].id, fate);
+        notices.fate(self.messages[index].id, fate);
     }
 
     fn settle(&mut self, index: usize) {
@@ -712,20 +728,20 @@ impl Queue {
 
 impl Confirms {
     /// Whether the driver is to tell this of messages.
-    pub(super) fn tells(self, word: Word) -> bool {
-        match word {
-            Word::Written | Word::Unsent => self.tells_written(),
-            Word::Delivered => self.tells_delivered(),
+    pub(super) fn tells(self, confirmation: Confirmation) -> bool {
+        match confirmation {
+            Confirmation::Written | Confirmation::Unsent => self.includes_written(),
+            Confirmation::Delivered => self.includes_delivered(),
         }
     }
 }
 
-impl From<Word> for Input {
-    fn from(word: Word) -> Self {
-        match word {
-            Word::Written => Self::Written,
-            Word::Delivered => Self::Delivered,
-            Word::Unsent => Self::Unsent,
+impl From<Confirmation> for Input {
+    fn from(confirmation: Confirmation) -> Self {
+        match confirmation {
+            Confirmation::Written => Self::Written,
+            Confirmation::Delivered => Self::Delivered,
+            Confirmation::Unsent => Self::Unsent,
         }
     }
 }
@@ -791,7 +807,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::inbox::{Inbox, News};
+    use super::super::inbox::{Inbox, Notice};
     use super::*;
     use crate::id::SessionId;
     use crate::journal::Journal;
@@ -804,7 +820,7 @@ mod tests {
         /// Assigns the next message to the link, whose turn it is at once or later.
         Assign(bool),
         HandOver,
-        Tell(Word, u64),
+        Tell(Confirmation, u64),
         Confirm(u64),
         Withdraw(u64),
         Lose,
@@ -820,13 +836,17 @@ mod tests {
             Just(Failover::Undelivered),
             Just(Failover::Unconfirmed)
         ];
-        let word = prop_oneof![Just(Word::Written), Just(Word::Delivered), Just(Word::Unsent)];
+        let confirmation = prop_oneof![
+            Just(Confirmation::Written),
+            Just(Confirmation::Delivered),
+            Just(Confirmation::Unsent)
+        ];
         let id = || 0..24_u64;
         let step = prop_oneof![
             5 => (failover, any::<bool>()).prop_map(|(f, receipt)| Step::Push(f, receipt)),
             2 => any::<bool>().prop_map(Step::Assign),
             4 => Just(Step::HandOver),
-            4 => (word, id()).prop_map(|(word, id)| Step::Tell(word, id)),
+            4 => (confirmation, id()).prop_map(|(confirmation, id)| Step::Tell(confirmation, id)),
             1 => id().prop_map(Step::Confirm),
             1 => id().prop_map(Step::Withdraw),
             1 => Just(Step::Lose),
@@ -907,7 +927,7 @@ mod tests {
                     }
                     Step::HandOver => {
                         let assigned = lane.pop_front();
-                        let turn = assigned.and_then(|id| queue.turn_on(id, link).map(|m| m.id));
+                        let turn = assigned.and_then(|id| queue.assigned_to(id, link).map(|m| m.id));
                         let head = queue.head().map(|head| head.id);
                         let Some(id) = turn.or(head) else { continue };
                         if turn.is_none() {
@@ -917,15 +937,15 @@ mod tests {
                         let it = &mut seen[id.0 as usize];
                         prop_assert!(it.told.is_none() && !it.confirmed && !it.withdrawn);
                         let (data, again, _) =
-                            queue.hand_over(now, id, link, confirms, &mut inbox.noted(&mut journal, session)).unwrap();
+                            queue.hand_over(now, id, link, confirms, &mut inbox.with_journal(&mut journal, session)).unwrap();
                         prop_assert_eq!(data, "1");
                         prop_assert_eq!(again, it.handovers > 0);
                         it.handovers += 1;
                         prop_assert!(it.handovers <= MAX_HANDOVERS);
-                        (it.out, it.written, it.delivered) = (true, !confirms.tells_written(), false);
+                        (it.out, it.written, it.delivered) = (true, !confirms.includes_written(), false);
                     }
-                    Step::Tell(word, n) => {
-                        let heard = queue.hear(now, MessageId(n), link, word, limits, &mut inbox.noted(&mut journal, session));
+                    Step::Tell(confirmation, n) => {
+                        let heard = queue.apply_confirmation(now, MessageId(n), link, confirmation, limits, &mut inbox.with_journal(&mut journal, session));
                         let Some(it) = seen.get_mut(n as usize) else {
                             prop_assert_eq!(heard, None);
                             continue;
@@ -933,10 +953,10 @@ mod tests {
                         let Some((room, _)) = heard else { continue };
                         prop_assert!(it.out);
                         prop_assert_eq!(room.is_some(), !it.written);
-                        match word {
-                            Word::Written => it.written = true,
-                            Word::Delivered => (it.written, it.delivered) = (true, true),
-                            Word::Unsent => {
+                        match confirmation {
+                            Confirmation::Written => it.written = true,
+                            Confirmation::Delivered => (it.written, it.delivered) = (true, true),
+                            Confirmation::Unsent => {
                                 it.out = false;
                                 last_out = last_out.min(n.checked_sub(1).map(MessageId));
                             }
@@ -957,7 +977,7 @@ mod tests {
                         }
                     }
                     Step::Lose => {
-                        queue.link_lost(now, link, LossReason::Broken, MAX_HANDOVERS, &mut inbox.noted(&mut journal, session));
+                        queue.link_lost(now, link, LossReason::Broken, MAX_HANDOVERS, &mut inbox.with_journal(&mut journal, session));
                         link = LinkId(links.insert(()));
                         lane.clear();
                         last_out = None;
@@ -968,19 +988,19 @@ mod tests {
                     }
                     Step::LeaveElement => {
                         let reason = UndeliveredReason::ElementLost(LossReason::Closed);
-                        queue.element_left(reason, &mut inbox.noted(&mut journal, session));
+                        queue.element_left(reason, &mut inbox.with_journal(&mut journal, session));
                     }
                     Step::Wait(secs) => {
                         now = now + Duration::from_secs(secs);
                         for it in seen.iter_mut().filter(|it| !it.out) {
                             it.waited += Duration::from_secs(secs);
                         }
-                        queue.expire(now, LIMIT, &mut inbox.noted(&mut journal, session));
+                        queue.expire(now, LIMIT, &mut inbox.with_journal(&mut journal, session));
                         let next = queue.next_expiry(now, LIMIT);
                         prop_assert!(next.is_none_or(|at| at > now), "it is in the future");
                     }
                     Step::Read => {
-                        while let Some(News::Fate(id)) = inbox.pop() {
+                        while let Some(Notice::Fate(id)) = inbox.pop() {
                             let (fate, data) = queue.take_done(id).expect("told once");
                             let it = &mut seen[id.0 as usize];
                             prop_assert!(it.told.is_none() && !it.confirmed && !it.withdrawn);
@@ -1020,9 +1040,9 @@ mod tests {
                 queue.check();
             }
             // In the end nothing is left over.
-            queue.end(false, UndeliveredReason::SessionEnded, &mut inbox.noted(&mut journal, session));
+            queue.end(false, UndeliveredReason::SessionEnded, &mut inbox.with_journal(&mut journal, session));
             while let Some(news) = inbox.pop() {
-                let News::Fate(id) = news else { panic!("{news:?}") };
+                let Notice::Fate(id) = news else { panic!("{news:?}") };
                 prop_assert!(queue.take_done(id).is_some());
                 prop_assert!(seen[id.0 as usize].told.is_none());
             }
@@ -1039,28 +1059,30 @@ mod tests {
         let link = LinkId(Slab::new().insert(()));
         let (mut queue, mut inbox) = (Queue::default(), Inbox::default());
         let (mut journal, session) = (Journal::new(0), SessionId(Slab::new().insert(())));
-        let told = &mut inbox.noted(&mut journal, session);
+        let notices = &mut inbox.with_journal(&mut journal, session);
         let (now, id) = (Instant::EPOCH, MessageId(0));
         let options = Failover::Unconfirmed.into();
         queue.push(now, &Config::default(), id, Bytes::from_static(b"ab"), options).unwrap();
-        let mut hear = |queue: &mut Queue, word| queue.hear(now, id, link, word, limits, told);
-        assert_eq!(hear(&mut queue, Word::Delivered), None, "it is not out");
+        let mut hear = |queue: &mut Queue, confirmation| {
+            queue.apply_confirmation(now, id, link, confirmation, limits, notices)
+        };
+        assert_eq!(hear(&mut queue, Confirmation::Delivered), None, "it is not out");
         queue
             .hand_over(
                 now,
                 id,
                 link,
                 confirms,
-                &mut Inbox::default().noted(&mut Journal::new(0), session),
+                &mut Inbox::default().with_journal(&mut Journal::new(0), session),
             )
             .unwrap();
         assert_eq!(
-            hear(&mut queue, Word::Delivered),
+            hear(&mut queue, Confirmation::Delivered),
             Some((Some(2), false)),
             "which frees its room"
         );
-        assert_eq!(hear(&mut queue, Word::Written), None);
-        assert_eq!(hear(&mut queue, Word::Unsent), None);
+        assert_eq!(hear(&mut queue, Confirmation::Written), None);
+        assert_eq!(hear(&mut queue, Confirmation::Unsent), None);
         assert_eq!(queue.confirm(id), Some(Some((link, None))));
         assert_eq!(queue.confirm(id), None);
         assert!(queue.is_idle());

@@ -324,7 +324,7 @@ impl Sim {
         let Some(link) = self.links.get_mut(key) else { return };
         let (user, peer, channel) = (link.user, link.peer, link.channel);
         let held = core::mem::take(&mut link.to_peer);
-        let told = if self.confirms(user).tells_delivered() { held.len() } else { 0 };
+        let told = if self.confirms(user).includes_delivered() { held.len() } else { 0 };
         for (_, packet) in held.into_iter().take(told).skip(1) {
             // What came back of it may have ended the channel.
             if !self.users[user].channels.contains_key(&channel) {
@@ -384,7 +384,9 @@ impl Sim {
         }
         self.use_link(key);
         let fault = self.place(peer).and_then(|place| place.fault);
-        if let (Packet::Data(message, _), true) = (&packet, self.confirms(user).tells_delivered()) {
+        if let (Packet::Data(message, _), true) =
+            (&packet, self.confirms(user).includes_delivered())
+        {
             self.push(key, Way::ToUser, Packet::Receipt(*message));
         }
         let answers = match fault {

@@ -62,7 +62,7 @@ impl Sim {
             }
             Payload::Data { message, data, .. } => {
                 self.note(user, peer, &Note::SendsData(message, &data));
-                if self.confirms(user).tells_written() {
+                if self.confirms(user).includes_written() {
                     self.call(user, |pu, now| pu.handle_written(now, channel, message));
                 }
                 Packet::Data(message, data)

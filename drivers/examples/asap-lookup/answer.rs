@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use asap_pu::selection::{Policy, Selector};
+use asap_pu::selection::{PolicyKind, Selector};
 use asap_pu::wire::{PeIdentifier, Protocol};
 use asap_pu::{ElementRef, Pool, Rng};
 
@@ -69,7 +69,7 @@ impl fmt::Display for List {
 }
 
 impl Row {
-    fn of(element: ElementRef<'_>, policy: Policy) -> Self {
+    fn of(element: ElementRef<'_>, policy: PolicyKind) -> Self {
         let identifier = element.identifier();
         let transport = element.transport();
         let control = if transport.transport_use().carries_control() { " + control" } else { "" };
@@ -105,16 +105,16 @@ pub(crate) fn picks(pool: &Pool, count: usize, seed: u64) -> Vec<String> {
 }
 
 /// What an element counts for under the pool's policy.
-fn values(element: ElementRef<'_>, policy: Policy) -> String {
+fn values(element: ElementRef<'_>, policy: PolicyKind) -> String {
     let member = element.member();
     let percent = |load: u32| format!("{:.1}%", f64::from(load) / f64::from(u32::MAX) * 100.0);
     match policy {
-        Policy::WeightedRoundRobin | Policy::WeightedRandom => format!("weight {}", member.value),
-        Policy::Priority => format!("priority {}", member.value),
-        Policy::LeastUsed | Policy::RandomizedLeastUsed => {
+        PolicyKind::WeightedRoundRobin | PolicyKind::WeightedRandom => format!("weight {}", member.value),
+        PolicyKind::Priority => format!("priority {}", member.value),
+        PolicyKind::LeastUsed | PolicyKind::RandomizedLeastUsed => {
             format!("load {}", percent(member.value))
         }
-        Policy::LeastUsedDegradation | Policy::PriorityLeastUsed => {
+        PolicyKind::LeastUsedDegradation | PolicyKind::PriorityLeastUsed => {
             format!("load {} + {}", percent(member.value), percent(member.degradation))
         }
         _ => "-".to_owned(),

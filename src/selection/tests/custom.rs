@@ -33,7 +33,7 @@ fn list() -> impl Iterator<Item = (u32, &'static [u8])> {
 fn a_policy_of_the_users_own_is_followed() {
     let mut selector = Selector::new();
     selector.refresh_custom(0x8000_0001, || Box::<Longest>::default(), &mut list());
-    assert_eq!(selector.policy(), Policy::Custom(0x8000_0001));
+    assert_eq!(selector.policy(), PolicyKind::Custom(0x8000_0001));
     assert_eq!(selector.len(), 3);
     assert_eq!(picks(&mut selector, 2, all), [1, 1]);
     assert_eq!(picks(&mut selector, 1, |at| at == 1), [0]);
@@ -45,8 +45,8 @@ fn a_policy_of_the_users_own_is_followed() {
     assert_eq!((selector.len(), picks(&mut selector, 1, all)), (2, [0].to_vec()));
 
     // Without raw values it cannot be followed, and that shows.
-    selector.refresh(Policy::Custom(0x8000_0001), &members(&[0, 0]));
-    assert_eq!(selector.policy(), Policy::Listed);
+    selector.refresh(PolicyKind::Custom(0x8000_0001), &members(&[0, 0]));
+    assert_eq!(selector.policy(), PolicyKind::Listed);
     assert_eq!(picks(&mut selector, 3, all), [0, 1, 0]);
 }
 

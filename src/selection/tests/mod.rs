@@ -14,20 +14,20 @@ use alloc::vec::Vec;
 
 use proptest::prelude::*;
 
-use super::{Member, Policy, Selector};
+use super::{Member, PolicyKind, Selector};
 use crate::Rng;
 
-const POLICIES: [Policy; 10] = [
-    Policy::RoundRobin,
-    Policy::WeightedRoundRobin,
-    Policy::Random,
-    Policy::WeightedRandom,
-    Policy::Priority,
-    Policy::LeastUsed,
-    Policy::LeastUsedDegradation,
-    Policy::PriorityLeastUsed,
-    Policy::RandomizedLeastUsed,
-    Policy::Listed,
+const POLICIES: [PolicyKind; 10] = [
+    PolicyKind::RoundRobin,
+    PolicyKind::WeightedRoundRobin,
+    PolicyKind::Random,
+    PolicyKind::WeightedRandom,
+    PolicyKind::Priority,
+    PolicyKind::LeastUsed,
+    PolicyKind::LeastUsedDegradation,
+    PolicyKind::PriorityLeastUsed,
+    PolicyKind::RandomizedLeastUsed,
+    PolicyKind::Listed,
 ];
 
 /// Passes nobody over.
@@ -40,7 +40,7 @@ fn members(values: &[u32]) -> Vec<Member> {
     (0..).zip(values).map(|(id, &value)| Member::new(id, value)).collect()
 }
 
-fn selector(policy: Policy, members: &[Member]) -> Selector {
+fn selector(policy: PolicyKind, members: &[Member]) -> Selector {
     let mut selector = Selector::new();
     selector.refresh(policy, members);
     selector
@@ -84,13 +84,13 @@ fn finds_the_one_usable_member() {
 #[test]
 fn a_change_of_policy_starts_afresh() {
     let list = members(&[1, 1, 1]);
-    let mut selector = selector(Policy::RoundRobin, &list);
+    let mut selector = selector(PolicyKind::RoundRobin, &list);
     assert_eq!(picks(&mut selector, 2, all), [0, 1]);
-    selector.refresh(Policy::Listed, &list);
+    selector.refresh(PolicyKind::Listed, &list);
     assert_eq!(picks(&mut selector, 1, all), [0]);
-    selector.refresh(Policy::LeastUsed, &list);
+    selector.refresh(PolicyKind::LeastUsed, &list);
     assert_eq!(picks(&mut selector, 1, all), [0]);
-    selector.refresh(Policy::Priority, &list);
+    selector.refresh(PolicyKind::Priority, &list);
     assert_eq!(picks(&mut selector, 1, all), [0]);
 }
 

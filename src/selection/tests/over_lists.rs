@@ -63,7 +63,7 @@ fn farthest(members: usize, steps: &[(Vec<Step>, usize)]) -> f64 {
                 _ => {}
             }
         }
-        selector.refresh(Policy::WeightedRoundRobin, &list);
+        selector.refresh(PolicyKind::WeightedRoundRobin, &list);
         out.iter().for_each(|&at| selector.set_usable(at, false));
         for _ in 0..*choices {
             let Some(picked) = selector.pick(&mut rng, all) else { break };
@@ -107,7 +107,7 @@ proptest! {
 #[test]
 fn choices_in_vain_are_no_turns() {
     let weights = [4, 2, 1, 0];
-    let mut selector = selector(Policy::WeightedRoundRobin, &members(&weights));
+    let mut selector = selector(PolicyKind::WeightedRoundRobin, &members(&weights));
     for round in 0..30 {
         for at in picks(&mut selector, 3, all) {
             selector.set_usable(at, false);
@@ -127,7 +127,7 @@ fn choices_in_vain_are_no_turns() {
 #[test]
 fn choices_in_vain_do_not_degrade() {
     let loads = [(10, 5), (12, 5)].map(|(load, by)| Member::new(load, load).with_degradation(by));
-    let mut selector = selector(Policy::LeastUsedDegradation, &loads);
+    let mut selector = selector(PolicyKind::LeastUsedDegradation, &loads);
     assert_eq!(picks(&mut selector, 2, all), [0, 1]);
     selector.take_back(0);
     assert_eq!(picks(&mut selector, 1, all), [0]);
@@ -157,7 +157,7 @@ fn shares_add_up_over_thousands_of_lists() {
 
 /// The turns of a list, and how far each member was behind in the end, in turns.
 fn serve(selector: &mut Selector, weights: &[u32], behind: &mut [f64], turns: u32) -> f64 {
-    selector.refresh(Policy::WeightedRoundRobin, &members(weights));
+    selector.refresh(PolicyKind::WeightedRoundRobin, &members(weights));
     let sum: f64 = weights.iter().copied().map(f64::from).sum();
     let mut farthest = 0.0_f64;
     for at in picks(selector, turns as usize, all) {
@@ -222,7 +222,7 @@ fn against_an_adversary_it_is_the_logarithm() {
 }
 
 /// Chooses once from each list, and says how often each identifier was chosen.
-fn once_each(policy: Policy, lists: impl Iterator<Item = Vec<Member>>) -> BTreeMap<u32, u32> {
+fn once_each(policy: PolicyKind, lists: impl Iterator<Item = Vec<Member>>) -> BTreeMap<u32, u32> {
     let (mut selector, mut got) = (Selector::new(), BTreeMap::new());
     for list in lists {
         selector.refresh(policy, &list);
@@ -235,7 +235,7 @@ fn once_each(policy: Policy, lists: impl Iterator<Item = Vec<Member>>) -> BTreeM
 #[test]
 fn a_weight_that_changes_gets_no_more_than_its_share() {
     let lists = (0..300).map(|n| alloc::vec![Member::new(1, 10 + n % 3), Member::new(2, 10)]);
-    let got = once_each(Policy::WeightedRoundRobin, lists);
+    let got = once_each(PolicyKind::WeightedRoundRobin, lists);
     assert!((156..=159).contains(&got[&1]), "a share of 157.3: {got:?}");
 }
 
@@ -245,7 +245,7 @@ fn one_that_comes_and_goes_gets_its_share() {
     for ids in [[9, 1, 2, 3], [1, 2, 3, 9]] {
         let here = |n: u32| ids.into_iter().filter(move |id| *id != 9 || n % 2 == 0);
         let lists = (0..400).map(|n| here(n).map(|id| Member::new(id, 10)).collect());
-        let got = once_each(Policy::WeightedRoundRobin, lists);
+        let got = once_each(PolicyKind::WeightedRoundRobin, lists);
         assert!((49..=51).contains(&got[&9]), "{got:?}");
         assert!([1, 2, 3].iter().all(|id| (116..=118).contains(&got[id])), "{got:?}");
     }
@@ -254,7 +254,7 @@ fn one_that_comes_and_goes_gets_its_share() {
 /// [SELECT-11] One that is new in each list does not take the turns of the others.
 #[test]
 fn newcomers_do_not_take_all() {
-    for policy in [Policy::WeightedRoundRobin, Policy::RoundRobin, Policy::LeastUsed] {
+    for policy in [PolicyKind::WeightedRoundRobin, PolicyKind::RoundRobin, PolicyKind::LeastUsed] {
         let list = |n: u32| [100 + n, 1, 2, 3].map(|id| Member::new(id, 10)).to_vec();
         let got = once_each(policy, (0..400).map(list));
         assert!([1, 2, 3].iter().all(|id| got[id] >= 98), "{policy:?} {got:?}");
@@ -268,7 +268,7 @@ fn nothing_drifts() {
     let (mut selector, mut got) = (Selector::new(), [0_u32; 3]);
     let rounds = 200_000;
     for round in 0..rounds {
-        selector.refresh(Policy::WeightedRoundRobin, &lists[round % 2]);
+        selector.refresh(PolicyKind::WeightedRoundRobin, &lists[round % 2]);
         got[picks(&mut selector, 1, all)[0]] += 1;
     }
     assert!(got.iter().all(|got| got.abs_diff(rounds as u32 / 3) <= 1), "{got:?}");
@@ -282,7 +282,7 @@ proptest! {
     fn equals_take_turns_over_lists(
         lists in proptest::collection::vec((any::<u8>(), 0..8_usize, 1..4_usize), 1..60),
     ) {
-        for policy in [Policy::RoundRobin, Policy::Priority, Policy::LeastUsed] {
+        for policy in [PolicyKind::RoundRobin, PolicyKind::Priority, PolicyKind::LeastUsed] {
             let (mut selector, mut waits) = (Selector::new(), BTreeMap::<u32, Vec<u32>>::new());
             for (mask, turn, choices) in &lists {
                 let mut ids: Vec<u32> = (0..8).filter(|id| mask >> id & 1 == 1).collect();
@@ -313,16 +313,16 @@ proptest! {
 #[test]
 fn choices_are_remembered_of_one_that_was_away() {
     let member = |id| Member::new(id, 10).with_degradation(4);
-    let mut selector = selector(Policy::LeastUsedDegradation, &[member(1), member(2)]);
+    let mut selector = selector(PolicyKind::LeastUsedDegradation, &[member(1), member(2)]);
     assert_eq!(picks(&mut selector, 4, all), [0, 1, 0, 1]);
-    selector.refresh(Policy::LeastUsedDegradation, &[member(2)]);
-    selector.refresh(Policy::LeastUsedDegradation, &[member(1), member(2)]);
+    selector.refresh(PolicyKind::LeastUsedDegradation, &[member(2)]);
+    selector.refresh(PolicyKind::LeastUsedDegradation, &[member(1), member(2)]);
     assert_eq!(picks(&mut selector, 2, all), [0, 1]);
 }
 
 /// One that has served the first half of a list of equals.
 fn selector_of_half(list: &[Member]) -> Selector {
-    let mut selector = selector(Policy::WeightedRoundRobin, list);
+    let mut selector = selector(PolicyKind::WeightedRoundRobin, list);
     picks(&mut selector, list.len() / 2, all);
     selector
 }
@@ -346,7 +346,7 @@ fn odd_lists_are_served() {
     let (mut selector, mut rng) = (Selector::new(), Rng::new(1));
     for round in 0..200 {
         let list = &lists[rng.below(7) as usize];
-        selector.refresh(Policy::WeightedRoundRobin, list);
+        selector.refresh(PolicyKind::WeightedRoundRobin, list);
         for _ in 0..rng.below(600) {
             let picked = selector.pick(&mut rng, |at| round % 3 == 0 && at % 7 == 0);
             let weight = picked.map(|at| list[at].value);
@@ -359,6 +359,6 @@ fn odd_lists_are_served() {
     // Those that were not served come first, and are behind by hundreds of turns together.
     let turned = list(&mut (0..1_000).rev(), |_| 7);
     let mut selector = selector_of_half(&lists[0]);
-    selector.refresh(Policy::WeightedRoundRobin, &turned);
+    selector.refresh(PolicyKind::WeightedRoundRobin, &turned);
     assert_eq!(picks(&mut selector, 1, all), [0]);
 }

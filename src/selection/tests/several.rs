@@ -47,7 +47,7 @@ proptest! {
 /// [SELECT-8] Round robin advances by one a call.
 #[test]
 fn round_robin_goes_on_by_one() {
-    let mut selector = selector(Policy::RoundRobin, &members(&[0; 4]));
+    let mut selector = selector(PolicyKind::RoundRobin, &members(&[0; 4]));
     assert_eq!(several(&mut selector, 2, all), [0, 1]);
     assert_eq!(several(&mut selector, 3, all), [1, 2, 3]);
     assert_eq!(several(&mut selector, 9, all), [2, 3, 0, 1]);
@@ -57,7 +57,7 @@ fn round_robin_goes_on_by_one() {
 #[test]
 fn degradation_counts_only_the_choice() {
     let list = [0, 1, 3].map(|load| Member::new(load, load).with_degradation(2));
-    let mut selector = selector(Policy::LeastUsedDegradation, &list);
+    let mut selector = selector(PolicyKind::LeastUsedDegradation, &list);
     assert_eq!(several(&mut selector, 3, all), [0, 1, 2]);
     assert_eq!(several(&mut selector, 3, all), [1, 0, 2], "sums 2, 1, 3");
     assert_eq!(several(&mut selector, 3, all), [0, 2, 1], "sums 2, 3, 3, the last not chosen yet");
@@ -67,10 +67,10 @@ fn degradation_counts_only_the_choice() {
 #[test]
 fn are_in_the_order_of_the_policy() {
     let list = [Member::new(0, 5), Member::new(1, 9), Member::new(2, 7), Member::new(3, 9)];
-    assert_eq!(several(&mut selector(Policy::Priority, &list), 4, all), [1, 3, 2, 0]);
-    assert_eq!(several(&mut selector(Policy::LeastUsed, &list), 4, all), [0, 2, 1, 3]);
+    assert_eq!(several(&mut selector(PolicyKind::Priority, &list), 4, all), [1, 3, 2, 0]);
+    assert_eq!(several(&mut selector(PolicyKind::LeastUsed, &list), 4, all), [0, 2, 1, 3]);
     assert_eq!(
-        several(&mut selector(Policy::WeightedRoundRobin, &members(&[1, 4, 0, 2])), 4, all),
+        several(&mut selector(PolicyKind::WeightedRoundRobin, &members(&[1, 4, 0, 2])), 4, all),
         [0, 1, 3, 2]
     );
 }
@@ -78,7 +78,7 @@ fn are_in_the_order_of_the_policy() {
 /// [SELECT-8] Weighted: the backups follow the chances among those that are left.
 #[test]
 fn random_backups_keep_the_proportions() {
-    let mut selector = selector(Policy::WeightedRandom, &members(&[1, 2, 3]));
+    let mut selector = selector(PolicyKind::WeightedRandom, &members(&[1, 2, 3]));
     let mut rng = Rng::new(11);
     let mut second = [[0_u32; 3]; 3];
     for _ in 0..60_000 {

@@ -6,7 +6,7 @@ const PICKS: u32 = 30_000;
 
 /// Draws, and holds the counts against the weights among the members that are not passed over.
 fn assert_proportions(
-    policy: Policy,
+    policy: PolicyKind,
     values: &[u32],
     weights: &[u64],
     skip: impl Fn(usize) -> bool,
@@ -43,7 +43,7 @@ fn assert_proportions(
 #[test]
 fn random_is_uniform() {
     for len in [1, 2, 7, 100] {
-        assert_proportions(Policy::Random, &alloc::vec![0; len], &alloc::vec![1; len], all);
+        assert_proportions(PolicyKind::Random, &alloc::vec![0; len], &alloc::vec![1; len], all);
     }
 }
 
@@ -51,8 +51,8 @@ fn random_is_uniform() {
 #[test]
 fn random_is_uniform_among_the_rest() {
     let ones = [1; 100];
-    assert_proportions(Policy::Random, &[0; 100], &ones, |at| at % 3 == 0);
-    assert_proportions(Policy::Random, &[0; 100], &ones, |at| at % 50 != 1);
+    assert_proportions(PolicyKind::Random, &[0; 100], &ones, |at| at % 3 == 0);
+    assert_proportions(PolicyKind::Random, &[0; 100], &ones, |at| at % 50 != 1);
 }
 
 /// Weights of very different size, also none.
@@ -69,9 +69,9 @@ fn wide(weights: &[u32]) -> Vec<u64> {
 fn weighted_random_is_in_proportion() {
     for len in [2, 6, 60] {
         let weights = weights(len);
-        assert_proportions(Policy::WeightedRandom, &weights, &wide(&weights), all);
+        assert_proportions(PolicyKind::WeightedRandom, &weights, &wide(&weights), all);
     }
-    assert_proportions(Policy::WeightedRandom, &[u32::MAX; 9], &[1; 9], all);
+    assert_proportions(PolicyKind::WeightedRandom, &[u32::MAX; 9], &[1; 9], all);
 }
 
 /// [SELECT-3] [SELECT-9] Few passed over, so many that they are no longer remembered, and the heavy
@@ -80,20 +80,20 @@ fn weighted_random_is_in_proportion() {
 fn weighted_random_keeps_the_proportions_among_the_rest() {
     let weights = weights(60);
     let wide = wide(&weights);
-    assert_proportions(Policy::WeightedRandom, &weights, &wide, |at| at == 3);
-    assert_proportions(Policy::WeightedRandom, &weights, &wide, |at| at % 3 == 0);
-    assert_proportions(Policy::WeightedRandom, &weights, &wide, |at| at % 10 != 2);
-    assert_proportions(Policy::WeightedRandom, &weights, &wide, |at| weights[at] > 60);
+    assert_proportions(PolicyKind::WeightedRandom, &weights, &wide, |at| at == 3);
+    assert_proportions(PolicyKind::WeightedRandom, &weights, &wide, |at| at % 3 == 0);
+    assert_proportions(PolicyKind::WeightedRandom, &weights, &wide, |at| at % 10 != 2);
+    assert_proportions(PolicyKind::WeightedRandom, &weights, &wide, |at| weights[at] > 60);
     let mut heavy = alloc::vec![1; 40];
     heavy[20] = u32::MAX;
-    assert_proportions(Policy::WeightedRandom, &heavy, &[1; 40], |at| at == 20);
+    assert_proportions(PolicyKind::WeightedRandom, &heavy, &[1; 40], |at| at == 20);
 }
 
 /// [SELECT-3] Weight 0 is chosen when nothing else is left, and then uniformly.
 #[test]
 fn weight_zero_is_the_last_resort() {
     let weights = weights(60);
-    for policy in [Policy::WeightedRandom, Policy::WeightedRoundRobin] {
+    for policy in [PolicyKind::WeightedRandom, PolicyKind::WeightedRoundRobin] {
         assert_proportions(policy, &weights, &[1; 60], |at| weights[at] > 0);
         assert_proportions(policy, &[0; 7], &[1; 7], all);
         assert_proportions(policy, &[0, 9, 0, 9, 0], &[1; 5], |at| at == 2 || at % 2 == 1);
@@ -105,7 +105,7 @@ fn weight_zero_is_the_last_resort() {
 fn randomized_least_used_goes_by_what_is_unused() {
     let loads = [0, 0x8000_0000, 0xf000_0000, 0xffff_ffff];
     let unused = loads.map(|load| u64::from(0xffff_ffff - load));
-    assert_proportions(Policy::RandomizedLeastUsed, &loads, &unused, all);
-    assert_proportions(Policy::RandomizedLeastUsed, &loads, &unused, |at| at == 0);
-    assert_proportions(Policy::RandomizedLeastUsed, &[u32::MAX; 5], &[1; 5], all);
+    assert_proportions(PolicyKind::RandomizedLeastUsed, &loads, &unused, all);
+    assert_proportions(PolicyKind::RandomizedLeastUsed, &loads, &unused, |at| at == 0);
+    assert_proportions(PolicyKind::RandomizedLeastUsed, &[u32::MAX; 5], &[1; 5], all);
 }

@@ -26,7 +26,7 @@ proptest! {
 /// the first first.
 fn assert_even(weights: &[u32], cycles: usize) {
     let sum: u64 = weights.iter().copied().map(u64::from).sum();
-    let mut selector = selector(Policy::WeightedRoundRobin, &members(weights));
+    let mut selector = selector(PolicyKind::WeightedRoundRobin, &members(weights));
     for _ in 0..cycles {
         let served = walk(&mut selector, weights, sum);
         assert_eq!(served, weights.iter().copied().map(u64::from).collect::<Vec<_>>());
@@ -34,7 +34,7 @@ fn assert_even(weights: &[u32], cycles: usize) {
 }
 
 fn assert_even_prefix(weights: &[u32], turns: u64) {
-    walk(&mut selector(Policy::WeightedRoundRobin, &members(weights)), weights, turns);
+    walk(&mut selector(PolicyKind::WeightedRoundRobin, &members(weights)), weights, turns);
 }
 
 fn walk(selector: &mut Selector, weights: &[u32], turns: u64) -> Vec<u64> {
@@ -99,7 +99,7 @@ fn the_largest_weights_are_even() {
 #[test]
 fn known_orders() {
     let order = |weights: &[u32], turns| {
-        picks(&mut selector(Policy::WeightedRoundRobin, &members(weights)), turns, all)
+        picks(&mut selector(PolicyKind::WeightedRoundRobin, &members(weights)), turns, all)
     };
     assert_eq!(order(&[1, 1, 1], 4), [0, 1, 2, 0]);
     assert_eq!(order(&[5, 1, 1], 7), [0, 1, 0, 0, 2, 0, 0]);
@@ -112,7 +112,7 @@ fn known_orders() {
 fn the_rest_keep_their_turns() {
     for weights in [&[7, 3, 5, 2, 1, 0][..], &[700, 301, 503, 202, 101, 0]] {
         for failed in 0..weights.len() {
-            let mut selector = selector(Policy::WeightedRoundRobin, &members(weights));
+            let mut selector = selector(PolicyKind::WeightedRoundRobin, &members(weights));
             let rest = weights.iter().sum::<u32>() - weights[failed];
             let mut served = alloc::vec![0; weights.len()];
             for at in picks(&mut selector, rest as usize * 2, |at| at == failed) {
@@ -132,7 +132,7 @@ fn the_rest_keep_their_turns() {
 fn the_rest_keep_their_turns_beside_giants() {
     for giant in [1_000_000, u32::MAX] {
         let weights = [giant, 3, 1, 2, giant, 6];
-        let mut selector = selector(Policy::WeightedRoundRobin, &members(&weights));
+        let mut selector = selector(PolicyKind::WeightedRoundRobin, &members(&weights));
         let mut served = [0; 6];
         for at in picks(&mut selector, 12 * 50, |at| weights[at] == giant) {
             served[at] += 1;
@@ -149,7 +149,7 @@ fn the_rest_keep_their_turns_beside_giants() {
 #[test]
 fn a_giant_that_comes_back_has_its_share() {
     let weights = [10_007, 101, 99];
-    let mut selector = selector(Policy::WeightedRoundRobin, &members(&weights));
+    let mut selector = selector(PolicyKind::WeightedRoundRobin, &members(&weights));
     picks(&mut selector, 150, |at| at == 0);
     let rest = picks(&mut selector, 1_000, all).into_iter().filter(|&at| at != 0).count();
     assert!((17..=22).contains(&rest), "{rest} of a share of 20 in 1000");
@@ -159,17 +159,17 @@ fn a_giant_that_comes_back_has_its_share() {
 #[test]
 fn a_refresh_goes_on_in_the_cycle() {
     let mut list = members(&[1, 1, 1, 1]);
-    let mut selector = selector(Policy::WeightedRoundRobin, &list);
+    let mut selector = selector(PolicyKind::WeightedRoundRobin, &list);
     assert_eq!(picks(&mut selector, 2, all), [0, 1]);
     list.rotate_left(3);
-    selector.refresh(Policy::WeightedRoundRobin, &list);
+    selector.refresh(PolicyKind::WeightedRoundRobin, &list);
     assert_eq!(picks(&mut selector, 2, all), [0, 3], "identifiers 3 and 2 had no turn yet");
 
     let mut list = members(&[40; 10]);
-    selector.refresh(Policy::WeightedRoundRobin, &list);
+    selector.refresh(PolicyKind::WeightedRoundRobin, &list);
     list[0] = Member::new(77, 200);
     for _ in 0..100 {
-        selector.refresh(Policy::WeightedRoundRobin, &list);
+        selector.refresh(PolicyKind::WeightedRoundRobin, &list);
         let joined = picks(&mut selector, 14, all).iter().filter(|&&at| at == 0).count();
         assert!((4..=6).contains(&joined), "a share of five in fourteen, no burst");
         list[0].id += 1;

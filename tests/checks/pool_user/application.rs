@@ -125,9 +125,9 @@ impl Application {
             | Event::Received { session, .. }
             | Event::Dropped { session, .. }
             | Event::CookieTooLong { session, .. }
-            | Event::Copied { session, .. }
+            | Event::CopyResult { session, .. }
             | Event::CookieEchoed { session, .. }
-            | Event::Room { session, .. }
+            | Event::Writable { session, .. }
             | Event::Sent { session, .. }
             | Event::Returned { session, .. }
             | Event::Lost { session, .. }

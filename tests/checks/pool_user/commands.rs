@@ -163,7 +163,7 @@ impl World {
             }
             Step::Trust { handle, element } => {
                 if let Some(pool) = pool(pu, handle) {
-                    pu.pool_mut(now, pool).unwrap().trust(element.identifier());
+                    pu.pool_mut(now, pool).unwrap().clear_failure(element.identifier());
                 }
             }
             Step::ShutDown => {

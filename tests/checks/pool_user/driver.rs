@@ -260,7 +260,7 @@ impl Driver {
         self.name(channel);
         let control = match to {
             Transport::Sctp(sctp) => sctp.transport_use.carries_control(),
-            _ => self.capabilities.tells_control(to.protocol()),
+            _ => self.capabilities.separates_control(to.protocol()),
         };
         let confirms = self.capabilities.confirms(to.protocol());
         let mut opened = Channel::new(peer, Some(to.clone()), confirms, control);

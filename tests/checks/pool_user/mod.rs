@@ -462,7 +462,7 @@ impl Subject {
             }
             Event::PoolChanged { pool, .. } => Self::Pool(pool),
             Event::SubscriptionEnded { .. } => Self::Subscriptions,
-            Event::Copied { session, message, element, .. } => {
+            Event::CopyResult { session, message, element, .. } => {
                 Self::Copy(session, message, element)
             }
             Event::Connected { session, .. }
@@ -472,7 +472,7 @@ impl Subject {
             | Event::Dropped { session, .. }
             | Event::CookieTooLong { session, .. }
             | Event::CookieEchoed { session, .. }
-            | Event::Room { session, .. }
+            | Event::Writable { session, .. }
             | Event::Sent { session, .. }
             | Event::Returned { session, .. }
             | Event::Lost { session, .. }

@@ -203,14 +203,14 @@ impl Session {
                 }
                 None => self.message(data).own_copy(),
             },
-            Event::Room { .. } => {
+            Event::Writable { .. } => {
                 let refused = self.refused.take().expect("room that nobody waits for");
                 let gone = |(message, load): (&MessageId, &(usize, usize))| {
                     self.messages[message].load()[0] < *load
                 };
                 assert!(refused.iter().any(gone), "[SESSION-15] nothing became free");
             }
-            Event::Copied { message, element, failure, .. } => {
+            Event::CopyResult { message, element, failure, .. } => {
                 let reason = *failure;
                 let between = self.sent_as(*message).copied(*element, reason);
                 self.in_order(between, event);

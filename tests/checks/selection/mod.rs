@@ -4,25 +4,25 @@ mod model;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use asap_pu::Rng;
-use asap_pu::selection::{CustomPolicy, Member, Policy, Selector};
+use asap_pu::selection::{CustomPolicy, Member, PolicyKind, Selector};
 
 use self::model::{Model, model};
 
 /// The type of the policy of the user's own.
 const GREATEST: u32 = 0x8000_0001;
 
-const POLICIES: [Policy; 11] = [
-    Policy::RoundRobin,
-    Policy::WeightedRoundRobin,
-    Policy::Random,
-    Policy::WeightedRandom,
-    Policy::Priority,
-    Policy::LeastUsed,
-    Policy::LeastUsedDegradation,
-    Policy::PriorityLeastUsed,
-    Policy::RandomizedLeastUsed,
-    Policy::Listed,
-    Policy::Custom(GREATEST),
+const POLICIES: [PolicyKind; 11] = [
+    PolicyKind::RoundRobin,
+    PolicyKind::WeightedRoundRobin,
+    PolicyKind::Random,
+    PolicyKind::WeightedRandom,
+    PolicyKind::Priority,
+    PolicyKind::LeastUsed,
+    PolicyKind::LeastUsedDegradation,
+    PolicyKind::PriorityLeastUsed,
+    PolicyKind::RandomizedLeastUsed,
+    PolicyKind::Listed,
+    PolicyKind::Custom(GREATEST),
 ];
 
 /// The steps of one story. Longer ones find nothing that shorter ones do not.
@@ -93,7 +93,7 @@ struct Value(u32);
 struct World {
     selector: Selector,
     rng: Rng,
-    policy: Policy,
+    policy: PolicyKind,
     model: Box<dyn Model>,
     list: Vec<Member>,
     /// Who is out of the choice, and what the model knows of that.
@@ -159,7 +159,7 @@ impl World {
 
     fn refresh(&mut self, list: Vec<Member>) {
         match self.policy {
-            Policy::Custom(kind) => {
+            PolicyKind::Custom(kind) => {
                 let raw: Vec<_> = list.iter().map(|m| (m.id, raw(m))).collect();
                 let mut members = raw.iter().map(|(id, raw)| (*id, &raw[..]));
                 let make = || Box::<Greatest>::default() as Box<dyn CustomPolicy>;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use asap_pu::Rng;
-use asap_pu::selection::{Member, Policy};
+use asap_pu::selection::{Member, PolicyKind};
 
 use super::raw;
 
@@ -23,19 +23,19 @@ pub(crate) trait Model {
 }
 
 /// The model of a policy.
-pub(crate) fn model(policy: Policy) -> Box<dyn Model> {
+pub(crate) fn model(policy: PolicyKind) -> Box<dyn Model> {
     match policy {
-        Policy::WeightedRoundRobin => Box::<Fair>::default(),
-        Policy::Random => Box::new(ByChance::new(|_| 1)),
-        Policy::WeightedRandom => Box::new(ByChance::new(|m| m.value)),
-        Policy::RandomizedLeastUsed => Box::new(ByChance::new(|m| u32::MAX - m.value)),
-        Policy::Priority => Box::new(BestRank::new(|m| u64::from(u32::MAX - m.value))),
-        Policy::LeastUsed => Box::new(BestRank::new(|m| m.value.into())),
-        Policy::PriorityLeastUsed => {
+        PolicyKind::WeightedRoundRobin => Box::<Fair>::default(),
+        PolicyKind::Random => Box::new(ByChance::new(|_| 1)),
+        PolicyKind::WeightedRandom => Box::new(ByChance::new(|m| m.value)),
+        PolicyKind::RandomizedLeastUsed => Box::new(ByChance::new(|m| u32::MAX - m.value)),
+        PolicyKind::Priority => Box::new(BestRank::new(|m| u64::from(u32::MAX - m.value))),
+        PolicyKind::LeastUsed => Box::new(BestRank::new(|m| m.value.into())),
+        PolicyKind::PriorityLeastUsed => {
             Box::new(BestRank::new(|m| u64::from(m.value) + u64::from(m.degradation)))
         }
-        Policy::LeastUsedDegradation => Box::<Counting>::default(),
-        Policy::Custom(_) => Box::<Greatest>::default(),
+        PolicyKind::LeastUsedDegradation => Box::<Counting>::default(),
+        PolicyKind::Custom(_) => Box::<Greatest>::default(),
         _ => Box::new(BestRank::new(|_| 0)),
     }
 }
