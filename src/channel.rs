@@ -58,7 +58,9 @@ pub enum Action {
         payload: Payload,
     },
     /// End a channel after what was sent on it; an attempt to set it up is given up. Expects no
-    /// answer.
+    /// answer. How long the peer may take to have all of it is for the driver to bound, or else one
+    /// that takes nothing more holds a descriptor for ever: half a minute in the drivers of this
+    /// project.
     #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     Close {
         /// The channel, whose name is not used again.

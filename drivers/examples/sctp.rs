@@ -14,8 +14,8 @@ use std::{env, io, process, thread};
 
 use asap_pu::wire::{PeIdentifier, Transport, TransportUse};
 use asap_pu::{Config, Event, Failover, MessageId, PoolId, Registrar, SessionId};
-use asap_pu_drivers::ANNOUNCE_GROUP;
 use asap_pu_drivers::sctp::Driver;
+use asap_pu_drivers::{ANNOUNCE_GROUP, ANNOUNCE_GROUP_V6};
 
 const COMMANDS: &str = "\
 resolve HANDLE             who is in the pool
@@ -67,6 +67,8 @@ fn run() -> Result<(), Box<dyn Error>> {
     let mut driver = Driver::new(config, process::id().into())?;
     if discover {
         driver.listen(ANNOUNCE_GROUP, Ipv4Addr::UNSPECIFIED)?;
+        // Where there is IPv6.
+        let _ = driver.listen(ANNOUNCE_GROUP_V6, Ipv4Addr::UNSPECIFIED);
     }
     let (to_commands, commands) = mpsc::sync_channel(1);
     thread::spawn(move || {

@@ -404,6 +404,13 @@ impl Pool {
         true
     }
 
+    /// Takes back a choice by policy, of an element that could not be reached.
+    pub(crate) fn take_back(&mut self, identifier: PeIdentifier) {
+        if let Some(index) = self.index_of(identifier) {
+            self.selector.take_back(index);
+        }
+    }
+
     /// Ends the mark of an element that was reached after all.
     pub(crate) fn unmark(&mut self, ctx: &mut Context, identifier: PeIdentifier, reason: MarkEnd) {
         if self.marks.remove(&identifier).is_some() {

@@ -67,8 +67,8 @@ impl Sessions {
         if env.now >= since + env.ctx.config.sessions.session_deadline {
             self.end(env, id, Some(SessionError::DeadlineReached));
         } else if !calls {
-            if let Some((element, to)) = self.find(env, id) {
-                self.call(env, id, element, to);
+            if let Some(next) = self.find(env, id) {
+                self.call(env, id, next);
             }
         }
     }
@@ -82,7 +82,8 @@ impl Sessions {
     }
 
     /// Turns to the next element that the session is to keep.
-    fn call(&mut self, env: &mut Env<'_>, id: SessionId, element: PeIdentifier, to: Transport) {
+    fn call(&mut self, env: &mut Env<'_>, id: SessionId, next: Next) {
+        let Next { element, to, has_turn } = next;
         let Some(session) = self.slab.get_mut(id.0) else { return };
         let Some(busy) = &mut session.busy else { return };
         let former = session.element.replace(element);
@@ -99,6 +100,7 @@ impl Sessions {
         let link = there.unwrap_or_else(|| self.open_link(env, id, Some(element), to));
         let Some(session) = self.slab.get_mut(id.0) else { return };
         session.kept = Some(link);
+        self.count_turn(link, has_turn);
         let cookie_echoed = self.take_over(env, link);
         let Some(found) = self.links.get(link.0).filter(|_| there.is_some()) else { return };
         if found.up.is_some() {
@@ -152,7 +154,7 @@ impl Sessions {
         let (link, element) = match link.zip(meant) {
             Some((link, (element, _))) => (link, element),
             None => {
-                let Some((element, to)) = self.find(env, id) else { return false };
+                let Some(Next { element, to, has_turn }) = self.find(env, id) else { return false };
                 let was_named = named.is_some_and(|(named, _)| named != element);
                 let Some(session) = self.slab.get_mut(id.0) else { return false };
                 if was_named && !goes_on {
@@ -164,7 +166,9 @@ impl Sessions {
                 }
                 let there = self.one_that_is_up(env, id, element);
                 let element = there.unwrap_or(element);
-                (self.link_to(env, id, element, to), element)
+                let link = self.link_to(env, id, element, to);
+                self.count_turn(link, has_turn);
+                (link, element)
             }
         };
         let Some(session) = self.slab.get_mut(id.0) else { return false };
@@ -240,9 +244,9 @@ impl Sessions {
                 return None;
             };
             let Some(search) = search else {
-                let chosen = pool.select(env.now, env.ctx, &[]);
-                if let Some(chosen) = chosen {
-                    return Some((chosen.identifier(), chosen.transport().to_owned()));
+                let chosen = Next::by_policy(env.now, env.ctx, pool, &[]);
+                if chosen.is_some() {
+                    return chosen;
                 }
                 self.end(env, id, Some(SessionError::NoUsableElement));
                 return None;
@@ -307,6 +311,23 @@ impl Sessions {
             extra.calling += 1;
         }
         link
+    }
+
+    /// The element that a link leads to was chosen for its turn. While it is not known whether it can
+    /// be reached, that may yet be taken back.
+    fn count_turn(&mut self, link: LinkId, has_turn: bool) {
+        if let Some(link) = self.links.get_mut(link.0).filter(|link| link.up.is_none()) {
+            link.turns += u32::from(has_turn);
+        }
+    }
+
+    /// Takes back the choices that a link came of, which never came up.
+    pub(super) fn take_back(&self, env: &mut Env<'_>, link: &Link) {
+        let session = self.slab.get(link.session.0);
+        let Some(Session { pool: Pool::Known(pool), .. }) = session else { return };
+        if let (Some(pool), Some(element)) = (env.cache.get_mut(*pool), link.element) {
+            (0..link.turns).for_each(|_| pool.take_back(element));
+        }
     }
 
     /// Asks for a channel.

@@ -34,6 +34,8 @@ pub(super) struct Link {
     pub(super) facts: Facts,
     /// Whether it was chosen for a message, and not only for copies of messages to all.
     pub(super) chosen: bool,
+    /// How often the policy chose its element before the channel was up.
+    pub(super) turns: u32,
     /// Whether a message that was handed over on it is done, so that what is heard may be an answer.
     pub(super) answers: bool,
     /// Whether the element has shown that it serves.
@@ -82,6 +84,7 @@ impl Link {
             up: None,
             facts,
             chosen: false,
+            turns: 0,
             answers: false,
             proven: false,
             timer: None,

@@ -219,6 +219,9 @@ impl Sessions {
             LossReason::Local => env.ctx.stats.local_failures += 1,
             _ => {}
         }
+        if !was_up {
+            self.take_back(env, &link);
+        }
         if let Some(element) = element.filter(|_| reason.is_failure()) {
             self.failed(env, owner, element);
         }

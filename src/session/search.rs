@@ -32,7 +32,12 @@ const MAX_FLAPS: u32 = 2;
 const MAX_TOLD: usize = 8;
 
 /// Whom to turn to.
-pub(super) type Next = (PeIdentifier, Transport);
+pub(super) struct Next {
+    pub(super) element: PeIdentifier,
+    pub(super) to: Transport,
+    /// Whether this is the element's turn by the policy, which it gives back where it cannot be reached.
+    pub(super) has_turn: bool,
+}
 
 /// Who was tried, and what is next.
 #[derive(Debug)]
@@ -73,6 +78,21 @@ pub(super) enum Step {
     Resolving(Option<Instant>),
     /// For the end of a pause, after which it may ask for a newer list.
     Pausing { until: Instant, anew: bool },
+}
+
+impl Next {
+    /// The policy's choice, none of `tried`.
+    pub(super) fn by_policy(
+        now: Instant,
+        ctx: &mut Context,
+        pool: &mut Pool,
+        tried: &[PeIdentifier],
+    ) -> Option<Self> {
+        let chosen = pool.select(now, ctx, tried)?;
+        let (element, to) = (chosen.identifier(), chosen.transport().to_owned());
+        // One that has failed was handed out for want of others.
+        Some(Self { element, to, has_turn: !pool.is_marked(now, element) })
+    }
 }
 
 impl Search {
@@ -117,7 +137,7 @@ impl Search {
         };
         let listed = |pool: &mut Pool, identifier| {
             let to = pool.hand_out(identifier).then(|| pool.element(identifier)).flatten()?;
-            Some((identifier, to.transport().to_owned()))
+            Some(Next { element: identifier, to: to.transport().to_owned(), has_turn: false })
         };
         if let Some(first) = self.first.take() {
             let found = listed(pool, first);
@@ -139,17 +159,16 @@ impl Search {
             let found = listed(pool, *identifier).or_else(|| {
                 // Where the card says it is, if that is trusted and the registrar does not know.
                 let to = transport.as_deref().filter(|_| pool.element(*identifier).is_none())?;
-                Some((*identifier, to.clone()))
+                Some(Next { element: *identifier, to: to.clone(), has_turn: false })
             });
             if found.is_some() {
                 return found;
             }
             pass_over(ctx, *identifier, pool.why_not(*identifier));
         }
-        let chosen = pool.select(now, ctx, &self.tried);
-        let chosen = chosen.map(|chosen| (chosen.identifier(), chosen.transport().to_owned()));
+        let chosen = Next::by_policy(now, ctx, pool, &self.tried);
         if ctx.journal.is_on() {
-            let chosen = chosen.as_ref().map(|(identifier, _)| *identifier);
+            let chosen = chosen.as_ref().map(|chosen| chosen.element);
             for (element, reason) in self.passed_over(now, pool, chosen) {
                 pass_over(ctx, element, reason);
             }

@@ -40,6 +40,7 @@ pub(super) enum Note<'a> {
     Leaves(&'a PoolHandle),
     Unlisted(&'a PoolHandle),
     Unsent(MessageId),
+    ControlUnsent(&'a [u8]),
 }
 
 /// FNV-1a with 64 bits (Fowler, Noll, Vo): short, the same everywhere, and no match for anyone who
@@ -115,6 +116,9 @@ impl fmt::Display for Note<'_> {
             Self::Leaves(pool) => write!(f, "leaves {pool}"),
             Self::Unlisted(pool) => write!(f, "is struck off the list of {pool}"),
             Self::Unsent(message) => write!(f, "knows that {message:?} has not gone to"),
+            Self::ControlUnsent(message) => {
+                write!(f, "knows that {} has not gone to", Type(message))
+            }
         }
     }
 }
