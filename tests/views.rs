@@ -311,6 +311,7 @@ fn debug_is_short_and_keeps_secrets() {
     assert!(lab.session(session).cookie().is_some());
     let (short, long) = (format!("{:?}", lab.pu), format!("{:#?}", lab.pu));
     assert!(short.len() <= 24 * 80, "{} characters: {short}", short.len());
+    assert!(long.lines().count() <= 24, "{long}");
     let view = format!("{:?}", lab.session(session));
     let mutable = format!("{:?}", lab.pu.session_mut(lab.now, session).unwrap());
     let in_numbers = format!("{:?}", SECRET.as_bytes());

@@ -83,8 +83,9 @@ use crate::{Capabilities, Config, ConfigError, Instant, Stats};
 /// the first, as those in the simulator do:
 ///
 /// ```
-/// # use asap_pu::{Capabilities, Config, Instant, NoteKind, PoolUser};
-/// # let mut pool_user = PoolUser::new(Config::default(), Capabilities::TCP, 1)?;
+/// # use asap_pu::{Capabilities, Config, Instant, NoteKind, PoolUser, wire::Protocol};
+/// # let can = Capabilities::NONE.with_registrars(Protocol::Tcp);
+/// # let mut pool_user = PoolUser::new(Config::default(), can, 1)?;
 /// # pool_user.registrars_mut(Instant::EPOCH).find_home();
 /// while let Some(note) = pool_user.poll_note() {
 ///     assert!(!matches!(note.what, NoteKind::Misused { .. }), "{note}");
@@ -595,17 +596,18 @@ impl fmt::Debug for PoolUser {
                 map.finish()
             }
         }
+        // One line each, whatever the form.
         f.debug_struct("PoolUser")
             .field("now", &self.now)
-            .field("registrars", &self.registrars())
+            .field("registrars", &format_args!("{:?}", self.registrars()))
             .field("pools", &self.pools().count())
             .field("subscriptions", &self.subscriptions().count())
             .field("requests", &self.requests.len())
             .field("sessions", &self.sessions().count())
             .field("channels", &self.channels())
-            .field("next_timer", &self.next_timer())
+            .field("next_timer", &format_args!("{:?}", self.next_timer()))
             .field("notes", &self.notes().len())
-            .field("stats", &Counters(self.stats()))
+            .field("stats", &format_args!("{:?}", Counters(self.stats())))
             .finish_non_exhaustive()
     }
 }

@@ -2,8 +2,8 @@
 //! §3.7).
 //!
 //! A request is sent to the home registrar as soon as there is one, and T1-ENRPrequest runs from
-//! then (NR1–NR4). When T1 expires the request is sent again, and the caller is told to doubt the
-//! home (§3.7.2); after the first sending and MAX-REQUEST-RETRANSMIT repetitions everyone who waits
+//! then (NR1–NR4). When T1 expires the request is sent again, and the home is doubted
+//! (§3.7.2); after the first sending and MAX-REQUEST-RETRANSMIT repetitions everyone who waits
 //! is told that there was no answer. A new home gets every request that is outstanding: T1 starts
 //! anew there, and the repetitions are neither raised nor reset, so that registrars that come and
 //! go cannot keep a request alive. Nor can anything else: each waiter has a deadline of its own,
@@ -69,6 +69,8 @@ pub(crate) struct Resolver<W> {
     overdue: Option<Instant>,
     /// Whether a request to the home has ended without an answer.
     abandoned: bool,
+    /// Whether T1 has expired.
+    late: bool,
     needs: VecDeque<Need<W>>,
     /// The request last encoded, to be reused.
     buffer: Vec<u8>,
@@ -139,6 +141,7 @@ impl<W: Copy + Ord> Resolver<W> {
             paced: VecDeque::new(),
             overdue: None,
             abandoned: false,
+            late: false,
             needs: VecDeque::new(),
             buffer: Vec::new(),
         }
@@ -160,7 +163,8 @@ impl<W: Copy + Ord> Resolver<W> {
 
     /// What it needs next of the other machines.
     pub(crate) fn poll_need(&mut self) -> Option<Need<W>> {
-        self.needs.pop_front()
+        let late = mem::take(&mut self.late).then_some(Need::Doubt);
+        late.or_else(|| self.needs.pop_front())
     }
 
     /// Whether `handle` is being resolved.
@@ -331,17 +335,13 @@ impl<W: Copy + Ord> Resolver<W> {
         ctx: &mut Context,
         unreached: &ResolveError,
     ) {
-        let mut doubt = false;
         while let Some(handle) = self.t1.pop_due(now) {
-            doubt |= self.repeat(now, ctx, &handle);
+            self.late |= self.repeat(now, ctx, &handle);
         }
         while let Some(handle) = self.deadlines.pop_due(now) {
             self.expire(now, ctx, &handle, unreached);
         }
         self.renew(now, ctx);
-        if doubt {
-            self.needs.push_front(Need::Doubt);
-        }
     }
 
     /// The pause is over, or T1 expired: sends once more, or gives up. Says whether it was T1.
@@ -535,8 +535,8 @@ impl<W: core::hash::Hash> core::hash::Hash for Resolver<W> {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
         let Self { queries, home, t1, deadlines, recent, subscriptions, needs, .. } = self;
         (queries, home, t1, deadlines, recent, subscriptions, needs).hash(state);
-        let Self { disputes, paced, overdue, abandoned, .. } = self;
-        (disputes, paced, overdue.map(ahead), abandoned).hash(state);
+        let Self { disputes, paced, overdue, abandoned, late, .. } = self;
+        (disputes, paced, overdue.map(ahead), abandoned, late).hash(state);
     }
 }
 

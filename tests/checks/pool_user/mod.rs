@@ -299,6 +299,11 @@ impl World {
         let mut live = self.driver.live.values();
         let leads_to_elements = live.any(|channel| channel.peer == PeerKind::Element);
         assert!(!leads_to_elements || self.application.alive().next().is_some(), "[SESSION-13]");
+        for view in self.pu.sessions().filter_map(|session| self.pu.session(session)) {
+            let wakes = self.pu.poll_timeout();
+            let in_time = |(at, _)| wakes.is_some_and(|wakes| wakes <= at);
+            assert!(view.next_step().is_none_or(in_time), "[CORE-10] {wakes:?} for {view:?}");
+        }
         self.outputs.push(Outputs::new());
     }
 
