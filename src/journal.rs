@@ -3,7 +3,7 @@
 //! A session that does not fail over as expected, a registrar that is not tried, a message that comes
 //! back: [`Event`](crate::Event)s tell what came of it, and the notes tell how it came to that. The
 //! machines write them where they decide, beside the counters in [`Stats`](crate::Stats). The latest
-//! [`max_notes`](crate::Config::max_notes) are kept in a ring, which bounds them whatever happens. They
+//! [`max_notes`](crate::Limits::max_notes) are kept in a ring, which bounds them whatever happens. They
 //! are read one after the other with [`PoolUser::poll_note`](crate::PoolUser::poll_note), to be handed to
 //! a log as they come, or all at once with [`PoolUser::notes`](crate::PoolUser::notes), as a dump after
 //! the fact. Nobody has to read them, and nothing depends on them.
@@ -29,12 +29,14 @@ const RESERVED: usize = 1_024;
 /// What was decided, and when; see [`PoolUser::poll_note`](crate::PoolUser::poll_note).
 ///
 /// ```
-/// use asap_pu::{Config, Instant, NoteKind, PoolUser, Registrar};
+/// use asap_pu::wire::Protocol;
+/// use asap_pu::{Capabilities, Config, Instant, NoteKind, PoolUser, Registrar};
 ///
 /// let mut config = Config::default();
-/// config.registrars.push(Registrar::tcp("192.0.2.1:3863".parse()?));
-/// let mut pool_user = PoolUser::new(config, 1)?;
-/// pool_user.start(Instant::EPOCH);
+/// config.discovery.registrars.push(Registrar::tcp("192.0.2.1:3863".parse()?));
+/// let tcp = Capabilities::NONE.with_registrars(Protocol::Tcp);
+/// let mut pool_user = PoolUser::new(config, tcp, 1)?;
+/// pool_user.registrars_mut(Instant::EPOCH).find_home();
 ///
 /// let notes: Vec<_> = pool_user.notes().collect();
 /// assert!(matches!(notes[0].what, NoteKind::HuntRound { round: 1, .. }));

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use asap_pu::CloseReason;
 use asap_pu::wire::Transport;
+use asap_pu::{CloseReason, NoteKind, PoolUser};
 use socket2::{Domain, Socket, Type};
 
 #[cfg(target_os = "linux")]
@@ -28,6 +28,17 @@ pub const ANNOUNCE_GROUP_V6: SocketAddrV6 =
 /// How long what was sent may take to be through once a channel is closed; a peer that takes longer is cut
 /// off.
 const LINGER: Duration = Duration::from_secs(30);
+
+/// Hands on to `tracing` what was noted since the last time: mistakes of the driver as warnings, all else
+/// for whoever debugs.
+fn trace(user: &mut PoolUser) {
+    while let Some(note) = user.poll_note() {
+        match note.what {
+            NoteKind::Misused { .. } => tracing::warn!(target: "asap_pu", "{note}"),
+            _ => tracing::debug!(target: "asap_pu", "{note}"),
+        }
+    }
+}
 
 /// What passes a driver, for tools that show it (`watcher` in each driver).
 #[derive(Debug, Clone, PartialEq, Eq)]

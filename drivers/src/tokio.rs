@@ -244,6 +244,7 @@ impl Driver {
 
     /// Does what the pool user asks for.
     fn act(&mut self) {
+        crate::trace(&mut self.user);
         while let Some(action) = self.user.poll_action() {
             match action {
                 Action::Open { channel, peer, to, security, .. } => {

@@ -205,7 +205,7 @@ impl PoolUser {
         self.ending == Ending::Done && self.ctx.channels.is_idle()
     }
 
-    /// What was decided and why, as far back as it is kept ([`max_notes`](crate::Config::max_notes)),
+    /// What was decided and why, as far back as it is kept ([`max_notes`](crate::Limits::max_notes)),
     /// the oldest first, whether or not it was read.
     pub fn notes(&self) -> impl DoubleEndedIterator<Item = &Note> + ExactSizeIterator {
         self.ctx.journal.iter()
