@@ -13,6 +13,8 @@ use socket2::{Domain, Socket, Type};
 
 #[cfg(target_os = "linux")]
 pub mod sctp;
+#[cfg(feature = "sctp-userspace")]
+pub mod sctp_userspace;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 

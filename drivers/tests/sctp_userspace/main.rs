@@ -1,0 +1,6 @@
+//! SCTP in user space, two of them against each other in virtual time: no socket, no clock, the same
+//! on every host.
+
+mod endpoint;
+mod net;
+mod pool_user;
