@@ -11,6 +11,8 @@ use asap_pu::CloseReason;
 use asap_pu::wire::Transport;
 use socket2::{Domain, Socket, Type};
 
+#[cfg(feature = "sctp-userspace")]
+pub mod any_sctp;
 #[cfg(target_os = "linux")]
 pub mod sctp;
 #[cfg(feature = "sctp-userspace")]

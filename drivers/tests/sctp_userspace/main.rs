@@ -4,3 +4,6 @@
 mod endpoint;
 mod net;
 mod pool_user;
+#[path = "../sctp_peer/mod.rs"]
+mod sctp_peer;
+mod sockets;

@@ -9,8 +9,7 @@ use asap_pu_drivers::sctp_userspace::{
     AssociationId, Datagram, Endpoint, Event, SctpPoolUser, Settings, UDP_PORT,
 };
 
-/// Where elements and registrars listen for SCTP here.
-pub(crate) const PORT: u16 = 7;
+pub(crate) use crate::sctp_peer::PORT;
 
 /// What may happen to datagrams.
 #[derive(Debug, Clone, Copy)]
