@@ -39,6 +39,16 @@ host() {
     [ -z "${3-}" ] || ip -n "$1" addr add "$3/64" dev eth0 nodad
     ip -n "$1" link set eth0 up
     ip -n "$1" route add 239.0.0.0/8 dev eth0
+    # Its kernel takes SCTP over UDP too, and answers so.
+    [ "$over" != udp ] || encapsulates "$1"
+}
+encapsulates() { ip netns exec "$1" sh -c 'echo 9899 > /proc/sys/net/sctp/udp_port'; }
+# carried COMMAND...: that one, with the option that says what carries its SCTP.
+carried() {
+    case $over:$1 in
+        udp:sctp | udp:asap-lookup) command=("$1" --encapsulate "${@:2}") ;;
+        *) command=("$@") ;;
+    esac
 }
 
 # All traffic between hosts, for the dissector.
@@ -50,13 +60,13 @@ capture() {
 
 # start LABEL HOST COMMAND...: in the background; what it prints goes to LABEL.log, and `tell` writes to its input.
 start() {
-    local label=$1 host=$2
-    shift 2
+    local label=$1 host=$2 command
+    carried "${@:3}"
     rm -f "/tmp/$label.in"
     mkfifo "/tmp/$label.in"
     sleep 100000 > "/tmp/$label.in" &
     LD_PRELOAD=/usr/lib/libstdbuf.so _STDBUF_O=L \
-        ip netns exec "$host" "$@" < "/tmp/$label.in" >> "/out/$label.log" 2>&1 &
+        ip netns exec "$host" "${command[@]}" < "/tmp/$label.in" >> "/out/$label.log" 2>&1 &
     pid[$label]=$!
     disown
 }
@@ -159,7 +169,7 @@ watch_pool() {
     local found
     while sleep 0.5; do
         # One that gets no answer in time has not seen anything.
-        found=$(ip netns exec other asap-lookup -r 10.0.0.1 --timeout 20 "$1" 2>/dev/null) && grep -c '^0x' <<< "$found"
+        found=$(looked other -r 10.0.0.1 --timeout 20 "$1" 2>/dev/null) && grep -c '^0x' <<< "$found"
     done >> /out/watch.log &
     disown
 }
@@ -175,10 +185,17 @@ connected() {
     second=$((3 - first))
 }
 
+# looked HOST ARGUMENT...: runs `asap-lookup` there.
+looked() {
+    local command
+    carried asap-lookup "${@:2}"
+    ip netns exec "$1" "${command[@]}"
+}
+
 # lookup STATUS WORDS ARGUMENT...: with what, and with which words, `asap-lookup` ends on the host `pu`.
 lookup() {
     local status=0
     log "asap-lookup ${*:3}"
-    ip netns exec pu asap-lookup "${@:3}" > /out/lookup.log 2>&1 || status=$?
-    [ "$status" = "$1" ] && grep -qe "$2" /out/lookup.log || fail "it ended with $status: $(cat /out/lookup.log)"
+    looked pu "${@:3}" > /out/lookup.log 2>&1 || status=$?
+    [ "$status" = "$1" ] && grep -qEe "$2" /out/lookup.log || fail "it ended with $status: $(cat /out/lookup.log)"
 }

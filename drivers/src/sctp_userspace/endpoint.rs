@@ -10,7 +10,7 @@ use asap_pu::Instant;
 use dcsctp::api::Options;
 
 use super::association::{Association, Outputs};
-use super::packet::{Packet, chunk};
+use super::packet::{self, Packet, chunk};
 use super::{AssociationId, Carrier, Datagram, Event};
 
 /// The ports that nobody listens to (RFC 6335 §6), from which peers are called.
@@ -187,7 +187,8 @@ impl<M: Clone> Endpoint<M> {
 
     /// A datagram has come: an SCTP packet, without the headers of what carried it.
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
-        let Some(packet) = Packet::new(bytes) else {
+        let completed = packet::completed(bytes);
+        let Some(packet) = Packet::new(completed.as_deref().unwrap_or(bytes)) else {
             self.counters.damaged += 1;
             return;
         };

@@ -28,6 +28,18 @@ const STATE_COOKIE: u16 = 7;
 /// What an INIT or INIT ACK has before its parameters.
 const INIT_HEADER: usize = 16;
 
+/// A packet whose sender left the checksum to its network card, and that never went through one:
+/// Linux does so between containers and namespaces, where it also leaves several packets for one
+/// peer together, behind one header. With its checksum, it is a packet like any other.
+pub(super) fn completed(bytes: &[u8]) -> Option<Vec<u8>> {
+    let has_none = bytes.len() >= HEADER && bytes[8..HEADER] == [0; 4];
+    has_none.then(|| {
+        let mut packet = bytes.to_vec();
+        seal(&mut packet);
+        packet
+    })
+}
+
 /// A packet that is whole: its checksum is right, and its first chunk lies within it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Packet<'a>(&'a [u8]);
@@ -217,6 +229,17 @@ mod tests {
             altered[at / 8] ^= 1 << (at % 8);
             assert!(Packet::new(&altered).is_none(), "bit {at}");
         }
+    }
+
+    /// One without a checksum gets it; one with a wrong checksum does not.
+    #[test]
+    fn a_checksum_that_was_left_out_is_made_up_for() {
+        let whole = packet(7, &[chunk::ABORT, 0, 0, 4]);
+        let mut bytes = whole.clone();
+        assert_eq!(completed(&bytes), None);
+        bytes[8..12].fill(0);
+        assert_eq!(completed(&bytes), Some(whole));
+        assert_eq!(completed(&bytes[..11]), None);
     }
 
     /// Lengths that lead nowhere end the walk.
