@@ -30,6 +30,12 @@ finish() {
 host() {
     ip link show br0 >/dev/null 2>&1 ||
         { ip link add br0 type bridge mcast_snooping 0 forward_delay 0 && ip link set br0 up && capture; }
+    if [ "$over:$1" = raw:pu ]; then
+        ip link set eth0 master br0 up
+        ip addr add 10.0.0.250/24 dev br0
+        within 120 afar true < /dev/null || fail 'the machine of the pool user is not there'
+        return
+    fi
     ip netns add "$1"
     ip link add "v$1" type veth peer name eth0 netns "$1"
     ip link set "v$1" master br0 up
@@ -40,16 +46,27 @@ host() {
     ip -n "$1" link set eth0 up
     ip -n "$1" route add 239.0.0.0/8 dev eth0
     # Its kernel takes SCTP over UDP too, and answers so.
-    [ "$over" != udp ] || encapsulates "$1"
+    [ "$over" != udp ] || encapsulates "$1" 9899
 }
-encapsulates() { ip netns exec "$1" sh -c 'echo 9899 > /proc/sys/net/sctp/udp_port'; }
-# carried COMMAND...: that one, with the option that says what carries its SCTP.
-carried() {
+# encapsulates HOST PORT: takes SCTP over UDP at that port, or, with 0, not.
+encapsulates() { ip netns exec "$1" sh -c "echo $2 > /proc/sys/net/sctp/udp_port"; }
+
+# at HOST COMMAND...: becomes it, there; so this is for subshells.
+at() {
+    local host=$1
+    shift
+    # Over what its SCTP goes.
     case $over:$1 in
-        udp:sctp | udp:asap-lookup) command=("$1" --encapsulate "${@:2}") ;;
-        *) command=("$@") ;;
+        udp:sctp | udp:asap-lookup) set -- "$1" --encapsulate "${@:2}" ;;
+        raw:sctp | raw:asap-lookup) [ "$host" != pu ] || set -- "$1" --raw "${@:2}" ;;
+    esac
+    case $over:$host in
+        raw:pu) afar "$@" ;;
+        *) exec ip netns exec "$host" "$@" ;;
     esac
 }
+# afar COMMAND...: runs it in the machine that is the pool user's host; its exit status is said behind what it prints.
+afar() { nc 10.0.0.100 9000 < <(printf '%q ' "$@"; echo '2>&1; echo "status $?"; exit'; exec cat); }
 
 # All traffic between hosts, for the dissector.
 capture() {
@@ -60,13 +77,13 @@ capture() {
 
 # start LABEL HOST COMMAND...: in the background; what it prints goes to LABEL.log, and `tell` writes to its input.
 start() {
-    local label=$1 host=$2 command
-    carried "${@:3}"
+    local label=$1 host=$2
+    shift 2
     rm -f "/tmp/$label.in"
     mkfifo "/tmp/$label.in"
     sleep 100000 > "/tmp/$label.in" &
     LD_PRELOAD=/usr/lib/libstdbuf.so _STDBUF_O=L \
-        ip netns exec "$host" "${command[@]}" < "/tmp/$label.in" >> "/out/$label.log" 2>&1 &
+        at "$host" "$@" < "/tmp/$label.in" >> "/out/$label.log" 2>&1 &
     pid[$label]=$!
     disown
 }
@@ -111,6 +128,15 @@ gone() {
 }
 runs() { [ -n "${pid[$1]-}" ] && kill -0 "${pid[$1]}" 2>/dev/null; }
 ended() { ! runs "$1"; }
+
+# narrow HOST MTU: the longest packets on its cable. lossy HOST PERCENT: how many of those from and to it are lost; the
+# others overtake each other.
+narrow() { ip link set "v$1" mtu "$2" && ip -n "$1" link set eth0 mtu "$2"; }
+lossy() {
+    log "$1 loses $2 %"
+    tc qdisc replace dev "v$1" root netem loss "$2%" delay 5ms 4ms
+    ip netns exec "$1" tc qdisc replace dev eth0 root netem loss "$2%" delay 5ms 4ms
+}
 
 # unplug HOST, plug HOST: its cable.
 unplug() { log "$1 is cut off" && ip link set "v$1" down; }
@@ -187,9 +213,11 @@ connected() {
 
 # looked HOST ARGUMENT...: runs `asap-lookup` there.
 looked() {
-    local command
-    carried asap-lookup "${@:2}"
-    ip netns exec "$1" "${command[@]}"
+    local output status=0
+    output=$(at "$1" asap-lookup "${@:2}" 2>&1 < /dev/null) || status=$?
+    echo "$output"
+    [ "$over:$1" != raw:pu ] || status=$(sed -n '$s/^status //p' <<< "$output")
+    return "$status"
 }
 
 # lookup STATUS WORDS ARGUMENT...: with what, and with which words, `asap-lookup` ends on the host `pu`.

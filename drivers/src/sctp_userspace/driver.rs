@@ -95,6 +95,12 @@ impl Driver {
 
     fn send(&mut self) {
         while let Some(datagram) = self.machine.poll_datagram() {
+            // The route is looked at whenever a peer is called; the first one is a registrar, which is
+            // told little.
+            let route_mtu = datagram.is_call().then(|| Sockets::route_mtu(datagram.to)).flatten();
+            if let Some(mtu) = route_mtu {
+                self.machine.set_route_mtu(mtu);
+            }
             if let Err(why) = self.sockets.send(datagram.to, &datagram.bytes) {
                 let now = self.now();
                 self.machine.handle_unreachable(now, datagram.to, &datagram.bytes, why);

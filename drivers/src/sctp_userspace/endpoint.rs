@@ -15,6 +15,8 @@ use super::{AssociationId, Carrier, Datagram, Event};
 
 /// The ports that nobody listens to (RFC 6335 §6), from which peers are called.
 const FIRST_DYNAMIC_PORT: u16 = 49_152;
+/// What every host takes (RFC 791).
+const LEAST_MTU: u16 = 576;
 /// As many associations as peers can set up.
 const MAX_ACCEPTED: usize = 256;
 /// The longest message, which the peer's buffer has to take whole; as with the kernel's SCTP.
@@ -63,6 +65,7 @@ pub struct Counters {
 #[derive(Debug)]
 pub struct Endpoint<M> {
     settings: Settings,
+    route_mtu: u16,
     secret: u128,
     /// How many random numbers were made of it.
     drawn: u64,
@@ -92,12 +95,13 @@ impl<M: Clone> Endpoint<M> {
     /// # Errors
     /// The MTU is out of its range.
     pub fn new(settings: Settings, secret: u128) -> io::Result<Self> {
-        if !(576..=9_000).contains(&settings.path_mtu) {
+        if !(LEAST_MTU..=9_000).contains(&settings.path_mtu) {
             let why = "the path MTU is not between 576 and 9000";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         Ok(Self {
             settings,
+            route_mtu: u16::MAX,
             secret,
             drawn: 0,
             last_id: 0,
@@ -128,6 +132,12 @@ impl<M: Clone> Endpoint<M> {
         self.entries.len()
     }
 
+    /// The longest IP packet that the routes of this host take, in bytes, as far as is known: those that
+    /// are sent on associations from now on are no longer.
+    pub fn set_route_mtu(&mut self, mtu: u16) {
+        self.route_mtu = mtu.max(LEAST_MTU);
+    }
+
     /// Lets peers call at this SCTP port. A pool user does not need that; its peers do, in tests.
     pub fn listen(&mut self, port: u16) {
         self.listening = Some(port);
@@ -151,7 +161,7 @@ impl<M: Clone> Endpoint<M> {
         }
         let ports = (self.free_port(port), port);
         let (id, random) = (self.next_id(), self.draw());
-        let options = options(&self.settings, ports);
+        let options = self.options(ports);
         let new = Association::call(id, now, &options, random, to, &mut self.outputs);
         self.insert(id, ports, new);
         self.note(id);
@@ -203,7 +213,7 @@ impl<M: Clone> Endpoint<M> {
                     return;
                 }
                 let (id, random) = (self.next_id(), self.draw());
-                let options = options(&self.settings, ports);
+                let options = self.options(ports);
                 let new = Association::answer(id, now, &options, random, from);
                 self.insert(id, ports, new);
                 id
@@ -332,36 +342,37 @@ impl<M: Clone> Endpoint<M> {
         (self.secret, self.drawn).hash(&mut hasher);
         hasher.finish()
     }
-}
 
-/// What the library is to do.
-fn options(settings: &Settings, (local_port, remote_port): (u16, u16)) -> Options {
-    let second = Duration::from_secs(1);
-    Options {
-        local_port,
-        remote_port,
-        mtu: usize::from(settings.path_mtu) - settings.carrier.overhead(),
-        max_message_size: LONGEST,
-        max_receiver_window_buffer_size: RECEIVE_BUFFER,
-        // How much may wait, the pool user says.
-        max_send_buffer_size: usize::MAX / 2,
-        per_stream_send_queue_limit: usize::MAX / 2,
-        announced_maximum_incoming_streams: u16::MAX,
-        announced_maximum_outgoing_streams: 1,
-        // A silent peer is lost after nine seconds if anything is on its way, and after half a minute
-        // if heartbeats have to find out: about as with the kernel driver's values.
-        rto_initial: second,
-        rto_min: second,
-        rto_max: 2 * second,
-        max_timer_backoff_duration: Some(2 * second),
-        max_retransmissions: Some(4),
-        heartbeat_interval: 5 * second,
-        t1_init_timeout: second / 2,
-        t1_cookie_timeout: second / 2,
-        t2_shutdown_timeout: second,
-        max_init_retransmits: Some(4),
-        // A message that is late is not a message that is lost.
-        enable_partial_reliability: false,
-        ..Options::default()
+    /// What the library is to do.
+    fn options(&self, (local_port, remote_port): (u16, u16)) -> Options {
+        let second = Duration::from_secs(1);
+        let path_mtu = self.settings.path_mtu.min(self.route_mtu);
+        Options {
+            local_port,
+            remote_port,
+            mtu: usize::from(path_mtu) - self.settings.carrier.overhead(),
+            max_message_size: LONGEST,
+            max_receiver_window_buffer_size: RECEIVE_BUFFER,
+            // How much may wait, the pool user says.
+            max_send_buffer_size: usize::MAX / 2,
+            per_stream_send_queue_limit: usize::MAX / 2,
+            announced_maximum_incoming_streams: u16::MAX,
+            announced_maximum_outgoing_streams: 1,
+            // A silent peer is lost after nine seconds if anything is on its way, and after half a minute
+            // if heartbeats have to find out: about as with the kernel driver's values.
+            rto_initial: second,
+            rto_min: second,
+            rto_max: 2 * second,
+            max_timer_backoff_duration: Some(2 * second),
+            max_retransmissions: Some(4),
+            heartbeat_interval: 5 * second,
+            t1_init_timeout: second / 2,
+            t1_cookie_timeout: second / 2,
+            t2_shutdown_timeout: second,
+            max_init_retransmits: Some(4),
+            // A message that is late is not a message that is lost.
+            enable_partial_reliability: false,
+            ..Options::default()
+        }
     }
 }

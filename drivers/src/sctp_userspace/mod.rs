@@ -39,7 +39,8 @@
 //! when an association is set up, one a quarter of a second after the other, and the first that
 //! answers is it. When that one fails later the association ends, where the kernel's would go on at
 //! another; the session fails over or calls again. There is no path MTU discovery: packets keep to a
-//! size that every network takes ([`Settings::path_mtu`]).
+//! size that every network takes ([`Settings::path_mtu`]), and to what the driver knows of its routes
+//! ([`Endpoint::set_route_mtu`]).
 //!
 //! # The two libraries
 //!
@@ -66,7 +67,7 @@ mod association;
 mod driver;
 mod endpoint;
 #[cfg(target_os = "linux")]
-mod icmp;
+mod linux;
 mod packet;
 mod pool_user;
 mod sockets;
@@ -74,6 +75,8 @@ mod sockets;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+
+use packet::Packet;
 
 pub use driver::Driver;
 pub use endpoint::{Counters, Endpoint, Settings};
@@ -102,6 +105,13 @@ pub struct Datagram {
     pub to: SocketAddr,
     /// The packet.
     pub bytes: Vec<u8>,
+}
+
+impl Datagram {
+    /// Whether it calls a peer: its chunk is an INIT.
+    fn is_call(&self) -> bool {
+        Packet::beginning(&self.bytes).is_some_and(|packet| packet.kind() == packet::chunk::INIT)
+    }
 }
 
 /// What happens to an association.

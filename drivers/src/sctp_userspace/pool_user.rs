@@ -125,6 +125,11 @@ impl SctpPoolUser {
         self.user.is_shut_down() && self.endpoint.associations() == 0
     }
 
+    /// How long packets may be from now on ([`Endpoint::set_route_mtu`]).
+    pub fn set_route_mtu(&mut self, mtu: u16) {
+        self.endpoint.set_route_mtu(mtu);
+    }
+
     /// A datagram has come, an SCTP packet ([`Endpoint::handle_datagram`]).
     pub fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
         self.endpoint.handle_datagram(now, from, bytes);

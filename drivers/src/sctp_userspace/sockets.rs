@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::Carrier;
 #[cfg(target_os = "linux")]
-use super::icmp;
+use super::linux;
 
 /// What has come.
 #[derive(Debug)]
@@ -94,6 +94,17 @@ impl Sockets {
         }
     }
 
+    /// The longest IP packet that the route there takes, where the system says so.
+    pub(super) fn route_mtu(to: SocketAddr) -> Option<u16> {
+        #[cfg(target_os = "linux")]
+        return linux::route_mtu(to).ok();
+        #[cfg(not(target_os = "linux"))]
+        return {
+            let _ = to;
+            None
+        };
+    }
+
     /// Waits until something comes, for `patience` at most.
     pub(super) fn wait(&mut self, patience: Duration) -> io::Result<()> {
         let patience = match self.all.iter().any(|watched| watched.is_ready) {
@@ -122,7 +133,7 @@ impl Sockets {
             }
             #[cfg(target_os = "linux")]
             if watched.has_errors {
-                if let Some((to, len, why)) = icmp::next(&watched.socket, buffer) {
+                if let Some((to, len, why)) = linux::next(&watched.socket, buffer) {
                     return Some(Incoming::Unreachable(to, &buffer[..len], why));
                 }
                 watched.has_errors = false;
@@ -169,7 +180,7 @@ fn open(carrier: Carrier, domain: Domain) -> io::Result<Socket> {
     }
     socket.bind(&any.into())?;
     #[cfg(target_os = "linux")]
-    icmp::prepare(&socket, domain == Domain::IPV4)?;
+    linux::prepare(&socket, domain == Domain::IPV4)?;
     Ok(socket)
 }
 

@@ -118,11 +118,26 @@ fn packets_keep_to_the_path_mtu() {
     let settings = Settings { path_mtu: 576, ..Settings::default() };
     let mut net = two(1, FAIR);
     *net.hosts[0].sctp() = Endpoint::new(settings, 9).unwrap();
+    net.hosts[0].sctp().listen(PORT);
     let id = up(&mut net);
     send(&mut net, 0, id, 1, 0, &[7; 10_000]);
     net.until(|net| !received(&net.hosts[1]).is_empty());
     let sizes = net.sent.iter().filter(|(from, _)| *from == net.hosts[0].at[0]);
     assert!(sizes.map(|(_, datagram)| datagram.bytes.len()).max().unwrap() <= 576 - 48);
+    // Nor what a route takes, of associations from then on.
+    net.hosts[1].sctp().set_route_mtu(600);
+    let (_, theirs, _) = net.hosts[1].log[0];
+    let now = net.now;
+    net.hosts[1].sctp().close(now, theirs);
+    net.run(SECOND);
+    let sent = net.sent.len();
+    let id = net.connect(1, 0);
+    net.run(SECOND);
+    send(&mut net, 1, id, 1, 0, &[7; 10_000]);
+    net.run(SECOND);
+    assert_eq!(received(&net.hosts[0]).len(), 1);
+    let longest = net.sent[sent..].iter().map(|(_, datagram)| datagram.bytes.len()).max().unwrap();
+    assert!((500..=600 - 48).contains(&longest), "{longest}");
     for path_mtu in [0, 575, 9_001] {
         let settings = Settings { path_mtu, ..Settings::default() };
         assert_eq!(

@@ -1,5 +1,6 @@
-//! What the network says of datagrams that it could not deliver, from Linux's error queue: an
-//! unconnected socket hears of it in no other way. And all the `unsafe` there is.
+//! What Linux tells that others do not: what became of datagrams that could not be delivered, from its
+//! error queue, since an unconnected socket hears of it in no other way; and how long a packet may be
+//! on a route. And all the `unsafe` there is.
 
 use std::io;
 use std::mem;
@@ -48,6 +49,25 @@ fn code(control: &[u8]) -> Option<c_int> {
     let is_error = [(libc::IPPROTO_IP, libc::IP_RECVERR), (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)]
         .contains(&kind);
     field(HEADER).filter(|_| is_error)
+}
+
+/// The longest IP packet that the route there takes, as far as this host knows. Sends nothing.
+pub(super) fn route_mtu(to: SocketAddr) -> io::Result<u16> {
+    let here = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = std::net::UdpSocket::bind(here)?;
+    // Any port: the socket is only asked.
+    socket.connect(SocketAddr::new(to.ip(), 9))?;
+    let (level, name) = match to.is_ipv4() {
+        true => (libc::IPPROTO_IP, libc::IP_MTU),
+        false => (libc::IPPROTO_IPV6, libc::IPV6_MTU),
+    };
+    let (mut mtu, mut len): (c_int, _) = (0, size_of::<c_int>() as socklen_t);
+    let fd = socket.as_raw_fd();
+    // SAFETY: `mtu` has room for `len` bytes, of which the kernel writes no more.
+    match unsafe { libc::getsockopt(fd, level, name, (&raw mut mtu).cast(), &raw mut len) } {
+        0 => Ok(u16::try_from(mtu).unwrap_or(u16::MAX)),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 fn set(fd: RawFd, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
