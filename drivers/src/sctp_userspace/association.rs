@@ -41,8 +41,8 @@ const NEXT_ROUND: [Duration; 2] = [Duration::from_millis(500), Duration::from_se
 const LINGER: Duration = Duration::from_secs(5);
 /// By how much a timer may be late before that counts as time that nobody saw.
 const LATE: Duration = Duration::from_millis(500);
-/// As many tags as a listening socket offers to one peer before it forgets the first.
-const TAGS: usize = 4;
+/// As many tags as are offered to a peer that calls again and again before the first is forgotten.
+const OFFERS: usize = 4;
 /// Everything travels in this stream.
 const STREAM: StreamId = StreamId(0);
 
@@ -69,8 +69,10 @@ pub(super) struct Association<M> {
     phase: Phase,
     /// Where packets go.
     path: SocketAddr,
-    /// By which the peer calls this side, the newest one first.
-    tags: VecDeque<u32>,
+    /// By which the peer calls this side, once that is settled.
+    tag: Option<u32>,
+    /// By which the peer may call it from its next packet on, the newest one first.
+    offered: VecDeque<u32>,
     /// By which this side calls the peer.
     peer_tag: Option<u32>,
     /// What the library has, in the order in which it was sent.
@@ -173,7 +175,8 @@ impl<M: Clone> Association<M> {
             unseen: Duration::ZERO,
             phase,
             path,
-            tags: VecDeque::new(),
+            tag: None,
+            offered: VecDeque::new(),
             peer_tag: None,
             messages: VecDeque::new(),
             last_message: 0,
@@ -197,7 +200,7 @@ impl<M: Clone> Association<M> {
             // The library believes any cookie that looks like one of its own.
             chunk::COOKIE_ECHO if is_calling => false,
             _ if packet.reflects_tag() => Some(packet.tag()) == self.peer_tag,
-            _ => self.tags.contains(&packet.tag()),
+            _ => self.tag == Some(packet.tag()) || self.offered.contains(&packet.tag()),
         }
     }
 
@@ -220,22 +223,31 @@ impl<M: Clone> Association<M> {
                 self.settle(out);
                 return false;
             }
-            (chunk::INIT | chunk::INIT_ACK, None) => {
+            (chunk::INIT_ACK, None) => {
                 self.peer_tag = packet.initiate_tag();
                 if let Phase::Calling(call) = &self.phase {
                     let answers = |called: &&SocketAddr| called.ip() == from.ip();
                     self.path = call.addresses.iter().find(answers).copied().unwrap_or(self.path);
                 }
             }
+            (chunk::INIT, _) if matches!(self.phase, Phase::Answering { .. }) => {
+                self.peer_tag = packet.initiate_tag();
+            }
             _ => {}
         }
-        let has_moved = from.ip() == self.path.ip() && from.port() != self.path.port();
+        // An INIT may be anybody's.
+        let has_moved = packet.kind() != chunk::INIT
+            && from.ip() == self.path.ip()
+            && from.port() != self.path.port();
         if has_moved {
             self.path.set_port(from.port());
         }
         self.advance(now);
         self.with_randomness(|socket| socket.handle_input(packet.bytes()));
         self.settle(out);
+        if matches!(self.phase, Phase::Up) {
+            self.tag.get_or_insert(packet.tag());
+        }
         has_moved
     }
 
@@ -255,7 +267,7 @@ impl<M: Clone> Association<M> {
         out: &mut Outputs<M>,
     ) {
         // Only who saw it can say so. Once the peer has answered, timers find out.
-        if packet.initiate_tag().is_some_and(|tag| self.tags.contains(&tag)) {
+        if self.tag.is_some() && packet.initiate_tag() == self.tag {
             self.refuse(now, to.ip(), why, out);
         }
     }
@@ -301,7 +313,7 @@ impl<M: Clone> Association<M> {
             match why {
                 // It would only come again.
                 SendError::ShuttingDown => self.held.push(refused),
-                _ => out.events.push_back((self.id, Event::Unsent(refused))),
+                _ => self.tell(Event::Unsent(refused), out),
             }
         }
         self.settle(out);
@@ -458,9 +470,14 @@ impl<M: Clone> Association<M> {
     /// Notes what a packet says that is to be sent, and sends it on its way.
     fn outgoing(&mut self, bytes: Vec<u8>, out: &mut Outputs<M>) {
         let packet = Packet::own(&bytes);
-        if let Some(tag) = packet.initiate_tag() {
-            self.tags.push_front(tag);
-            self.tags.truncate(TAGS);
+        match packet.kind() {
+            chunk::INIT => self.tag = packet.initiate_tag(),
+            chunk::INIT_ACK => {
+                self.offered.extend(packet.initiate_tag());
+                self.offered.rotate_right(1);
+                self.offered.truncate(OFFERS);
+            }
+            _ => {}
         }
         self.acknowledged_shutdown |= packet.has(chunk::SHUTDOWN_ACK);
         match (&mut self.phase, packet.kind()) {

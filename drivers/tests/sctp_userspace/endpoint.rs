@@ -436,6 +436,15 @@ fn bad_packets_are_counted_and_dropped() {
             net.hosts[0].sctp().handle_datagram(now, from[1], &packet);
         }
     }
+    // Somebody who sends as the peer begins anew, again and again, from another port.
+    let elsewhere = std::net::SocketAddr::new(from[1].ip(), 5_000);
+    for tag in 1..20 {
+        let init =
+            [&[1, 0, 0, 20, 0, 0, 0, tag][..], &[0, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 1]].concat();
+        let packet = seal([ports, &[0; 4], &[0; 4], &init].concat());
+        net.hosts[0].sctp().handle_datagram(now, elsewhere, &packet);
+    }
+    assert_eq!(net.hosts[0].sctp().counters().rebound, 0);
     let strangers = net.hosts[0].sctp().counters().strangers;
     assert_eq!(strangers, before.strangers + 12);
     send(&mut net, 0, id, 2, 0, b"still there");
