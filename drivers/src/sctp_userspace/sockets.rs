@@ -39,6 +39,7 @@ struct Watched {
     socket: UdpSocket,
     is_ready: bool,
     /// Whether there may be word of datagrams that could not be delivered.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "others give no such word"))]
     has_errors: bool,
     /// Of what it takes packets, if it does.
     packets: Option<Domain>,

@@ -29,7 +29,7 @@ pub(crate) const FOUL: Weather =
 
 /// Whoever takes and gives datagrams.
 pub(crate) enum Machine {
-    Endpoint(Endpoint<u32>),
+    Endpoint(Box<Endpoint<u32>>),
     User(Box<SctpPoolUser>),
 }
 
@@ -54,7 +54,7 @@ impl Host {
     pub(crate) fn endpoint(at: &[&str], secret: u128) -> Self {
         let mut endpoint = Endpoint::new(Settings::default(), secret).unwrap();
         endpoint.listen(PORT);
-        Self::new(at, Machine::Endpoint(endpoint))
+        Self::new(at, Machine::Endpoint(endpoint.into()))
     }
 
     pub(crate) fn new(at: &[&str], machine: Machine) -> Self {
