@@ -12,6 +12,10 @@
 //! *Shutting down.* The library begins to shut down as soon as nothing is on its way, even if
 //! something waits behind that. So it is not told before all of that was sent.
 //!
+//! *A peer that is silent.* The library counts what it sends in vain, and counts the acknowledgements
+//! of a peer that reads nothing, whose window is shut, as nothing. So the counting is done here: the
+//! peer is lost when it has left five rounds without any answer, of messages or of heartbeats.
+//!
 //! *Time that nobody saw.* If the host slept, every timer is overdue by all of that time, and a few
 //! of them in a row would end the association. So the library's clock stands still while nobody
 //! looks: each timer that is overdue fires once, and goes on from now.
@@ -37,6 +41,8 @@ const PATIENCE: Duration = Duration::from_millis(4_500);
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 /// How soon all addresses are called again, the first time and later.
 const NEXT_ROUND: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
+/// How often the peer may leave something without an answer.
+const ROUNDS: u32 = 5;
 /// How long the peer may take to acknowledge what was sent before an association was closed.
 const LINGER: Duration = Duration::from_secs(5);
 /// By how much a timer may be late before that counts as time that nobody saw.
@@ -80,6 +86,8 @@ pub(super) struct Association<M> {
     last_message: u64,
     /// What came when the peer was shutting down already.
     held: Vec<M>,
+    /// How often something was sent since the peer has answered anything.
+    rounds: u32,
     /// The peer has shut down and was told that it is done.
     acknowledged_shutdown: bool,
     /// How it ended, until that was told.
@@ -181,6 +189,7 @@ impl<M: Clone> Association<M> {
             messages: VecDeque::new(),
             last_message: 0,
             held: Vec::new(),
+            rounds: 0,
             acknowledged_shutdown: false,
             end: None,
             mtu: options.mtu,
@@ -241,6 +250,9 @@ impl<M: Clone> Association<M> {
             && from.port() != self.path.port();
         if has_moved {
             self.path.set_port(from.port());
+        }
+        if packet.answers() {
+            self.rounds = 0;
         }
         self.advance(now);
         self.with_randomness(|socket| socket.handle_input(packet.bytes()));
@@ -355,8 +367,18 @@ impl<M: Clone> Association<M> {
             }
             _ => {}
         }
+        let (rounds, waiting) = (self.rounds, out.datagrams.len());
         self.advance(now);
         self.settle(out);
+        let asks = |datagram: &Datagram| Packet::own(&datagram.bytes).asks();
+        if matches!(self.phase, Phase::Up) && out.datagrams.range(waiting..).any(asks) {
+            self.rounds = rounds + 1;
+            if self.rounds > ROUNDS {
+                let is_done = self.acknowledged_shutdown;
+                self.end = Some(if is_done { End::Closed } else { End::Silent });
+                self.settle(out);
+            }
+        }
     }
 
     fn library_timeout(&self) -> Option<Instant> {
@@ -417,7 +439,6 @@ impl<M: Clone> Association<M> {
                 SocketEvent::OnClosed() => drop(self.end.get_or_insert(End::Closed)),
                 SocketEvent::OnAborted(kind, why) => {
                     let end = match kind {
-                        ErrorKind::TooManyRetries if self.acknowledged_shutdown => End::Closed,
                         ErrorKind::TooManyRetries => End::Silent,
                         ErrorKind::PeerReported => End::Aborted(why),
                         _ => End::Violation(why),
@@ -480,6 +501,9 @@ impl<M: Clone> Association<M> {
             _ => {}
         }
         self.acknowledged_shutdown |= packet.has(chunk::SHUTDOWN_ACK);
+        if packet.asks() {
+            self.rounds = self.rounds.max(1);
+        }
         match (&mut self.phase, packet.kind()) {
             (Phase::Calling(call), chunk::INIT) => call.init = bytes,
             _ => out.datagrams.push_back(Datagram { to: self.path, bytes }),

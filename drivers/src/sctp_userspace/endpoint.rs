@@ -364,7 +364,8 @@ impl<M: Clone> Endpoint<M> {
             rto_min: second,
             rto_max: 2 * second,
             max_timer_backoff_duration: Some(2 * second),
-            max_retransmissions: Some(4),
+            // Counted in `association`.
+            max_retransmissions: None,
             heartbeat_interval: 5 * second,
             t1_init_timeout: second / 2,
             t1_cookie_timeout: second / 2,

@@ -13,9 +13,14 @@ const TAG_REFLECTED: u8 = 0x1;
 
 /// What a chunk is (RFC 9260 §3.2), as far as that matters here.
 pub(super) mod chunk {
+    pub(in super::super) const DATA: u8 = 0;
     pub(in super::super) const INIT: u8 = 1;
     pub(in super::super) const INIT_ACK: u8 = 2;
+    pub(in super::super) const SACK: u8 = 3;
+    pub(in super::super) const HEARTBEAT: u8 = 4;
+    pub(in super::super) const HEARTBEAT_ACK: u8 = 5;
     pub(in super::super) const ABORT: u8 = 6;
+    pub(in super::super) const SHUTDOWN: u8 = 7;
     pub(in super::super) const SHUTDOWN_ACK: u8 = 8;
     pub(in super::super) const ERROR: u8 = 9;
     pub(in super::super) const COOKIE_ECHO: u8 = 10;
@@ -92,6 +97,31 @@ impl<'a> Packet<'a> {
     /// Whether a chunk of that type is in it.
     pub(super) fn has(self, kind: u8) -> bool {
         self.chunks().any(|(of, _)| of == kind)
+    }
+
+    /// Whether the peer is to answer something in it.
+    pub(super) fn asks(self) -> bool {
+        const ASKING: [u8; 5] = [
+            chunk::DATA,
+            chunk::HEARTBEAT,
+            chunk::SHUTDOWN,
+            chunk::SHUTDOWN_ACK,
+            chunk::COOKIE_ECHO,
+        ];
+        self.chunks().any(|(kind, _)| ASKING.contains(&kind))
+    }
+
+    /// Whether it answers something.
+    pub(super) fn answers(self) -> bool {
+        const ANSWERING: [u8; 5] = [
+            chunk::SACK,
+            chunk::HEARTBEAT_ACK,
+            chunk::COOKIE_ACK,
+            // Both say what has arrived.
+            chunk::SHUTDOWN,
+            chunk::SHUTDOWN_ACK,
+        ];
+        self.chunks().any(|(kind, _)| ANSWERING.contains(&kind))
     }
 
     /// The tag that its sender wants to be called by from now on, in an INIT or INIT ACK.

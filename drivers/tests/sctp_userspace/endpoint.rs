@@ -254,6 +254,37 @@ fn heartbeats_notice_a_peer_that_is_cut_off() {
     );
 }
 
+/// A peer that takes nothing more, because its process stands still, is there as long as its host says
+/// so (RFC 9260 §6.1): what it does not take waits.
+#[test]
+fn a_peer_with_a_shut_window_is_not_lost() {
+    let mut net = two(5, FAIR);
+    let id = up(&mut net);
+    net.hosts[1].is_cut = true;
+    let (init, from) = (net.sent[0].1.bytes.clone(), net.hosts[1].at[0]);
+    let (tag, first) = (&init[16..20], u32::from_be_bytes(init[28..32].try_into().unwrap()));
+    let none = [&first.wrapping_sub(1).to_be_bytes()[..], &[0; 8]].concat();
+    let shut = [&init[2..4], &init[..2], tag, &[0; 4], &[3, 0, 0, 16], &none].concat();
+    let shut = seal(shut);
+    for name in 0..10 {
+        send(&mut net, 0, id, name, 0, &[0; 1_000]);
+    }
+    for _ in 0..120 {
+        net.run(SECOND / 2);
+        let now = net.now;
+        net.hosts[0].sctp().handle_datagram(now, from, &shut);
+    }
+    assert!(ends(&net.hosts[0]).is_empty());
+    let now = net.now;
+    net.until(|net| !ends(&net.hosts[0]).is_empty());
+    let (at, end) = ends(&net.hosts[0])[0];
+    assert!(
+        matches!(end, End::Silent) && at.since(now) <= 12 * SECOND,
+        "{end:?} {:?}",
+        at.since(now)
+    );
+}
+
 /// If the host slept, or its clock jumps, timers that are overdue fire once and go on from there.
 #[test]
 fn a_sleep_ends_nothing() {
