@@ -9,7 +9,7 @@ for host in pr pe1 pe2 pu; do narrow "$host" 576; done
 registrar pr pr 0x1234 -asap=10.0.0.1:3863
 element pe1 pe1 0x1 pingpong
 element pe2 pe2 0x2 pingpong
-start crowd pe2 elements 10.0.0.1:3863 10.0.0.12:7 $(seq -f 'crowd,%.0f,0x1' 128)
+start crowd pe2 elements 10.0.0.1:3863 10.0.0.12:7 $(for n in $(seq 128); do echo "crowd,$n,0x1"; done)
 expect crowd '^registered crowd 0x00000080' 60
 start pu pu sctp 10.0.0.1:3863
 listed PingPongPool 2

@@ -12,6 +12,9 @@ use super::Carrier;
 #[cfg(target_os = "linux")]
 use super::linux;
 
+/// Where datagrams wait to be read.
+const RECEIVE_BUFFER: usize = 1 << 20;
+
 /// What has come.
 #[derive(Debug)]
 pub(super) enum Incoming<'a> {
@@ -180,6 +183,8 @@ fn open(carrier: Carrier, domain: Domain) -> io::Result<Socket> {
         socket.set_only_v6(true)?;
     }
     socket.bind(&any.into())?;
+    // All associations share it; what it has no room for is lost. The system may give less.
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     #[cfg(target_os = "linux")]
     linux::prepare(&socket, domain == Domain::IPV4)?;
     Ok(socket)
