@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use asap_pu::selection::{Member, Selector};
 use asap_pu::wire::{
-    Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement, Transport,
+    Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement, Protocol, Transport,
 };
 use asap_pu::{
-    Action, Authentication, ChannelId, Config, Event, Instant, PoolId, PoolUser, Registrar, Rng,
-    selection,
+    Action, Authentication, Capabilities, ChannelId, Config, Confirms, Event, Instant, PoolId,
+    PoolUser, Registrar, Rng, selection,
 };
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 
@@ -28,13 +28,18 @@ criterion_main!(benches);
 
 const NOW: Instant = Instant::EPOCH;
 
+/// A driver that speaks TCP and tells nothing.
+const TCP: Capabilities = Capabilities::NONE
+    .with_registrars(Protocol::Tcp)
+    .with_elements(Protocol::Tcp, Confirms::Nothing);
+
 /// A pool user with a home registrar, and the channel to that.
 fn at_home() -> (PoolUser, ChannelId) {
     let mut config = Config::default();
-    config.registrars.push(Registrar::tcp("192.0.2.1:3863".parse().unwrap()));
-    config.max_pools = 20_000;
-    let mut pool_user = PoolUser::new(config, 1).unwrap();
-    pool_user.start(NOW);
+    config.discovery.registrars.push(Registrar::tcp("192.0.2.1:3863".parse().unwrap()));
+    config.limits.max_pools = 20_000;
+    let mut pool_user = PoolUser::new(config, TCP, 1).unwrap();
+    pool_user.registrars_mut(NOW).find_home();
     let Some(Action::Open { channel, .. }) = pool_user.poll_action() else { panic!() };
     pool_user.handle_opened(NOW, channel, Authentication::None);
     while pool_user.poll_event().is_some() {}
@@ -85,7 +90,13 @@ fn select(c: &mut Criterion) {
             let (mut pool_user, home) = at_home();
             let pool = learn(&mut pool_user, home, "pool", &response("pool", weighted, size));
             group.bench_function(BenchmarkId::new(format!("select_{name}"), size), |b| {
-                b.iter(|| pool_user.select(NOW, black_box(pool), &[]).map(|e| e.identifier()));
+                b.iter(|| {
+                    pool_user
+                        .pool_mut(NOW, black_box(pool))
+                        .unwrap()
+                        .select(&[])
+                        .map(|e| e.identifier())
+                });
             });
         }
     }

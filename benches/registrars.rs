@@ -6,9 +6,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use asap_pu::wire::{Message, ServerIdentifier, Transport};
+use asap_pu::wire::{Message, Protocol, ServerIdentifier, Transport};
 use asap_pu::{
-    Action, Authentication, CloseReason, Config, Instant, PoolUser, Registrar, RequestId, Rng,
+    Action, Authentication, Capabilities, CloseReason, Config, Confirms, Instant, PoolUser,
+    Registrar, RequestId, Rng,
 };
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -23,6 +24,11 @@ criterion_group! {
 criterion_main!(benches);
 
 const NOW: Instant = Instant::EPOCH;
+
+/// A driver that speaks TCP and tells nothing.
+const TCP: Capabilities = Capabilities::NONE
+    .with_registrars(Protocol::Tcp)
+    .with_elements(Protocol::Tcp, Confirms::Nothing);
 const DECADES: [u32; 4] = [10, 100, 1_000, 10_000];
 
 fn at(n: u32) -> SocketAddr {
@@ -39,9 +45,9 @@ fn announcement(n: u32) -> (SocketAddr, Vec<u8>) {
 /// A pool user that knows `n` registrars for good.
 fn knowing(n: u32) -> PoolUser {
     let mut config = Config::default();
-    config.registrars = (1..=n).map(|n| Registrar::tcp(at(n))).collect();
-    (config.max_registrars, config.max_barred) = (n as usize, n as usize);
-    PoolUser::new(config, 1).unwrap()
+    config.discovery.registrars = (1..=n).map(|n| Registrar::tcp(at(n))).collect();
+    (config.limits.max_registrars, config.limits.max_barred) = (n as usize, n as usize);
+    PoolUser::new(config, TCP, 1).unwrap()
 }
 
 /// An announce of one that is known, and of one that is not and finds the list full, among `n`.
@@ -49,13 +55,13 @@ fn announce(c: &mut Criterion) {
     let mut group = c.benchmark_group("registrars/announce");
     for n in DECADES {
         let mut config = Config::default();
-        config.max_announced = n as usize;
-        let mut pool_user = PoolUser::new(config, 1).unwrap();
+        config.limits.max_announced = n as usize;
+        let mut pool_user = PoolUser::new(config, TCP, 1).unwrap();
         for n in 1..=n {
             let (source, bytes) = announcement(n);
             pool_user.handle_announce(NOW, source, &bytes);
         }
-        assert_eq!(pool_user.registrars().count(), n as usize);
+        assert_eq!(pool_user.registrars().iter().count(), n as usize);
         let mut rng = Rng::new(1);
         let announcements: Vec<_> =
             (0..64).map(|_| announcement(1 + rng.below(2 * u64::from(n)) as u32)).collect();
@@ -72,7 +78,7 @@ fn announce(c: &mut Criterion) {
 
 /// A hunt in which every one of `n` addresses fails.
 fn fail_all(mut pool_user: PoolUser, reason: CloseReason) -> PoolUser {
-    pool_user.start(NOW);
+    pool_user.registrars_mut(NOW).find_home();
     while let Some(action) = pool_user.poll_action() {
         if let Action::Open { channel, .. } = action {
             pool_user.handle_closed(NOW, channel, reason);
@@ -119,7 +125,7 @@ fn cancel(c: &mut Criterion) {
             for n in DECADES {
                 let asked = || {
                     let mut pool_user = knowing(1);
-                    pool_user.start(NOW);
+                    pool_user.registrars_mut(NOW).find_home();
                     let Some(Action::Open { channel, .. }) = pool_user.poll_action() else {
                         panic!()
                     };

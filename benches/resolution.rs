@@ -7,13 +7,13 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use asap_pu::wire::PoolHandle;
-use asap_pu::{ChannelId, Config, PoolId};
+use asap_pu::{ChannelId, PoolId};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 #[path = "../tests/lab/mod.rs"]
 mod lab;
 
-use lab::{Lab, REGISTRAR, config, element, resolved, response};
+use lab::{Lab, REGISTRAR, Setup, config, element, resolved, response};
 
 criterion_group! {
     name = benches;
@@ -25,11 +25,11 @@ criterion_group! {
 }
 criterion_main!(benches);
 
-fn large() -> Config {
+fn large() -> Setup {
     let mut config = config(&[REGISTRAR]);
-    config.max_pools = 200_000;
-    config.max_cache_bytes = 1 << 30;
-    config.max_requests = 200_000;
+    config.limits.max_pools = 200_000;
+    config.limits.max_cache_bytes = 1 << 30;
+    config.limits.max_requests = 200_000;
     config
 }
 
@@ -64,7 +64,7 @@ fn hits(c: &mut Criterion) {
         group.bench_function(BenchmarkId::new("select", pools), |b| {
             b.iter(|| {
                 let (_, pool) = names[turn.next().unwrap()];
-                lab.pu.select(lab.now, pool, &[]).unwrap().identifier()
+                lab.pu.pool_mut(lab.now, pool).unwrap().select(&[]).unwrap().identifier()
             });
         });
     }

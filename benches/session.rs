@@ -12,10 +12,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hint::black_box;
 use std::time::Duration;
 
-use asap_pu::wire::{Message, PeIdentifier, Policy, PoolElement, Transport};
+use asap_pu::wire::{Message, PeIdentifier, Policy, PoolElement, Protocol, Transport};
 use asap_pu::{
-    Action, Authentication, ChannelId, CloseReason, Config, Instant, PoolUser, Registrar,
-    SendOptions, SessionId, SessionOptions,
+    Action, Authentication, Capabilities, ChannelId, CloseReason, Config, Confirms, Instant,
+    PoolUser, Registrar, SendOptions, SessionId, SessionOptions,
 };
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
@@ -31,15 +31,20 @@ criterion_group! {
 criterion_main!(benches);
 
 const NOW: Instant = Instant::EPOCH;
+
+/// A driver that speaks TCP and tells nothing.
+const TCP: Capabilities = Capabilities::NONE
+    .with_registrars(Protocol::Tcp)
+    .with_elements(Protocol::Tcp, Confirms::Nothing);
 const ELEMENTS: u32 = 1_000;
 
 /// A pool user that knows a pool of a thousand elements.
 fn at_pool() -> PoolUser {
     let mut config = Config::default();
-    config.registrars.push(Registrar::tcp("192.0.2.1:3863".parse().unwrap()));
-    config.stale_cache_value = Duration::from_secs(3_600);
-    config.max_sessions = 200_000;
-    let mut pool_user = PoolUser::new(config, 1).unwrap();
+    config.discovery.registrars.push(Registrar::tcp("192.0.2.1:3863".parse().unwrap()));
+    config.cache.stale_cache_value = Duration::from_secs(3_600);
+    config.limits.max_sessions = 200_000;
+    let mut pool_user = PoolUser::new(config, TCP, 1).unwrap();
     pool_user.resolve(NOW, "pool").unwrap();
     let Some(Action::Open { channel: home, .. }) = pool_user.poll_action() else { panic!() };
     pool_user.handle_opened(NOW, home, Authentication::None);
@@ -61,7 +66,7 @@ fn open_one(pool_user: &mut PoolUser, options: SessionOptions) -> (SessionId, Ch
     let session = pool_user.open_session(NOW, "pool", options).unwrap();
     let Some(Action::Open { channel, .. }) = pool_user.poll_action() else { panic!() };
     pool_user.handle_opened(NOW, channel, Authentication::None);
-    pool_user.send(NOW, session, "hello", SendOptions::default()).unwrap();
+    pool_user.session_mut(NOW, session).unwrap().send("hello", SendOptions::default()).unwrap();
     while pool_user.poll_action().is_some() {}
     while pool_user.poll_event().is_some() {}
     (session, channel)
@@ -80,7 +85,7 @@ fn open(c: &mut Criterion) {
     c.bench_function("session/open/1", |b| {
         b.iter(|| {
             let (session, _) = open_one(&mut pool_user, SessionOptions::default());
-            pool_user.abort(NOW, session).unwrap();
+            pool_user.session_mut(NOW, session).unwrap().abort();
             while pool_user.poll_action().is_some() {}
         });
     });
@@ -92,7 +97,11 @@ fn message(c: &mut Criterion) {
         let (session, channel) = open_one(&mut pool_user, SessionOptions::default());
         c.bench_function(&format!("session/message/{sessions}"), |b| {
             b.iter(|| {
-                pool_user.send(NOW, session, "hello", SendOptions::default()).unwrap();
+                pool_user
+                    .session_mut(NOW, session)
+                    .unwrap()
+                    .send("hello", SendOptions::default())
+                    .unwrap();
                 black_box(pool_user.poll_action());
                 pool_user.handle_data(NOW, channel, b"hello");
                 black_box(pool_user.poll_event());
@@ -130,7 +139,11 @@ fn round_trip(c: &mut Criterion) {
         group.bench_function(BenchmarkId::from_parameter(sessions), |b| {
             b.iter(|| {
                 let (session, channel) = *turn.next().unwrap();
-                pool_user.send(NOW, session, "hello", SendOptions::default()).unwrap();
+                pool_user
+                    .session_mut(NOW, session)
+                    .unwrap()
+                    .send("hello", SendOptions::default())
+                    .unwrap();
                 black_box(pool_user.poll_action());
                 pool_user.handle_data(NOW, channel, b"hello");
                 black_box(pool_user.poll_event());

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 
 pub(crate) fn run(registrar: &str, handle: &str) -> Result<String, Box<dyn Error>> {
     let mut config = Config::default();
-    config.registrars.push(Registrar::tcp(registrar.parse().map_err(|_| {
+    config.discovery.registrars.push(Registrar::tcp(registrar.parse().map_err(|_| {
         format!("{registrar} is no address of a registrar, which is like 192.0.2.1:3863")
     })?));
     let mut driver = Driver::new(config, process::id().into())?;
@@ -65,14 +65,14 @@ pub(crate) fn run(registrar: &str, handle: &str) -> Result<String, Box<dyn Error
 /// Goes from one element to the next until one answers.
 fn converse(driver: &mut Driver, pool: PoolId) -> Result<String, Box<dyn Error>> {
     let now = driver.now();
-    let mut chosen = driver.user().select(now, pool, &[])?; // get primary
+    let mut chosen = driver.user().pool_mut(now, pool)?.select(&[])?; // get primary
     for _ in 0..8 {
         let (element, transport) = (chosen.identifier(), chosen.transport().to_owned());
         match talk(&transport) {
             Ok(answer) => return Ok(answer),
             Err(_) => {
                 let now = driver.now();
-                chosen = driver.user().fail_over(now, pool, element)?; // get next
+                chosen = driver.user().pool_mut(now, pool)?.fail_over(element)?; // get next
             }
         }
     }

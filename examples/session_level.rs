@@ -48,7 +48,7 @@ pub(crate) fn run(
     answered: impl FnMut(&str),
 ) -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
-    config.registrars.push(Registrar::tcp(registrar.parse().map_err(|_| {
+    config.discovery.registrars.push(Registrar::tcp(registrar.parse().map_err(|_| {
         format!("{registrar} is no address of a registrar, which is like 192.0.2.1:3863")
     })?));
     let mut driver = Driver::new(config, process::id().into())?;
@@ -80,7 +80,7 @@ fn converse(
                     if let Some(message) = waiting.pop_front() {
                         // It has been dealt with: no other element needs to see it.
                         let now = driver.now();
-                        driver.user().confirm(now, session, message);
+                        driver.user().session_mut(now, session)?.confirm(message);
                     }
                 }
             }
@@ -101,7 +101,7 @@ fn converse(
             // none to be given up.
             None | Some(Event::Received { .. }) => {
                 let now = driver.now();
-                let _ = driver.user().give_up(now, session);
+                let _ = driver.user().session_mut(now, session)?.give_up();
             }
             Some(_) => {}
         }
@@ -113,5 +113,5 @@ fn converse(
 /// while one is left.
 fn send(driver: &mut Driver, session: SessionId, line: &str) -> Result<MessageId, Box<dyn Error>> {
     let now = driver.now();
-    Ok(driver.user().send(now, session, format!("{line}\n"), Failover::Unconfirmed)?)
+    Ok(driver.user().session_mut(now, session)?.send(format!("{line}\n"), Failover::Unconfirmed)?)
 }

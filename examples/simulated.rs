@@ -104,7 +104,9 @@ impl WorkQueue {
     fn trouble(&self, sim: &mut Sim, chance: &mut Rng, workers: &[PeIdentifier]) {
         let faults = [Fault::Crash, Fault::Doomed, Fault::Cut, Fault::Hang, Fault::Refuse];
         let fault = faults[chance.below(faults.len() as u64) as usize];
-        if let Some(worker) = sim.pool_user(self.user).session_element(self.session) {
+        if let Some(worker) =
+            sim.pool_user(self.user).session(self.session).and_then(|session| session.element())
+        {
             sim.fail(worker, fault);
         }
         sim.heal(workers[chance.below(workers.len() as u64) as usize]);
@@ -114,8 +116,10 @@ impl WorkQueue {
     /// result.
     fn hand_out(&mut self, sim: &mut Sim, job: u32) -> Result<(), Box<dyn core::error::Error>> {
         let (session, data) = (self.session, job.to_string());
-        let message =
-            sim.call(self.user, |pu, now| pu.send(now, session, data, Failover::Unconfirmed))?;
+        let message = sim.call(self.user, |pu, now| {
+            let sent = pu.session_mut(now, session)?.send(data, Failover::Unconfirmed);
+            sent.map_err(Box::<dyn core::error::Error>::from)
+        })?;
         self.open.insert(message, (job, sim.now()));
         Ok(())
     }
@@ -130,7 +134,9 @@ impl WorkQueue {
                 None => {
                     // While it has no worker there is nobody to give up.
                     let session = self.session;
-                    let _ = sim.call(self.user, |pu, now| pu.give_up(now, session));
+                    let _ = sim.call(self.user, |pu, now| {
+                        pu.session_mut(now, session).and_then(|mut session| session.give_up())
+                    });
                     self.open.values_mut().for_each(|(_, since)| *since = sim.now());
                 }
             }
@@ -144,7 +150,9 @@ impl WorkQueue {
                 let found = self.open.iter().find(|(_, (open, _))| *open == job);
                 if let Some(message) = found.map(|(message, _)| *message) {
                     let session = self.session;
-                    sim.call(self.user, |pu, now| pu.confirm(now, session, message));
+                    sim.call(self.user, |pu, now| {
+                        Ok::<_, CommandError>(pu.session_mut(now, session)?.confirm(message))
+                    })?;
                     self.open.remove(&message);
                     self.results.insert(job, result);
                 }

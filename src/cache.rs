@@ -203,8 +203,8 @@ impl Cache {
         if let Some(id) = self.find(handle) {
             self.purge(id);
         }
-        let until = now + ctx.config.negative_cache_value;
-        self.unknown.remember(now, until, ctx.config.max_pools, PoolHandle::from(handle));
+        let until = now + ctx.config.cache.negative_cache_value;
+        self.unknown.remember(now, until, ctx.config.limits.max_pools, PoolHandle::from(handle));
     }
 
     /// Forgets a pool, and what changed in it; says whether it was there. Sessions that hold it keep
@@ -270,7 +270,9 @@ impl Cache {
     /// `newest`, which somebody is about to use.
     fn make_room(&mut self, ctx: &mut Context, newest: Key) {
         let Context { config, stats, .. } = ctx;
-        while self.slab.len() > config.max_pools || self.bytes > config.max_cache_bytes {
+        while self.slab.len() > config.limits.max_pools
+            || self.bytes > config.limits.max_cache_bytes
+        {
             let Some(oldest) = self.oldest.filter(|oldest| *oldest != newest) else {
                 stats.cache_overfull += 1;
                 break;

@@ -35,7 +35,7 @@ const ERROR_WINDOW: Duration = Duration::from_secs(10);
 pub enum Action {
     /// Set up a channel, and answer with [`handle_opened`](crate::PoolUser::handle_opened) or
     /// [`handle_closed`](crate::PoolUser::handle_closed).
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     Open {
         /// The name of the new channel.
         channel: ChannelId,
@@ -48,7 +48,7 @@ pub enum Action {
         security: Security,
     },
     /// Send one message on an open channel.
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     Send {
         /// The channel.
         channel: ChannelId,
@@ -57,7 +57,7 @@ pub enum Action {
     },
     /// End a channel after what was sent on it; an attempt to set it up is given up. Expects no
     /// answer.
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     Close {
         /// The channel, whose name is not used again.
         channel: ChannelId,
@@ -82,7 +82,7 @@ pub enum Payload {
     /// ([`ASAP_PPID`](crate::wire::ASAP_PPID)), over a byte stream the bytes as they are.
     Control(Bytes),
     /// One application message: never with payload protocol identifier 11 (RFC 5352 §5).
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     Data {
         /// Names the message, for [`handle_delivered`](crate::PoolUser::handle_delivered).
         message: MessageId,

@@ -1,228 +1,273 @@
-//! Every timer, limit and choice, by the name the RFCs give it where they give one.
+//! What the user wishes, by the name the RFCs give it where they give one.
+//!
+//! What the driver can do stands apart, in [`Capabilities`].
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use thiserror::Error;
 
+use crate::Capabilities;
 use crate::reach::Origin;
 use crate::selection::CustomPolicy;
 use crate::wire::{
-    ASAP_PORT, ASAP_TLS_PORT, PeIdentifier, PolicyType, PoolHandle, Protocol, Transport,
-    TransportUse,
+    ASAP_PORT, ASAP_TLS_PORT, PeIdentifier, PolicyType, PoolHandle, Transport, TransportUse,
 };
-
-/// What [`Protocols`] may contain.
-const ALL_PROTOCOLS: [Protocol; 6] = [
-    Protocol::Dccp,
-    Protocol::Sctp,
-    Protocol::Tcp,
-    Protocol::Udp,
-    Protocol::UdpLite,
-    Protocol::Opaque,
-];
 
 /// How a [`PoolUser`](crate::PoolUser) behaves.
 ///
-/// Start from [`Config::default`] and change what differs; [`PoolUser::new`](crate::PoolUser::new)
-/// refuses a configuration that contradicts itself.
+/// Start from [`Config::default`], or on a small device from [`Config::small`], and change what
+/// differs; [`PoolUser::new`](crate::PoolUser::new) refuses a configuration that contradicts itself
+/// or what the driver can do.
 ///
 /// ```
 /// use asap_pu::{Config, Registrar};
+/// use core::time::Duration;
 ///
 /// let mut config = Config::default();
-/// config.registrars.push(Registrar::tcp("192.0.2.1:3863".parse().unwrap()));
-/// assert_eq!(config.validate(), Ok(()));
+/// config.discovery.registrars.push(Registrar::tcp("192.0.2.1:3863".parse().unwrap()));
+/// config.sessions.connect_timeout = Duration::from_secs(2);
+/// config.limits.max_sessions = 100;
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Config {
-    /// Registrars known from the start; they are never aged out (RFC 5352 §3.6).
-    pub registrars: Vec<Registrar>,
-    /// How many registrars may be in the list for good, configured or added (HUNT-16). Default: 256.
-    pub max_registrars: usize,
-    /// Whether registrars announced by multicast are taken into the list. Announces are not
-    /// authenticated (RFC 5355 §2.12). Default: yes.
-    pub accept_announces: bool,
-    /// How many announced addresses are kept at most; a full list turns newcomers away. Default:
-    /// 64.
-    pub max_announced: usize,
-    /// How channels to announced registrars are secured; their identity cannot come from the
-    /// announce, which is not authenticated. Default: not at all.
-    pub announced_security: Security,
-    /// Whether an announced registrar without TLS may become the home although every configured one
-    /// demands it. Whoever can send a datagram can then be the home (RFC 5352 §9.2). Default: no.
-    pub announced_unsecured: bool,
-    /// The transports over which the driver can reach a registrar; others are never tried.
-    /// Default: SCTP and TCP.
-    pub registrar_protocols: Protocols,
-    /// The transports over which the driver can reach a pool element; elements with others are
-    /// passed over. Default: SCTP and TCP.
-    pub element_protocols: Protocols,
-    /// Transports, besides SCTP, whose mapping by the driver tells control messages from data, so
-    /// that cookies and business cards can travel (RFC 5352 §3.8). RFC 5354 §3.5 forbids it
-    /// for plain TCP. Default: none.
-    pub control_mapping: Protocols,
-    /// Refuse every registrar that the driver did not authenticate (RFC 5352 §9.2), not only those
-    /// with [`Security::Tls`]. Default: no.
-    pub authenticated_only: bool,
-    /// How long a registrar that failed authentication is left alone; announces do not shorten it.
-    /// Default: 10 minutes.
-    pub bar_time: Duration,
-    /// How many such registrars are remembered; beyond that the oldest is forgotten. Default: 64.
-    pub max_barred: usize,
+    /// Which registrars there are, and how one of them becomes the home.
+    pub discovery: DiscoveryConfig,
+    /// What is asked of the home, and what it is told.
+    pub resolution: ResolutionConfig,
+    /// What is known of pools, and how elements are selected from it.
+    pub cache: CacheConfig,
+    /// How a session finds an element, and another one.
+    pub sessions: SessionConfig,
+    /// How much there may be of everything.
+    pub limits: Limits,
+}
 
-    /// T1-ENRPrequest: how long a registrar has for an answer. Default: 15 s.
-    pub t1_request: Duration,
-    /// MAX-REQUEST-RETRANSMIT: how often a request is repeated after its first sending. Default:
-    /// 2.
-    pub max_request_retransmit: u32,
-    /// T5-Serverhunt: how long the first round of a hunt lasts; each further one lasts twice as
-    /// long. Default: 10 s.
-    pub t5_hunt: Duration,
-    /// RETRAN.max: the longest that T5 grows to. Default: 60 s.
-    pub t5_max: Duration,
-    /// T7-ENRPoutdate: how long an announced address is believed. Registrars announce every (N+1)
-    /// seconds where they know N others, so raise it where there are more than a few. Default:
-    /// 5 s.
-    pub t7_outdate: Duration,
-    /// How long a request waits for an announce where no registrar is known. Default: 5 s.
-    pub announce_wait: Duration,
-    /// How long a request may take in all, hunting included. Default: 60 s.
-    pub request_deadline: Duration,
-    /// How long the same pool handle is not asked for again, whatever came of it the last time:
-    /// who asks earlier waits for the rest of it (RFC 3237 §2.5). Default: 500 ms, less than a
-    /// session pauses.
-    pub resolution_interval: Duration,
-    /// How long a registrar that has become the home may be wrong when it says that there is no such
-    /// pool: within that time, a pool that was known is kept as stale and asked for again. One that
-    /// was just started knows nothing for a while. Zero: it is believed at once. Default: 30 s.
-    pub registrar_grace: Duration,
-    /// How long a pool whose updates were granted is taken to be up to date without a word from the
-    /// registrar; then it is asked again. Default: 5 minutes.
-    pub subscription_check: Duration,
-    /// How many requests that nobody waits for (subscriptions that ask again, or ask a new home) are
-    /// sent in a second at most (RFC 3237 §2.5). Default: 50.
-    pub max_requests_per_second: u32,
-    /// How many pools may be subscribed to. Default: 1,024.
-    pub max_subscriptions: usize,
-    /// How many elements a resolution asks for (parameter 0x803f; `None` leaves it out, and real
-    /// registrars then list three). Default: 128.
-    pub elements_wanted: Option<u32>,
+/// Declares a group of the configuration: each field once, with its default and its range.
+macro_rules! group {
+    ($(#[$doc:meta])* $name:ident as $path:literal {
+        $( $(#[$field_doc:meta])*
+        $field:ident: $type:ty = $default:expr $(, $nonzero:ident)? $(, <= $bound:ident)?; )*
+    }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        #[non_exhaustive]
+        pub struct $name {
+            $( $(#[$field_doc])*
+            #[doc = ""]
+            #[doc = concat!("Default: `", stringify!($default), "`."
+                $(, " Must not be zero.", group!(@nothing $nonzero))?
+                $(, " At most [`", stringify!($bound), "`](Self::", stringify!($bound), ").")?)]
+            pub $field: $type, )*
+        }
 
-    /// stale_cache_value: how long a resolved pool counts as fresh (RFC 5352 §7.2); zero means
-    /// never. Default: 30 s.
-    pub stale_cache_value: Duration,
-    /// What becomes of an asker who meets a stale pool (RFC 5352 §3.3 C3). Default: served at
-    /// once.
-    pub stale_answers: StaleAnswers,
-    /// How long it is remembered that a registrar does not know a pool handle; zero means not at
-    /// all. Default: 0.
-    pub negative_cache_value: Duration,
-    /// How many pools are kept, and how many unknown handles. Default: 1,024.
-    pub max_pools: usize,
-    /// How many bytes the lists of all pools may take; the pools used the longest ago make room.
-    /// Default: 64 MiB.
-    pub max_cache_bytes: usize,
-    /// How many elements of a pool are kept; the first ones of the list count. Default: 1,024.
-    pub max_elements: usize,
-    /// The longest pool handle in bytes; real registrars end at more than 32. Default: 32.
-    pub max_handle_len: usize,
-    /// How many resolutions may be asked for and not yet told to the application. Default: 65,536.
-    pub max_requests: usize,
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $( $field: $default, )* }
+            }
+        }
 
-    /// Policies of the user's own, for types that this crate does not know (RFC 5356 §7.1), each
-    /// with what makes one for a pool. Pools with other unknown policies are served in the
-    /// registrar's order. Default: none.
-    pub custom_policies: Vec<(PolicyType, MakePolicy)>,
-    /// How long an element found unreachable is passed over. Default: 60 s.
-    pub failure_mark: Duration,
-    /// How many unreachable reports are sent in a second at most (RFC 5355 §2.13). Default: 10.
-    pub max_reports_per_second: u32,
-    /// How long the same element is not reported again, also if it was reached in between.
-    /// Default: 1 s.
-    pub report_interval: Duration,
-    /// How many reports wait for a registrar at most; with zero none is ever sent. Default: 64.
-    pub max_pending_reports: usize,
-    /// How long a report waits for a registrar; an older one says nothing about the present.
-    /// Default: 60 s.
-    pub report_age: Duration,
+        impl $name {
+            /// # Errors
+            /// The first field that is out of its range.
+            fn check_ranges(&self) -> Result<(), ConfigError> {
+                $( $( if self.$field == group!(@zero $nonzero $type) {
+                    return Err(ConfigError::Zero(group!(@path $path $field)));
+                } )? )*
+                $( $( if self.$field > self.$bound {
+                    let (field, bound) = (group!(@path $path $field), group!(@path $path $bound));
+                    return Err(ConfigError::Exceeds(field, bound));
+                } )? )*
+                Ok(())
+            }
+        }
+    };
+    (@nothing nonzero) => { "" };
+    (@zero nonzero $type:ty) => { <$type>::default() };
+    (@path $path:literal $field:ident) => { concat!($path, ".", stringify!($field)) };
+}
 
-    /// How many sessions may exist. Default: 65,536.
-    pub max_sessions: usize,
-    /// How many messages a session queues. Default: 256.
-    pub max_queued_messages: usize,
-    /// How many bytes a session queues. Default: 1 MiB.
-    pub max_queued_bytes: usize,
-    /// The longest cookie in bytes that is stored. Default: 4,096.
-    pub max_cookie_len: usize,
-    /// How long the channel to an element may take to come up. Default: 5 s.
-    pub connect_timeout: Duration,
-    /// How long a channel to an element has to last until it counts as one that serves, also if
-    /// nothing is heard on it; until then the search that led to it goes on where it was if it
-    /// ends. Default: 10 s.
-    pub stable_after: Duration,
-    /// How often a session tries every element of the pool in one search before it gives up.
-    /// Default: 16.
-    pub max_rounds: u32,
-    /// How long a session looks for an element before it gives up, and how long one message waits
-    /// for an element in all, however often it was put back. Default: 60 s.
-    pub session_deadline: Duration,
-    /// How long a session pauses when it has tried every element of the pool, or elements come up
-    /// and end one after the other; each further pause of the search is twice as long. Default:
-    /// 1 s.
-    pub session_backoff: Duration,
-    /// The longest that such a pause grows to. Default: 30 s.
-    pub session_backoff_max: Duration,
-    /// How often one message is handed over at most: one that kills who receives it must not kill
-    /// the whole pool. Default: 5.
-    pub max_handovers: u32,
-    /// How many failovers may begin within `failover_spread` without delay. Default: 64.
-    pub failover_burst: u32,
-    /// The longest that a failover beyond the burst is put off, so that the sessions which one
-    /// element leaves behind do not all come to the next at the same instant; zero puts none
-    /// off. Default: 1 s.
-    pub failover_spread: Duration,
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
 
-    /// The transports over which the driver tells what became of each message, by
-    /// [`handle_delivered`](crate::PoolUser::handle_delivered) and
-    /// [`handle_unsent`](crate::PoolUser::handle_unsent). Messages on them are kept until
-    /// then. SCTP can tell, TCP cannot. Default: none.
-    pub confirms_delivery: Protocols,
-    /// Whether the driver confirms what it has written, by
-    /// [`handle_written`](crate::PoolUser::handle_written). Without that, a message counts as
-    /// written when the driver polls for the next action, so that a driver which cannot
-    /// write is one that does not poll. Default: no.
-    pub confirms_writes: bool,
-    /// How many messages may be handed over on one channel and not yet be confirmed as written.
-    /// Default: 64.
-    pub window_messages: usize,
-    /// How many bytes likewise; a longer message goes alone. Default: 256 KiB.
-    pub window_bytes: usize,
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
 
-    /// The pool element that this node is as well, if it is one (RFC 5352 §3.9).
-    pub identity: Option<Identity>,
-    /// Whether elements that only a business card lists may be used, at the addresses in the card.
-    /// Whoever sends a card can then send this user anywhere. Default: no.
-    pub trust_card_addresses: bool,
-    /// How many elements of a business card are heeded; the first ones count. Default: 32.
-    pub max_card_elements: usize,
+group! {
+    /// Which registrars there are, and how one of them becomes the home (RFC 5352 §3.6).
+    DiscoveryConfig as "discovery" {
+        /// Registrars known from the start; they are never aged out (RFC 5352 §3.6).
+        registrars: Vec<Registrar> = Vec::new();
+        /// Whether registrars announced by multicast are taken into the list. Announces are not
+        /// authenticated (RFC 5355 §2.12).
+        accept_announces: bool = true;
+        /// How channels to announced registrars are secured; their identity cannot come from the
+        /// announce, which is not authenticated.
+        announced_security: Security = Security::None;
+        /// Whether an announced registrar without TLS may become the home although every configured one
+        /// demands it. Whoever can send a datagram can then be the home (RFC 5352 §9.2).
+        announced_unsecured: bool = false;
+        /// Refuse every registrar that the driver did not authenticate (RFC 5352 §9.2), not only those
+        /// with [`Security::Tls`].
+        authenticated_only: bool = false;
+        /// How long a registrar that failed authentication is left alone; announces do not shorten it.
+        bar_time: Duration = secs(600);
+        /// T5-Serverhunt: how long the first round of a hunt lasts; each further one lasts twice as
+        /// long.
+        t5_hunt: Duration = secs(10), nonzero, <= t5_max;
+        /// RETRAN.max: the longest that T5 grows to.
+        t5_max: Duration = secs(60);
+        /// T7-ENRPoutdate: how long an announced address is believed. Registrars announce every (N+1)
+        /// seconds where they know N others, so raise it where there are more than a few.
+        t7_outdate: Duration = secs(5), nonzero;
+        /// How long a request waits for an announce where no registrar is known.
+        announce_wait: Duration = secs(5);
+        /// How long a registrar that has become the home may be wrong when it says that there is no
+        /// such pool: within that time, a pool that was known is kept as stale and asked for again. One
+        /// that was just started knows nothing for a while. Zero: it is believed at once.
+        registrar_grace: Duration = secs(30);
+    }
+}
 
-    /// How many bytes of received data wait for the application; more is dropped, counted and
-    /// told. Default: 16 MiB.
-    pub max_unread_bytes: usize,
-    /// The longest message taken from a registrar's byte stream. Default: 65,535, the longest
-    /// there is.
-    pub max_message_len: usize,
-    /// How many bytes of control messages wait for a driver that does not poll; more are dropped
-    /// and counted, but for the cookie and the business card that a channel begins with. Default:
-    /// 16 MiB.
-    pub max_control_bytes: usize,
-    /// How many ASAP_ERROR messages answer one channel in ten seconds at most. Default: 4.
-    pub max_error_reports: u32,
+group! {
+    /// What the home registrar is asked, and what it is told: resolutions, subscriptions and unreachable
+    /// reports (RFC 5352 §3.3, §3.5).
+    ResolutionConfig as "resolution" {
+        /// T1-ENRPrequest: how long a registrar has for an answer.
+        t1_request: Duration = secs(15), nonzero, <= request_deadline;
+        /// MAX-REQUEST-RETRANSMIT: how often a request is repeated after its first sending.
+        max_request_retransmit: u32 = 2;
+        /// How long a request may take in all, hunting included.
+        request_deadline: Duration = secs(60), nonzero;
+        /// How long the same pool handle is not asked for again, whatever came of it the last time: who
+        /// asks earlier waits for the rest of it (RFC 3237 §2.5).
+        resolution_interval: Duration = millis(500), nonzero, <= t1_request;
+        /// How long a pool whose updates were granted is taken to be up to date without a word from the
+        /// registrar; then it is asked again.
+        subscription_check: Duration = secs(300), nonzero;
+        /// How many elements a resolution asks for (parameter 0x803f; `None` leaves it out, and real
+        /// registrars then list three).
+        elements_wanted: Option<u32> = Some(128);
+        /// How long the same element is not reported again, also if it was reached in between.
+        report_interval: Duration = secs(1);
+        /// How long a report waits for a registrar; an older one says nothing about the present.
+        report_age: Duration = secs(60), nonzero;
+    }
+}
+
+group! {
+    /// What is known of pools, and how elements are selected from it (RFC 5352 §7.2, RFC 5356).
+    CacheConfig as "cache" {
+        /// stale_cache_value: how long a resolved pool counts as fresh (RFC 5352 §7.2); zero means
+        /// never.
+        stale_cache_value: Duration = secs(30);
+        /// What becomes of an asker who meets a stale pool (RFC 5352 §3.3 C3).
+        stale_answers: StaleAnswers = StaleAnswers::Served;
+        /// How long it is remembered that a registrar does not know a pool handle; zero means not at
+        /// all.
+        negative_cache_value: Duration = Duration::ZERO;
+        /// How long an element found unreachable is passed over.
+        failure_mark: Duration = secs(60);
+        /// Policies of the user's own, for types that this crate does not know (RFC 5356 §7.1), each
+        /// with what makes one for a pool. Pools with other unknown policies are served in the
+        /// registrar's order.
+        custom_policies: Vec<(PolicyType, MakePolicy)> = Vec::new();
+    }
+}
+
+group! {
+    /// How a session finds an element, and another one when that fails (RFC 5352 §6.5 to §6.9).
+    SessionConfig as "sessions" {
+        /// How long the channel to an element may take to come up.
+        connect_timeout: Duration = secs(5), nonzero;
+        /// How long a channel to an element has to last until it counts as one that serves, also if
+        /// nothing is heard on it; until then the search that led to it goes on where it was if it
+        /// ends.
+        stable_after: Duration = secs(10);
+        /// How long a session looks for an element before it gives up, and how long one message waits
+        /// for an element in all, however often it was put back.
+        session_deadline: Duration = secs(60), nonzero;
+        /// How often a session tries every element of the pool in one search before it gives up.
+        max_rounds: u32 = 16, nonzero;
+        /// How long a session pauses when it has tried every element of the pool, or elements come up
+        /// and end one after the other; each further pause of the search is twice as long.
+        session_backoff: Duration = secs(1), nonzero;
+        /// The longest that such a pause grows to.
+        session_backoff_max: Duration = secs(30);
+        /// How often one message is handed over at most: one that kills who receives it must not kill
+        /// the whole pool.
+        max_handovers: u32 = 5, nonzero;
+        /// How many failovers may begin within `failover_spread` without delay.
+        failover_burst: u32 = 64;
+        /// The longest that a failover beyond the burst is put off, so that the sessions which one
+        /// element leaves behind do not all come to the next at the same instant; zero puts none off.
+        failover_spread: Duration = secs(1), <= session_deadline;
+        /// The pool element that this node is as well, if it is one (RFC 5352 §3.9).
+        identity: Option<Identity> = None;
+        /// Whether elements that only a business card lists may be used, at the addresses in the card.
+        /// Whoever sends a card can then send this user anywhere.
+        trust_card_addresses: bool = false;
+    }
+}
+
+group! {
+    /// How much there may be of everything. What is beyond is refused where a command asks for it, else
+    /// dropped and counted in [`Stats`](crate::Stats).
+    Limits as "limits" {
+        /// How many registrars may be in the list for good, configured or added (HUNT-16).
+        max_registrars: usize = 256;
+        /// How many announced addresses are kept at most; a full list turns newcomers away.
+        max_announced: usize = 64;
+        /// How many such registrars are remembered; beyond that the oldest is forgotten.
+        max_barred: usize = 64, nonzero;
+        /// How many resolutions may be asked for and not yet told to the application.
+        max_requests: usize = 65_536, nonzero;
+        /// How many requests that nobody waits for (subscriptions that ask again, or ask a new home)
+        /// are sent in a second at most (RFC 3237 §2.5).
+        max_requests_per_second: u32 = 50, nonzero;
+        /// How many pools may be subscribed to.
+        max_subscriptions: usize = 1_024;
+        /// How many pools are kept, and how many unknown handles.
+        max_pools: usize = 1_024, nonzero;
+        /// How many bytes the lists of all pools may take; the pools used the longest ago make room.
+        max_cache_bytes: usize = 64 << 20, nonzero;
+        /// How many elements of a pool are kept; the first ones of the list count.
+        max_elements: usize = 1_024, nonzero;
+        /// The longest pool handle in bytes; real registrars end at more than 32.
+        max_handle_len: usize = 32, nonzero;
+        /// How many reports wait for a registrar at most; with zero none is ever sent.
+        max_pending_reports: usize = 64;
+        /// How many unreachable reports are sent in a second at most (RFC 5355 §2.13).
+        max_reports_per_second: u32 = 10, nonzero;
+        /// How many sessions may exist.
+        max_sessions: usize = 65_536;
+        /// How many messages a session queues.
+        max_queued_messages: usize = 256, nonzero;
+        /// How many bytes a session queues.
+        max_queued_bytes: usize = 1 << 20;
+        /// The longest cookie in bytes that is stored.
+        max_cookie_len: usize = 4_096;
+        /// How many elements of a business card are heeded; the first ones count.
+        max_card_elements: usize = 32;
+        /// How many messages may be handed over on one channel and not yet be confirmed as written.
+        window_messages: usize = 64, nonzero;
+        /// How many bytes likewise; a longer message goes alone.
+        window_bytes: usize = 256 << 10;
+        /// How many bytes of received data wait for the application; more is dropped, counted and told.
+        max_unread_bytes: usize = 16 << 20;
+        /// The longest message taken from a registrar's byte stream.
+        max_message_len: usize = 65_535, nonzero;
+        /// How many bytes of control messages wait for a driver that does not poll; more are dropped
+        /// and counted, but for the cookie and the business card that a channel begins with.
+        max_control_bytes: usize = 16 << 20, nonzero;
+        /// How many ASAP_ERROR messages answer one channel in ten seconds at most.
+        max_error_reports: u32 = 4;
+    }
 }
 
 /// Makes a policy of the user's own for one pool.
@@ -277,216 +322,122 @@ pub enum StaleAnswers {
     Withheld,
 }
 
-/// A set of transport protocols.
-///
-/// ```
-/// use asap_pu::{Protocols, wire::Protocol};
-///
-/// let spoken = Protocols::NONE.with(Protocol::Tcp);
-/// assert!(spoken.contains(Protocol::Tcp) && !spoken.contains(Protocol::Sctp));
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Protocols(u32);
-
-/// Why a [`Config`] was refused.
+/// Why a [`Config`] was refused. Fields are named with their group, as `discovery.t5_hunt`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// There is no registrar, and none may announce itself.
-    #[error("registrars: none is configured and accept_announces is off")]
+    #[error("discovery.registrars: none is configured and accept_announces is off")]
     NoRegistrar,
-    /// The driver speaks no transport on which a registrar can be reached.
-    #[error("registrar_protocols: neither SCTP nor TCP is among them")]
+    /// The driver has no protocol on which a registrar can be reached.
+    #[error("the driver can open no channel to any registrar")]
     NoRegistrarProtocol,
+    /// Only authenticated registrars are wanted, and the driver can authenticate nobody.
+    #[error("{0}: the driver cannot authenticate registrars")]
+    NoAuthentication(&'static str),
     /// TLS is wanted without saying who the peer must be.
     #[error("{0}: TLS without a reference identity")]
     NoIdentity(&'static str),
     /// A registrar has a transport that no registrar uses, that the driver does not speak, or
     /// without an address and a port that can be called.
-    #[error("registrars: number {0} has no transport that can be used")]
+    #[error("discovery.registrars: number {0} has no transport that can be used")]
     UnusableRegistrar(usize),
     /// A limit or time that must not be zero is.
     #[error("{0}: must not be zero")]
     Zero(&'static str),
     /// A policy of the user's own has the type of one that this crate knows.
-    #[error("custom_policies: {0} is a standard policy")]
+    #[error("cache.custom_policies: {0} is a standard policy")]
     StandardPolicy(PolicyType),
     /// One field is over what another one allows.
     #[error("{0}: must not be greater than {1}")]
     Exceeds(&'static str, &'static str),
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        let secs = Duration::from_secs;
-        let reliable = Protocols::NONE.with(Protocol::Sctp).with(Protocol::Tcp);
-        Self {
-            registrars: Vec::new(),
-            accept_announces: true,
-            max_registrars: 256,
-            max_announced: 64,
-            announced_security: Security::None,
-            announced_unsecured: false,
-            registrar_protocols: reliable,
-            element_protocols: reliable,
-            control_mapping: Protocols::NONE,
-            authenticated_only: false,
-            bar_time: secs(600),
-            max_barred: 64,
-            t1_request: secs(15),
-            max_request_retransmit: 2,
-            t5_hunt: secs(10),
-            t5_max: secs(60),
-            t7_outdate: secs(5),
-            announce_wait: secs(5),
-            request_deadline: secs(60),
-            resolution_interval: Duration::from_millis(500),
-            registrar_grace: secs(30),
-            subscription_check: secs(300),
-            max_requests_per_second: 50,
-            max_subscriptions: 1_024,
-            elements_wanted: Some(128),
-            stale_cache_value: secs(30),
-            stale_answers: StaleAnswers::Served,
-            negative_cache_value: Duration::ZERO,
-            max_pools: 1_024,
-            max_cache_bytes: 64 << 20,
-            max_elements: 1_024,
-            max_handle_len: 32,
-            max_requests: 65_536,
-            custom_policies: Vec::new(),
-            failure_mark: secs(60),
-            max_reports_per_second: 10,
-            report_interval: secs(1),
-            max_pending_reports: 64,
-            report_age: secs(60),
-            max_sessions: 65_536,
-            max_queued_messages: 256,
-            max_queued_bytes: 1 << 20,
-            max_cookie_len: 4_096,
-            connect_timeout: secs(5),
-            stable_after: secs(10),
-            max_rounds: 16,
-            session_deadline: secs(60),
-            session_backoff: secs(1),
-            session_backoff_max: secs(30),
-            max_handovers: 5,
-            failover_burst: 64,
-            failover_spread: secs(1),
-            confirms_delivery: Protocols::NONE,
-            confirms_writes: false,
-            window_messages: 64,
-            window_bytes: 256 << 10,
-            identity: None,
-            trust_card_addresses: false,
-            max_card_elements: 32,
-            max_unread_bytes: 16 << 20,
-            max_message_len: 65_535,
-            max_control_bytes: 16 << 20,
-            max_error_reports: 4,
-        }
-    }
-}
-
 impl Config {
-    /// Says which field contradicts which, if any does.
+    /// Bounds for a small device: a few pools, sessions and messages at a time. Times are those of
+    /// [`Config::default`].
+    #[must_use]
+    pub fn small() -> Self {
+        let mut config = Self::default();
+        config.resolution.elements_wanted = Some(16);
+        config.limits = Limits {
+            max_registrars: 4,
+            max_announced: 4,
+            max_barred: 4,
+            max_requests: 8,
+            max_subscriptions: 4,
+            max_pools: 4,
+            max_cache_bytes: 8 << 10,
+            max_elements: 16,
+            max_pending_reports: 4,
+            max_sessions: 4,
+            max_queued_messages: 8,
+            max_queued_bytes: 4 << 10,
+            max_cookie_len: 256,
+            max_card_elements: 4,
+            window_messages: 4,
+            window_bytes: 2 << 10,
+            max_unread_bytes: 4 << 10,
+            max_message_len: 4 << 10,
+            max_control_bytes: 4 << 10,
+            ..Limits::default()
+        };
+        config
+    }
+
+    /// Says which field contradicts which, or what the driver can do, if any does.
     ///
     /// # Errors
     /// The first contradiction found, by field.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.registrars.is_empty() && !self.accept_announces {
+    pub fn validate(&self, capabilities: &Capabilities) -> Result<(), ConfigError> {
+        let DiscoveryConfig { registrars, announced_security, .. } = &self.discovery;
+        let (announces, limits) = (self.discovery.accept_announces, &self.limits);
+        if registrars.is_empty() && !announces {
             return Err(ConfigError::NoRegistrar);
         }
-        if self.registrars.iter().any(|registrar| registrar.security.lacks_identity()) {
-            return Err(ConfigError::NoIdentity("registrars"));
-        }
-        if self.announced_security.lacks_identity() {
-            return Err(ConfigError::NoIdentity("announced_security"));
-        }
-        let reachable = |at: &Transport| self.reachable(Origin::Here, at.clone());
-        if let Some(n) = self.registrars.iter().position(|r| reachable(&r.transport).is_none()) {
-            return Err(ConfigError::UnusableRegistrar(n));
-        }
-        if ![Protocol::Sctp, Protocol::Tcp].iter().any(|p| self.registrar_protocols.contains(*p)) {
+        if !capabilities.reaches_any_registrar() {
             return Err(ConfigError::NoRegistrarProtocol);
         }
-        let times = [
-            (self.t1_request, "t1_request"),
-            (self.t5_hunt, "t5_hunt"),
-            (self.t7_outdate, "t7_outdate"),
-            (self.request_deadline, "request_deadline"),
-            (self.resolution_interval, "resolution_interval"),
-            (self.subscription_check, "subscription_check"),
-            (self.report_age, "report_age"),
-            (self.connect_timeout, "connect_timeout"),
-            (self.session_deadline, "session_deadline"),
-            (self.session_backoff, "session_backoff"),
-        ];
-        let limits = [
-            (self.max_barred, "max_barred"),
-            (self.max_reports_per_second as usize, "max_reports_per_second"),
-            (self.max_rounds as usize, "max_rounds"),
-            (self.max_handovers as usize, "max_handovers"),
-            (self.max_requests_per_second as usize, "max_requests_per_second"),
-            (self.max_pools, "max_pools"),
-            (self.max_cache_bytes, "max_cache_bytes"),
-            (self.max_elements, "max_elements"),
-            (self.max_handle_len, "max_handle_len"),
-            (self.max_requests, "max_requests"),
-            (self.max_queued_messages, "max_queued_messages"),
-            (self.max_message_len, "max_message_len"),
-            (self.window_messages, "window_messages"),
-            (self.max_control_bytes, "max_control_bytes"),
-            (self.identity.as_ref().map_or(1, |own| own.handle.len()), "identity"),
-        ];
-        let zero = times.iter().find(|(time, _)| time.is_zero()).map(|(_, name)| *name);
-        let zero = zero.or_else(|| limits.iter().find(|(n, _)| *n == 0).map(|(_, name)| *name));
-        if let Some(name) = zero {
-            return Err(ConfigError::Zero(name));
+        let reachable = |at: &Transport| capabilities.reachable_registrar(Origin::Here, at.clone());
+        if let Some(n) = registrars.iter().position(|r| reachable(&r.transport).is_none()) {
+            return Err(ConfigError::UnusableRegistrar(n));
         }
-        if self.accept_announces && self.registrars.is_empty() && self.max_announced == 0 {
-            return Err(ConfigError::Zero("max_announced"));
-        }
-        if self.identity.as_ref().is_some_and(|own| own.handle.len() > self.max_handle_len) {
-            return Err(ConfigError::Exceeds("identity", "max_handle_len"));
-        }
-        if let Some((policy, _)) =
-            self.custom_policies.iter().find(|(policy, _)| policy.name().is_some())
+        let secured =
+            registrars.iter().map(|registrar| ("discovery.registrars", &registrar.security));
+        for (field, security) in
+            secured.chain([("discovery.announced_security", announced_security)])
         {
-            return Err(ConfigError::StandardPolicy(*policy));
+            security.check(field, capabilities)?;
         }
-        let bounded = [
-            (self.t5_hunt, self.t5_max, "t5_hunt", "t5_max"),
-            (self.t1_request, self.request_deadline, "t1_request", "request_deadline"),
-            (self.resolution_interval, self.t1_request, "resolution_interval", "t1_request"),
-            (self.failover_spread, self.session_deadline, "failover_spread", "session_deadline"),
-        ];
-        if self.registrars.len() > self.max_registrars {
-            return Err(ConfigError::Exceeds("registrars", "max_registrars"));
+        if self.discovery.authenticated_only && !capabilities.authenticates() {
+            return Err(ConfigError::NoAuthentication("discovery.authenticated_only"));
         }
-        match bounded.iter().find(|(value, bound, ..)| value > bound) {
-            Some((.., name, bound)) => Err(ConfigError::Exceeds(name, bound)),
-            None => Ok(()),
+        self.discovery.check_ranges()?;
+        self.resolution.check_ranges()?;
+        self.cache.check_ranges()?;
+        self.sessions.check_ranges()?;
+        self.limits.check_ranges()?;
+        if registrars.is_empty() && limits.max_announced == 0 {
+            return Err(ConfigError::Zero("limits.max_announced"));
         }
-    }
-
-    /// Where a registrar at `transport` is to be called, if it is worth a try (HUNT-8, HUNT-15).
-    pub(crate) fn reachable(&self, origin: Origin, transport: Transport) -> Option<Transport> {
-        let protocol = transport.protocol();
-        let speaks = matches!(protocol, Protocol::Sctp | Protocol::Tcp)
-            && self.registrar_protocols.contains(protocol);
-        origin.callable(transport).filter(|_| speaks)
+        if registrars.len() > limits.max_registrars {
+            return Err(ConfigError::Exceeds("discovery.registrars", "limits.max_registrars"));
+        }
+        match self.sessions.identity.as_ref().map(|own| own.handle.len()) {
+            Some(0) => return Err(ConfigError::Zero("sessions.identity")),
+            Some(len) if len > limits.max_handle_len => {
+                return Err(ConfigError::Exceeds("sessions.identity", "limits.max_handle_len"));
+            }
+            _ => {}
+        }
+        let standard =
+            self.cache.custom_policies.iter().find(|(policy, _)| policy.name().is_some());
+        standard.map_or(Ok(()), |(policy, _)| Err(ConfigError::StandardPolicy(*policy)))
     }
 
     /// What makes the user's own policy of this type, if there is one.
     pub(crate) fn custom_policy(&self, policy: PolicyType) -> Option<MakePolicy> {
-        self.custom_policies.iter().find(|(of, _)| *of == policy).map(|(_, make)| *make)
-    }
-
-    /// Whether anything at `transport` can be called as a pool element is.
-    pub(crate) fn can_call(&self, transport: &Transport) -> bool {
-        let spoken = self.element_protocols.contains(transport.protocol());
-        spoken && Origin::Here.callable(transport.clone()).is_some()
+        self.cache.custom_policies.iter().find(|(of, _)| *of == policy).map(|(_, make)| *make)
     }
 }
 
@@ -507,8 +458,14 @@ impl Security {
         }
     }
 
-    fn lacks_identity(&self) -> bool {
-        matches!(self, Self::Tls { identity } if identity.is_empty())
+    /// # Errors
+    /// It names nobody, or the driver could not find out who the peer is.
+    fn check(&self, field: &'static str, capabilities: &Capabilities) -> Result<(), ConfigError> {
+        match self {
+            Self::Tls { identity } if identity.is_empty() => Err(ConfigError::NoIdentity(field)),
+            _ if !capabilities.can_secure(self) => Err(ConfigError::NoAuthentication(field)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -559,133 +516,130 @@ impl Identity {
     }
 }
 
-impl Protocols {
-    /// The empty set.
-    pub const NONE: Self = Self(0);
-
-    /// This set and `protocol`.
-    #[must_use]
-    pub const fn with(self, protocol: Protocol) -> Self {
-        Self(self.0 | 1 << protocol as u32)
-    }
-
-    /// Whether `protocol` is in the set.
-    #[must_use]
-    pub const fn contains(self, protocol: Protocol) -> bool {
-        self.0 & 1 << protocol as u32 != 0
-    }
-}
-
-impl From<Protocol> for Protocols {
-    fn from(protocol: Protocol) -> Self {
-        Self::NONE.with(protocol)
-    }
-}
-
-impl fmt::Debug for Protocols {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(ALL_PROTOCOLS.into_iter().filter(|p| self.contains(*p))).finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Protocol;
+
+    fn refused_by(capabilities: Capabilities, change: impl FnOnce(&mut Config)) -> ConfigError {
+        let mut config = Config::default();
+        config.discovery.registrars.push(Registrar::tcp(([192, 0, 2, 1], 3863).into()));
+        assert_eq!(config.validate(&Capabilities::TCP), Ok(()));
+        change(&mut config);
+        config.validate(&capabilities).expect_err("a contradiction")
+    }
 
     fn refused(change: impl FnOnce(&mut Config)) -> ConfigError {
-        let mut config = Config::default();
-        config.registrars.push(Registrar::tcp(([192, 0, 2, 1], 3863).into()));
-        assert_eq!(config.validate(), Ok(()));
-        change(&mut config);
-        config.validate().expect_err("a contradiction")
+        refused_by(Capabilities::TCP, change)
     }
 
     /// [HUNT-13] [HUNT-15] [CORE-6]: what contradicts itself is refused, and the error names the
     /// field.
     #[test]
     fn contradictions_are_refused_by_name() {
-        let nobody = |c: &mut Config| (c.accept_announces, c.registrars) = (false, Vec::new());
-        assert_eq!(refused(nobody), ConfigError::NoRegistrar);
-        let no_protocol = |c: &mut Config| {
-            (c.registrars, c.registrar_protocols) = (Vec::new(), Protocol::Udp.into());
-        };
-        assert_eq!(refused(no_protocol), ConfigError::NoRegistrarProtocol);
+        let nobody = refused(|c| {
+            c.discovery.accept_announces = false;
+            c.discovery.registrars.clear();
+        });
+        assert_eq!(nobody, ConfigError::NoRegistrar);
         let no_port =
-            |c: &mut Config| c.registrars.push(Registrar::tcp(([192, 0, 2, 2], 0).into()));
-        assert_eq!(refused(no_port), ConfigError::UnusableRegistrar(1));
-        let no_address = |c: &mut Config| c.registrars = [Registrar::sctp(3863, [])].into();
-        assert_eq!(refused(no_address), ConfigError::UnusableRegistrar(0));
-        let nobody_in_particular = |c: &mut Config| c.announced_security = Security::tls("");
-        assert_eq!(refused(nobody_in_particular), ConfigError::NoIdentity("announced_security"));
-        let backwards = |c: &mut Config| c.t5_hunt = c.t5_max + Duration::from_secs(1);
-        assert_eq!(refused(backwards), ConfigError::Exceeds("t5_hunt", "t5_max"));
-        let hasty = |c: &mut Config| c.request_deadline = Duration::from_secs(14);
-        assert_eq!(refused(hasty), ConfigError::Exceeds("t1_request", "request_deadline"));
-        let slow = |c: &mut Config| c.resolution_interval = Duration::from_secs(16);
-        assert_eq!(refused(slow), ConfigError::Exceeds("resolution_interval", "t1_request"));
+            refused(|c| c.discovery.registrars.push(Registrar::tcp(([192, 0, 2, 2], 0).into())));
+        assert_eq!(no_port, ConfigError::UnusableRegistrar(1));
+        let no_address = refused(|c| c.discovery.registrars = [Registrar::sctp(3863, [])].into());
+        assert_eq!(no_address, ConfigError::UnusableRegistrar(0));
+        let nobody_in_particular = refused(|c| c.discovery.announced_security = Security::tls(""));
+        assert_eq!(nobody_in_particular, ConfigError::NoIdentity("discovery.announced_security"));
+        let exceeds = |field, bound, change: fn(&mut Config)| {
+            assert_eq!(refused(change), ConfigError::Exceeds(field, bound));
+        };
+        exceeds("discovery.t5_hunt", "discovery.t5_max", |c| {
+            c.discovery.t5_hunt = c.discovery.t5_max + secs(1);
+        });
+        exceeds("resolution.t1_request", "resolution.request_deadline", |c| {
+            c.resolution.request_deadline = secs(14);
+        });
+        exceeds("resolution.resolution_interval", "resolution.t1_request", |c| {
+            c.resolution.resolution_interval = secs(16);
+        });
+        exceeds("sessions.failover_spread", "sessions.session_deadline", |c| {
+            c.sessions.failover_spread = secs(61);
+        });
+        exceeds("discovery.registrars", "limits.max_registrars", |c| c.limits.max_registrars = 0);
+    }
+
+    /// [HUNT-13] [HUNT-14] [HUNT-15]: what the driver cannot do is not wished for in vain.
+    #[test]
+    fn what_the_driver_cannot_do_is_refused() {
+        let unchanged = |_: &mut Config| {};
+        let nothing = refused_by(Capabilities::NONE, unchanged);
+        assert_eq!(nothing, ConfigError::NoRegistrarProtocol);
+        let udp = Capabilities::NONE.with_registrars(Protocol::Udp);
+        assert_eq!(refused_by(udp, unchanged), ConfigError::NoRegistrarProtocol);
+        let sctp = Capabilities::NONE.with_registrars(Protocol::Sctp);
+        assert_eq!(refused_by(sctp, unchanged), ConfigError::UnusableRegistrar(0));
+
+        let plain = Capabilities::NONE.with_registrars(Protocol::Tcp);
+        let demands: [(_, fn(&mut Config)); 3] = [
+            ("discovery.authenticated_only", |c| c.discovery.authenticated_only = true),
+            ("discovery.announced_security", |c| {
+                c.discovery.announced_security = Security::tls("pr.example");
+            }),
+            ("discovery.registrars", |c| {
+                c.discovery.registrars[0].security = Security::tls("pr.example");
+            }),
+        ];
+        for (field, demand) in demands {
+            assert_eq!(refused_by(plain, demand), ConfigError::NoAuthentication(field));
+        }
     }
 
     /// [RES-2] [RES-3] [HUNT-4] [HUNT-7] [CACHE-2]: what the RFCs name has the value that they give it
     /// (RFC 5352 §7).
     #[test]
     fn the_defaults_are_those_of_the_rfc() {
-        let config = Config::default();
+        let Config { discovery, resolution, cache, .. } = Config::default();
         let times = [
-            (config.t1_request, 15),
-            (config.t5_hunt, 10),
-            (config.t7_outdate, 5),
-            (config.t5_max, 60),
-            (config.stale_cache_value, 30),
+            (resolution.t1_request, 15),
+            (discovery.t5_hunt, 10),
+            (discovery.t7_outdate, 5),
+            (discovery.t5_max, 60),
+            (cache.stale_cache_value, 30),
         ];
-        for (time, secs) in times {
-            assert_eq!(time, Duration::from_secs(secs));
+        for (time, seconds) in times {
+            assert_eq!(time, secs(seconds));
         }
-        assert_eq!(config.max_request_retransmit, 2);
+        assert_eq!(resolution.max_request_retransmit, 2);
     }
 
-    /// [HUNT-15] [SELECT-9]: each protocol is one member of a set, also the one with the largest
-    /// code.
+    /// [CORE-6]: the bounds for a device are in their ranges too.
     #[test]
-    fn a_set_has_the_protocols_that_were_put_in() {
-        for one in ALL_PROTOCOLS {
-            let set = Protocols::from(one);
-            for other in ALL_PROTOCOLS {
-                assert_eq!(set.contains(other), one == other, "{other:?} in {set:?}");
-            }
-        }
+    fn small_is_valid() {
+        assert_eq!(Config::small().validate(&Capabilities::TCP), Ok(()));
     }
 
     /// [CORE-6]: times and limits that must not be zero.
     #[test]
     fn zeros_are_refused_by_name() {
-        let zero = |change: fn(&mut Config)| match refused(change) {
-            ConfigError::Zero(name) => name,
-            other => panic!("{other}"),
-        };
-        assert_eq!(zero(|c| c.t1_request = Duration::ZERO), "t1_request");
-        assert_eq!(zero(|c| c.t5_hunt = Duration::ZERO), "t5_hunt");
-        assert_eq!(zero(|c| c.t7_outdate = Duration::ZERO), "t7_outdate");
-        assert_eq!(zero(|c| c.request_deadline = Duration::ZERO), "request_deadline");
-        assert_eq!(zero(|c| c.resolution_interval = Duration::ZERO), "resolution_interval");
-        assert_eq!(zero(|c| c.report_age = Duration::ZERO), "report_age");
-        assert_eq!(zero(|c| c.subscription_check = Duration::ZERO), "subscription_check");
-        assert_eq!(zero(|c| c.max_requests_per_second = 0), "max_requests_per_second");
-        assert_eq!(zero(|c| c.connect_timeout = Duration::ZERO), "connect_timeout");
-        assert_eq!(zero(|c| c.session_deadline = Duration::ZERO), "session_deadline");
-        assert_eq!(zero(|c| c.session_backoff = Duration::ZERO), "session_backoff");
-        assert_eq!(zero(|c| c.max_barred = 0), "max_barred");
-        assert_eq!(zero(|c| c.max_reports_per_second = 0), "max_reports_per_second");
-        assert_eq!(zero(|c| c.max_pools = 0), "max_pools");
-        assert_eq!(zero(|c| c.max_elements = 0), "max_elements");
-        assert_eq!(zero(|c| c.max_cache_bytes = 0), "max_cache_bytes");
-        assert_eq!(zero(|c| c.max_handle_len = 0), "max_handle_len");
-        assert_eq!(zero(|c| c.max_requests = 0), "max_requests");
-        assert_eq!(zero(|c| c.max_queued_messages = 0), "max_queued_messages");
-        assert_eq!(zero(|c| c.max_message_len = 0), "max_message_len");
-        assert_eq!(zero(|c| c.max_control_bytes = 0), "max_control_bytes");
-        assert_eq!(zero(|c| c.window_messages = 0), "window_messages");
-        assert_eq!(zero(|c| c.max_rounds = 0), "max_rounds");
-        let deaf = |c: &mut Config| (c.registrars, c.max_announced) = (Vec::new(), 0);
-        assert_eq!(zero(deaf), "max_announced");
+        macro_rules! refuses {
+            ($($group:ident: $($field:ident)*;)*) => {$($(
+                let zero = refused(|c| c.$group.$field = Default::default());
+                let name = concat!(stringify!($group), ".", stringify!($field));
+                assert_eq!(zero, ConfigError::Zero(name));
+            )*)*};
+        }
+        refuses! {
+            discovery: t5_hunt t7_outdate;
+            resolution: t1_request request_deadline resolution_interval report_age
+                subscription_check;
+            sessions: connect_timeout session_deadline session_backoff max_rounds max_handovers;
+            limits: max_barred max_reports_per_second max_requests_per_second max_pools
+                max_elements max_cache_bytes max_handle_len max_requests max_queued_messages
+                max_message_len max_control_bytes window_messages;
+        }
+        let deaf = refused(|c| {
+            c.discovery.registrars.clear();
+            c.limits.max_announced = 0;
+        });
+        assert_eq!(deaf, ConfigError::Zero("limits.max_announced"));
     }
 }

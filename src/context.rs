@@ -1,5 +1,5 @@
-//! What every machine may use: the configuration, the way to the driver, the way to the
-//! application, the generator and the counters.
+//! What every machine may use: what the user wishes and the driver can do, the way to the driver,
+//! the way to the application, the generator and the counters.
 
 use bytes::Bytes;
 
@@ -8,13 +8,14 @@ use crate::event::Events;
 #[cfg(test)]
 use crate::explorer::told_by;
 use crate::id::ChannelId;
-use crate::{Config, Rng, Stats};
+use crate::{Capabilities, Config, Rng, Stats};
 
 /// Handed to every call of a machine.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Context {
     pub(crate) config: Config,
+    pub(crate) capabilities: Capabilities,
     pub(crate) rng: Rng,
     pub(crate) stats: Stats,
     pub(crate) channels: Channels,
@@ -22,9 +23,10 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(config: Config, seed: u64) -> Self {
+    pub(crate) fn new(config: Config, capabilities: Capabilities, seed: u64) -> Self {
         Self {
             config,
+            capabilities,
             rng: Rng::new(seed),
             stats: Stats::default(),
             channels: Channels::new(),
@@ -36,7 +38,7 @@ impl Context {
     /// says whether it had room.
     #[must_use]
     pub(crate) fn send_control(&mut self, channel: ChannelId, message: Bytes) -> bool {
-        let has_room = self.channels.has_room(message.len(), self.config.max_control_bytes);
+        let has_room = self.channels.has_room(message.len(), self.config.limits.max_control_bytes);
         if has_room {
             self.channels.send_control(channel, message);
         } else {
@@ -47,4 +49,4 @@ impl Context {
 }
 
 #[cfg(test)]
-told_by!(Context { channels, events } others { config, rng, stats });
+told_by!(Context { channels, events } others { config, capabilities, rng, stats });

@@ -68,7 +68,7 @@ pub enum CommandError {
     #[error("the session is closing")]
     Closing,
     /// Nobody can be reached there: it has no address and port that can be called, the driver does not
-    /// speak it, or it is to be a registrar's and is neither SCTP nor TCP.
+    /// speak it, or it is to be a registrar's, and the driver does not reach or cannot secure it.
     #[error("nobody can be reached on this transport")]
     UnusableTransport,
     /// There is no such message, or it was handed over.
@@ -109,13 +109,10 @@ pub struct SendError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SendErrorReason {
-    /// There is no such session, or it has ended.
-    #[error("no such session")]
-    UnknownSession,
     /// The session is closing or over.
     #[error("the session is closing")]
     Closing,
-    /// The message alone is longer than `max_queued_bytes`.
+    /// The message alone is longer than `max_queued_bytes`, or than what the driver can send.
     #[error("the message is longer than a session may queue")]
     TooLong,
     /// The session holds `max_queued_messages` or would hold more than `max_queued_bytes`.

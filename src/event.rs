@@ -22,11 +22,30 @@ use crate::session::{LossReason, UndeliveredReason};
 use crate::wire::{PeIdentifier, PoolHandle, Transport};
 
 /// What the application is told by [`PoolUser::poll_event`](crate::PoolUser::poll_event).
+///
+/// With the feature `test-util` events can be made up, to test what an application makes of them:
+///
+#[cfg_attr(feature = "test-util", doc = "```")]
+#[cfg_attr(not(feature = "test-util"), doc = "```ignore")]
+/// use asap_pu::{Event, MessageId, SessionId, UndeliveredReason};
+///
+/// fn is_to_be_sent_again(event: &Event) -> bool {
+///     matches!(event, Event::Returned { reason: UndeliveredReason::NotSent, .. })
+/// }
+///
+/// let returned = Event::Returned {
+///     session: SessionId::from_u64(1),
+///     message: MessageId::from_u64(7),
+///     data: "hello".into(),
+///     reason: UndeliveredReason::NotSent,
+/// };
+/// assert!(is_to_be_sent_again(&returned));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Event {
     /// A home registrar was found.
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     RegistrarFound {
         /// Where it listens.
         transport: Transport,
@@ -34,8 +53,8 @@ pub enum Event {
         authentication: Authentication,
     },
     /// A registrar is not who it should be, or did not prove that it is (RFC 5352 §9.2): it is left alone
-    /// for `bar_time`, see [`PoolUser::barred`](crate::PoolUser::barred).
-    #[non_exhaustive]
+    /// for `bar_time`, see [`RegistrarsRef::barred`](crate::RegistrarsRef::barred).
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     RegistrarSuspect {
         /// Where it listens.
         transport: Transport,
@@ -49,7 +68,7 @@ pub enum Event {
     NoRegistrarReachable,
 
     /// A pool handle was resolved.
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     Resolved {
         /// The request.
         request: RequestId,
@@ -62,7 +81,7 @@ pub enum Event {
         authentication: Authentication,
     },
     /// A pool handle could not be resolved.
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     ResolutionFailed {
         /// The request.
         request: RequestId,
@@ -74,7 +93,7 @@ pub enum Event {
 
     /// A pool that the application subscribes to has changed since it last heard of it; see
     /// [`PoolUser::pool`](crate::PoolUser::pool) for what it is.
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     PoolChanged {
         /// The pool.
         pool: PoolId,
@@ -87,7 +106,7 @@ pub enum Event {
     },
     /// A registrar refused to list a pool that the application subscribes to, which ends the
     /// subscription (RFC 5352 §2.2.5).
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     SubscriptionEnded {
         /// The pool handle.
         handle: PoolHandle,
@@ -96,7 +115,7 @@ pub enum Event {
     },
 
     /// A session has its first element.
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     Connected {
         /// The session.
         session: SessionId,
@@ -107,7 +126,7 @@ pub enum Event {
     /// nothing waits, the session rests; else it looks for another element, or for the same one
     /// again. Where it chooses for each message, this is all that it says of a failover, and
     /// nothing goes elsewhere before this was read (RFC 5355 §2.9).
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     ElementLost {
         /// The session.
         session: SessionId,
@@ -118,8 +137,8 @@ pub enum Event {
     },
     /// A session goes on at another element, or over a new channel to the same one. No data has
     /// gone there yet (RFC 5355 §2.9); it goes once this event has been read, or, where the session
-    /// was opened to hold, after [`resume`](crate::PoolUser::resume).
-    #[non_exhaustive]
+    /// was opened to hold, after [`resume`](crate::SessionMut::resume).
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     FailedOver {
         /// The session.
         session: SessionId,
@@ -132,7 +151,7 @@ pub enum Event {
         cookie_echoed: bool,
     },
     /// Data arrived.
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     Received {
         /// The session.
         session: SessionId,
@@ -146,7 +165,7 @@ pub enum Event {
         data: Bytes,
     },
     /// Received data of a session was dropped because the application left too much unread.
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     Dropped {
         /// The session.
         session: SessionId,
@@ -154,14 +173,14 @@ pub enum Event {
         messages: u64,
     },
     /// A cookie was too long to store; the former one is forgotten too, since it is out of date.
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     CookieTooLong {
         /// The session.
         session: SessionId,
     },
     /// One copy of a message to all elements has met its fate. There is one such event for each
     /// element.
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     Copied {
         /// The session.
         session: SessionId,
@@ -175,7 +194,7 @@ pub enum Event {
     },
     /// A peer that opened the session hands back a cookie that another element gave it (RFC 5352
     /// §3.8): the state to go on from.
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     CookieEchoed {
         /// The session.
         session: SessionId,
@@ -185,13 +204,13 @@ pub enum Event {
     },
     /// A session that refused a message because its queue was full has room again: half of it or
     /// more.
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     Room {
         /// The session.
         session: SessionId,
     },
     /// A message that was sent with a [`receipt`](crate::SendOptions::receipt) is done.
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     Sent {
         /// The session.
         session: SessionId,
@@ -201,7 +220,7 @@ pub enum Event {
         delivered: bool,
     },
     /// A message of a session was certainly not delivered and is given back.
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     Returned {
         /// The session.
         session: SessionId,
@@ -213,7 +232,7 @@ pub enum Event {
         reason: UndeliveredReason,
     },
     /// A message of a session was handed over, and nobody knows whether it was delivered.
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     Lost {
         /// The session.
         session: SessionId,
@@ -225,7 +244,7 @@ pub enum Event {
         reason: UndeliveredReason,
     },
     /// A session is over; nothing refers to it afterwards.
-    #[non_exhaustive]
+    #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     SessionEnded {
         /// The session.
         session: SessionId,

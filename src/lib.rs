@@ -7,6 +7,7 @@ extern crate alloc;
 extern crate std;
 
 mod cache;
+mod capabilities;
 mod channel;
 mod config;
 mod context;
@@ -34,15 +35,17 @@ mod time;
 mod timers;
 pub mod wire;
 
+pub use capabilities::{Capabilities, Confirms};
 pub use channel::{Action, Authentication, CloseReason, Payload, PeerKind};
 pub use config::{
-    Config, ConfigError, Identity, MakePolicy, Protocols, Registrar, Security, StaleAnswers,
+    CacheConfig, Config, ConfigError, DiscoveryConfig, Identity, Limits, MakePolicy, Registrar,
+    ResolutionConfig, Security, SessionConfig, StaleAnswers,
 };
 pub use error::{CommandError, ResolveError, SendError, SendErrorReason, SessionError};
 pub use event::Event;
 pub use id::{ChannelId, MessageId, PoolId, RequestId, SessionId};
 pub use pool::{ElementRef, Pool};
-pub use pool_user::PoolUser;
+pub use pool_user::{PoolMut, PoolUser, RegistrarsMut, RegistrarsRef, SessionMut, SessionRef};
 pub use registrar::HomeSearch;
 pub use rng::Rng;
 pub use session::{

@@ -81,9 +81,9 @@ impl Reports {
 
     /// When the next report may go, or the oldest one is too old.
     pub(crate) fn next_timeout(&self, ctx: &Context) -> Option<(Instant, TimerKind)> {
-        let oldest = self.pending.front()?.since + ctx.config.report_age;
+        let oldest = self.pending.front()?.since + ctx.config.resolution.report_age;
         let next = match self.home {
-            Some(_) if self.window.1 >= ctx.config.max_reports_per_second => {
+            Some(_) if self.window.1 >= ctx.config.limits.max_reports_per_second => {
                 oldest.min(self.window.0 + WINDOW)
             }
             _ => oldest,
@@ -100,13 +100,13 @@ impl Reports {
         identifier: PeIdentifier,
     ) {
         let key = (handle.clone(), identifier);
-        let full = self.pending.len() >= ctx.config.max_pending_reports;
+        let full = self.pending.len() >= ctx.config.limits.max_pending_reports;
         if full || self.recent.until(now, &key).is_some() {
             ctx.stats.reports_dropped += 1;
             return;
         }
-        let again = now + ctx.config.report_interval;
-        self.recent.remember(now, again, ctx.config.max_elements, key);
+        let again = now + ctx.config.resolution.report_interval;
+        self.recent.remember(now, again, ctx.config.limits.max_elements, key);
         self.pending.push_back(Report { handle, identifier, pool, since: now, again: false });
         self.call(now, ctx);
     }
@@ -156,7 +156,7 @@ impl Reports {
 
     /// Lets a report wait once more, before the others, which are younger.
     fn repeat(&mut self, ctx: &mut Context, report: Report) {
-        if report.again || self.pending.len() >= ctx.config.max_pending_reports {
+        if report.again || self.pending.len() >= ctx.config.limits.max_pending_reports {
             ctx.stats.reports_dropped += u64::from(!report.again);
             return;
         }
@@ -182,7 +182,7 @@ impl Reports {
             return None;
         }
         self.turn_window(now);
-        while self.window.1 < ctx.config.max_reports_per_second {
+        while self.window.1 < ctx.config.limits.max_reports_per_second {
             let report = self.pending.pop_front()?;
             let Report { handle, identifier, .. } = &report;
             self.buffer.clear();
@@ -196,7 +196,7 @@ impl Reports {
             ctx.stats.reports_sent += u64::from(!report.again);
             let over = |(at, _): &(Instant, Report)| now.since(*at) > RESEND;
             while self.left.front().is_some_and(over)
-                || self.left.len() >= ctx.config.max_pending_reports
+                || self.left.len() >= ctx.config.limits.max_pending_reports
             {
                 self.left.pop_front();
             }
@@ -213,7 +213,7 @@ impl Reports {
     }
 
     fn expire(&mut self, now: Instant, ctx: &mut Context) {
-        let age = ctx.config.report_age;
+        let age = ctx.config.resolution.report_age;
         while self.pending.front().is_some_and(|oldest| now.since(oldest.since) >= age) {
             self.pending.pop_front();
             ctx.stats.reports_dropped += 1;
@@ -223,7 +223,7 @@ impl Reports {
     /// Lets the driver poll the home's channel for reports.
     fn call(&mut self, now: Instant, ctx: &mut Context) {
         self.turn_window(now);
-        let may_go = self.is_waiting() && self.window.1 < ctx.config.max_reports_per_second;
+        let may_go = self.is_waiting() && self.window.1 < ctx.config.limits.max_reports_per_second;
         if let Some(home) = self.home.filter(|_| may_go) {
             ctx.channels.touch(home);
         }

@@ -32,6 +32,17 @@ struct Place<T> {
 }
 
 impl Key {
+    /// A number that no other key of the same slab has or will have.
+    pub(crate) const fn as_u64(self) -> u64 {
+        (self.generation.get() as u64 - 1) << 32 | self.index as u64
+    }
+
+    #[cfg(feature = "test-util")]
+    pub(crate) const fn from_u64(number: u64) -> Self {
+        let generation = NonZeroU32::MIN.saturating_add((number >> 32) as u32);
+        Self { index: number as u32, generation }
+    }
+
     /// The number of the place, small and dense.
     pub(crate) const fn index(self) -> usize {
         self.index as usize

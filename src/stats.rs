@@ -1,160 +1,196 @@
 //! Counters of everything dropped, retried, failed over, suppressed and rejected.
 
-/// What happened so far, readable at any time through [`PoolUser::stats`](crate::PoolUser::stats).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Stats {
+use core::ops::Sub;
+
+/// Declares the counters.
+macro_rules! counters {
+    ($( $(#[$doc:meta])* $name:ident, )*) => {
+        /// What happened so far, readable at any time through
+        /// [`PoolUser::stats`](crate::PoolUser::stats).
+        ///
+        /// ```
+        /// # use asap_pu::Stats;
+        /// # let (before, after) = (Stats::default(), Stats::default());
+        /// for (name, count) in (after - before).iter().filter(|(_, count)| *count > 0) {
+        ///     println!("{name} +{count}");
+        /// }
+        /// ```
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        #[non_exhaustive]
+        pub struct Stats {
+            $( $(#[$doc])* pub $name: u64, )*
+        }
+
+        impl Stats {
+            /// All counters by name.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+                [$( (stringify!($name), self.$name), )*].into_iter()
+            }
+        }
+
+        /// What happened since an earlier time.
+        impl Sub for Stats {
+            type Output = Self;
+
+            fn sub(self, earlier: Self) -> Self {
+                Self { $( $name: self.$name.saturating_sub(earlier.$name), )* }
+            }
+        }
+    };
+}
+
+counters! {
     /// Messages from peers that did not decode.
-    pub malformed: u64,
+    malformed,
     /// Messages of a type that this side does not know.
-    pub unknown_messages: u64,
+    unknown_messages,
     /// Parameters not understood and skipped as their type bits say.
-    pub unknown_parameters: u64,
+    unknown_parameters,
     /// Known parameters in a place where they are not expected.
-    pub unexpected_parameters: u64,
+    unexpected_parameters,
     /// Known messages that do not belong on the channel they came on.
-    pub unexpected_messages: u64,
+    unexpected_messages,
     /// Input on channels that are unknown, ended or not up.
-    pub unknown_channels: u64,
+    unknown_channels,
     /// ASAP_ERROR messages sent.
-    pub errors_sent: u64,
+    errors_sent,
     /// ASAP_ERROR messages not sent because their channel had its share.
-    pub errors_suppressed: u64,
+    errors_suppressed,
     /// Offending parameters that fitted into no report.
-    pub errors_cut: u64,
+    errors_cut,
     /// ASAP_ERROR messages received.
-    pub errors_received: u64,
+    errors_received,
     /// Channels to registrars on which the parameter for the number of elements wanted was
     /// refused.
-    pub wanted_refused: u64,
+    wanted_refused,
     /// Registrars left because they do not know the request.
-    pub requests_unknown: u64,
+    requests_unknown,
     /// Keep-alives from the home that name it the home, which it is.
-    pub homes_named: u64,
+    homes_named,
     /// Other keep-alives received; a pool user has no identity to acknowledge one with.
-    pub keep_alives: u64,
+    keep_alives,
     /// Control messages dropped because the driver left too many waiting.
-    pub control_dropped: u64,
+    control_dropped,
     /// Control messages that the driver gave back unsent.
-    pub control_unsent: u64,
+    control_unsent,
     /// Byte streams given up because their framing was lost.
-    pub broken_streams: u64,
+    broken_streams,
 
     /// Announces taken note of.
-    pub announces: u64,
+    announces,
     /// Announces dropped: not accepted, or without a transport that can be used.
-    pub announces_ignored: u64,
+    announces_ignored,
     /// Announced addresses turned away because the list was full.
-    pub announced_full: u64,
+    announced_full,
     /// Announced addresses that T7-ENRPoutdate removed.
-    pub announced_outdated: u64,
+    announced_outdated,
     /// Rounds of hunts begun: one for each hunt, and one for each time that T5-Serverhunt expired.
-    pub hunts: u64,
+    hunts,
     /// Channels to registrars asked for.
-    pub hunt_attempts: u64,
+    hunt_attempts,
     /// Times that T5-Serverhunt expired.
-    pub t5_expired: u64,
+    t5_expired,
     /// Times that a home registrar was found.
-    pub homes_found: u64,
+    homes_found,
     /// Times that a home registrar was lost.
-    pub homes_lost: u64,
+    homes_lost,
     /// Registrars refused because they were not authenticated.
-    pub registrars_barred: u64,
+    registrars_barred,
     /// Refused registrars forgotten before their time because there were too many.
-    pub bars_forgotten: u64,
+    bars_forgotten,
 
     /// Resolution requests sent for the first time.
-    pub requests_sent: u64,
+    requests_sent,
     /// Resolution requests sent again because T1-ENRPrequest expired.
-    pub requests_repeated: u64,
+    requests_repeated,
     /// Resolution requests sent again because the home changed.
-    pub requests_moved: u64,
+    requests_moved,
     /// Resolution requests that had to wait because the same handle was asked for a moment before.
-    pub requests_paused: u64,
+    requests_paused,
     /// Answers used.
-    pub answers: u64,
+    answers,
     /// Updates of subscribed pools, asked for by nobody in particular.
-    pub updates: u64,
+    updates,
     /// Answers that nobody asked for.
-    pub answers_unsolicited: u64,
+    answers_unsolicited,
     /// Answers without any element that could be used.
-    pub answers_useless: u64,
+    answers_useless,
     /// Answers that there is no such pool, from a registrar that may not know it yet.
-    pub answers_disputed: u64,
+    answers_disputed,
     /// Requests that ended without an answer.
-    pub requests_failed: u64,
+    requests_failed,
 
     /// Resolutions served from the cache.
-    pub cache_hits: u64,
+    cache_hits,
     /// Resolutions that found their pool stale.
-    pub cache_stale: u64,
+    cache_stale,
     /// Resolutions refused at once because a registrar did not know the handle a moment before.
-    pub cache_unknown: u64,
+    cache_unknown,
     /// Resolutions that found no pool.
-    pub cache_misses: u64,
+    cache_misses,
     /// Pools pushed out by others.
-    pub cache_evicted: u64,
+    cache_evicted,
     /// Pools kept beside the limits, because sessions hold all others.
-    pub cache_overfull: u64,
+    cache_overfull,
     /// Elements dropped because they could not be used, or repeated an identifier.
-    pub elements_dropped: u64,
+    elements_dropped,
     /// Elements beyond the limit for one pool.
-    pub elements_cut: u64,
+    elements_cut,
     /// Elements whose policy values are missing, do not fit, or belong to another policy than the
     /// pool's.
-    pub elements_revalued: u64,
+    elements_revalued,
 
     /// Elements found unreachable.
-    pub failures: u64,
+    failures,
     /// Failure marks forgotten before their time because a pool had too many.
-    pub marks_forgotten: u64,
+    marks_forgotten,
     /// Unreachable reports sent, each counted once.
-    pub reports_sent: u64,
+    reports_sent,
     /// Unreachable reports that wait once more because their home was lost right after they were
     /// sent, or because the driver gave them back.
-    pub reports_repeated: u64,
+    reports_repeated,
     /// Unreachable reports withdrawn because the element proved to be well before they were sent.
-    pub reports_withdrawn: u64,
+    reports_withdrawn,
     /// Unreachable reports dropped: too many, too fast, or too old when a registrar was found.
-    pub reports_dropped: u64,
+    reports_dropped,
 
     /// Failovers completed: sessions that go on at another element.
-    pub failovers: u64,
+    failovers,
     /// Channels that elements closed in good order.
-    pub channels_closed: u64,
+    channels_closed,
     /// Channels that were lost by trouble of the driver's own.
-    pub local_failures: u64,
+    local_failures,
     /// Failovers put off because many began at once.
-    pub failovers_spread: u64,
+    failovers_spread,
     /// Sessions moved to another element as the application asked.
-    pub moves: u64,
+    moves,
     /// Business cards for the session's own pool.
-    pub cards: u64,
+    cards,
     /// Elements of business cards beyond `max_card_elements`.
-    pub card_elements_cut: u64,
+    card_elements_cut,
     /// Business cards of other pools that led to no resolution: too many in a second, or an
     /// invalid handle.
-    pub cards_ignored: u64,
+    cards_ignored,
     /// Business cards sent.
-    pub cards_sent: u64,
+    cards_sent,
     /// Cookies stored.
-    pub cookies: u64,
+    cookies,
     /// Cookies that were too long to store.
-    pub cookies_too_long: u64,
+    cookies_too_long,
     /// Messages received for the application.
-    pub messages_received: u64,
+    messages_received,
     /// Messages received and dropped because the application left too many unread.
-    pub messages_dropped: u64,
+    messages_dropped,
     /// Messages handed to the driver.
-    pub messages_sent: u64,
+    messages_sent,
     /// Messages handed to the driver again, for another element.
-    pub messages_resent: u64,
+    messages_resent,
     /// Messages given back to the application, certainly not delivered.
-    pub messages_returned: u64,
+    messages_returned,
     /// Messages of which nobody knows whether they were delivered.
-    pub messages_lost: u64,
+    messages_lost,
     /// Messages that the transport gave back unsent.
-    pub messages_unsent: u64,
+    messages_unsent,
     /// Confirmations for messages that are not waited for.
-    pub unknown_confirmations: u64,
+    unknown_confirmations,
 }

@@ -6,7 +6,7 @@
 
 use core::fmt;
 use core::num::NonZeroU64;
-use core::ops::{Add, Sub};
+use core::ops::{Add, AddAssign, Sub, SubAssign};
 use core::time::Duration;
 
 /// A point in time, in nanoseconds since any epoch that stays fixed for the life of a machine.
@@ -35,6 +35,12 @@ impl Instant {
         Self(NonZeroU64::MIN.saturating_add(nanos))
     }
 
+    /// `millis` milliseconds after the epoch, for drivers whose clock counts those.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self::from_nanos(millis.saturating_mul(1_000_000))
+    }
+
     /// The nanoseconds since the epoch.
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
@@ -54,6 +60,27 @@ impl Add<Duration> for Instant {
     fn add(self, duration: Duration) -> Self {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(nanos))
+    }
+}
+
+impl AddAssign<Duration> for Instant {
+    fn add_assign(&mut self, duration: Duration) {
+        *self = *self + duration;
+    }
+}
+
+impl Sub<Duration> for Instant {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self::from_nanos(self.as_nanos().saturating_sub(nanos))
+    }
+}
+
+impl SubAssign<Duration> for Instant {
+    fn sub_assign(&mut self, duration: Duration) {
+        *self = *self - duration;
     }
 }
 
@@ -122,6 +149,13 @@ mod tests {
         assert_eq!(end + Duration::MAX, end);
         assert_eq!(Instant::EPOCH + Duration::MAX, end);
         assert_eq!(Instant::EPOCH.since(end), Duration::ZERO);
+        assert_eq!(Instant::EPOCH - Duration::from_secs(1), Instant::EPOCH);
+        assert_eq!(end - Duration::MAX, Instant::EPOCH);
         assert_eq!(Instant::from_nanos(5).as_nanos(), 5);
+        assert_eq!(Instant::from_millis(u64::MAX), end);
+        let mut at = Instant::from_millis(2);
+        at += Duration::from_millis(3);
+        at -= Duration::from_millis(4);
+        assert_eq!(at, Instant::from_nanos(1_000_000));
     }
 }

@@ -7,7 +7,7 @@ use core::net::{IpAddr, SocketAddr};
 use asap_pu::wire::{
     Message, Parameter, PoolElement, Protocol, ServerIdentifier, Transport, TransportUse,
 };
-use asap_pu::{Action, CommandError, Config, ConfigError, Protocols, Registrar, SessionOptions};
+use asap_pu::{Action, CommandError, Config, ConfigError, Confirms, Registrar, SessionOptions};
 use lab::*;
 
 /// Where nobody can be called from anywhere.
@@ -45,7 +45,7 @@ fn element_at(id: u32, transport: Transport) -> PoolElement {
 }
 
 fn known(lab: &Lab) -> Vec<String> {
-    lab.pu.registrars().map(|registrar| registrar.transport.to_string()).collect()
+    lab.pu.registrars().iter().map(|registrar| registrar.transport.to_string()).collect()
 }
 
 /// The transports that the pool lists after an answer of `elements`.
@@ -61,13 +61,13 @@ fn listed(lab: &mut Lab, home: asap_pu::ChannelId, elements: &[PoolElement]) -> 
 fn nobody_is_a_registrar() {
     for at in NOBODY {
         let mut lab = Lab::new(Config::default());
-        lab.pu.start(lab.now);
+        lab.pu.registrars_mut(lab.now).find_home();
         announce(&mut lab, "10.0.0.9:3863", 7, vec![tcp(at)]);
         assert_eq!((known(&lab), lab.actions()), (vec![], vec![]), "{at}");
         assert_eq!(lab.pu.stats().announces_ignored, 1);
-        let refused = lab.pu.add_registrar(lab.now, Registrar::tcp(at.parse().unwrap()));
+        let refused = lab.pu.registrars_mut(lab.now).add(Registrar::tcp(at.parse().unwrap()));
         assert_eq!(refused, Err(CommandError::UnusableTransport), "{at}");
-        assert!(!lab.pu.remove_registrar(lab.now, &tcp(at)));
+        assert!(!lab.pu.registrars_mut(lab.now).remove(&tcp(at)));
 
         let config = config(&[REGISTRAR, at]);
         assert_eq!(config.validate(), Err(ConfigError::UnusableRegistrar(1)), "{at}");
@@ -87,7 +87,7 @@ fn loopback_is_for_those_on_the_same_host() {
         }
         let mut lab = Lab::knowing(&[at]);
         assert_eq!(known(&lab).len(), 1);
-        lab.pu.start(lab.now);
+        lab.pu.registrars_mut(lab.now).find_home();
         lab.open_one();
     }
 }
@@ -168,8 +168,11 @@ fn nobody_is_an_element() {
 #[test]
 fn the_other_elements_keep_their_places() {
     let protocols = [Protocol::Dccp, Protocol::Sctp, Protocol::Tcp, Protocol::Udp];
-    let all = protocols.into_iter().fold(Protocols::NONE, Protocols::with);
-    let (mut lab, home) = at_home(|config| config.element_protocols = all);
+    let (mut lab, home) = at_home(|setup| {
+        for protocol in protocols {
+            setup.capabilities = setup.capabilities.with_elements(protocol, Confirms::Nothing);
+        }
+    });
     let nowhere: SocketAddr = "0.0.0.0:7".parse().unwrap();
     let elements = [
         element_at(1, Transport::udp(nowhere)),
@@ -184,8 +187,8 @@ fn the_other_elements_keep_their_places() {
     let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
     assert_eq!(lab.choose(pool), [2, 4, 6, 2]);
     let mapped = tcp("[::ffff:10.0.0.4]:7");
-    assert_eq!(lab.pu.report_unreachable_at(lab.now, pool, &mapped), Ok(id(4)));
-    assert_eq!(lab.pu.report_unreachable_at(lab.now, pool, &tcp("0.0.0.0:7")), {
+    assert_eq!(lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable_at(&mapped), Ok(id(4)));
+    assert_eq!(lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable_at(&tcp("0.0.0.0:7")), {
         Err(CommandError::UnknownElement)
     });
 }
@@ -200,14 +203,15 @@ fn mapped_addresses_are_ipv4() {
     announce(&mut lab, "10.0.0.9:3863", 7, vec![mapped()]);
     announce(&mut lab, "[::ffff:10.0.0.8]:3863", 8, vec![]);
     lab.pu
-        .add_registrar(lab.now, Registrar::tcp("[::ffff:192.0.2.1]:3863".parse().unwrap()))
+        .registrars_mut(lab.now)
+        .add(Registrar::tcp("[::ffff:192.0.2.1]:3863".parse().unwrap()))
         .unwrap();
     assert_eq!(known(&lab), ["TCP 192.0.2.1:3863", "SCTP 10.0.0.8:3863"]);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let home = lab.opens().into_iter().find(|open| open.to == "192.0.2.1:3863".parse().unwrap());
     lab.up(home.unwrap().channel);
     lab.actions();
-    assert!(lab.pu.remove_registrar(lab.now, &mapped()));
+    assert!(lab.pu.registrars_mut(lab.now).remove(&mapped()));
     assert_eq!(known(&lab), ["SCTP 10.0.0.8:3863"]);
     assert!(matches!(lab.actions()[0], Action::Close { .. }));
 }

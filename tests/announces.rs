@@ -13,9 +13,9 @@ use lab::*;
 #[test]
 fn no_address_and_no_announces_is_told_at_once() {
     let mut config = config(&[REGISTRAR]);
-    config.accept_announces = false;
+    config.discovery.accept_announces = false;
     let mut lab = Lab::new(config);
-    assert!(lab.pu.remove_registrar(lab.now, &Transport::tcp(REGISTRAR.parse().unwrap())));
+    assert!(lab.pu.registrars_mut(lab.now).remove(&Transport::tcp(REGISTRAR.parse().unwrap())));
     let request = lab.pu.resolve(lab.now, POOL).unwrap();
     let events = lab.events();
     let [Event::NoRegistrarKnown, Event::ResolutionFailed { request: of, error, .. }] = &events[..]
@@ -82,14 +82,14 @@ fn announced_addresses_outdate() {
 #[test]
 fn what_cannot_be_a_registrar_is_ignored() {
     let mut config = config(&[REGISTRAR]);
-    config.registrar_protocols = asap_pu::Protocols::NONE.with(asap_pu::wire::Protocol::Tcp);
+    config.capabilities = TCP;
     let mut lab = Lab::new(config);
     let at = "10.0.0.9:3863".parse::<SocketAddr>().unwrap();
     let sctp = Transport::sctp(3863, TransportUse::DATA_ONLY, [at.ip()]);
     announce(&mut lab, "10.0.0.9:3863", 9, vec![sctp]);
     announce(&mut lab, "10.0.0.9:3863", 9, vec![]);
     assert_eq!((lab.pu.stats().announces_ignored, lab.pu.stats().announces), (2, 0));
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     assert_eq!(lab.open_one().to, REGISTRAR.parse().unwrap());
 }
 
@@ -106,7 +106,7 @@ fn announces_are_bounded() {
     lab.secs(6);
     lab.pu.handle_timeout(lab.now);
     assert_eq!(lab.pu.stats().announced_outdated, 64);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     assert_eq!(lab.open_one().to, REGISTRAR.parse().unwrap());
 }
 
@@ -114,12 +114,12 @@ fn announces_are_bounded() {
 #[test]
 fn announces_need_not_be_accepted() {
     let mut config = config(&[REGISTRAR]);
-    config.accept_announces = false;
+    config.discovery.accept_announces = false;
     let mut lab = Lab::new(config);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     assert_eq!(lab.opens().len(), 1);
     announce(&mut lab, "10.0.0.1:3863", 1, vec![]);
-    assert_eq!((lab.actions(), lab.pu.registrars().count()), (vec![], 1));
+    assert_eq!((lab.actions(), lab.pu.registrars().iter().count()), (vec![], 1));
     assert_eq!((lab.pu.stats().announces_ignored, lab.pu.stats().announces), (1, 0));
 }
 
@@ -133,7 +133,7 @@ fn the_last_address_may_outdate_during_the_hunt() {
     let open = lab.opens().remove(0);
     lab.fail(open.channel);
     assert_eq!(lab.wait(), secs(5), "T7");
-    assert_eq!(lab.pu.home_search(), HomeSearch::Listening);
+    assert_eq!(lab.pu.registrars().home_search(), HomeSearch::Listening);
     assert_eq!(lab.pu.next_timer(), Some((lab.now + secs(5), TimerKind::AnnounceWait)));
 }
 
@@ -142,15 +142,15 @@ fn the_last_address_may_outdate_during_the_hunt() {
 fn the_home_outlives_its_address() {
     let mut lab = Lab::new(Config::default());
     announce(&mut lab, "10.0.0.1:3863", 1, vec![]);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let home = lab.open_one();
     lab.up(home.channel);
     lab.wait();
-    assert_eq!(lab.pu.registrars().count(), 0);
+    assert_eq!(lab.pu.registrars().iter().count(), 0);
     lab.pu.resolve(lab.now, POOL).unwrap();
     assert_eq!(lab.requests(), [(home.channel, POOL.into())]);
     lab.fail(home.channel);
-    assert_eq!(lab.pu.home_search(), HomeSearch::Listening);
+    assert_eq!(lab.pu.registrars().home_search(), HomeSearch::Listening);
 }
 
 /// [HUNT-3] [HUNT-7]: the home whose address has outdated and is announced again is the same
@@ -160,7 +160,7 @@ fn the_home_is_known_when_it_is_announced_again() {
     let mut lab = Lab::new(Config::default());
     let announced = |lab: &mut Lab| announce(lab, "10.0.0.1:3863", 1, vec![]);
     announced(&mut lab);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let home = lab.open_one();
     lab.up(home.channel);
     lab.wait();
@@ -171,7 +171,10 @@ fn the_home_is_known_when_it_is_announced_again() {
         announced(&mut lab);
         lab.pu.handle_timeout(lab.now);
     }
-    assert_eq!((lab.pu.home_search(), lab.pu.registrars().count()), (HomeSearch::Doubted, 1));
+    assert_eq!(
+        (lab.pu.registrars().home_search(), lab.pu.registrars().iter().count()),
+        (HomeSearch::Doubted, 1)
+    );
     assert_eq!(lab.requests(), [(home.channel, POOL.into())], "and no second channel");
 }
 
@@ -181,16 +184,16 @@ fn the_home_is_removed_without_its_address() {
     for announced_again in [false, true] {
         let mut lab = Lab::new(Config::default());
         announce(&mut lab, "10.0.0.1:3863", 1, vec![]);
-        lab.pu.start(lab.now);
+        lab.pu.registrars_mut(lab.now).find_home();
         let home = lab.open_one();
         lab.up(home.channel);
         lab.wait();
         if announced_again {
             announce(&mut lab, "10.0.0.1:3863", 1, vec![]);
         }
-        let transport = lab.pu.home().unwrap().clone();
-        assert!(lab.pu.remove_registrar(lab.now, &transport));
-        assert_eq!((lab.pu.home(), lab.pu.registrars().count()), (None, 0));
+        let transport = lab.pu.registrars().home().unwrap().clone();
+        assert!(lab.pu.registrars_mut(lab.now).remove(&transport));
+        assert_eq!((lab.pu.registrars().home(), lab.pu.registrars().iter().count()), (None, 0));
         assert!(
             matches!(lab.actions()[..], [Action::Close { channel, .. }] if channel == home.channel)
         );
@@ -202,7 +205,7 @@ fn the_home_is_removed_without_its_address() {
 #[test]
 fn announced_transports_count() {
     let mut lab = Lab::new(Config::default());
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     lab.events();
     let tcp = "10.0.0.2:5000".parse().unwrap();
     let sctp = Transport::sctp(5002, TransportUse::DATA_ONLY, ["10.0.0.3".parse().unwrap()]);
@@ -214,7 +217,8 @@ fn announced_transports_count() {
     bytes.extend([0x00, 0x01, 0x00, 0x08, 10, 0, 0, 2]);
     bytes[3] += 0x10;
     lab.pu.handle_announce(lab.now, "10.0.0.1:3863".parse().unwrap(), &bytes);
-    let known: Vec<_> = lab.pu.registrars().map(|registrar| registrar.transport.clone()).collect();
+    let known: Vec<_> =
+        lab.pu.registrars().iter().map(|registrar| registrar.transport.clone()).collect();
     assert_eq!(known, [Transport::tcp(tcp), sctp]);
 }
 
@@ -226,7 +230,7 @@ fn announces_do_not_touch_configured_registrars() {
     let all = FIVE[..3].iter().map(|at| Transport::tcp(at.parse().unwrap())).collect();
     announce(&mut lab, "10.6.6.6:3863", 6, all);
     assert_eq!(lab.pu.poll_timeout(), None, "no T7");
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     assert_eq!(lab.opens().len(), 3);
 }
 
@@ -235,12 +239,13 @@ fn announces_do_not_touch_configured_registrars() {
 #[test]
 fn announced_registrars_have_to_be_secure_too() {
     let mut config = Config::default();
-    config.announced_security = Security::tls("pr.example");
-    config.authenticated_only = true;
+    config.discovery.announced_security = Security::tls("pr.example");
+    config.discovery.authenticated_only = true;
     let mut lab = Lab::new(config);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     announce(&mut lab, "10.0.0.1:40001", 1, vec![]);
-    let ports: Vec<_> = lab.pu.registrars().map(|r| r.transport.socket_addrs().next()).collect();
+    let ports: Vec<_> =
+        lab.pu.registrars().iter().map(|r| r.transport.socket_addrs().next()).collect();
     let ports: Vec<_> = ports.into_iter().map(|at| at.unwrap().port()).collect();
     assert_eq!(ports, [40_001, 3_864]);
     let [Action::Open { security, .. }] = &lab.actions()[..] else { panic!() };
@@ -252,9 +257,9 @@ fn announced_registrars_have_to_be_secure_too() {
 #[test]
 fn a_barred_place_is_barred_by_any_name() {
     let mut config = config(&[REGISTRAR]);
-    config.registrars[0] = config.registrars[0].clone().with_tls("pr.example");
+    config.discovery.registrars[0] = config.discovery.registrars[0].clone().with_tls("pr.example");
     let mut lab = Lab::new(config);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let open = lab.open_one();
     lab.pu.handle_closed(lab.now, open.channel, CloseReason::Unauthenticated);
     let mut same = Transport::tcp(REGISTRAR.parse().unwrap());

@@ -5,7 +5,7 @@ mod lab;
 use core::time::Duration;
 
 use asap_pu::wire::{Body, Cause, CauseCode, Message, ParameterType, RawParameter};
-use asap_pu::{Action, Config, Event, Instant, Protocols};
+use asap_pu::{Action, Capabilities, Event, Instant};
 use bytes::Bytes;
 use lab::*;
 use proptest::prelude::*;
@@ -173,7 +173,7 @@ fn a_broken_stream_is_left() {
 #[test]
 fn garbage_from_an_element() {
     let mut config = config(&[REGISTRAR]);
-    config.control_mapping = Protocols::NONE.with(asap_pu::wire::Protocol::Tcp);
+    config.tell_control();
     let (mut lab, _, session, element) =
         Lab::in_session(config, Default::default(), &[element(1), element(2)]);
     lab.receive(element.channel, &Message::cookie("kept"));
@@ -182,7 +182,10 @@ fn garbage_from_an_element() {
         lab.pu.handle_control(lab.now, element.channel, garbage);
     }
     lab.pu.handle_stream(lab.now, element.channel, &[1, 2, 3]);
-    assert_eq!(lab.pu.session_cookie(session), Some(&Bytes::from("kept")));
+    assert_eq!(
+        lab.pu.session(session).and_then(|session| session.cookie()),
+        Some(&Bytes::from("kept"))
+    );
     assert_eq!((lab.actions(), lab.events()), (vec![], vec![]));
     assert_eq!((lab.pu.stats().malformed, lab.pu.stats().unexpected_messages), (4, 2));
     lab.pu.handle_data(lab.now, element.channel, b"still here");
@@ -211,22 +214,22 @@ fn what_has_ended_is_unknown() {
 #[test]
 fn contradictions_are_named() {
     use asap_pu::ConfigError;
-    let broken = |change: fn(&mut Config)| {
+    let broken = |change: fn(&mut Setup)| {
         let mut config = config(&[REGISTRAR]);
         change(&mut config);
         config.validate().unwrap_err()
     };
     let none = broken(|c| {
-        c.registrars.clear();
-        c.accept_announces = false;
+        c.discovery.registrars.clear();
+        c.discovery.accept_announces = false;
     });
     assert_eq!(none, ConfigError::NoRegistrar);
-    let unspoken = broken(|c| c.registrar_protocols = Protocols::NONE);
-    assert_eq!(unspoken, ConfigError::UnusableRegistrar(0));
-    assert_eq!(broken(|c| c.max_pools = 0), ConfigError::Zero("max_pools"));
+    let unspoken = broken(|c| c.capabilities = Capabilities::NONE);
+    assert_eq!(unspoken, ConfigError::NoRegistrarProtocol);
+    assert_eq!(broken(|c| c.limits.max_pools = 0), ConfigError::Zero("limits.max_pools"));
     assert_eq!(
-        broken(|c| c.t5_max = Duration::from_secs(9)),
-        ConfigError::Exceeds("t5_hunt", "t5_max")
+        broken(|c| c.discovery.t5_max = Duration::from_secs(9)),
+        ConfigError::Exceeds("discovery.t5_hunt", "discovery.t5_max")
     );
 }
 

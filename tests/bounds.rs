@@ -7,9 +7,10 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use asap_pu::sim::{Fault, Sim, UserId};
-use asap_pu::wire::{PeIdentifier, Policy, Protocol};
+use asap_pu::wire::{PeIdentifier, Policy};
 use asap_pu::{
-    Event, Failover, Instant, MessageId, SessionError, SessionId, SessionOptions, UndeliveredReason,
+    Confirms, Event, Failover, Instant, MessageId, SessionError, SessionId, SessionOptions,
+    UndeliveredReason,
 };
 
 const POOL: &str = "pool";
@@ -102,11 +103,10 @@ fn world(elements: usize, mode: Mode) -> (Sim, Vec<PeIdentifier>, Application) {
     let elements = (0..elements).map(|_| sim.element(POOL, Policy::RoundRobin)).collect();
     let mut config = sim.config();
     if mode.window {
-        config.window_messages = 1;
-        config.confirms_writes = true;
-        config.confirms_delivery = Protocol::Sctp.into();
+        config.limits.window_messages = 1;
     }
-    let user = sim.user(config).unwrap();
+    let confirms = if mode.window { Confirms::Delivered } else { Confirms::Nothing };
+    let user = sim.user_that_confirms(config, confirms).unwrap();
     let (session, open) = (None, BTreeMap::new());
     let app =
         Application { user, mode, session, open, number: 0, alarm: sim.now(), impatient: false };
@@ -126,7 +126,9 @@ impl Application {
         let wanted = if self.mode.window { 10 } else { 1 };
         while self.open.len() < wanted {
             let data = self.number.to_be_bytes().to_vec();
-            let message = sim.call(self.user, |pu, now| pu.send(now, session, data, failover));
+            let message = sim.call(self.user, |pu, now| {
+                pu.session_mut(now, session).unwrap().send(data, failover)
+            });
             // The session may be over, which is told next.
             let Ok(message) = message else { break };
             self.open.insert(message, self.number);
@@ -143,7 +145,9 @@ impl Application {
                 None => {
                     if let Some(session) = self.session.filter(|_| self.impatient) {
                         // Where it has no element there is nobody to give up.
-                        let _ = sim.call(self.user, |pu, now| pu.give_up(now, session));
+                        let _ = sim.call(self.user, |pu, now| {
+                            pu.session_mut(now, session).unwrap().give_up()
+                        });
                     }
                     self.speak(sim);
                 }
@@ -158,7 +162,7 @@ impl Application {
                 // An element may say other things.
                 let answered = self.open.iter().find(|(_, open)| open.to_be_bytes() == data[..]);
                 let Some(message) = answered.map(|(message, _)| *message) else { return };
-                sim.call(user, |pu, now| pu.confirm(now, session, message));
+                sim.call(user, |pu, now| pu.session_mut(now, session).unwrap().confirm(message));
                 self.open.remove(&message);
                 self.alarm = sim.now() + THOUGHT;
             }
@@ -172,7 +176,7 @@ impl Application {
             Event::FailedOver { session, .. } | Event::ElementLost { session, .. }
                 if self.mode.hold =>
             {
-                let _ = sim.call(user, |pu, now| pu.resume(now, session));
+                let _ = sim.call(user, |pu, now| pu.session_mut(now, session).unwrap().resume());
             }
             Event::SessionEnded { .. } => {
                 self.session = None;
@@ -314,7 +318,11 @@ fn ends_after(elements: usize, seed: u64, heals_after: Option<Duration>) -> Opti
         }
     }
     assert!(
-        sim.pool_user(user).sessions().all(|s| sim.pool_user(user).session_element(s).is_some())
+        sim.pool_user(user).sessions().all(|s| sim
+            .pool_user(user)
+            .session(s)
+            .and_then(|session| session.element())
+            .is_some())
     );
     None
 }

@@ -42,8 +42,8 @@ fn the_cache_is_asked_first() {
 #[test]
 fn a_stale_pool_can_be_held_back() {
     let mut config = config(&[REGISTRAR]);
-    config.stale_answers = StaleAnswers::Withheld;
-    config.stale_cache_value = Duration::ZERO;
+    config.cache.stale_answers = StaleAnswers::Withheld;
+    config.cache.stale_cache_value = Duration::ZERO;
     let (mut lab, home) = Lab::at_home_with(config);
     for _ in 0..2 {
         lab.pu.resolve(lab.now, POOL).unwrap();
@@ -59,7 +59,7 @@ fn a_stale_pool_can_be_held_back() {
 #[test]
 fn the_cache_is_bounded() {
     let mut config = config(&[REGISTRAR]);
-    config.max_pools = 3;
+    config.limits.max_pools = 3;
     let (mut lab, home) = Lab::at_home_with(config);
     lab.pu.open_session(lab.now, "pinned", Default::default()).unwrap();
     let store = |lab: &mut Lab, handle: &str| {
@@ -73,7 +73,7 @@ fn the_cache_is_bounded() {
     store(&mut lab, "pinned");
     let a = store(&mut lab, "a");
     store(&mut lab, "b");
-    lab.pu.select(lab.now, a, &[]).unwrap();
+    lab.pu.pool_mut(lab.now, a).unwrap().select(&[]).unwrap();
     store(&mut lab, "c");
     let kept =
         ["pinned", "a", "b", "c"].map(|handle| lab.pu.find_pool(handle.as_bytes()).is_some());
@@ -86,7 +86,7 @@ fn the_cache_is_bounded() {
 #[test]
 fn a_pool_is_bounded() {
     let mut config = config(&[REGISTRAR]);
-    config.max_elements = 4;
+    config.limits.max_elements = 4;
     let (mut lab, home) = Lab::at_home_with(config);
     lab.pu.resolve(lab.now, POOL).unwrap();
     let ids = [5, 0, 5, 3, 9, 7, 8];
@@ -99,8 +99,9 @@ fn a_pool_is_bounded() {
         .collect();
     assert_eq!(found, [(5, "10.0.0.5".into()), (0, "10.0.0.0".into()), (3, "10.0.0.3".into())]);
     assert_eq!((lab.pu.stats().elements_dropped, lab.pu.stats().elements_cut), (1, 3));
-    let chosen: Vec<_> =
-        (0..4).map(|_| lab.pu.select(lab.now, pool, &[]).unwrap().identifier().get()).collect();
+    let chosen: Vec<_> = (0..4)
+        .map(|_| lab.pu.pool_mut(lab.now, pool).unwrap().select(&[]).unwrap().identifier().get())
+        .collect();
     assert_eq!(chosen, [5, 0, 3, 5]);
 }
 
@@ -109,7 +110,7 @@ fn a_pool_is_bounded() {
 #[test]
 fn the_bytes_of_the_cache_are_bounded() {
     let mut config = config(&[REGISTRAR]);
-    config.max_cache_bytes = 20_000;
+    config.limits.max_cache_bytes = 20_000;
     let (mut lab, home) = Lab::at_home_with(config);
     let elements: Vec<_> = (0..100).map(element).collect();
     for n in 0..10 {
@@ -179,7 +180,7 @@ fn a_refresh_can_be_forced() {
 #[test]
 fn fetching_ahead_is_bounded() {
     let mut config = config(&[REGISTRAR]);
-    config.max_requests = 2;
+    config.limits.max_requests = 2;
     let mut lab = Lab::new(config);
     lab.pu.populate(lab.now, "a").unwrap();
     lab.pu.populate(lab.now, "b").unwrap();
@@ -193,14 +194,14 @@ fn pools_can_be_forgotten() {
     let (mut lab, _, session, _) =
         Lab::in_session(config(&[REGISTRAR]), options, &[element(1), element(2)]);
     let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
-    assert!(lab.pu.purge(pool));
-    assert!(!lab.pu.purge(pool));
+    lab.pu.pool_mut(lab.now, pool).unwrap().purge();
+    assert_eq!(lab.pu.pool_mut(lab.now, pool).err(), Some(CommandError::UnknownPool));
     assert_eq!(lab.pu.find_pool(POOL.as_bytes()), None);
-    lab.pu.give_up(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().give_up().unwrap();
     let actions = lab.actions();
     let next = actions.into_iter().find(|action| matches!(action, Action::Open { .. }));
     assert_eq!(opened(next.unwrap()).to, "10.0.0.2:7".parse().unwrap());
-    lab.pu.abort(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().abort();
     assert_eq!(lab.pu.pools().count(), 0, "the last one who held it let go");
 
     let (mut lab, home) = Lab::at_home();
@@ -218,7 +219,7 @@ fn pools_can_be_forgotten() {
 fn unknown_handles_may_be_remembered() {
     for (remembered, asked) in [(0, 2), (10, 1)] {
         let mut config = config(&[REGISTRAR]);
-        config.negative_cache_value = secs(remembered);
+        config.cache.negative_cache_value = secs(remembered);
         let (mut lab, home) = Lab::at_home_with(config);
         let mut sent = 0;
         for _ in 0..2 {
@@ -244,7 +245,7 @@ fn a_refresh_may_fail() {
     for (stale_answers, served) in [(StaleAnswers::Fallback, true), (StaleAnswers::Withheld, false)]
     {
         let mut config = config(&[REGISTRAR]);
-        config.stale_answers = stale_answers;
+        config.cache.stale_answers = stale_answers;
         let (mut lab, home) = Lab::at_home_with(config);
         let pool = lab.pool(home, &[element(1)]);
         lab.secs(30);
@@ -269,14 +270,17 @@ fn a_pool_may_disappear() {
     let (mut lab, home, session, _) = Lab::in_session(config(&[REGISTRAR]), options, &elements);
     let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
     assert_eq!(lab.choose(pool), [2]);
-    lab.pu.report_unreachable(lab.now, pool, PeIdentifier::new(2)).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(PeIdentifier::new(2)).unwrap();
     lab.secs(30);
     lab.pu.resolve(lab.now, POOL).unwrap();
     lab.actions();
     lab.receive(home, &refusal(POOL, CauseCode::UNKNOWN_POOL_HANDLE));
     lab.events();
     assert_eq!(lab.pu.find_pool(POOL.as_bytes()), None);
-    assert_eq!(lab.pu.session_element(session), Some(PeIdentifier::new(1)));
+    assert_eq!(
+        lab.pu.session(session).and_then(|session| session.element()),
+        Some(PeIdentifier::new(1))
+    );
 
     lab.secs(1);
     lab.pu.resolve(lab.now, POOL).unwrap();
@@ -299,21 +303,21 @@ fn a_refresh_keeps_what_must_survive() {
         lab.actions();
         lab.answer(home, POOL, elements);
     };
-    lab.pu.select(lab.now, pool, &[]).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().select(&[]).unwrap();
     refresh(&mut lab, &[1, 2, 3, 4].map(element));
     assert_eq!(lab.choose(pool), [2, 3, 4, 1], "the turn goes on behind 1");
 
     let two = PeIdentifier::new(2);
     refresh(&mut lab, &[1, 3].map(element));
-    lab.pu.report_unreachable(lab.now, pool, two).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(two).unwrap();
     assert_eq!(lab.pu.stats().failures, 1, "it was used, although it is not listed at present");
     refresh(&mut lab, &[1, 2, 3].map(element));
     assert!(lab.pu.pool(pool).unwrap().is_marked(lab.now, two), "absence ends no mark");
     assert!(!lab.choose::<6>(pool).contains(&2));
 
-    lab.pu.trust(pool, two);
+    lab.pu.pool_mut(lab.now, pool).unwrap().trust(two);
     assert!(lab.choose::<3>(pool).contains(&2), "the user's word does");
-    lab.pu.report_unreachable(lab.now, pool, two).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(two).unwrap();
     let mut moved = element(2);
     moved.transport = element(9).transport;
     refresh(&mut lab, &[element(1), moved]);
@@ -335,7 +339,7 @@ fn a_pool_can_be_listed() {
     lab.receive(home, &Message::handle_resolution_response(POOL, Some(policy), elements));
     let (_, pool) = lab.events().pop().map(resolved).unwrap();
     while lab.choose(pool) != [2] {}
-    lab.pu.report_unreachable(lab.now, pool, PeIdentifier::new(2)).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(PeIdentifier::new(2)).unwrap();
     let (_, pool) = lab.pu.pools().next().unwrap();
     let listed: Vec<_> = pool
         .elements()
@@ -358,7 +362,7 @@ fn a_pool_can_be_listed() {
 #[test]
 fn held_pools_are_kept_beside_the_limit() {
     let mut config = config(&[REGISTRAR]);
-    config.max_pools = 1;
+    config.limits.max_pools = 1;
     let (mut lab, home) = Lab::at_home_with(config);
     for handle in ["a", "b"] {
         lab.pu.open_session(lab.now, handle, Default::default()).unwrap();
@@ -379,20 +383,20 @@ fn held_pools_are_kept_beside_the_limit() {
 #[test]
 fn the_oldest_of_too_many_marks_is_forgotten() {
     let mut config = config(&[REGISTRAR]);
-    config.max_elements = 2;
-    config.stale_answers = StaleAnswers::Withheld;
+    config.limits.max_elements = 2;
+    config.cache.stale_answers = StaleAnswers::Withheld;
     let (mut lab, home) = Lab::at_home_with(config);
     let pool = lab.pool(home, &[element(9), element(8)]);
     lab.choose::<2>(pool);
     for failed in [9, 8] {
-        lab.pu.report_unreachable(lab.now, pool, id(failed)).unwrap();
+        lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(failed)).unwrap();
         lab.secs(1);
     }
     lab.secs(30);
     lab.actions();
     assert_eq!(lab.pool(home, &[element(1), element(2)]), pool);
     lab.choose::<1>(pool);
-    lab.pu.report_unreachable(lab.now, pool, id(1)).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(1)).unwrap();
     let marked = |n| lab.pu.pool(pool).unwrap().is_marked(lab.now, id(n));
     assert_eq!([9, 8, 1].map(marked), [false, true, true]);
     assert_eq!(lab.pu.stats().marks_forgotten, 1);
@@ -402,7 +406,7 @@ fn the_oldest_of_too_many_marks_is_forgotten() {
 #[test]
 fn unknown_handles_are_forgotten_with_all_pools() {
     let mut config = config(&[REGISTRAR]);
-    config.negative_cache_value = secs(60);
+    config.cache.negative_cache_value = secs(60);
     let (mut lab, home) = Lab::at_home_with(config);
     for asked in [1, 0] {
         lab.pu.resolve(lab.now, "nowhere").unwrap();

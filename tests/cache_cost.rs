@@ -26,8 +26,8 @@ fn cached(pools: usize, elements: u32) -> Lab {
 /// The same by a policy, after a choice from each, where at most so many are kept.
 fn cached_by(pools: usize, elements: u32, policy: PolicyType, max_pools: usize) -> Lab {
     let mut config = config(&[REGISTRAR]);
-    config.max_pools = max_pools;
-    config.max_cache_bytes = 1 << 30;
+    config.limits.max_pools = max_pools;
+    config.limits.max_cache_bytes = 1 << 30;
     let (mut lab, home) = Lab::at_home_with(config);
     let elements: Vec<_> = (0..elements).map(element).collect();
     for n in 0..pools {
@@ -38,7 +38,7 @@ fn cached_by(pools: usize, elements: u32, policy: PolicyType, max_pools: usize) 
         let policy = OverallPolicy::new(policy, Default::default());
         lab.receive(home, &Message::handle_resolution_response(&*handle, Some(policy), list));
         let (_, pool) = resolved(lab.event());
-        lab.pu.select(lab.now, pool, &[]).unwrap();
+        lab.pu.pool_mut(lab.now, pool).unwrap().select(&[]).unwrap();
     }
     lab
 }

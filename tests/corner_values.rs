@@ -12,7 +12,7 @@ use lab::*;
 fn an_unknown_transport_use_is_data_only() {
     for (transport_use, cards) in [(0, 0), (1, 1), (2, 0), (0xffff, 0)] {
         let mut config = config(&[REGISTRAR]);
-        config.identity = Some(Identity::new("own", id(77)));
+        config.sessions.identity = Some(Identity::new("own", id(77)));
         let mut element = element(1);
         let transport_use = TransportUse::new(transport_use);
         element.transport = Transport::sctp(7, transport_use, ["10.0.0.1".parse().unwrap()]);

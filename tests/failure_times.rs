@@ -85,7 +85,7 @@ fn resolve(registrars: &[Health], as_home: bool, history: History, seed: u64) ->
         sim.call(user, |pu, now| pu.resolve(now, "unknown")).unwrap();
         let until = sim.now() + Duration::from_secs(1);
         while sim.next(until).is_some() {}
-        assert!(sim.pool_user(user).home().is_some());
+        assert!(sim.pool_user(user).registrars().home().is_some());
     }
     for (registrar, health) in registrars {
         match health {

@@ -146,7 +146,7 @@ fn one_request_without_an_answer_is_enough() {
             true => lab.pu.cancel(lab.now, request).unwrap(),
             false => assert_eq!(lab.wait(), secs(1)),
         }
-        assert_eq!(lab.pu.home().is_some(), cancelled);
+        assert_eq!(lab.pu.registrars().home().is_some(), cancelled);
     }
 }
 
@@ -154,7 +154,7 @@ fn one_request_without_an_answer_is_enough() {
 #[test]
 fn an_idle_channel_that_broke_is_not_the_only_one_tried() {
     let mut lab = Lab::knowing(&FIVE);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let home = lab.opens().remove(0);
     lab.up(home.channel);
     lab.actions();
@@ -173,7 +173,7 @@ fn a_home_that_only_refuses_is_left() {
     // O: overloaded, U: there is no such pool, A: the list.
     for (answers, is_left) in [("OOO", true), ("OOAOO", false), ("OOUO", false), ("UUUU", false)] {
         let mut lab = Lab::knowing(&FIVE[..2]);
-        lab.pu.start(lab.now);
+        lab.pu.registrars_mut(lab.now).find_home();
         let [home, other] = lab.opens().try_into().unwrap();
         lab.up(home.channel);
         lab.actions();
@@ -188,7 +188,7 @@ fn a_home_that_only_refuses_is_left() {
             };
             lab.receive(home.channel, &message);
         }
-        assert_eq!(lab.pu.home().is_none(), is_left, "{answers}");
+        assert_eq!(lab.pu.registrars().home().is_none(), is_left, "{answers}");
         let actions = lab.actions();
         let opens = opens_among(&actions).into_iter().map(|open| open.to);
         let expected = if is_left { vec![other.to] } else { vec![] };
@@ -206,7 +206,7 @@ fn a_lone_home_may_refuse() {
         lab.receive(home, &refusal(POOL, CauseCode::new(0x5)));
         lab.secs(1);
     }
-    assert!(lab.pu.home().is_some());
+    assert!(lab.pu.registrars().home().is_some());
 }
 
 /// [RES-16] [HUNT-5]: two registrars that refuse everything cost one change of home for three
@@ -247,7 +247,7 @@ fn a_new_hunt_begins_with_the_initial_t5() {
         }
     }
     lab.actions();
-    assert_eq!(lab.pu.home_search(), HomeSearch::Idle);
+    assert_eq!(lab.pu.registrars().home_search(), HomeSearch::Idle);
     lab.secs(3_600);
     lab.pu.resolve(lab.now, POOL).unwrap();
     let began = lab.now;
@@ -312,7 +312,7 @@ fn a_failure_of_the_drivers_own_is_held_against_nobody() {
         lab.pu.handle_closed(lab.now, open.channel, CloseReason::Local);
     }
     assert_eq!((lab.actions(), lab.events()), (vec![], vec![]));
-    assert_eq!(lab.pu.home_search(), HomeSearch::Hunting);
+    assert_eq!(lab.pu.registrars().home_search(), HomeSearch::Hunting);
     assert!(lab.wait() <= secs(10));
     let home = lab.opens().remove(0);
     lab.up(home.channel);
@@ -333,7 +333,7 @@ fn a_failure_of_the_drivers_own_is_held_against_nobody() {
 fn a_driver_without_means_is_not_asked_in_a_loop() {
     let mut lab = Lab::new({
         let mut config = config(&FIVE);
-        config.request_deadline = secs(7_200);
+        config.resolution.request_deadline = secs(7_200);
         config
     });
     lab.pu.resolve(lab.now, POOL).unwrap();
@@ -364,8 +364,8 @@ fn a_home_that_refuses_is_left_when_another_becomes_known() {
         lab.receive(home, &refusal(POOL, CauseCode::new(0x5)));
     };
     (0..5).for_each(|_| refused(&mut lab));
-    lab.pu.add_registrar(lab.now, Registrar::tcp(FIVE[1].parse().unwrap())).unwrap();
+    lab.pu.registrars_mut(lab.now).add(Registrar::tcp(FIVE[1].parse().unwrap())).unwrap();
     refused(&mut lab);
-    assert!(lab.pu.home().is_none());
+    assert!(lab.pu.registrars().home().is_none());
     assert_eq!(opens_among(&lab.actions()).len(), 1);
 }

@@ -176,7 +176,7 @@ fn a_failure_mark_is_small() {
     assert_eq!(lab.choose(pool), [1, 2]);
     let used = measure(|| {
         for id in [1, 2].map(PeIdentifier::new) {
-            lab.pu.report_unreachable(lab.now, pool, id).unwrap();
+            lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id).unwrap();
         }
     });
     assert!(used.bytes_current <= 4_096, "{} bytes", used.bytes_current);
@@ -192,7 +192,7 @@ fn a_flood_of_announces_is_bounded() {
         announce(&mut lab, &at.to_string(), n, vec![Transport::tcp(at); 3]);
         lab.pu.handle_announce(lab.now, at, &n.to_be_bytes());
     }
-    assert_eq!(lab.pu.registrars().count(), 1 + 64);
+    assert_eq!(lab.pu.registrars().iter().count(), 1 + 64);
     assert_eq!(lab.pu.stats().malformed + lab.pu.stats().unknown_messages, 10_000);
     lab.fail(home);
     assert_eq!(lab.opens().len(), 3);
@@ -222,12 +222,12 @@ fn a_registrar_that_closes_after_each_answer_serves() {
 #[test]
 fn a_failed_element_does_not_come_straight_back() {
     let mut config = config(&[REGISTRAR]);
-    config.stale_cache_value = secs(5);
+    config.cache.stale_cache_value = secs(5);
     let (mut lab, home) = Lab::at_home_with(config);
     let pool = lab.pool(home, &[1, 2].map(element));
     let one = PeIdentifier::new(1);
     assert_eq!(lab.choose(pool), [1]);
-    lab.pu.report_unreachable(lab.now, pool, one).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(one).unwrap();
     lab.actions();
     for _ in 0..11 {
         lab.secs(5);
@@ -243,7 +243,7 @@ fn a_failed_element_does_not_come_straight_back() {
 #[test]
 fn a_broken_stream_is_left() {
     let mut lab = Lab::knowing(&FIVE);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let home = lab.opens().remove(0);
     lab.up(home.channel);
     lab.actions();
@@ -263,7 +263,7 @@ fn a_flood_of_announces_hides_no_configured_registrar() {
     for max_announced in [1, 64, 10_000] {
         for silent in [0, 4] {
             let mut config = config(&FIVE[..=silent]);
-            config.max_announced = max_announced;
+            config.limits.max_announced = max_announced;
             let mut lab = Lab::new(config);
             let works: SocketAddr = FIVE[silent].parse().unwrap();
             let mut spoofed = 0_u32;
@@ -276,7 +276,7 @@ fn a_flood_of_announces_hides_no_configured_registrar() {
                 }
             };
             flood(&mut lab, 2 * max_announced);
-            assert_eq!(lab.pu.registrars().count(), silent + 1 + max_announced);
+            assert_eq!(lab.pu.registrars().iter().count(), silent + 1 + max_announced);
             lab.pu.resolve(lab.now, POOL).unwrap();
             let began = lab.now;
             'found: loop {
@@ -347,7 +347,7 @@ fn a_registrar_that_alternates_between_two_lists() {
         let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
         let [chosen] = lab.choose::<1>(pool);
         assert!(lists[n % 2].iter().any(|element| element.identifier == id(chosen)));
-        let _ = lab.pu.report_unreachable(lab.now, pool, id(chosen));
+        let _ = lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(chosen));
         lab.actions();
         bytes.push(lab.pu.cache_bytes());
     }

@@ -27,7 +27,7 @@ use asap_pu::wire::{
     Body, Cause, CauseCode, Message, PeIdentifier, Policy, PoolElement, ServerIdentifier,
     StreamDecoder, Transport,
 };
-use asap_pu::{Config, Event, Registrar};
+use asap_pu::{Config, ConfigError, Event, Registrar};
 
 const POOL: &str = "EchoPool";
 
@@ -203,7 +203,7 @@ fn the_std_driver_says_what_is_wrong() {
 fn the_std_driver_can_be_looked_in_on() {
     let (registrar, _) = registrar(&[nobody()]);
     let mut config = Config::default();
-    config.registrars.push(Registrar::tcp(registrar.parse().unwrap()));
+    config.discovery.registrars.push(Registrar::tcp(registrar.parse().unwrap()));
     let mut driver = std_driver::driver::Driver::new(config, 1).unwrap();
     let now = driver.now();
     driver.user().resolve(now, POOL).unwrap();
@@ -217,10 +217,10 @@ fn the_std_driver_can_be_looked_in_on() {
 fn the_std_driver_does_not_wait_for_those_who_do_not_answer() {
     let (listener, _waiting) = mute();
     let mut config = Config::default();
-    config.registrars.push(Registrar::tcp(listener.local_addr().unwrap()));
+    config.discovery.registrars.push(Registrar::tcp(listener.local_addr().unwrap()));
     let mut driver = std_driver::driver::Driver::new(config, 1).unwrap();
     let now = driver.now();
-    driver.user().start(now);
+    driver.user().registrars_mut(now).find_home();
     driver.event(Duration::from_millis(100));
     assert!(driver.shut_down(Duration::from_secs(2)));
 }
@@ -238,12 +238,10 @@ fn the_std_driver_says_that_a_registrar_hung_up() {
 fn the_std_driver_refuses_tls() {
     let (registrar, _) = registrar(&[nobody()]);
     let mut config = Config::default();
-    config.registrars.push(Registrar::tcp(registrar.parse().unwrap()).with_tls("pr.example"));
-    let mut driver = std_driver::driver::Driver::new(config, 1).unwrap();
-    let now = driver.now();
-    driver.user().start(now);
-    assert_eq!(driver.event(Duration::from_secs(60)), Some(Event::NoRegistrarReachable));
-    let reason = driver.no_registrar();
-    assert!(reason.ends_with("TLS is wanted, and this driver does not speak it"), "{reason}");
-    assert!(driver.shut_down(Duration::from_secs(60)));
+    config
+        .discovery
+        .registrars
+        .push(Registrar::tcp(registrar.parse().unwrap()).with_tls("pr.example"));
+    let refused = std_driver::driver::Driver::new(config, 1).err();
+    assert_eq!(refused, Some(ConfigError::NoAuthentication("discovery.registrars")));
 }

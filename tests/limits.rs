@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use asap_pu::wire::{Body, CauseCode, Message, ParameterType, PolicyType, RawParameter, Transport};
 use asap_pu::{
-    CloseReason, CommandError, Config, Event, Failover, Registrar, ResolveError, Rng,
+    CloseReason, CommandError, Config, Confirms, Event, Failover, Registrar, ResolveError, Rng,
     SendErrorReason, SendOptions, SessionError, SessionOptions, Stats, UndeliveredReason,
 };
 use lab::*;
@@ -72,7 +72,7 @@ fn rarities() -> Vec<Stats> {
     out_of_place.extra = vec![RawParameter::new(ParameterType::COOKIE, "?".into())];
     told(out_of_place);
 
-    let (mut lab, home) = at_home(|config| config.stale_cache_value = secs(1));
+    let (mut lab, home) = at_home(|config| config.cache.stale_cache_value = secs(1));
     lab.pool(home, &three());
     lab.secs(2);
     lab.pu.resolve(lab.now, POOL).unwrap();
@@ -96,24 +96,24 @@ fn rarities() -> Vec<Stats> {
 /// [HUNT-16]: one more is refused; one that is there can be changed.
 #[test]
 fn max_registrars() {
-    let mut lab = with(|config| config.max_registrars = 2);
+    let mut lab = with(|config| config.limits.max_registrars = 2);
     let [again, second, third] = [REGISTRAR, "192.0.2.2:3863", "192.0.2.3:3863"]
         .map(|at| Registrar::tcp(at.parse().unwrap()));
-    lab.pu.add_registrar(lab.now, second).unwrap();
-    let refused = lab.pu.add_registrar(lab.now, third);
+    lab.pu.registrars_mut(lab.now).add(second).unwrap();
+    let refused = lab.pu.registrars_mut(lab.now).add(third);
     assert_eq!(refused, Err(CommandError::TooManyRegistrars));
-    lab.pu.add_registrar(lab.now, again).unwrap();
-    assert_eq!(lab.pu.registrars().count(), 2);
+    lab.pu.registrars_mut(lab.now).add(again).unwrap();
+    assert_eq!(lab.pu.registrars().iter().count(), 2);
 }
 
 /// [HUNT-9]: a full list turns newcomers away.
 #[test]
 fn max_announced() {
-    let mut lab = with(|config| config.max_announced = 2);
+    let mut lab = with(|config| config.limits.max_announced = 2);
     for (server, source) in (1..).zip(["10.0.0.1:3863", "10.0.0.2:3863", "10.0.0.3:3863"]) {
         announce(&mut lab, source, server, vec![]);
     }
-    assert_eq!(lab.pu.registrars().count(), 1 + 2);
+    assert_eq!(lab.pu.registrars().iter().count(), 1 + 2);
     assert_eq!((lab.pu.stats().announces, lab.pu.stats().announced_full), (3, 1));
 }
 
@@ -121,10 +121,10 @@ fn max_announced() {
 #[test]
 fn max_barred() {
     let mut lab = with(|config| {
-        config.registrars = lab::config(&FIVE).registrars;
-        config.max_barred = 2;
+        config.discovery.registrars = lab::config(&FIVE).config.discovery.registrars;
+        config.limits.max_barred = 2;
     });
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     while let [open, ..] = &lab.opens()[..] {
         lab.pu.handle_closed(lab.now, open.channel, CloseReason::Unauthenticated);
     }
@@ -134,7 +134,7 @@ fn max_barred() {
 /// [RES-3]: after the last repetition everybody who waits is told.
 #[test]
 fn max_request_retransmit() {
-    let (mut lab, _) = at_home(|config| config.max_request_retransmit = 1);
+    let (mut lab, _) = at_home(|config| config.resolution.max_request_retransmit = 1);
     let requests = [(); 2].map(|()| lab.pu.resolve(lab.now, POOL).unwrap());
     lab.wait_until(lab.now + secs(30));
     let told: Vec<_> = lab.events().into_iter().map(failed).collect();
@@ -146,7 +146,7 @@ fn max_request_retransmit() {
 /// [RES-11]: one more subscription is refused.
 #[test]
 fn max_subscriptions() {
-    let (mut lab, _) = at_home(|config| config.max_subscriptions = 1);
+    let (mut lab, _) = at_home(|config| config.limits.max_subscriptions = 1);
     lab.pu.subscribe(lab.now, "a").unwrap();
     assert_eq!(lab.pu.subscribe(lab.now, "b"), Err(CommandError::TooManySubscriptions));
 }
@@ -154,7 +154,7 @@ fn max_subscriptions() {
 /// [CACHE-6]: the pool used the longest ago makes room.
 #[test]
 fn max_pools() {
-    let lab = list_pools(1, |config| config.max_pools = 2);
+    let lab = list_pools(1, |config| config.limits.max_pools = 2);
     assert_eq!((lab.pu.pools().count(), lab.pu.stats().cache_evicted), (2, 1));
     assert_eq!(lab.pu.find_pool(b"a"), None);
 }
@@ -163,7 +163,7 @@ fn max_pools() {
 #[test]
 fn max_pools_bounds_the_unknown_ones_too() {
     let (mut lab, home) = at_home(|config| {
-        (config.max_pools, config.negative_cache_value) = (2, secs(60));
+        (config.limits.max_pools, config.cache.negative_cache_value) = (2, secs(60));
     });
     for (handle, asked) in [("a", 1), ("b", 1), ("c", 1), ("c", 0), ("b", 0), ("a", 1)] {
         lab.secs(1);
@@ -179,7 +179,7 @@ fn max_pools_bounds_the_unknown_ones_too() {
 /// [CACHE-6]: likewise.
 #[test]
 fn max_cache_bytes() {
-    let lab = list_pools(100, |config| config.max_cache_bytes = 15_000);
+    let lab = list_pools(100, |config| config.limits.max_cache_bytes = 15_000);
     assert!(lab.pu.cache_bytes() <= 15_000, "{}", lab.pu.cache_bytes());
     let all = list_pools(100, |_| {});
     assert!(all.pu.cache_bytes() > 15_000);
@@ -189,7 +189,7 @@ fn max_cache_bytes() {
 /// [CACHE-6]: the first elements of a list count.
 #[test]
 fn max_elements() {
-    let (mut lab, home) = at_home(|config| config.max_elements = 2);
+    let (mut lab, home) = at_home(|config| config.limits.max_elements = 2);
     let pool = lab.pool(home, &three());
     assert_eq!(lab.choose(pool), [1, 2, 1]);
     assert_eq!(lab.pu.stats().elements_cut, 1);
@@ -199,7 +199,7 @@ fn max_elements() {
 #[test]
 fn max_handle_len() {
     let mut config = mapped();
-    config.max_handle_len = POOL.len();
+    config.limits.max_handle_len = POOL.len();
     let (mut lab, _, _, element) = Lab::in_session(config, SessionOptions::default(), &three());
     let long = format!("{POOL}!");
     let error = CommandError::HandleTooLong { len: long.len(), max: POOL.len() };
@@ -211,7 +211,7 @@ fn max_handle_len() {
 /// [RES-13]: one more request is refused until an answer has been read, not just given.
 #[test]
 fn max_requests() {
-    let (mut lab, home) = at_home(|config| config.max_requests = 1);
+    let (mut lab, home) = at_home(|config| config.limits.max_requests = 1);
     lab.pu.resolve(lab.now, POOL).unwrap();
     let full = Err(CommandError::TooManyRequests);
     assert_eq!(lab.pu.resolve(lab.now, POOL), full);
@@ -224,11 +224,11 @@ fn max_requests() {
 /// [REPORT-4]: what is over the share of a second waits for the next one.
 #[test]
 fn max_reports_per_second() {
-    let (mut lab, home) = at_home(|config| config.max_reports_per_second = 2);
+    let (mut lab, home) = at_home(|config| config.limits.max_reports_per_second = 2);
     let pool = lab.pool(home, &three());
     lab.choose::<3>(pool);
     for element in 1..=3 {
-        lab.pu.report_unreachable(lab.now, pool, id(element)).unwrap();
+        lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(element)).unwrap();
     }
     assert_eq!((lab.controls().len(), lab.pu.stats().reports_sent), (2, 2));
     assert_eq!(lab.wait(), secs(1));
@@ -238,7 +238,7 @@ fn max_reports_per_second() {
 /// [RES-19]: subscriptions ask for no more pools in a second.
 #[test]
 fn max_requests_per_second() {
-    let (mut lab, home) = at_home(|config| config.max_requests_per_second = 2);
+    let (mut lab, home) = at_home(|config| config.limits.max_requests_per_second = 2);
     for handle in ["a", "b", "c", "d", "e"] {
         lab.pu.subscribe(lab.now, handle).unwrap();
     }
@@ -255,12 +255,12 @@ fn max_requests_per_second() {
 /// [REPORT-1] [REPORT-4]: a report too many is dropped.
 #[test]
 fn max_pending_reports() {
-    let (mut lab, home) = at_home(|config| config.max_pending_reports = 1);
+    let (mut lab, home) = at_home(|config| config.limits.max_pending_reports = 1);
     let pool = lab.pool(home, &three());
     lab.choose::<3>(pool);
     lab.fail(home);
     for element in 1..=3 {
-        lab.pu.report_unreachable(lab.now, pool, id(element)).unwrap();
+        lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(element)).unwrap();
     }
     assert_eq!((lab.pu.stats().failures, lab.pu.stats().reports_dropped), (3, 2));
 }
@@ -268,11 +268,11 @@ fn max_pending_reports() {
 /// [SESSION-13]: one more session is refused until the end of another one has been read.
 #[test]
 fn max_sessions() {
-    let mut lab = with(|config| config.max_sessions = 1);
+    let mut lab = with(|config| config.limits.max_sessions = 1);
     let open = |lab: &mut Lab| lab.pu.open_session(lab.now, POOL, SessionOptions::default());
     let session = open(&mut lab).unwrap();
     assert_eq!(open(&mut lab), Err(CommandError::TooManySessions));
-    lab.pu.abort(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().abort();
     lab.events();
     assert!(open(&mut lab).is_ok());
 }
@@ -280,16 +280,21 @@ fn max_sessions() {
 /// [SESSION-2]: a message too many comes back.
 #[test]
 fn max_queued_messages() {
-    queue_is_full_after("ab", |config| config.max_queued_messages = 2);
+    queue_is_full_after("ab", |config| config.limits.max_queued_messages = 2);
 }
 
 /// [SESSION-2]: likewise; one that would never fit is refused as such.
 #[test]
 fn max_queued_bytes() {
-    queue_is_full_after("ab", |config| config.max_queued_bytes = 4);
-    let mut lab = with(|config| config.max_queued_bytes = 4);
+    queue_is_full_after("ab", |config| config.limits.max_queued_bytes = 4);
+    let mut lab = with(|config| config.limits.max_queued_bytes = 4);
     let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
-    let refused = lab.pu.send(lab.now, session, "12345", SendOptions::default()).unwrap_err();
+    let refused = lab
+        .pu
+        .session_mut(lab.now, session)
+        .unwrap()
+        .send("12345", SendOptions::default())
+        .unwrap_err();
     assert_eq!(refused.reason, SendErrorReason::TooLong);
 }
 
@@ -297,23 +302,30 @@ fn max_queued_bytes() {
 #[test]
 fn max_cookie_len() {
     let mut config = mapped();
-    config.max_cookie_len = 4;
+    config.limits.max_cookie_len = 4;
     let (mut lab, _, session, element) =
         Lab::in_session(config, SessionOptions::default(), &three());
     lab.receive(element.channel, &Message::cookie("1234"));
     lab.receive(element.channel, &Message::cookie("12345"));
-    assert_eq!(lab.pu.session_cookie(session), None, "the former one is out of date");
+    assert_eq!(
+        lab.pu.session(session).and_then(|session| session.cookie()),
+        None,
+        "the former one is out of date"
+    );
     assert!(matches!(lab.event(), Event::CookieTooLong { session: of, .. } if of == session));
     assert_eq!((lab.pu.stats().cookies, lab.pu.stats().cookies_too_long), (1, 1));
     let error = CommandError::CookieTooLong { len: 5, max: 4 };
-    assert_eq!(lab.pu.set_cookie(session, Some("12345".into())), Err(error));
+    assert_eq!(
+        lab.pu.session_mut(lab.now, session).unwrap().set_cookie(Some("12345".into())),
+        Err(error)
+    );
 }
 
 /// [SESSION-18]: a message that is handed over as often is lost, and its session goes on.
 #[test]
 fn max_handovers() {
     let mut config = config(&[REGISTRAR]);
-    config.max_handovers = 2;
+    config.sessions.max_handovers = 2;
     let (mut lab, _, session, mut element) =
         Lab::in_session(config, SessionOptions::default(), &three());
     let message = send(&mut lab, session, "deadly", Failover::Unconfirmed);
@@ -338,7 +350,7 @@ fn max_handovers() {
 /// [SESSION-4]: the session ends, and says why.
 #[test]
 fn max_rounds() {
-    let (mut lab, home) = at_home(|config| config.max_rounds = 2);
+    let (mut lab, home) = at_home(|config| config.sessions.max_rounds = 2);
     let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
     let message = send(&mut lab, session, "hello", Failover::Unsent);
     lab.actions();
@@ -369,7 +381,7 @@ fn max_rounds() {
 /// [SESSION-3]: failovers beyond the burst are put off, by no more than the spread.
 #[test]
 fn failover_burst() {
-    let (mut lab, home) = at_home(|config| config.failover_burst = 1);
+    let (mut lab, home) = at_home(|config| config.sessions.failover_burst = 1);
     let pool = lab.pool(home, &three());
     let mut on_the_first = SessionOptions::default();
     on_the_first.element = Some(id(1));
@@ -399,20 +411,20 @@ fn failover_burst() {
 /// [SESSION-15]: what is over the window stays in the queue.
 #[test]
 fn window_messages() {
-    window_is_full_after(2, |config| config.window_messages = 2);
+    window_is_full_after(2, |config| config.limits.window_messages = 2);
 }
 
 /// [SESSION-15]: likewise.
 #[test]
 fn window_bytes() {
-    window_is_full_after(2, |config| config.window_bytes = 4);
+    window_is_full_after(2, |config| config.limits.window_bytes = 4);
 }
 
 /// [SESSION-9]: the first elements of a card count.
 #[test]
 fn max_card_elements() {
     let mut config = mapped();
-    config.max_card_elements = 1;
+    config.limits.max_card_elements = 1;
     let (mut lab, _, _, first) = Lab::in_session(config, SessionOptions::default(), &three());
     lab.receive(first.channel, &Message::business_card(POOL, vec![element(3), element(2)]));
     assert_eq!((lab.pu.stats().cards, lab.pu.stats().card_elements_cut), (1, 1));
@@ -423,7 +435,7 @@ fn max_card_elements() {
 #[test]
 fn max_unread_bytes() {
     let mut config = mapped();
-    config.max_unread_bytes = 1_000;
+    config.limits.max_unread_bytes = 1_000;
     let (mut lab, _, session, element) =
         Lab::in_session(config, SessionOptions::default(), &three());
     for _ in 0..3 {
@@ -442,7 +454,7 @@ fn max_unread_bytes() {
 #[test]
 fn max_message_len() {
     for (length, broken) in [(64, 0), (68, 1)] {
-        let (mut lab, home) = at_home(|config| config.max_message_len = 64);
+        let (mut lab, home) = at_home(|config| config.limits.max_message_len = 64);
         lab.pu.handle_stream(lab.now, home, &[0x06, 0, 0, length]);
         assert_eq!((lab.pu.stats().broken_streams, lab.actions().len()), (broken, broken as usize));
     }
@@ -453,7 +465,7 @@ fn max_message_len() {
 #[test]
 fn max_control_bytes() {
     let request = 20 + size_of::<bytes::Bytes>();
-    let (mut lab, home) = at_home(|config| config.max_control_bytes = 2 * request + 1);
+    let (mut lab, home) = at_home(|config| config.limits.max_control_bytes = 2 * request + 1);
     for handle in ["a", "b", "c"] {
         lab.pu.resolve(lab.now, handle).unwrap();
     }
@@ -465,7 +477,7 @@ fn max_control_bytes() {
     lab.answer(home, "c", &three());
     resolved(lab.event());
 
-    let (mut lab, home) = at_home(|config| config.max_control_bytes = 10_000);
+    let (mut lab, home) = at_home(|config| config.limits.max_control_bytes = 10_000);
     let mut unknown = vec![0; 4_000];
     unknown[..4].copy_from_slice(&[0x4f, 0, 0x0f, 0xa0]);
     for _ in 0..3 {
@@ -485,7 +497,7 @@ fn max_control_bytes() {
 /// [TLV-8]: one more ASAP_ERROR in ten seconds is suppressed.
 #[test]
 fn max_error_reports() {
-    let (mut lab, home) = at_home(|config| config.max_error_reports = 1);
+    let (mut lab, home) = at_home(|config| config.limits.max_error_reports = 1);
     let unknown = [0x4f, 0, 0, 4];
     for _ in 0..3 {
         lab.pu.handle_control(lab.now, home, &unknown);
@@ -498,7 +510,7 @@ fn max_error_reports() {
 }
 
 /// A pool user with a home and three pools that it lists.
-fn list_pools(elements: u32, limit: impl FnOnce(&mut Config)) -> Lab {
+fn list_pools(elements: u32, limit: impl FnOnce(&mut Setup)) -> Lab {
     let (mut lab, home) = at_home(limit);
     let elements: Vec<_> = (0..elements).map(element).collect();
     for handle in ["a", "b", "c"] {
@@ -511,37 +523,42 @@ fn list_pools(elements: u32, limit: impl FnOnce(&mut Config)) -> Lab {
 }
 
 /// A session that has no element takes two messages `data` and gives back the third.
-fn queue_is_full_after(data: &'static str, limit: impl FnOnce(&mut Config)) {
+fn queue_is_full_after(data: &'static str, limit: impl FnOnce(&mut Setup)) {
     let mut lab = with(limit);
     let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
     for _ in 0..2 {
         send(&mut lab, session, data, Failover::Unsent);
     }
-    let refused = lab.pu.send(lab.now, session, data, SendOptions::default()).unwrap_err();
+    let refused = lab
+        .pu
+        .session_mut(lab.now, session)
+        .unwrap()
+        .send(data, SendOptions::default())
+        .unwrap_err();
     let full =
         matches!(refused.reason, SendErrorReason::QueueFull { waiting: 2, unsettled: 0, .. });
     assert!(full && refused.data == data, "{refused:?}");
 }
 
 /// A session hands over so many messages of two bytes and keeps the rest.
-fn window_is_full_after(messages: usize, limit: impl FnOnce(&mut Config)) {
+fn window_is_full_after(messages: usize, limit: impl FnOnce(&mut Setup)) {
     let mut config = config(&[REGISTRAR]);
-    config.confirms_writes = true;
+    config.confirm(Confirms::Written);
     limit(&mut config);
     let (mut lab, _, session, _) = Lab::in_session(config, SessionOptions::default(), &three());
     for _ in 0..4 {
         send(&mut lab, session, "ab", Failover::Unsent);
     }
     assert_eq!((lab.data().len(), lab.pu.stats().messages_sent), (messages, messages as u64));
-    assert_eq!(lab.pu.session_queued(session), Some(4 - messages));
+    assert_eq!(lab.pu.session(session).map(|session| session.queued()), Some(4 - messages));
 }
 
 /// The fields of a structure, with their values, as its `Debug` output tells them.
 fn fields(structure: &impl Debug) -> Vec<(String, String)> {
     let text = format!("{structure:#?}");
     let field = |line: &str| {
-        let (name, value) = line.strip_prefix("    ")?.split_once(": ")?;
-        (!name.starts_with(' ')).then(|| (name.to_owned(), value.trim_end_matches(',').to_owned()))
+        let (name, value) = line.trim_start().split_once(": ")?;
+        Some((name.to_owned(), value.trim_end_matches(',').to_owned()))
     };
     text.lines().filter_map(field).collect()
 }

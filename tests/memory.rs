@@ -14,14 +14,14 @@ use core::time::Duration;
 
 use allocation_counter::measure;
 use asap_pu::wire::{
-    Body, Cause, CauseCode, Message, ParameterType, Protocol, RawParameter, ServerIdentifier,
-    Transport, TransportUse,
+    Body, Cause, CauseCode, Message, ParameterType, RawParameter, ServerIdentifier, Transport,
+    TransportUse,
 };
 use asap_pu::{
-    Action, Authentication, ChannelId, CloseReason, Config, Failover, Instant, Payload, PeerKind,
-    PoolUser, Protocols, Recipient, Rng, SendOptions, SessionId, SessionOptions,
+    Action, Authentication, ChannelId, CloseReason, Confirms, Failover, Instant, Payload, PeerKind,
+    PoolUser, Recipient, Rng, SendOptions, SessionId, SessionMut, SessionOptions,
 };
-use lab::{FIVE, config, element, response};
+use lab::{FIVE, Setup, config, element, response};
 
 /// The longest message there is.
 const MESSAGE: usize = 0xffff;
@@ -30,53 +30,57 @@ const THING: usize = 1 << 10;
 const KIB: usize = 1 << 10;
 
 /// Small limits, of which each is reached.
-fn limits() -> Config {
+fn limits() -> Setup {
     let mut config = config(&FIVE);
-    config.control_mapping = Protocols::NONE.with(Protocol::Tcp);
-    config.confirms_delivery = Protocols::NONE.with(Protocol::Tcp);
-    config.negative_cache_value = Duration::from_secs(600);
-    config.max_announced = 2;
-    config.max_barred = 1;
-    config.max_subscriptions = 8;
-    config.max_pools = 16;
-    config.max_cache_bytes = 512 * KIB;
-    config.max_elements = 64;
-    config.max_requests = 64;
-    config.max_pending_reports = 8;
-    config.max_sessions = 16;
-    config.max_queued_messages = 16;
-    config.max_queued_bytes = 32 * KIB;
-    config.max_cookie_len = 4 * KIB;
-    config.max_card_elements = 16;
-    config.max_unread_bytes = 64 * KIB;
-    config.max_message_len = 32 * KIB;
-    config.max_control_bytes = 128 * KIB;
-    config.max_error_reports = 1;
+    config.tell_control();
+    config.confirm(Confirms::Delivered);
+    config.cache.negative_cache_value = Duration::from_secs(600);
+    config.limits.max_announced = 2;
+    config.limits.max_barred = 1;
+    config.limits.max_subscriptions = 8;
+    config.limits.max_pools = 16;
+    config.limits.max_cache_bytes = 512 * KIB;
+    config.limits.max_elements = 64;
+    config.limits.max_requests = 64;
+    config.limits.max_pending_reports = 8;
+    config.limits.max_sessions = 16;
+    config.limits.max_queued_messages = 16;
+    config.limits.max_queued_bytes = 32 * KIB;
+    config.limits.max_cookie_len = 4 * KIB;
+    config.limits.max_card_elements = 16;
+    config.limits.max_unread_bytes = 64 * KIB;
+    config.limits.max_message_len = 32 * KIB;
+    config.limits.max_control_bytes = 128 * KIB;
+    config.limits.max_error_reports = 1;
     config
 }
 
 /// What the configuration allows for, term by term.
-fn bound(config: &Config) -> usize {
+fn bound(config: &Setup) -> usize {
     // An address takes twice as much in memory as on the wire.
     let address = THING + 2 * MESSAGE;
-    let registrars = config.registrars.len() + config.max_announced + config.max_barred;
+    let registrars =
+        config.discovery.registrars.len() + config.limits.max_announced + config.limits.max_barred;
     // What nobody uses stays within the limits; a session may hold a pool beside them.
-    let held = config.max_sessions * (config.max_elements * THING + 2 * MESSAGE);
-    let marks = (config.max_pools + config.max_sessions) * config.max_elements * THING;
-    let queued = config.max_queued_messages * THING + config.max_queued_bytes;
+    let held = config.limits.max_sessions * (config.limits.max_elements * THING + 2 * MESSAGE);
+    let marks =
+        (config.limits.max_pools + config.limits.max_sessions) * config.limits.max_elements * THING;
+    let queued = config.limits.max_queued_messages * THING + config.limits.max_queued_bytes;
     // An element of a session that chooses one for each message has a channel of its own.
-    let channels = 3 + config.max_sessions * config.max_elements;
-    let greeting = THING + config.max_cookie_len;
+    let channels = 3 + config.limits.max_sessions * config.limits.max_elements;
+    let greeting = THING + config.limits.max_cookie_len;
     [
         registrars * address,
-        config.max_cache_bytes + held + marks,
-        (config.max_requests + config.max_subscriptions) * 2 * THING,
-        (config.max_pools + config.max_pending_reports + config.max_elements) * THING,
-        config.max_sessions * (THING + config.max_cookie_len + config.max_card_elements * THING),
-        config.max_sessions * queued,
-        channels * (THING + greeting) + config.max_control_bytes,
-        config.max_unread_bytes,
-        3 * config.max_message_len,
+        config.limits.max_cache_bytes + held + marks,
+        (config.limits.max_requests + config.limits.max_subscriptions) * 2 * THING,
+        (config.limits.max_pools + config.limits.max_pending_reports + config.limits.max_elements)
+            * THING,
+        config.limits.max_sessions
+            * (THING + config.limits.max_cookie_len + config.limits.max_card_elements * THING),
+        config.limits.max_sessions * queued,
+        channels * (THING + greeting) + config.limits.max_control_bytes,
+        config.limits.max_unread_bytes,
+        3 * config.limits.max_message_len,
         // What is worked on: a message, its elements, the list that they become.
         4 * MESSAGE,
     ]
@@ -136,8 +140,8 @@ struct World {
 }
 
 impl World {
-    fn new(config: Config) -> Self {
-        let pu = PoolUser::new(config, 1).unwrap();
+    fn new(config: Setup) -> Self {
+        let pu = config.pool_user(1);
         let (open, sessions) = (Vec::new(), Vec::new());
         Self { pu, now: Instant::EPOCH, rng: Rng::new(2), open, sessions, names: 0, refused: 0 }
     }
@@ -285,8 +289,15 @@ impl World {
             (2, ..) => self.pu.subscribe(now, handle.as_str()).is_err(),
             (3, ..) if n % 16 == 0 => !self.pu.unsubscribe(now, handle.as_bytes()),
             (4, Some(pool), _) => {
-                let chosen = self.pu.select(now, pool, &[]).map(|element| element.identifier());
-                chosen.is_ok_and(|element| self.pu.fail_over(now, pool, element).is_err())
+                let chosen = self
+                    .pu
+                    .pool_mut(now, pool)
+                    .unwrap()
+                    .select(&[])
+                    .map(|element| element.identifier());
+                chosen.is_ok_and(|element| {
+                    self.pu.pool_mut(now, pool).unwrap().fail_over(element).is_err()
+                })
             }
             (5, ..) => {
                 let mut options = SessionOptions::default();
@@ -294,17 +305,24 @@ impl World {
                 let session = self.pu.open_session(now, handle.as_str(), options);
                 session.map(|session| self.sessions.push(session)).is_err()
             }
-            (6, _, Some(session)) if n % 16 == 0 => self.pu.abort(now, session).is_err(),
+            (6, _, Some(session)) if n % 16 == 0 => {
+                self.pu.session_mut(now, session).map(SessionMut::abort).is_err()
+            }
             (_, _, Some(session)) => {
                 let mut options = SendOptions::default();
                 options.failover = Failover::Undelivered;
                 options.to = if n % 16 == 1 { Recipient::All } else { Recipient::One };
-                self.pu.send(now, session, vec![3; n as usize % 4_000], options).is_err()
+                self.pu
+                    .session_mut(now, session)
+                    .unwrap()
+                    .send(vec![3; n as usize % 4_000], options)
+                    .is_err()
             }
             _ => false,
         };
         self.refused += u64::from(refused);
-        self.sessions.retain(|session| self.pu.session_queued(*session).is_some());
+        self.sessions
+            .retain(|session| self.pu.session(*session).map(|session| session.queued()).is_some());
     }
 
     fn control(&mut self, channel: ChannelId, message: &Message) {

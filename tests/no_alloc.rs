@@ -159,7 +159,7 @@ fn a_hit_allocates_nothing() {
             let request = lab.pu.resolve(lab.now, handle.clone()).unwrap();
             let told = lab.pu.poll_event();
             assert!(matches!(told, Some(Event::Resolved { request: of, .. }) if of == request));
-            lab.pu.select(lab.now, pool, &[]).unwrap();
+            lab.pu.pool_mut(lab.now, pool).unwrap().select(&[]).unwrap();
         }
     };
     hits();
@@ -197,12 +197,15 @@ fn looking_allocates_nothing() {
     let (mut lab, ..) = Lab::in_session(mapped(), SessionOptions::default(), &three());
     let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
     let one = PeIdentifier::new(1);
-    lab.pu.report_unreachable(lab.now, pool, one).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(one).unwrap();
     lab.pu.subscribe(lab.now, "other").unwrap();
     let pu = &lab.pu;
     let looked = measure(|| {
-        assert!(pu.home().is_some() && pu.next_timer().is_some());
-        assert_eq!((pu.registrars().count(), pu.home_search()), (1, HomeSearch::Home));
+        assert!(pu.registrars().home().is_some() && pu.next_timer().is_some());
+        assert_eq!(
+            (pu.registrars().iter().count(), pu.registrars().home_search()),
+            (1, HomeSearch::Home)
+        );
         assert_eq!((pu.channels(), pu.subscription(b"other")), (2, Some(false)));
         for (id, pool) in pu.pools() {
             assert_eq!(pu.pool(id).map(|pool| pool.elements().len()), Some(3));
@@ -212,12 +215,18 @@ fn looking_allocates_nothing() {
             }
         }
         for session in pu.sessions() {
-            assert_eq!(pu.session_handle(session).map(PoolHandle::as_bytes), Some(POOL.as_bytes()));
             assert_eq!(
-                (pu.session_element(session), pu.session_queued(session)),
+                pu.session(session).and_then(|session| session.handle()).map(PoolHandle::as_bytes),
+                Some(POOL.as_bytes())
+            );
+            assert_eq!(
+                (
+                    pu.session(session).and_then(|session| session.element()),
+                    pu.session(session).map(|session| session.queued())
+                ),
                 (Some(one), Some(0))
             );
-            assert_eq!(pu.session_cookie(session), None);
+            assert_eq!(pu.session(session).and_then(|session| session.cookie()), None);
         }
         assert!(pu.cache_bytes() > 0 && !pu.is_shut_down());
         black_box((pu.stats(), pu.config()));
@@ -231,7 +240,7 @@ fn a_retransmission_allocates_nothing() {
     let (mut lab, home) = Lab::at_home();
     // Whatever grows with the first use has grown.
     let pool = lab.pool(home, &three());
-    lab.pu.purge(pool);
+    lab.pu.pool_mut(lab.now, pool).unwrap().purge();
     lab.secs(1);
     lab.pu.resolve(lab.now, POOL).unwrap();
     let first = lab.pu.poll_action();
@@ -254,8 +263,8 @@ fn a_retransmission_allocates_nothing() {
 fn a_refresh_allocates_nothing() {
     let allocations = |size: u32| {
         let mut config = config(&[REGISTRAR]);
-        config.stale_cache_value = Duration::ZERO;
-        config.stale_answers = StaleAnswers::Withheld;
+        config.cache.stale_cache_value = Duration::ZERO;
+        config.cache.stale_answers = StaleAnswers::Withheld;
         let (mut lab, home) = Lab::at_home_with(config);
         let elements: Vec<_> = (0..size).map(lab::element).collect();
         let answer = response(POOL, &elements).to_bytes().unwrap();
@@ -278,7 +287,7 @@ fn a_refresh_allocates_nothing() {
 /// session or a thousand have them under way.
 #[test]
 fn a_round_trip_allocates_the_answer() {
-    let (mut lab, home) = lab::at_home(|config| config.max_sessions = 1_000);
+    let (mut lab, home) = lab::at_home(|config| config.limits.max_sessions = 1_000);
     lab.pool(home, &three());
     let open = |_| lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
     let sessions: Vec<_> = (0..1_000).map(open).collect();
@@ -288,7 +297,11 @@ fn a_round_trip_allocates_the_answer() {
     for at_once in [1, 1_000] {
         let mut trips = || {
             for session in &sessions[..at_once] {
-                lab.pu.send(lab.now, *session, "request", SendOptions::default()).unwrap();
+                lab.pu
+                    .session_mut(lab.now, *session)
+                    .unwrap()
+                    .send("request", SendOptions::default())
+                    .unwrap();
             }
             while lab.pu.poll_action().is_some() {}
             for channel in &channels[..at_once] {

@@ -8,10 +8,10 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use asap_pu::wire::{Message, ServerIdentifier, Transport, TransportUse};
+use asap_pu::wire::{Message, Protocol, ServerIdentifier, Transport, TransportUse};
 use asap_pu::{
-    Action, Authentication, CloseReason, CommandError, Config, Event, HomeSearch, Registrar,
-    Security, TimerKind,
+    Action, Authentication, Capabilities, CloseReason, CommandError, Config, Event, HomeSearch,
+    Registrar, Security, TimerKind,
 };
 use lab::*;
 
@@ -21,7 +21,7 @@ use lab::*;
 fn three_are_tried_and_one_is_kept() {
     let mut lab = Lab::knowing(&FIVE);
     assert!(lab.actions().is_empty(), "nothing before it is asked for");
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let tried = lab.opens();
     assert_eq!(tried.len(), 3);
     lab.up(tried[1].channel);
@@ -36,7 +36,7 @@ fn three_are_tried_and_one_is_kept() {
     assert_eq!(closed, BTreeSet::from([tried[0].channel, tried[2].channel]));
     let Event::RegistrarFound { transport, .. } = lab.event() else { panic!() };
     assert_eq!(transport, Transport::tcp(tried[1].to));
-    assert_eq!(lab.pu.home(), Some(&transport));
+    assert_eq!(lab.pu.registrars().home(), Some(&transport));
     assert_eq!(lab.pu.poll_timeout(), None, "an idle home costs nothing");
 }
 
@@ -44,7 +44,7 @@ fn three_are_tried_and_one_is_kept() {
 #[test]
 fn a_refused_address_is_replaced_at_once() {
     let mut lab = Lab::knowing(&FIVE);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let mut tried: Vec<_> = lab.opens();
     let mut seen: BTreeSet<_> = tried.iter().map(|open| open.to).collect();
     while let Some(open) = tried.pop() {
@@ -65,7 +65,7 @@ fn a_refused_address_is_replaced_at_once() {
 #[test]
 fn silent_registrars_are_tried_in_turn_at_growing_intervals() {
     let mut lab = Lab::knowing(&FIVE);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let mut before: Vec<_> = lab.opens();
     for nominal in [10, 20, 40, 60, 60] {
         let round = lab.wait();
@@ -90,8 +90,8 @@ fn silent_registrars_are_tried_in_turn_at_growing_intervals() {
 #[test]
 fn the_seed_decides_who_is_first() {
     let first = |seed| {
-        let mut pu = asap_pu::PoolUser::new(config(&FIVE), seed).unwrap();
-        pu.start(asap_pu::Instant::EPOCH);
+        let mut pu = config(&FIVE).pool_user(seed);
+        pu.registrars_mut(asap_pu::Instant::EPOCH).find_home();
         opened(pu.poll_action().unwrap()).to
     };
     let firsts: BTreeSet<SocketAddr> = (0..50).map(first).collect();
@@ -105,7 +105,7 @@ fn the_seed_decides_who_is_first() {
 fn an_hour_with_a_lone_registrar() {
     for accepts in [false, true] {
         let mut config = config(&[REGISTRAR]);
-        config.request_deadline = secs(7_200);
+        config.resolution.request_deadline = secs(7_200);
         let mut lab = Lab::new(config);
         lab.pu.resolve(lab.now, POOL).unwrap();
         let mut attempts = 0;
@@ -131,7 +131,7 @@ fn an_hour_with_a_lone_registrar() {
 #[test]
 fn a_lost_home_is_tried_last() {
     let mut lab = Lab::knowing(&FIVE[..3]);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let tried = lab.opens();
     lab.up(tried[0].channel);
     lab.actions();
@@ -161,7 +161,7 @@ fn a_lost_home_is_tried_last() {
 #[test]
 fn an_idle_home_may_close() {
     let mut lab = Lab::knowing(&FIVE);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let home = lab.opens()[0].clone();
     lab.up(home.channel);
     lab.actions();
@@ -186,10 +186,10 @@ fn unauthenticated_registrars_are_barred() {
     let mut config = config(&[]);
     let at =
         |n: u8| Registrar::tcp(SocketAddr::from(([192, 0, 2, n], 3864))).with_tls("pr.example");
-    config.registrars = vec![at(1), at(2), at(3)];
-    config.authenticated_only = true;
+    config.discovery.registrars = vec![at(1), at(2), at(3)];
+    config.discovery.authenticated_only = true;
     let mut lab = Lab::new(config);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let mut tried = Vec::new();
     for action in lab.actions() {
         let Action::Open { security, .. } = &action else { panic!() };
@@ -199,7 +199,7 @@ fn unauthenticated_registrars_are_barred() {
     lab.pu.handle_closed(lab.now, tried[0].channel, CloseReason::Unauthenticated);
     lab.up(tried[1].channel);
     assert_eq!(lab.pu.stats().registrars_barred, 2);
-    assert_eq!(lab.pu.home(), None);
+    assert_eq!(lab.pu.registrars().home(), None);
     lab.actions();
     lab.wait();
     let again = lab.actions().into_iter().filter(|a| matches!(a, Action::Open { .. }));
@@ -216,15 +216,15 @@ fn unauthenticated_registrars_are_barred() {
 #[test]
 fn what_was_asked_of_one_registrar_holds_for_it() {
     let mut config = config(&FIVE[..1]);
-    config.registrars[0] = config.registrars[0].clone().with_tls("pr.example");
+    config.discovery.registrars[0] = config.discovery.registrars[0].clone().with_tls("pr.example");
     let mut lab = Lab::new(config);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let open = lab.open_one();
     lab.up(open.channel);
     assert!(
         matches!(lab.actions()[..], [Action::Close { channel, .. }] if channel == open.channel)
     );
-    assert_eq!((lab.pu.home(), lab.pu.stats().registrars_barred), (None, 1));
+    assert_eq!((lab.pu.registrars().home(), lab.pu.stats().registrars_barred), (None, 1));
 }
 
 /// [HUNT-16]: registrars come and go while running; removing the home hunts for another one.
@@ -233,9 +233,9 @@ fn registrars_are_added_and_removed() {
     let (mut lab, home) = Lab::at_home();
     lab.pu.resolve(lab.now, POOL).unwrap();
     lab.actions();
-    lab.pu.add_registrar(lab.now, Registrar::tcp(FIVE[1].parse().unwrap())).unwrap();
-    assert!(lab.pu.remove_registrar(lab.now, &Transport::tcp(REGISTRAR.parse().unwrap())));
-    assert!(!lab.pu.remove_registrar(lab.now, &Transport::tcp(REGISTRAR.parse().unwrap())));
+    lab.pu.registrars_mut(lab.now).add(Registrar::tcp(FIVE[1].parse().unwrap())).unwrap();
+    assert!(lab.pu.registrars_mut(lab.now).remove(&Transport::tcp(REGISTRAR.parse().unwrap())));
+    assert!(!lab.pu.registrars_mut(lab.now).remove(&Transport::tcp(REGISTRAR.parse().unwrap())));
     let actions = lab.actions();
     assert!(matches!(actions[0], Action::Close { channel, .. } if channel == home));
     assert_eq!(opened(actions[1].clone()).to, FIVE[1].parse().unwrap());
@@ -245,7 +245,7 @@ fn registrars_are_added_and_removed() {
 #[test]
 fn a_driver_that_never_polls() {
     let mut config = config(&FIVE);
-    config.request_deadline = secs(1_000_000);
+    config.resolution.request_deadline = secs(1_000_000);
     let mut lab = Lab::new(config);
     lab.pu.resolve(lab.now, POOL).unwrap();
     for _ in 0..1_000 {
@@ -264,10 +264,10 @@ fn the_hunt_begins_at_the_start_or_at_need() {
     announce(&mut lab, "10.0.0.1:40001", 1, vec![]);
     lab.secs(1);
     lab.pu.handle_timeout(lab.now);
-    assert_eq!((lab.actions(), lab.pu.home_search()), (vec![], HomeSearch::Idle));
-    lab.pu.start(lab.now);
-    assert_eq!((lab.opens().len(), lab.pu.home_search()), (2, HomeSearch::Hunting));
-    assert_eq!(lab.pu.registrars().count(), 2 + 1, "the announced one at two ports");
+    assert_eq!((lab.actions(), lab.pu.registrars().home_search()), (vec![], HomeSearch::Idle));
+    lab.pu.registrars_mut(lab.now).find_home();
+    assert_eq!((lab.opens().len(), lab.pu.registrars().home_search()), (2, HomeSearch::Hunting));
+    assert_eq!(lab.pu.registrars().iter().count(), 2 + 1, "the announced one at two ports");
 }
 
 /// [HUNT-6]: asking and giving up in turn does not outrun T5 either: the round goes on where it was
@@ -325,7 +325,7 @@ fn only_an_answer_resets_the_timer() {
 #[test]
 fn a_barred_registrar_stays_barred() {
     let mut lab = Lab::new(Config::default());
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let tcp = || vec![Transport::tcp("10.0.0.1:3863".parse().unwrap())];
     announce(&mut lab, "10.0.0.1:3863", 1, tcp());
     let open = lab.open_one();
@@ -346,9 +346,9 @@ fn a_barred_registrar_stays_barred() {
 #[test]
 fn bars_are_bounded() {
     let mut config = config(&FIVE);
-    config.max_barred = 2;
+    config.limits.max_barred = 2;
     let mut lab = Lab::new(config);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     while let [open, ..] = &lab.opens()[..] {
         lab.pu.handle_closed(lab.now, open.channel, CloseReason::Unauthenticated);
     }
@@ -373,11 +373,11 @@ fn a_keep_alive_names_the_home() {
     lab.receive(tried[0].channel, &keep_alive(false));
     assert_eq!((lab.pu.stats().homes_named, lab.pu.stats().keep_alives), (1, 1));
     assert_eq!((lab.actions(), lab.events()), (vec![], vec![]));
-    assert_eq!(lab.pu.home_search(), HomeSearch::Home);
+    assert_eq!(lab.pu.registrars().home_search(), HomeSearch::Home);
     lab.wait();
     lab.actions();
     lab.receive(tried[0].channel, &keep_alive(true));
-    assert_eq!((lab.pu.home_search(), lab.actions()), (HomeSearch::Doubted, vec![]));
+    assert_eq!((lab.pu.registrars().home_search(), lab.actions()), (HomeSearch::Doubted, vec![]));
     lab.receive(tried[1].channel, &keep_alive(true));
     assert_eq!(lab.pu.stats().unknown_channels, 1, "an attempt is not up and says nothing");
     assert_eq!(lab.pu.stats().homes_named, 2);
@@ -407,28 +407,30 @@ fn a_resolution_tells_whether_its_registrar_was_authenticated() {
 #[test]
 fn a_removed_home_is_replaced() {
     let mut lab = Lab::knowing(&FIVE[..2]);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let tried = lab.opens();
     lab.up(tried[0].channel);
     lab.actions();
-    assert!(lab.pu.remove_registrar(lab.now, &Transport::tcp(tried[0].to)));
+    assert!(lab.pu.registrars_mut(lab.now).remove(&Transport::tcp(tried[0].to)));
     let actions = lab.actions();
     assert!(matches!(actions[0], Action::Close { channel, .. } if channel == tried[0].channel));
     assert_eq!(opened(actions[1].clone()).to, tried[1].to);
-    assert_eq!((actions.len(), lab.pu.home()), (2, None));
+    assert_eq!((actions.len(), lab.pu.registrars().home()), (2, None));
 }
 
 /// [HUNT-15] [HUNT-16]: a registrar that the driver cannot speak to is refused to the caller.
 #[test]
 fn a_registrar_must_be_reachable() {
     let mut config = config(&[REGISTRAR]);
-    config.registrar_protocols = asap_pu::Protocols::NONE.with(asap_pu::wire::Protocol::Tcp);
+    config.capabilities = Capabilities::NONE.with_registrars(Protocol::Tcp);
     let mut lab = Lab::new(config);
     let at: SocketAddr = "192.0.2.9:3863".parse().unwrap();
-    for refused in
-        [Registrar::sctp(3863, [at.ip()]), Registrar::tcp("192.0.2.9:0".parse().unwrap())]
-    {
-        let added = lab.pu.add_registrar(lab.now, refused);
+    for refused in [
+        Registrar::sctp(3863, [at.ip()]),
+        Registrar::tcp("192.0.2.9:0".parse().unwrap()),
+        Registrar::tcp(at).with_tls("pr.example"),
+    ] {
+        let added = lab.pu.registrars_mut(lab.now).add(refused);
         assert_eq!(added, Err(CommandError::UnusableTransport));
     }
 }
@@ -439,14 +441,14 @@ fn configured_addresses_stay() {
     let mut lab = Lab::knowing(&FIVE);
     lab.secs(365 * 86_400);
     lab.pu.handle_timeout(lab.now);
-    assert_eq!((lab.pu.registrars().count(), lab.pu.poll_timeout()), (5, None));
+    assert_eq!((lab.pu.registrars().iter().count(), lab.pu.poll_timeout()), (5, None));
 }
 
 /// [CORE-4]: a jump over many deadlines fires each once, and the next one lies ahead.
 #[test]
 fn a_jump_fires_each_timer_once() {
     let mut lab = Lab::knowing(&FIVE);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     lab.opens();
     lab.secs(86_400);
     lab.pu.handle_timeout(lab.now);
@@ -474,9 +476,9 @@ fn an_impostor_is_not_called_again() {
 #[test]
 fn a_silent_home_is_left_with_its_last_request() {
     let mut config = config(&FIVE[..2]);
-    config.request_deadline = config.t1_request;
+    config.resolution.request_deadline = config.resolution.t1_request;
     let mut lab = Lab::new(config);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let [silent, other] = lab.opens().try_into().unwrap();
     lab.up(silent.channel);
     lab.actions();
@@ -485,7 +487,7 @@ fn a_silent_home_is_left_with_its_last_request() {
     assert_eq!(lab.requests(), [(silent.channel, POOL.into())]);
     lab.wait_until(lab.now + secs(15));
     failed(lab.event());
-    assert_eq!(lab.pu.home_search(), HomeSearch::Idle);
+    assert_eq!(lab.pu.registrars().home_search(), HomeSearch::Idle);
     let is_close =
         |a: &Action| matches!(a, Action::Close { channel, .. } if *channel == silent.channel);
     assert!(lab.actions().iter().any(is_close));
@@ -500,7 +502,7 @@ fn a_silent_home_is_left_with_its_last_request() {
 #[test]
 fn a_round_of_long_ago_bars_nobody() {
     let mut lab = Lab::knowing(&FIVE[..2]);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let [home, other] = lab.opens().try_into().unwrap();
     lab.fail(other.channel);
     lab.up(home.channel);
@@ -516,7 +518,7 @@ fn a_round_of_long_ago_bars_nobody() {
 #[test]
 fn a_reopening_that_is_broken_off_is_taken_up_again() {
     let mut lab = Lab::knowing(&FIVE);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let home = lab.opens().remove(0);
     lab.up(home.channel);
     lab.actions();
@@ -536,30 +538,30 @@ fn a_reopening_that_is_broken_off_is_taken_up_again() {
 #[test]
 fn only_authenticated_registrars_are_taken() {
     let mut config = config(&FIVE[..1]);
-    config.authenticated_only = true;
+    config.discovery.authenticated_only = true;
     let mut lab = Lab::new(config.clone());
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let open = lab.open_one();
     lab.up(open.channel);
     assert!(
         matches!(lab.actions()[..], [Action::Close { channel, .. }] if channel == open.channel)
     );
-    assert_eq!((lab.pu.home(), lab.pu.stats().registrars_barred), (None, 1));
+    assert_eq!((lab.pu.registrars().home(), lab.pu.stats().registrars_barred), (None, 1));
 
     let mut lab = Lab::new(config);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let open = lab.open_one();
     lab.pu.handle_opened(lab.now, open.channel, Authentication::Verified);
-    assert!(lab.pu.home().is_some());
+    assert!(lab.pu.registrars().home().is_some());
 }
 
 /// [HUNT-10]: of too many bars the oldest is forgotten.
 #[test]
 fn the_oldest_bar_is_forgotten() {
     let mut config = config(&FIVE[..3]);
-    config.max_barred = 2;
+    config.limits.max_barred = 2;
     let mut lab = Lab::new(config);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let tried = lab.opens();
     for open in &tried {
         lab.pu.handle_closed(lab.now, open.channel, CloseReason::Unauthenticated);
@@ -574,7 +576,7 @@ fn the_oldest_bar_is_forgotten() {
 #[test]
 fn those_who_give_up_early_leave_their_doubts_behind() {
     let mut lab = Lab::knowing(&FIVE[..2]);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let [silent, other] = lab.opens().try_into().unwrap();
     lab.up(silent.channel);
     lab.actions();
@@ -596,9 +598,9 @@ fn a_suspect_registrar_is_told_of() {
     let mut config = config(&[]);
     let at =
         |n: u8| Registrar::tcp(SocketAddr::from(([192, 0, 2, n], 3864))).with_tls("pr.example");
-    config.registrars = [1, 2, 3].map(at).into();
+    config.discovery.registrars = [1, 2, 3].map(at).into();
     let mut lab = Lab::new(config);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let tried = lab.opens();
     lab.pu.handle_closed(lab.now, tried[0].channel, CloseReason::Unauthenticated);
     lab.secs(1);
@@ -613,8 +615,12 @@ fn a_suspect_registrar_is_told_of() {
     let expected = [0, 1].map(|n| Transport::tcp(tried[n].to));
     assert_eq!(suspects(&mut lab), expected);
     assert_eq!(suspects(&mut lab), []);
-    let barred: Vec<_> =
-        lab.pu.barred().map(|(transport, until)| (transport.clone(), until - lab.now)).collect();
+    let barred: Vec<_> = lab
+        .pu
+        .registrars()
+        .barred()
+        .map(|(transport, until)| (transport.clone(), until - lab.now))
+        .collect();
     let [first, second] = expected;
     assert_eq!(barred, [(first, secs(599)), (second, secs(600))]);
 
@@ -624,7 +630,7 @@ fn a_suspect_registrar_is_told_of() {
     assert_eq!(suspects(&mut lab), [Transport::tcp(tried[2].to)], "as the home too");
     lab.secs(601);
     lab.pu.handle_timeout(lab.now);
-    assert_eq!(lab.pu.barred().count(), 0);
+    assert_eq!(lab.pu.registrars().barred().count(), 0);
 }
 
 /// [HUNT-18] [HUNT-9]: bars that nobody reads of stay bounded, and the latest ones are told.
@@ -632,12 +638,12 @@ fn a_suspect_registrar_is_told_of() {
 fn suspects_are_bounded() {
     let mut lab = Lab::new({
         let mut config = config(&[]);
-        config.registrars =
+        config.discovery.registrars =
             (1..=100).map(|n| Registrar::tcp(SocketAddr::from(([192, 0, 2, n], 3864)))).collect();
-        (config.authenticated_only, config.max_barred) = (true, 10);
+        (config.discovery.authenticated_only, config.limits.max_barred) = (true, 10);
         config
     });
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     for _ in 0..30 {
         while let [open, ..] = &opens_among(&lab.actions())[..] {
             lab.up(open.channel);
@@ -645,7 +651,7 @@ fn suspects_are_bounded() {
         lab.wait();
     }
     assert!(lab.pu.stats().registrars_barred >= 90);
-    assert_eq!(lab.pu.barred().count(), 10);
+    assert_eq!(lab.pu.registrars().barred().count(), 10);
     let told = lab.events();
     let suspects = told.iter().filter(|event| matches!(event, Event::RegistrarSuspect { .. }));
     assert_eq!(suspects.count(), 10);
@@ -661,13 +667,14 @@ fn announced_registrars_are_listed_apart() {
     announce(&mut lab, "10.0.0.2:3863", 2, vec![tcp("10.0.0.2:3863")]);
     let listed: Vec<_> = lab
         .pu
+        .registrars()
         .announced()
         .map(|(registrar, until)| (registrar.transport.clone(), until - lab.now))
         .collect();
     assert_eq!(listed, [(tcp("10.0.0.1:3863"), secs(3)), (tcp("10.0.0.2:3863"), secs(5))]);
-    assert_eq!(lab.pu.registrars().count(), 3);
-    lab.pu.add_registrar(lab.now, Registrar::tcp("10.0.0.2:3863".parse().unwrap())).unwrap();
-    assert_eq!(lab.pu.announced().count(), 1, "it is kept for good now");
+    assert_eq!(lab.pu.registrars().iter().count(), 3);
+    lab.pu.registrars_mut(lab.now).add(Registrar::tcp("10.0.0.2:3863".parse().unwrap())).unwrap();
+    assert_eq!(lab.pu.registrars().announced().count(), 1, "it is kept for good now");
 }
 
 /// [HUNT-19]: where every configured registrar demands TLS, whoever can send a datagram does not become
@@ -678,14 +685,14 @@ fn an_announced_stranger_does_not_replace_those_with_tls() {
     let secure =
         |n: u8| Registrar::tcp(SocketAddr::from(([192, 0, 2, n], 3864))).with_tls("pr.example");
     for (change, taken) in [
-        ((|_| {}) as fn(&mut Config), false),
-        (|c| c.announced_unsecured = true, true),
-        (|c| c.announced_security = Security::tls("pr.example"), true),
-        (|c| c.registrars.push(Registrar::tcp("192.0.2.9:3863".parse().unwrap())), true),
-        (|c| c.registrars.clear(), true),
+        ((|_| {}) as fn(&mut Setup), false),
+        (|c| c.discovery.announced_unsecured = true, true),
+        (|c| c.discovery.announced_security = Security::tls("pr.example"), true),
+        (|c| c.discovery.registrars.push(Registrar::tcp("192.0.2.9:3863".parse().unwrap())), true),
+        (|c| c.discovery.registrars.clear(), true),
     ] {
         let mut config = config(&[]);
-        config.registrars = vec![secure(1), secure(2)];
+        config.discovery.registrars = vec![secure(1), secure(2)];
         change(&mut config);
         let mut lab = Lab::new(config);
         let mut called = false;
@@ -710,16 +717,16 @@ fn who_may_be_the_home_follows_who_is_configured() {
     let secure = Registrar::tcp("192.0.2.1:3864".parse().unwrap()).with_tls("pr.example");
     let mut lab = Lab::new(Config::default());
     announce(&mut lab, "203.0.113.66:3863", 66, vec![liar.clone()]);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let open = lab.open_one();
     assert_eq!(open.to, "203.0.113.66:3863".parse().unwrap(), "nobody else is known");
-    lab.pu.add_registrar(lab.now, secure.clone()).unwrap();
+    lab.pu.registrars_mut(lab.now).add(secure.clone()).unwrap();
     lab.opens();
     lab.up(open.channel);
-    assert_eq!(lab.pu.home(), None, "it came too late");
+    assert_eq!(lab.pu.registrars().home(), None, "it came too late");
     lab.actions();
-    lab.pu.remove_registrar(lab.now, &secure.transport);
-    assert_eq!(lab.pu.registrars().count(), 1);
+    lab.pu.registrars_mut(lab.now).remove(&secure.transport);
+    assert_eq!(lab.pu.registrars().iter().count(), 1);
     announce(&mut lab, "203.0.113.66:3863", 66, vec![liar]);
     while opens_among(&lab.actions()).is_empty() {
         lab.secs(2);
@@ -749,7 +756,7 @@ fn a_bar_is_on_a_place() {
         (Transport::tcp("192.0.2.1:3863".parse().unwrap()), true),
     ] {
         let mut lab = Lab::new(Config::default());
-        lab.pu.start(lab.now);
+        lab.pu.registrars_mut(lab.now).find_home();
         announce(&mut lab, "192.0.2.7:3863", 1, vec![barred.clone()]);
         let open = lab.open_one();
         lab.pu.handle_closed(lab.now, open.channel, CloseReason::Unauthenticated);

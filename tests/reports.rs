@@ -21,14 +21,19 @@ fn a_failed_element_is_reported_once_and_passed_over() {
     lab.answer(home, POOL, &[element(1), element(2), element(3)]);
     let (_, pool) = resolved(lab.event());
     let [one, two] = [1, 2].map(PeIdentifier::new);
-    assert_eq!(lab.pu.report_unreachable(lab.now, pool, one), Err(CommandError::NeverUsed));
-    assert_eq!(lab.pu.select(lab.now, pool, &[]).unwrap().identifier(), one);
-    assert_eq!(lab.pu.fail_over(lab.now, pool, one).unwrap().identifier(), two);
-    lab.pu.report_unreachable(lab.now, pool, one).unwrap();
+    assert_eq!(
+        lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(one),
+        Err(CommandError::NeverUsed)
+    );
+    assert_eq!(lab.pu.pool_mut(lab.now, pool).unwrap().select(&[]).unwrap().identifier(), one);
+    assert_eq!(lab.pu.pool_mut(lab.now, pool).unwrap().fail_over(one).unwrap().identifier(), two);
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(one).unwrap();
     let sent = lab.controls();
     assert_eq!(sent, [(home, Message::endpoint_unreachable(POOL, one))]);
 
-    let chosen = |lab: &mut Lab| lab.pu.select(lab.now, pool, &[]).unwrap().identifier().get();
+    let chosen = |lab: &mut Lab| {
+        lab.pu.pool_mut(lab.now, pool).unwrap().select(&[]).unwrap().identifier().get()
+    };
     assert_eq!([(); 3].map(|()| chosen(&mut lab)), [3, 2, 3]);
     lab.secs(60);
     assert_eq!(chosen(&mut lab), 1, "its mark has ended");
@@ -44,14 +49,14 @@ fn when_all_have_failed_the_oldest_failure_is_tried() {
     let (_, pool) = resolved(lab.event());
     let [one, two] = [1, 2].map(PeIdentifier::new);
     for _ in 0..2 {
-        lab.pu.select(lab.now, pool, &[]).unwrap();
+        lab.pu.pool_mut(lab.now, pool).unwrap().select(&[]).unwrap();
     }
-    lab.pu.report_unreachable(lab.now, pool, two).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(two).unwrap();
     lab.secs(1);
-    lab.pu.report_unreachable(lab.now, pool, one).unwrap();
-    assert_eq!(lab.pu.select(lab.now, pool, &[]).unwrap().identifier(), two);
-    assert_eq!(lab.pu.select(lab.now, pool, &[two]).unwrap().identifier(), one);
-    let none = lab.pu.select(lab.now, pool, &[one, two]);
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(one).unwrap();
+    assert_eq!(lab.pu.pool_mut(lab.now, pool).unwrap().select(&[]).unwrap().identifier(), two);
+    assert_eq!(lab.pu.pool_mut(lab.now, pool).unwrap().select(&[two]).unwrap().identifier(), one);
+    let none = lab.pu.pool_mut(lab.now, pool).unwrap().select(&[one, two]);
     assert_eq!(none.map(|e| e.identifier()), Err(CommandError::NoElementLeft));
 }
 
@@ -66,8 +71,8 @@ fn reports_wait_and_are_bounded() {
     lab.actions();
     lab.pu.handle_closed(lab.now, home, CloseReason::Failed);
     for id in (1..=100).map(PeIdentifier::new) {
-        lab.pu.select(lab.now, pool, &[]).unwrap();
-        lab.pu.report_unreachable(lab.now, pool, id).unwrap();
+        lab.pu.pool_mut(lab.now, pool).unwrap().select(&[]).unwrap();
+        lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id).unwrap();
     }
     assert_eq!(lab.pu.stats().reports_dropped, 36, "64 are kept");
     let again = lab.open_one();
@@ -96,7 +101,7 @@ fn the_next_event_is_reported_again() {
     let one = PeIdentifier::new(1);
     assert_eq!(lab.choose(pool), [1]);
     for reports in [1, 0, 1] {
-        lab.pu.report_unreachable(lab.now, pool, one).unwrap();
+        lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(one).unwrap();
         assert_eq!(lab.controls().len(), reports);
         lab.secs(30);
     }
@@ -111,9 +116,9 @@ fn an_element_that_flaps_is_not_reported_each_time() {
     let one = PeIdentifier::new(1);
     lab.choose::<1>(pool);
     for _ in 0..100 {
-        lab.pu.report_unreachable(lab.now, pool, one).unwrap();
+        lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(one).unwrap();
         lab.actions();
-        lab.pu.trust(pool, one);
+        lab.pu.pool_mut(lab.now, pool).unwrap().trust(one);
         lab.now = lab.now + core::time::Duration::from_millis(100);
     }
     let stats = lab.pu.stats();
@@ -129,7 +134,7 @@ fn reports_grow_old() {
     lab.choose::<1>(pool);
     lab.pu.handle_closed(lab.now, home, CloseReason::Failed);
     let began = lab.now;
-    lab.pu.report_unreachable(lab.now, pool, PeIdentifier::new(1)).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(PeIdentifier::new(1)).unwrap();
     while lab.pu.poll_timeout().is_some() {
         lab.wait();
         for action in lab.actions() {
@@ -156,7 +161,8 @@ fn a_failure_is_told_by_address() {
     elements[3].identifier = PeIdentifier::new(4);
     let pool = lab.pool(home, &elements);
     lab.choose::<2>(pool);
-    let mut fail = |transport| lab.pu.report_unreachable_at(lab.now, pool, &transport);
+    let mut fail =
+        |transport| lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable_at(&transport);
     assert_eq!(fail(sctp(&[two])), Ok(PeIdentifier::new(1)), "one of its addresses");
     assert_eq!(fail(Transport::tcp("192.0.2.2:7".parse().unwrap())), UNKNOWN, "no TCP there");
     assert_eq!(fail(Transport::tcp("10.0.0.2:8".parse().unwrap())), UNKNOWN, "another port");
@@ -176,7 +182,7 @@ const UNKNOWN: Result<PeIdentifier, CommandError> = Err(CommandError::UnknownEle
 fn hearsay_is_not_reported() {
     let (mut lab, home) = Lab::at_home();
     let pool = lab.pool(home, &[element(1)]);
-    let told = lab.pu.report_unreachable_at(lab.now, pool, &element(1).transport);
+    let told = lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable_at(&element(1).transport);
     assert_eq!(told, Err(CommandError::NeverUsed));
     assert!(lab.actions().is_empty());
 }
@@ -187,10 +193,10 @@ fn hearsay_is_not_reported() {
 fn those_that_failed_take_turns() {
     let (mut lab, home) = Lab::at_home();
     let pool = lab.pool(home, &three());
-    let mut at = lab.pu.select(lab.now, pool, &[]).unwrap().identifier();
+    let mut at = lab.pu.pool_mut(lab.now, pool).unwrap().select(&[]).unwrap().identifier();
     let mut tried = Vec::new();
     for _ in 0..9 {
-        at = lab.pu.fail_over(lab.now, pool, at).unwrap().identifier();
+        at = lab.pu.pool_mut(lab.now, pool).unwrap().fail_over(at).unwrap().identifier();
         tried.push(at.get());
     }
     assert_eq!(tried, [2, 3, 1, 2, 3, 1, 2, 3, 1]);
@@ -226,7 +232,7 @@ fn a_report_survives_its_home() {
     let (mut lab, home) = Lab::at_home();
     let pool = lab.pool(home, &three());
     lab.choose::<1>(pool);
-    lab.pu.report_unreachable(lab.now, pool, id(1)).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(1)).unwrap();
     lab.fail(home);
     assert_eq!(lab.pu.stats().reports_sent, 0);
     assert_eq!(reported_to_anyone(&mut lab), [1]);
@@ -242,7 +248,7 @@ fn a_report_that_may_be_lost_is_sent_again_once() {
         let pool = lab.pool(home, &three());
         lab.choose::<2>(pool);
         for element in [1, 2] {
-            lab.pu.report_unreachable(lab.now, pool, id(element)).unwrap();
+            lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(element)).unwrap();
         }
         assert_eq!(reported(&lab.actions()), [1, 2]);
         lab.secs(after);
@@ -281,7 +287,7 @@ fn a_report_that_comes_back_goes_to_another_registrar() {
     });
     let pool = pool.unwrap();
     lab.choose::<1>(pool);
-    lab.pu.report_unreachable(lab.now, pool, id(1)).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(1)).unwrap();
     let report = Message::endpoint_unreachable(POOL, id(1));
     for time in [1, 2] {
         assert_eq!(lab.controls(), [(home.channel, report.clone())], "time {time}");
@@ -338,12 +344,12 @@ fn a_report_that_is_out_of_date_is_withdrawn() {
     lab.choose::<2>(pool);
     lab.fail(home);
     for element in [1, 2] {
-        lab.pu.report_unreachable(lab.now, pool, id(element)).unwrap();
+        lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(element)).unwrap();
     }
-    lab.pu.trust(pool, id(2));
+    lab.pu.pool_mut(lab.now, pool).unwrap().trust(id(2));
     assert_eq!(reported_to_anyone(&mut lab), [1]);
     assert_eq!(lab.pu.stats().reports_withdrawn, 1);
-    lab.pu.report_unreachable(lab.now, pool, id(2)).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(2)).unwrap();
     assert_eq!(reported_to_anyone(&mut lab), [2]);
 }
 
@@ -357,7 +363,7 @@ fn an_outage_of_ones_own_is_not_reported() {
     lab.fail(home);
     lab.fail(one.channel);
     let began = lab.now;
-    while lab.pu.session_element(session).is_none() {
+    while lab.pu.session(session).and_then(|session| session.element()).is_none() {
         for action in lab.actions() {
             match action {
                 Action::Open { channel, peer: PeerKind::Element, .. }
@@ -370,7 +376,7 @@ fn an_outage_of_ones_own_is_not_reported() {
             }
         }
         lab.events();
-        if lab.pu.session_element(session).is_none() {
+        if lab.pu.session(session).and_then(|session| session.element()).is_none() {
             lab.wait();
         }
     }
@@ -399,7 +405,7 @@ fn a_used_element_can_be_reported_after_a_refresh() {
     lab.pu.refresh(lab.now, POOL).unwrap();
     assert_eq!(lab.requests().len(), 1);
     lab.answer(home, POOL, &[3, 1, 2].map(element));
-    assert_eq!(lab.pu.report_unreachable(lab.now, pool, id(one)), Ok(()));
-    let never = lab.pu.report_unreachable(lab.now, pool, id(2));
+    assert_eq!(lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(one)), Ok(()));
+    let never = lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(2));
     assert_eq!(never, Err(CommandError::NeverUsed));
 }

@@ -56,7 +56,7 @@ fn a_silent_home_fails_a_request_after_45_seconds() {
 #[test]
 fn an_alternate_takes_over_from_a_silent_home() {
     let mut lab = Lab::knowing(&["192.0.2.1:3863", "192.0.2.2:3863"]);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let tried = lab.opens();
     lab.up(tried[0].channel);
     lab.actions();
@@ -80,7 +80,7 @@ fn an_alternate_takes_over_from_a_silent_home() {
 #[test]
 fn a_late_answer_ends_the_hunt() {
     let mut lab = Lab::knowing(&["192.0.2.1:3863", "192.0.2.2:3863"]);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let home = lab.opens()[0].clone();
     lab.up(home.channel);
     lab.actions();
@@ -156,7 +156,8 @@ fn the_policy_is_the_pools_own() {
     let [rr, wrand] = ["rr", "wrand"].map(|handle| lab.pu.find_pool(handle.as_bytes()).unwrap());
     assert_eq!(lab.pu.pool(rr).unwrap().policy(), PolicyType::ROUND_ROBIN);
     let mut choose = |pool| {
-        let chosen = |_| lab.pu.select(lab.now, pool, &[]).unwrap().identifier().get();
+        let chosen =
+            |_| lab.pu.pool_mut(lab.now, pool).unwrap().select(&[]).unwrap().identifier().get();
         (0..300).map(chosen).collect::<Vec<_>>()
     };
     assert_eq!(choose(rr)[..4], [1, 2, 3, 1]);
@@ -323,7 +324,7 @@ fn other_errors_are_counted() {
 #[test]
 fn the_rate_of_requests_for_a_pool_is_limited() {
     let mut config = config(&[REGISTRAR]);
-    config.stale_cache_value = core::time::Duration::ZERO;
+    config.cache.stale_cache_value = core::time::Duration::ZERO;
     let (mut lab, home) = Lab::at_home_with(config);
     let mut sent = 0;
     for _ in 0..1_000 {
@@ -401,7 +402,7 @@ fn every_request_ends_and_says_why() {
 #[test]
 fn an_answer_on_the_wrong_channel_is_none() {
     let mut config = config(&[REGISTRAR, "192.0.2.2:3863"]);
-    config.control_mapping = asap_pu::Protocols::NONE.with(asap_pu::wire::Protocol::Tcp);
+    config.tell_control();
     let mut lab = Lab::new(config);
     let session = lab.pu.open_session(lab.now, "session", Default::default()).unwrap();
     let tried = lab.opens();
@@ -419,7 +420,7 @@ fn an_answer_on_the_wrong_channel_is_none() {
     assert_eq!((lab.events(), lab.pu.find_pool(POOL.as_bytes())), (vec![], None));
     assert_eq!(lab.pu.stats().unknown_channels, 1, "the alternate was closed");
     assert_eq!(lab.pu.stats().unexpected_messages, 1, "an element does not list pools");
-    assert!(lab.pu.session_element(session).is_some());
+    assert!(lab.pu.session(session).and_then(|session| session.element()).is_some());
 }
 
 /// [RES-2] [CORE-10]: what the next timer is for can be asked.
@@ -427,26 +428,26 @@ fn an_answer_on_the_wrong_channel_is_none() {
 fn timers_say_what_they_are_for() {
     let mut lab = Lab::knowing(&[REGISTRAR]);
     lab.pu.resolve(lab.now, POOL).unwrap();
-    assert_eq!(lab.pu.home_search(), HomeSearch::Hunting);
+    assert_eq!(lab.pu.registrars().home_search(), HomeSearch::Hunting);
     assert_eq!(lab.pu.next_timer(), Some((lab.now, TimerKind::Action)));
     let registrar = lab.open_one();
     assert_eq!(lab.pu.next_timer().unwrap().1, TimerKind::Hunt);
     lab.up(registrar.channel);
     lab.requests();
-    assert_eq!(lab.pu.home_search(), HomeSearch::Home);
+    assert_eq!(lab.pu.registrars().home_search(), HomeSearch::Home);
     assert_eq!(lab.pu.next_timer(), Some((lab.now + secs(15), TimerKind::Request)));
     lab.wait();
-    assert_eq!(lab.pu.home_search(), HomeSearch::Doubted);
+    assert_eq!(lab.pu.registrars().home_search(), HomeSearch::Doubted);
     lab.actions();
     lab.answer(registrar.channel, POOL, &[element(1)]);
-    assert_eq!((lab.pu.home_search(), lab.pu.next_timer()), (HomeSearch::Home, None));
+    assert_eq!((lab.pu.registrars().home_search(), lab.pu.next_timer()), (HomeSearch::Home, None));
 }
 
 /// [RES-12]: the parameter can be left out.
 #[test]
 fn the_number_of_elements_need_not_be_asked_for() {
     let mut config = config(&[REGISTRAR]);
-    config.elements_wanted = None;
+    config.resolution.elements_wanted = None;
     let (mut lab, home) = Lab::at_home_with(config);
     lab.pu.resolve(lab.now, POOL).unwrap();
     assert_eq!(lab.controls(), [(home, Message::handle_resolution(false, POOL, None))]);

@@ -10,8 +10,7 @@ use std::collections::BTreeMap;
 use asap_pu::sim::{Fault, Lie, Sim};
 use asap_pu::wire::{Body, CauseCode, Message, Policy, PoolElement, Transport};
 use asap_pu::{
-    Action, ChannelId, Config, Event, Instant, Payload, PoolUser, ResolveError, SessionOptions,
-    StaleAnswers,
+    Action, ChannelId, Event, Instant, Payload, ResolveError, SessionOptions, StaleAnswers,
 };
 use lab::*;
 
@@ -152,7 +151,7 @@ fn who_wants_no_stale_pool_hears_of_no_answer() {
         (StaleAnswers::Fallback, true),
         (StaleAnswers::Withheld, false),
     ] {
-        let (mut lab, home) = at_home(|config| config.stale_answers = stale_answers);
+        let (mut lab, home) = at_home(|config| config.cache.stale_answers = stale_answers);
         lab.pool(home, &three());
         let home = restart(&mut lab, home);
         lab.receive(home, &unknown());
@@ -227,7 +226,7 @@ fn a_grant_is_checked() {
         lab.wait_until(lab.now + secs(15));
     }
     assert_eq!(lab.pu.subscription(POOL.as_bytes()), Some(false));
-    assert_eq!(lab.pu.home(), None);
+    assert_eq!(lab.pu.registrars().home(), None);
 }
 
 /// [RES-18]: an update puts the check off, and a list of yesterday is not taken for a fresh one even
@@ -294,11 +293,11 @@ fn an_update_of_no_use_makes_the_list_stale() {
 fn crowd(users: usize, subscriptions: usize, lost: bool) -> BTreeMap<u64, u64> {
     let config = || {
         let mut config = config(&[REGISTRAR]);
-        config.max_pools = 4_096;
+        config.limits.max_pools = 4_096;
         config
     };
     let mut users: Vec<_> =
-        (0..users).map(|seed| (PoolUser::new(config(), seed as u64).unwrap(), None)).collect();
+        (0..users).map(|seed| (config().pool_user(seed as u64), None)).collect();
     for (pu, _) in &mut users {
         for n in 0..subscriptions {
             pu.subscribe(Instant::EPOCH, format!("pool {n}").as_str()).unwrap();
@@ -376,8 +375,8 @@ fn many_subscriptions_are_asked_for_in_turn() {
 #[test]
 fn too_many_subscriptions_take_turns() {
     let mut config = config(&[REGISTRAR]);
-    (config.max_subscriptions, config.max_pools) = (3_000, 3_000);
-    config.max_requests_per_second = 10;
+    (config.limits.max_subscriptions, config.limits.max_pools) = (3_000, 3_000);
+    config.limits.max_requests_per_second = 10;
     let (mut lab, home) = Lab::at_home_with(config);
     for n in 0..3_000 {
         lab.pu.subscribe(lab.now, format!("pool {n}").as_str()).unwrap();
@@ -398,7 +397,7 @@ fn too_many_subscriptions_take_turns() {
 /// [RES-19]: what somebody waits for is not put off, however many subscriptions there are.
 #[test]
 fn who_waits_goes_first() {
-    let (mut lab, home) = at_home(|c: &mut Config| c.max_requests_per_second = 1);
+    let (mut lab, home) = at_home(|c: &mut Setup| c.limits.max_requests_per_second = 1);
     for n in 0..10 {
         lab.pu.subscribe(lab.now, format!("pool {n}").as_str()).unwrap();
     }

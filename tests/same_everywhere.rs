@@ -11,7 +11,7 @@ use lab::*;
 #[test]
 fn the_hunt_is_the_same() {
     let mut lab = Lab::knowing(&FIVE);
-    lab.pu.start(lab.now);
+    lab.pu.registrars_mut(lab.now).find_home();
     let tried: Vec<_> = lab.opens().into_iter().map(|open| open.to.to_string()).collect();
     assert_eq!(tried, ["192.0.2.3:3863", "192.0.2.4:3863", "192.0.2.2:3863"]);
     assert_eq!(lab.pu.poll_timeout().map(Instant::as_nanos), Some(9_087_561_441));

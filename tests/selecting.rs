@@ -130,17 +130,22 @@ fn where_all_have_failed_choices_go_round() {
     let (_, pool) = resolved(lab.event());
     assert_eq!(lab.choose(pool), [1, 2, 3, 4]);
     for failed in [3, 1, 4, 2] {
-        lab.pu.report_unreachable(lab.now, pool, PeIdentifier::new(failed)).unwrap();
+        lab.pu
+            .pool_mut(lab.now, pool)
+            .unwrap()
+            .report_unreachable(PeIdentifier::new(failed))
+            .unwrap();
         lab.secs(1);
     }
     assert_eq!(lab.choose(pool), [3, 1, 4, 2, 3, 1, 4, 2, 3]);
     // One that fails again is the last one.
-    lab.pu.report_unreachable(lab.now, pool, PeIdentifier::new(1)).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(PeIdentifier::new(1)).unwrap();
     assert_eq!(lab.choose(pool), [4, 2, 3, 1, 4]);
     let avoid = [2, 3].map(PeIdentifier::new);
-    let mut chosen = || lab.pu.select(lab.now, pool, &avoid).unwrap().identifier().get();
+    let mut chosen =
+        || lab.pu.pool_mut(lab.now, pool).unwrap().select(&avoid).unwrap().identifier().get();
     assert_eq!([(); 4].map(|()| chosen()), [1, 4, 1, 4]);
-    let several = lab.pu.select_several(lab.now, pool, 9, &[]).unwrap();
+    let several = lab.pu.pool_mut(lab.now, pool).unwrap().select_several(9, &[]);
     let several: Vec<_> = several.iter().map(|element| element.identifier().get()).collect();
     assert_eq!(several, [2, 3, 1, 4], "and 2 is the choice");
     assert_eq!(lab.choose(pool), [3]);
@@ -167,7 +172,7 @@ fn policies_of_the_users_own() {
     for known in [false, true] {
         if known {
             let make = || Box::<RandomizedPriorityLeastUsed>::default() as Box<dyn CustomPolicy>;
-            config.custom_policies.push((RANDOMIZED_PRIORITY_LEAST_USED, make));
+            config.cache.custom_policies.push((RANDOMIZED_PRIORITY_LEAST_USED, make));
         }
         let (mut lab, home) = Lab::at_home_with(config.clone());
         lab.pu.resolve(lab.now, POOL).unwrap();
@@ -177,12 +182,13 @@ fn policies_of_the_users_own() {
         assert_eq!(lab.pu.pool(pool).unwrap().follows_policy(), known);
         let mut chosen = [0; 4];
         for _ in 0..99 {
-            chosen[lab.pu.select(lab.now, pool, &[]).unwrap().identifier().get() as usize] += 1;
+            chosen[lab.pu.pool_mut(lab.now, pool).unwrap().select(&[]).unwrap().identifier().get()
+                as usize] += 1;
         }
         let expected = if known { [0, 0, 99, 0] } else { [0, 33, 33, 33] };
         assert_eq!(chosen, expected);
     }
-    config.custom_policies[0].0 = PolicyType::LEAST_USED;
+    config.cache.custom_policies[0].0 = PolicyType::LEAST_USED;
     assert_eq!(config.validate(), Err(ConfigError::StandardPolicy(PolicyType::LEAST_USED)));
 }
 
@@ -196,18 +202,21 @@ fn several_at_once() {
     let (_, pool) = resolved(lab.event());
     let several = |lab: &mut Lab, wanted, avoid: &[u32]| {
         let avoid: Vec<_> = avoid.iter().map(|id| PeIdentifier::new(*id)).collect();
-        let chosen = lab.pu.select_several(lab.now, pool, wanted, &avoid).unwrap();
+        let chosen = lab.pu.pool_mut(lab.now, pool).unwrap().select_several(wanted, &avoid);
         chosen.iter().map(|element| element.identifier().get()).collect::<Vec<_>>()
     };
     assert_eq!(several(&mut lab, 3, &[]), [1, 2, 3]);
     assert_eq!(several(&mut lab, 9, &[]), [2, 3, 4, 1]);
     for failed in [3, 4] {
-        lab.pu.report_unreachable(lab.now, pool, PeIdentifier::new(failed)).unwrap();
+        lab.pu
+            .pool_mut(lab.now, pool)
+            .unwrap()
+            .report_unreachable(PeIdentifier::new(failed))
+            .unwrap();
         lab.secs(1);
     }
     assert_eq!(several(&mut lab, 9, &[2]), [1, 3, 4]);
     assert_eq!(several(&mut lab, 0, &[]), []);
-    lab.pu.purge(pool);
-    let gone = lab.pu.select_several(lab.now, pool, 1, &[]).map(|chosen| chosen.len());
-    assert_eq!(gone, Err(CommandError::UnknownPool));
+    lab.pu.pool_mut(lab.now, pool).unwrap().purge();
+    assert_eq!(lab.pu.pool_mut(lab.now, pool).err(), Some(CommandError::UnknownPool));
 }

@@ -6,10 +6,10 @@ mod lab;
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use asap_pu::wire::{Message, OverallPolicy, Policy, PolicyType, Protocol};
+use asap_pu::wire::{Message, OverallPolicy, Policy, PolicyType};
 use asap_pu::{
-    Action, CloseReason, CommandError, Event, Failover, Instant, Payload, PeerKind, PoolUser,
-    Protocols, SessionOptions,
+    Action, CloseReason, CommandError, Confirms, Event, Failover, Instant, Payload, PeerKind,
+    SessionOptions,
 };
 use lab::*;
 
@@ -18,11 +18,11 @@ use lab::*;
 #[test]
 fn a_closing_session_sends_again_what_came_back() {
     let mut config = config(&[REGISTRAR]);
-    config.confirms_delivery = Protocols::NONE.with(Protocol::Tcp);
+    config.confirm(Confirms::Delivered);
     let (mut lab, _, session, element) =
         Lab::in_session(config, SessionOptions::default(), &three());
     let message = send(&mut lab, session, "last", Failover::Unsent);
-    lab.pu.close(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().close().unwrap();
     let handed = lab.pu.poll_action();
     assert!(matches!(handed, Some(Action::Send { payload: Payload::Data { .. }, .. })));
     lab.pu.handle_unsent(lab.now, element.channel, message);
@@ -40,10 +40,12 @@ fn a_closing_session_sends_again_what_came_back() {
 #[test]
 fn room_is_told_as_it_stands() {
     let mut config = config(&[REGISTRAR]);
-    config.max_queued_messages = 2;
+    config.limits.max_queued_messages = 2;
     let (mut lab, _, session, element) =
         Lab::in_session(config, SessionOptions::default(), &three());
-    let refused = |lab: &mut Lab| lab.pu.send(lab.now, session, "more", Failover::Never).is_err();
+    let refused = |lab: &mut Lab| {
+        lab.pu.session_mut(lab.now, session).unwrap().send("more", Failover::Never).is_err()
+    };
     send(&mut lab, session, "a", Failover::Unsent);
     send(&mut lab, session, "b", Failover::Unsent);
     assert!(refused(&mut lab));
@@ -66,10 +68,10 @@ fn a_confirmed_message_is_the_last_one_too() {
     let message = send(&mut lab, session, "last", Failover::Undelivered);
     assert_eq!(lab.data().len(), 1);
     lab.fail(element.channel);
-    lab.pu.close(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().close().unwrap();
     lab.actions();
     lab.events();
-    assert!(lab.pu.confirm(lab.now, session, message));
+    assert!(lab.pu.session_mut(lab.now, session).unwrap().confirm(message));
     assert!(matches!(lab.event(), Event::SessionEnded { error: None, .. }));
 }
 
@@ -82,7 +84,7 @@ fn a_closing_session_gives_back_what_is_for_nobody() {
     options.element = Some(id(9));
     let session = lab.pu.open_session(lab.now, POOL, options).unwrap();
     send(&mut lab, session, "for 9 alone", Failover::Never);
-    lab.pu.close(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().close().unwrap();
     lab.actions();
     lab.answer(home, POOL, &three());
     let end = lab.events();
@@ -118,7 +120,7 @@ fn a_failover_from_an_element_not_heard_of_is_one() {
         "{told:?}"
     );
     assert_eq!(data_among(&lab.actions()), [], "held back");
-    lab.pu.resume(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().resume().unwrap();
     assert_eq!(data_among(&lab.actions()), [(two.channel, "work".into())]);
 }
 
@@ -191,8 +193,8 @@ fn elements_that_break_off_at_once_are_not_called_at_once() {
 #[test]
 fn pauses_may_be_as_long_as_one_likes() {
     let mut config = config(&[REGISTRAR]);
-    config.session_backoff = Duration::MAX;
-    config.session_deadline = Duration::MAX;
+    config.sessions.session_backoff = Duration::MAX;
+    config.sessions.session_deadline = Duration::MAX;
     let (mut lab, _, _, only) = Lab::in_session(config, SessionOptions::default(), &[element(1)]);
     lab.fail(only.channel);
     lab.actions();
@@ -214,11 +216,11 @@ fn nobody_moves_to_those_that_failed() {
     let (mut lab, _, session, _) =
         Lab::in_session(config(&[REGISTRAR]), SessionOptions::default(), &two);
     let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
-    lab.pu.select(lab.now, pool, &[id(1)]).unwrap();
-    lab.pu.report_unreachable(lab.now, pool, id(2)).unwrap();
-    let refused = lab.pu.move_session(lab.now, session, None);
+    lab.pu.pool_mut(lab.now, pool).unwrap().select(&[id(1)]).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(2)).unwrap();
+    let refused = lab.pu.session_mut(lab.now, session).unwrap().move_to(None);
     assert_eq!(refused, Err(CommandError::NoElementLeft));
-    lab.pu.move_session(lab.now, session, Some(id(2))).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().move_to(Some(id(2))).unwrap();
 }
 
 /// [SESSION-14]: asked for another element, the policy does not choose the same again.
@@ -237,7 +239,7 @@ fn a_move_leaves_the_policys_favourite() {
     let best = lab.open_one();
     lab.up(best.channel);
     lab.events();
-    lab.pu.move_session(lab.now, session, None).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().move_to(None).unwrap();
     let next = opens_among(&lab.actions()).remove(0);
     assert_eq!((best.to, next.to), ("10.0.0.1:7".parse().unwrap(), "10.0.0.2:7".parse().unwrap()));
 }
@@ -251,7 +253,7 @@ fn proven_contact_ends_the_mark() {
     let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
     fail_over(&mut lab, &first);
     lab.events();
-    lab.pu.move_session(lab.now, session, Some(id(1))).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().move_to(Some(id(1))).unwrap();
     let back = opens_among(&lab.actions()).remove(0);
     let is_marked = |lab: &Lab| lab.pu.pool(pool).unwrap().is_marked(lab.now, id(1));
     assert!(is_marked(&lab));
@@ -270,8 +272,8 @@ fn proven_contact_ends_the_mark() {
 #[test]
 fn pauses_are_not_all_the_same() {
     let pause = |seed| {
-        let mut pu = PoolUser::new(config(&[REGISTRAR]), seed).unwrap();
-        pu.start(Instant::EPOCH);
+        let mut pu = config(&[REGISTRAR]).pool_user(seed);
+        pu.registrars_mut(Instant::EPOCH).find_home();
         let mut lab = Lab { pu, now: Instant::EPOCH };
         let home = lab.open_one().channel;
         lab.up(home);
@@ -291,12 +293,12 @@ fn pauses_are_not_all_the_same() {
 #[test]
 fn a_closing_session_gives_back_what_was_not_sent() {
     let mut config = config(&[REGISTRAR]);
-    config.confirms_delivery = Protocols::NONE.with(Protocol::Tcp);
+    config.confirm(Confirms::Delivered);
     let (mut lab, _, session, element) =
         Lab::in_session(config, SessionOptions::default(), &three());
     let message = send(&mut lab, session, "", Failover::Never);
     lab.data();
-    lab.pu.close(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().close().unwrap();
     lab.pu.handle_unsent(lab.now, element.channel, message);
     let end = lab.events();
     assert!(

@@ -3,10 +3,10 @@
 
 mod lab;
 
-use asap_pu::wire::{CauseCode, Message, PoolElement, Protocol};
+use asap_pu::wire::{CauseCode, Message, PoolElement};
 use asap_pu::{
-    Action, ChannelId, CommandError, Config, Event, Failover, Identity, MessageId, Payload,
-    Protocols, SendErrorReason, SendOptions, SessionId, SessionOptions,
+    Action, ChannelId, CommandError, Confirms, Event, Failover, Identity, MessageId, Payload,
+    SendErrorReason, SendOptions, SessionId, SessionOptions,
 };
 use bytes::Bytes;
 use lab::*;
@@ -14,17 +14,17 @@ use lab::*;
 const ALL: [Failover; 3] = [Failover::Never, Failover::Unsent, Failover::Undelivered];
 
 /// A driver whose transport tells what became of each message, as SCTP does.
-fn confirming() -> Config {
+fn confirming() -> Setup {
     let mut config = mapped();
-    config.confirms_delivery = Protocols::NONE.with(Protocol::Tcp);
+    config.confirm(Confirms::Delivered);
     config
 }
 
 /// A driver that confirms what it has written, within a window.
-fn windowed(messages: usize, bytes: usize) -> Config {
+fn windowed(messages: usize, bytes: usize) -> Setup {
     let mut config = mapped();
-    config.confirms_writes = true;
-    (config.window_messages, config.window_bytes) = (messages, bytes);
+    config.confirm(Confirms::Written);
+    (config.limits.window_messages, config.limits.window_bytes) = (messages, bytes);
     config
 }
 
@@ -40,7 +40,7 @@ fn undelivered(events: &[Event]) -> Vec<MessageId> {
 /// Six messages, two of each kind, of which the first three are handed over; then the element dies.
 /// What the next element gets, and what comes back.
 fn lose_half_sent(
-    config: Config,
+    config: Setup,
     before_loss: impl FnOnce(&mut Lab, ChannelId, &[MessageId]),
 ) -> (Vec<String>, Vec<usize>) {
     let (mut lab, _, session, first) = Lab::in_session(config, Default::default(), &three());
@@ -113,7 +113,7 @@ fn confirmations_for_unknown_messages_are_counted() {
     lab.pu.handle_delivered(lab.now, first.channel, message);
     lab.pu.handle_delivered(lab.now, first.channel, message);
     assert_eq!(lab.pu.stats().unknown_confirmations, 5);
-    assert!(!lab.pu.confirm(lab.now, session, message));
+    assert!(!lab.pu.session_mut(lab.now, session).unwrap().confirm(message));
 }
 
 /// [SESSION-5]: the application confirms by its answers; then nothing is sent again.
@@ -122,7 +122,7 @@ fn the_application_confirms_by_its_answers() {
     let (mut lab, _, session, first) = Lab::in_session(mapped(), Default::default(), &three());
     let ids = ["one", "two"].map(|data| send(&mut lab, session, data, Failover::Undelivered));
     lab.data();
-    assert!(lab.pu.confirm(lab.now, session, ids[0]));
+    assert!(lab.pu.session_mut(lab.now, session).unwrap().confirm(ids[0]));
     let second = fail_over(&mut lab, &first);
     lab.events();
     assert_eq!(lab.data(), [(second.channel, "two".into())]);
@@ -134,7 +134,7 @@ fn unordered_messages_say_so() {
     let (mut lab, _, session, _) = Lab::in_session(mapped(), Default::default(), &three());
     let mut options = SendOptions::default();
     options.unordered = true;
-    lab.pu.send(lab.now, session, "any time", options).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().send("any time", options).unwrap();
     let actions = lab.actions();
     let [Action::Send { payload: Payload::Data { unordered, .. }, .. }] = &actions[..] else {
         panic!("{actions:?}")
@@ -149,7 +149,7 @@ fn the_window_holds_messages_back() {
         Lab::in_session(windowed(2, 1_000), Default::default(), &three());
     let ids = ["a", "b", "c", "d"].map(|data| send(&mut lab, session, data, Failover::Unsent));
     assert_eq!(lab.data().len(), 2);
-    assert_eq!(lab.pu.session_queued(session), Some(2));
+    assert_eq!(lab.pu.session(session).map(|session| session.queued()), Some(2));
     lab.pu.handle_written(lab.now, first.channel, ids[1]);
     assert_eq!(lab.data(), [(first.channel, "c".into())]);
     lab.pu.handle_written(lab.now, first.channel, ids[1]);
@@ -182,10 +182,15 @@ fn the_window_counts_bytes() {
 #[test]
 fn there_is_room_again() {
     let mut config = windowed(1, 1_000);
-    config.max_queued_messages = 4;
+    config.limits.max_queued_messages = 4;
     let (mut lab, _, session, first) = Lab::in_session(config, Default::default(), &three());
     let ids = ["a", "b", "c", "d"].map(|data| send(&mut lab, session, data, Failover::Unsent));
-    let refused = lab.pu.send(lab.now, session, "e", SendOptions::default()).unwrap_err();
+    let refused = lab
+        .pu
+        .session_mut(lab.now, session)
+        .unwrap()
+        .send("e", SendOptions::default())
+        .unwrap_err();
     assert!(is_full(&refused) && refused.data == "e");
     lab.data();
     lab.pu.handle_written(lab.now, first.channel, ids[0]);
@@ -204,15 +209,19 @@ fn there_is_room_again() {
 fn the_application_keeps_the_cookie_itself() {
     let (mut lab, _, session, first) =
         Lab::in_session(config(&[REGISTRAR]), Default::default(), &three());
-    lab.pu.set_cookie(session, Some(Bytes::from("mine"))).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().set_cookie(Some(Bytes::from("mine"))).unwrap();
     fail_over(&mut lab, &first);
     assert_eq!(lab.actions(), [], "no control channel, no echo");
     assert!(matches!(lab.events().last(), Some(Event::FailedOver { cookie_echoed: false, .. })));
-    assert_eq!(lab.pu.session_cookie(session), Some(&Bytes::from("mine")));
-    let refused = lab.pu.set_cookie(session, Some(Bytes::from(vec![0; 4_097])));
+    assert_eq!(
+        lab.pu.session(session).and_then(|session| session.cookie()),
+        Some(&Bytes::from("mine"))
+    );
+    let refused =
+        lab.pu.session_mut(lab.now, session).unwrap().set_cookie(Some(Bytes::from(vec![0; 4_097])));
     assert_eq!(refused, Err(CommandError::CookieTooLong { len: 4_097, max: 4_096 }));
-    lab.pu.set_cookie(session, None).unwrap();
-    assert_eq!(lab.pu.session_cookie(session), None);
+    lab.pu.session_mut(lab.now, session).unwrap().set_cookie(None).unwrap();
+    assert_eq!(lab.pu.session(session).and_then(|session| session.cookie()), None);
 }
 
 /// [SESSION-7] [SESSION-8]: a cookie that was handed in goes ahead where there is a control channel.
@@ -220,13 +229,13 @@ fn the_application_keeps_the_cookie_itself() {
 fn a_cookie_that_was_handed_in_is_echoed() {
     let (mut lab, _, session, first) = Lab::in_session(mapped(), Default::default(), &three());
     lab.receive(first.channel, &Message::cookie("the element's"));
-    lab.pu.set_cookie(session, Some(Bytes::from("mine"))).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().set_cookie(Some(Bytes::from("mine"))).unwrap();
     let second = fail_over(&mut lab, &first);
     assert_eq!(lab.controls(), [(second.channel, Message::cookie_echo("mine"))]);
 }
 
 /// The card of the first element, then its death; the address that the session turns to.
-fn after_card(config: Config, card: Vec<PoolElement>) -> (Lab, SessionId, Opened) {
+fn after_card(config: Setup, card: Vec<PoolElement>) -> (Lab, SessionId, Opened) {
     let (mut lab, _, session, first) = Lab::in_session(config, Default::default(), &three());
     lab.receive(first.channel, &Message::business_card(POOL, card));
     assert_eq!(lab.actions(), []);
@@ -253,7 +262,7 @@ fn a_card_sets_the_order_of_failover() {
 #[test]
 fn the_addresses_of_a_card_are_used_only_if_trusted() {
     let mut config = mapped();
-    config.trust_card_addresses = true;
+    config.sessions.trust_card_addresses = true;
     let (mut lab, _, next) = after_card(config, vec![element(66), element(2)]);
     assert_eq!(next.to, "10.0.0.66:7".parse().unwrap());
     lab.up(next.channel);
@@ -341,7 +350,7 @@ fn a_node_that_is_an_element_sends_its_card() {
     assert_eq!(lab.pu.set_card(vec![]), Err(CommandError::NoIdentity));
 
     let mut config = mapped();
-    config.identity = Some(Identity::new("MyPool", id(5)));
+    config.sessions.identity = Some(Identity::new("MyPool", id(5)));
     let (mut lab, _, _, first) = Lab::in_session(config.clone(), Default::default(), &three());
     assert_eq!(lab.controls(), [(first.channel, Message::business_card("MyPool", vec![]))]);
     lab.pu.set_card(vec![element(6), element(7)]).unwrap();
@@ -355,7 +364,7 @@ fn a_node_that_is_an_element_sends_its_card() {
     let many = vec![element(1); 3_000];
     assert_eq!(lab.pu.set_card(many), Err(CommandError::CardTooLong));
 
-    config.control_mapping = Protocols::NONE;
+    config.capabilities = TCP;
     let (mut lab, ..) = Lab::in_session(config, Default::default(), &three());
     assert_eq!(lab.actions(), [], "no control channel");
 }
@@ -370,21 +379,26 @@ fn what_was_confirmed_after_the_loss_is_not_sent_again() {
     lab.pu.handle_data(lab.now, first.channel, b"answer");
     lab.fail(first.channel);
     lab.events();
-    assert!(lab.pu.confirm(lab.now, session, message));
+    assert!(lab.pu.session_mut(lab.now, session).unwrap().confirm(message));
     let second = opens_among(&lab.actions()).remove(0);
     lab.up(second.channel);
     lab.events();
     assert_eq!(data_among(&lab.actions()), []);
-    assert!(!lab.pu.confirm(lab.now, session, message));
+    assert!(!lab.pu.session_mut(lab.now, session).unwrap().confirm(message));
 }
 
 /// [SESSION-2]: a message that never fits is refused as such.
 #[test]
 fn a_message_that_never_fits_says_so() {
     let mut config = config(&[REGISTRAR]);
-    config.max_queued_bytes = 10;
+    config.limits.max_queued_bytes = 10;
     let (mut lab, _, session, _) = Lab::in_session(config, SessionOptions::default(), &three());
-    let refused = lab.pu.send(lab.now, session, vec![0; 11], Failover::Unsent).unwrap_err();
+    let refused = lab
+        .pu
+        .session_mut(lab.now, session)
+        .unwrap()
+        .send(vec![0; 11], Failover::Unsent)
+        .unwrap_err();
     assert_eq!((refused.reason, refused.data.len()), (SendErrorReason::TooLong, 11));
 }
 
@@ -392,13 +406,14 @@ fn a_message_that_never_fits_says_so() {
 #[test]
 fn there_is_room_when_half_of_the_bytes_are_free() {
     let mut config = config(&[REGISTRAR]);
-    (config.confirms_writes, config.window_messages, config.max_queued_bytes) = (true, 1, 8);
+    config.confirm(Confirms::Written);
+    (config.limits.window_messages, config.limits.max_queued_bytes) = (1, 8);
     let (mut lab, _, session, first) = Lab::in_session(config, SessionOptions::default(), &three());
     let mut ids = Vec::new();
     for data in ["12", "34", "56", "78"] {
         ids.push(send(&mut lab, session, data, Failover::Unsent));
     }
-    assert!(lab.pu.send(lab.now, session, "9", Failover::Unsent).is_err());
+    assert!(lab.pu.session_mut(lab.now, session).unwrap().send("9", Failover::Unsent).is_err());
     lab.data();
     lab.pu.handle_written(lab.now, first.channel, ids[0]);
     lab.data();

@@ -4,8 +4,8 @@ mod lab;
 
 use asap_pu::wire::{Message, Protocol};
 use asap_pu::{
-    Action, CloseReason, CommandError, Event, Failover, LossReason, Recipient, SessionError,
-    SessionOptions,
+    Action, CloseReason, CommandError, Confirms, Event, Failover, LossReason, Recipient,
+    SessionError, SessionOptions,
 };
 use lab::*;
 
@@ -164,7 +164,7 @@ fn a_loss_has_a_reason() {
         }
     }
     let (mut lab, _, session, _) = Lab::in_session(mapped(), Default::default(), &three());
-    lab.pu.give_up(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().give_up().unwrap();
     assert_eq!(reason(&lab.events()), LossReason::GivenUp);
     for (close, expected) in
         [(CloseReason::Failed, LossReason::Refused), (CloseReason::Closed, LossReason::Closed)]
@@ -203,8 +203,11 @@ fn one_word_counts_for_all_sessions() {
     assert_eq!(lab.data().len(), 4);
     lab.events();
     let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
-    assert_eq!(lab.pu.fail_element(lab.now, pool, id(3)), Err(CommandError::NeverUsed));
-    lab.pu.fail_element(lab.now, pool, id(1)).unwrap();
+    assert_eq!(
+        lab.pu.pool_mut(lab.now, pool).unwrap().fail_element(id(3)),
+        Err(CommandError::NeverUsed)
+    );
+    lab.pu.pool_mut(lab.now, pool).unwrap().fail_element(id(1)).unwrap();
     let actions = lab.actions();
     let closed = actions.iter().filter(|action| matches!(action, Action::Close { .. })).count();
     assert_eq!((closed, opens_among(&actions).len()), (3, 2));
@@ -214,7 +217,7 @@ fn one_word_counts_for_all_sessions() {
     });
     assert_eq!(lost.collect::<Vec<_>>(), sessions[..3]);
     assert_eq!((lab.pu.stats().failures, lab.pu.stats().reports_sent), (1, 1));
-    assert_eq!(lab.pu.session_element(sessions[3]), Some(id(2)));
+    assert_eq!(lab.pu.session(sessions[3]).and_then(|session| session.element()), Some(id(2)));
 }
 
 /// [SESSION-11] [SESSION-18]: an element named by its identifier is looked for in a fresh list before
@@ -246,7 +249,7 @@ fn nobody_moves_to_whom_the_driver_cannot_speak_to() {
     udp.transport = asap_pu::wire::Transport::udp("10.0.0.2:7".parse().unwrap());
     let (mut lab, _, session, _) =
         Lab::in_session(mapped(), SessionOptions::default(), &[element(1), udp, element(3)]);
-    let refused = lab.pu.move_session(lab.now, session, Some(id(2)));
+    let refused = lab.pu.session_mut(lab.now, session).unwrap().move_to(Some(id(2)));
     assert_eq!(refused, Err(CommandError::UnusableTransport));
     assert_eq!((lab.actions(), lab.events()), (vec![], vec![]));
 }
@@ -332,7 +335,7 @@ fn a_message_waits_no_longer_than_the_deadline_in_all() {
                         if matches!(event, Event::Returned { message: it, .. } if it == message) {
                             break 'waits lab.now - began;
                         }
-                        let _ = lab.pu.resume(lab.now, session);
+                        let _ = lab.pu.session_mut(lab.now, session).unwrap().resume();
                     }
                     lab.wait();
                 };
@@ -348,7 +351,7 @@ fn a_message_waits_no_longer_than_the_deadline_in_all() {
 #[test]
 fn confirmations_count_on_accepted_channels() {
     let mut config = mapped();
-    config.confirms_delivery = Protocol::Tcp.into();
+    config.confirm(Confirms::Delivered);
     let (mut lab, _) = Lab::at_home_with(config);
     let options = SessionOptions::default();
     let (session, channel) = lab.pu.accept(lab.now, Protocol::Tcp, true, options).unwrap();
@@ -375,7 +378,7 @@ fn the_cookie_goes_to_whoever_takes_over() {
     lab.fail(one.channel);
     lab.actions();
     lab.events();
-    lab.pu.send(lab.now, session, "c", to(Recipient::SameAsLast)).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().send("c", to(Recipient::SameAsLast)).unwrap();
     let mut actions = lab.actions();
     let echo = (two.channel, Message::cookie_echo("of one"));
     assert_eq!(control(actions.remove(0)), echo);
@@ -398,7 +401,10 @@ fn an_element_may_be_called_zero() {
         Lab::in_session(mapped(), Default::default(), &[element(0), element(1)]);
     lab.pu.handle_data(lab.now, zero.channel, b"x");
     let Event::Received { element, .. } = lab.event() else { panic!() };
-    assert_eq!((element, lab.pu.session_element(session)), (Some(id(0)), Some(id(0))));
+    assert_eq!(
+        (element, lab.pu.session(session).and_then(|session| session.element())),
+        (Some(id(0)), Some(id(0)))
+    );
     lab.fail(zero.channel);
     let Event::ElementLost { element, .. } = lab.event() else { panic!() };
     assert_eq!(element, Some(id(0)));

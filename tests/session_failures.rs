@@ -132,16 +132,17 @@ fn user_code_calls_back_in_every_event() {
                     _ => continue,
                 };
                 sim.call(user, |pu, now| match reaction {
-                    0 => drop(pu.give_up(now, session)),
-                    1 => drop(pu.move_session(now, session, None)),
-                    2 => drop(pu.send(now, session, "more", SendOptions::default())),
-                    3 => drop(pu.close(now, session)),
+                    0 => drop(pu.session_mut(now, session).unwrap().give_up()),
+                    1 => drop(pu.session_mut(now, session).unwrap().move_to(None)),
+                    2 => drop(
+                        pu.session_mut(now, session).unwrap().send("more", SendOptions::default()),
+                    ),
+                    3 => drop(pu.session_mut(now, session).unwrap().close()),
                     4 => {
-                        if pu.abort(now, session).is_ok() {
-                            alive.retain(|other| *other != session);
-                        }
+                        pu.session_mut(now, session).unwrap().abort();
+                        alive.retain(|other| *other != session);
                     }
-                    _ => drop(pu.resume(now, session)),
+                    _ => drop(pu.session_mut(now, session).unwrap().resume()),
                 });
             }
             let faults = [Fault::Crash, Fault::Cut, Fault::Doomed, Fault::Refuse];

@@ -4,22 +4,21 @@ mod lab;
 
 use asap_pu::wire::Protocol;
 use asap_pu::{
-    CloseReason, CommandError, Config, Event, Failover, LossReason, MessageId, Recipient,
+    CloseReason, CommandError, Confirms, Event, Failover, LossReason, MessageId, Recipient,
     SendErrorReason, SendOptions, SessionOptions, UndeliveredReason,
 };
 use lab::*;
 
 /// A driver that tells what was delivered and given back, and what was written.
-fn confirming() -> Config {
+fn confirming() -> Setup {
     let mut config = config(&[REGISTRAR]);
-    config.confirms_delivery = Protocol::Tcp.into();
-    config.confirms_writes = true;
+    config.confirm(Confirms::Delivered);
     config
 }
 
-fn writing() -> Config {
+fn writing() -> Setup {
     let mut config = config(&[REGISTRAR]);
-    config.confirms_writes = true;
+    config.confirm(Confirms::Written);
     config
 }
 
@@ -68,15 +67,15 @@ fn a_message_may_go_again_until_it_is_confirmed() {
         .map(|wish| send(&mut lab, session, "request", wish));
     assert_eq!(lab.data().len(), 3);
     ids.iter().for_each(|id| lab.pu.handle_delivered(lab.now, one.channel, *id));
-    assert!(lab.pu.confirm(lab.now, session, ids[2]));
+    assert!(lab.pu.session_mut(lab.now, session).unwrap().confirm(ids[2]));
     let two = fail_over(&mut lab, &one);
     lab.events();
     assert_eq!(lab.data(), [(two.channel, "request".into())]);
     lab.pu.handle_delivered(lab.now, two.channel, ids[1]);
-    lab.pu.close(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().close().unwrap();
     assert_eq!((lab.actions(), lab.events()), (vec![], vec![]), "closing waits for the answer");
-    assert!(lab.pu.confirm(lab.now, session, ids[1]));
-    assert!(!lab.pu.confirm(lab.now, session, ids[1]));
+    assert!(lab.pu.session_mut(lab.now, session).unwrap().confirm(ids[1]));
+    assert!(!lab.pu.session_mut(lab.now, session).unwrap().confirm(ids[1]));
     assert!(matches!(lab.event(), Event::SessionEnded { error: None, .. }));
 }
 
@@ -149,7 +148,7 @@ fn what_comes_back_goes_again_or_is_returned() {
                 assert!(matches!(told[..], [(_, false, why)] if why == reason), "{told:?}");
             }
             assert_eq!(tries, if wish == Failover::Never { 600 } else { 3_000 });
-            assert_eq!(lab.pu.session_queued(session), Some(0));
+            assert_eq!(lab.pu.session(session).map(|session| session.queued()), Some(0));
         }
     }
 }
@@ -161,21 +160,21 @@ fn a_message_can_be_withdrawn() {
         let (mut lab, home) = Lab::at_home_with(writing());
         let session = lab.pu.open_session(lab.now, POOL, options).unwrap();
         let ids = ["a", "b", "c", "d"].map(|data| send(&mut lab, session, data, Failover::Never));
-        assert_eq!(lab.pu.withdraw(lab.now, session, ids[0]).unwrap(), "a");
+        assert_eq!(lab.pu.session_mut(lab.now, session).unwrap().withdraw(ids[0]).unwrap(), "a");
         lab.actions();
         lab.answer(home, POOL, &[element(1)]);
-        assert_eq!(lab.pu.withdraw(lab.now, session, ids[1]).unwrap(), "b");
+        assert_eq!(lab.pu.session_mut(lab.now, session).unwrap().withdraw(ids[1]).unwrap(), "b");
         let one = lab.open_one();
         lab.up(one.channel);
-        assert_eq!(lab.pu.withdraw(lab.now, session, ids[2]).unwrap(), "c");
+        assert_eq!(lab.pu.session_mut(lab.now, session).unwrap().withdraw(ids[2]).unwrap(), "c");
         assert_eq!(lab.data(), [(one.channel, "d".into())]);
         for id in ids {
-            let refused = lab.pu.withdraw(lab.now, session, id);
+            let refused = lab.pu.session_mut(lab.now, session).unwrap().withdraw(id);
             assert_eq!(refused, Err(CommandError::NotWaiting));
         }
         lab.pu.handle_written(lab.now, one.channel, ids[3]);
         assert_eq!(fates(&mut lab), []);
-        lab.pu.close(lab.now, session).unwrap();
+        lab.pu.session_mut(lab.now, session).unwrap().close().unwrap();
         assert!(matches!(lab.event(), Event::SessionEnded { error: None, .. }));
     }
 }
@@ -190,9 +189,9 @@ fn a_receipt_tells_what_is_done() {
     {
         let (mut lab, _, session, one) =
             Lab::in_session(config.clone(), Default::default(), &three());
-        let sent = lab.pu.send(lab.now, session, "x", options).unwrap();
+        let sent = lab.pu.session_mut(lab.now, session).unwrap().send("x", options).unwrap();
         lab.data();
-        if config.confirms_writes {
+        if config.capabilities.confirms(Protocol::Tcp) >= Confirms::Written {
             assert_eq!(lab.events(), []);
             lab.pu.handle_written(lab.now, one.channel, sent);
         }
@@ -210,11 +209,11 @@ fn a_receipt_tells_what_is_done() {
 #[test]
 fn a_full_queue_says_what_fills_it() {
     let mut config = confirming();
-    (config.max_queued_messages, config.window_messages) = (4, 1);
+    (config.limits.max_queued_messages, config.limits.window_messages) = (4, 1);
     let (mut lab, _, session, one) = Lab::in_session(config, Default::default(), &three());
     let fill = |lab: &mut Lab, wish| {
-        while lab.pu.send(lab.now, session, "x", wish).is_ok() {}
-        let refused = lab.pu.send(lab.now, session, "x", wish).unwrap_err();
+        while lab.pu.session_mut(lab.now, session).unwrap().send("x", wish).is_ok() {}
+        let refused = lab.pu.session_mut(lab.now, session).unwrap().send("x", wish).unwrap_err();
         let SendErrorReason::QueueFull { waiting, unsettled, .. } = refused.reason else {
             panic!("{refused:?}")
         };
@@ -248,7 +247,7 @@ fn what_happened_first_is_read_first() {
     let two = fail_over(&mut lab, &one);
     lab.pu.handle_data(lab.now, two.channel, b"of the second");
     lab.pu.handle_closed(lab.now, two.channel, CloseReason::Closed);
-    lab.pu.close(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().close().unwrap();
     let told: Vec<_> = lab
         .events()
         .iter()
@@ -310,10 +309,11 @@ fn what_was_not_heard_of_leaves_no_trace() {
 #[test]
 fn each_copy_has_one_result() {
     let (mut lab, _, session) = choosing_lab(confirming());
-    let all = lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    let all =
+        lab.pu.session_mut(lab.now, session).unwrap().send("all", to(Recipient::All)).unwrap();
     let opens = settle(&mut lab);
     assert_eq!(data_among(&lab.actions()).len(), 3);
-    lab.pu.close(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().close().unwrap();
     let early = lab.events();
     assert!(matches!(early[..], [Event::Connected { .. }]), "nobody has told: {early:?}");
     lab.pu.handle_written(lab.now, opens[0].channel, all);

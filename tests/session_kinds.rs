@@ -31,7 +31,7 @@ fn an_element_handle_comes_first() {
     let next = fail_over(&mut lab, &element);
     assert_eq!(next.to, "10.0.0.1:7".parse().unwrap(), "then the policy chooses");
     let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
-    let reported = lab.pu.report_unreachable(lab.now, pool, id(3));
+    let reported = lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(3));
     assert_eq!(reported, Ok(()), "it was used");
 }
 
@@ -84,8 +84,8 @@ fn an_address_has_no_failover() {
     lab.pu.handle_data(lab.now, peer.channel, b"answer");
     let event = lab.event();
     assert!(matches!(event, Event::Received { handle: None, element: None, .. }));
-    assert_eq!(lab.pu.session_handle(session), None);
-    let refused = lab.pu.move_session(lab.now, session, None);
+    assert_eq!(lab.pu.session(session).and_then(|session| session.handle()), None);
+    let refused = lab.pu.session_mut(lab.now, session).unwrap().move_to(None);
     assert_eq!(refused, Err(CommandError::UnknownPool));
     lab.fail(peer.channel);
     assert!(lab.actions().is_empty(), "no request, no report, no other element");
@@ -124,7 +124,7 @@ fn an_address_that_does_not_answer_ends_the_session() {
 fn each_message_has_an_element_of_its_own() {
     let (mut lab, _, session) = choosing_lab(mapped());
     let say = |lab: &mut Lab, data: &'static str, whom| {
-        lab.pu.send(lab.now, session, data, to(whom)).unwrap();
+        lab.pu.session_mut(lab.now, session).unwrap().send(data, to(whom)).unwrap();
     };
     for data in ["a", "b", "c", "d"] {
         say(&mut lab, data, Recipient::One);
@@ -150,17 +150,17 @@ fn each_message_has_an_element_of_its_own() {
 fn a_choice_from_a_stale_list_has_it_refreshed() {
     for stale_answers in [StaleAnswers::Served, StaleAnswers::Withheld] {
         let mut config = mapped();
-        config.stale_answers = stale_answers;
+        config.cache.stale_answers = stale_answers;
         let (mut lab, home, session) = choosing_lab(config);
         lab.secs(31);
-        lab.pu.send(lab.now, session, "a", to(Recipient::One)).unwrap();
-        lab.pu.send(lab.now, session, "b", to(Recipient::One)).unwrap();
+        lab.pu.session_mut(lab.now, session).unwrap().send("a", to(Recipient::One)).unwrap();
+        lab.pu.session_mut(lab.now, session).unwrap().send("b", to(Recipient::One)).unwrap();
         let mut actions = lab.actions();
         assert_eq!(control(actions.remove(0)).0, home, "one request");
         let served = stale_answers == StaleAnswers::Served;
         assert_eq!(actions.len(), if served { 2 } else { 0 });
         lab.answer(home, POOL, &[4, 5, 6].map(element));
-        lab.pu.send(lab.now, session, "c", to(Recipient::One)).unwrap();
+        lab.pu.session_mut(lab.now, session).unwrap().send("c", to(Recipient::One)).unwrap();
         let new = opens_among(&lab.actions());
         assert_eq!(new.len(), if served { 1 } else { 3 });
         assert!(
@@ -175,11 +175,11 @@ fn a_choice_from_a_stale_list_has_it_refreshed() {
 fn a_choice_from_a_list_that_is_never_fresh() {
     for stale_answers in [StaleAnswers::Served, StaleAnswers::Fallback, StaleAnswers::Withheld] {
         let mut config = mapped();
-        config.stale_answers = stale_answers;
-        config.stale_cache_value = secs(0);
+        config.cache.stale_answers = stale_answers;
+        config.cache.stale_cache_value = secs(0);
         let (mut lab, home, session) = choosing_lab(config);
         lab.secs(1);
-        lab.pu.send(lab.now, session, "a", to(Recipient::One)).unwrap();
+        lab.pu.session_mut(lab.now, session).unwrap().send("a", to(Recipient::One)).unwrap();
         if stale_answers != StaleAnswers::Served {
             assert_eq!(lab.requests(), [(home, POOL.into())]);
             lab.answer(home, POOL, &three());
@@ -199,7 +199,10 @@ fn what_was_meant_for_a_lost_element_is_chosen_for_anew() {
     lab.events();
     assert_eq!(lab.data(), [(one.channel, "again".into())]);
     lab.receive(one.channel, &Message::cookie("state"));
-    assert_eq!(lab.pu.session_cookie(session).map(|cookie| &cookie[..]), Some(&b"state"[..]));
+    assert_eq!(
+        lab.pu.session(session).and_then(|session| session.cookie()).map(|cookie| &cookie[..]),
+        Some(&b"state"[..])
+    );
     send(&mut lab, session, "to another", Failover::Unsent);
     let [two] = settle(&mut lab).try_into().unwrap();
     assert_eq!(lab.data(), [(two.channel, "to another".into())], "no failover, no cookie");
@@ -208,7 +211,7 @@ fn what_was_meant_for_a_lost_element_is_chosen_for_anew() {
     assert_eq!(lab.controls(), [(home, Message::endpoint_unreachable(POOL, id(1)))]);
     send(&mut lab, session, "later", Failover::Unsent);
     assert_eq!(lab.actions(), [], "the application is to hear first");
-    assert_eq!(lab.pu.session_queued(session), Some(2));
+    assert_eq!(lab.pu.session(session).map(|session| session.queued()), Some(2));
     assert!(matches!(lab.event(), Event::ElementLost { element, .. } if element == Some(id(1))));
     let actions = lab.actions();
     assert_eq!(data_among(&actions), [(two.channel, "later".into())], "there is a link to it");
@@ -234,7 +237,7 @@ fn a_choosing_session_can_hold_back() {
     lab.fail(one.channel);
     lab.events();
     assert!(opens_among(&lab.actions()).is_empty());
-    lab.pu.resume(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().resume().unwrap();
     let [two] = settle(&mut lab).try_into().unwrap();
     assert_eq!(lab.data(), [(two.channel, "again".into())]);
 }
@@ -285,7 +288,8 @@ fn a_choosing_session_that_finds_nobody_gives_back() {
 fn to_all_has_one_result_for_each() {
     let (mut lab, _, session, own) = Lab::in_session(mapped(), Default::default(), &three());
     send(&mut lab, session, "before", Failover::Unsent);
-    let all = lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    let all =
+        lab.pu.session_mut(lab.now, session).unwrap().send("all", to(Recipient::All)).unwrap();
     send(&mut lab, session, "after", Failover::Unsent);
     let actions = lab.actions();
     let here = ["before", "all", "after"].map(|data| (own.channel, data.into()));
@@ -309,7 +313,7 @@ fn to_all_has_one_result_for_each() {
     assert!(matches!(lab.event(), Event::Received { element, .. } if element == Some(id(2))));
     lab.fail(two.channel);
     assert_eq!(lab.events(), [], "the session is where it was");
-    assert_eq!(lab.pu.session_element(session), Some(id(1)));
+    assert_eq!(lab.pu.session(session).and_then(|session| session.element()), Some(id(1)));
 }
 
 /// [SESSION-5] decision 22: to self is a local event, for an element of the pool; the node does not
@@ -317,9 +321,14 @@ fn to_all_has_one_result_for_each() {
 #[test]
 fn to_self_is_a_local_event() {
     let mut config = mapped();
-    config.identity = Some(Identity::new(POOL, id(2)));
+    config.sessions.identity = Some(Identity::new(POOL, id(2)));
     let (mut lab, _, session) = choosing_lab(config);
-    let all = lab.pu.send(lab.now, session, "all", to(Recipient::AllAndSelf)).unwrap();
+    let all = lab
+        .pu
+        .session_mut(lab.now, session)
+        .unwrap()
+        .send("all", to(Recipient::AllAndSelf))
+        .unwrap();
     let opens = settle(&mut lab);
     assert_eq!(opens.len(), 2);
     lab.actions();
@@ -340,9 +349,9 @@ fn to_self_is_a_local_event() {
     assert_eq!((local, results), (1, 2));
 
     let mut config = mapped();
-    config.identity = Some(Identity::new("AnotherPool", id(2)));
+    config.sessions.identity = Some(Identity::new("AnotherPool", id(2)));
     let (mut lab, _, session) = choosing_lab(config);
-    lab.pu.send(lab.now, session, "all", to(Recipient::AllAndSelf)).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().send("all", to(Recipient::AllAndSelf)).unwrap();
     assert_eq!(settle(&mut lab).len(), 3, "no element of this pool");
     lab.actions();
     assert!(!lab.events().iter().any(|event| matches!(event, Event::Received { .. })));
@@ -352,16 +361,18 @@ fn to_self_is_a_local_event() {
 #[test]
 fn to_all_is_bounded() {
     let mut config = mapped();
-    config.max_queued_messages = 1;
+    config.limits.max_queued_messages = 1;
     let (mut lab, _, session) = choosing_lab(config);
-    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().send("all", to(Recipient::All)).unwrap();
     for open in lab.opens() {
         lab.fail(open.channel);
     }
-    assert!(lab.pu.send(lab.now, session, "more", to(Recipient::All)).is_err());
+    assert!(
+        lab.pu.session_mut(lab.now, session).unwrap().send("more", to(Recipient::All)).is_err()
+    );
     let copies = lab.events().len();
     assert_eq!(copies, 4, "three results, and room again");
-    lab.pu.send(lab.now, session, "more", to(Recipient::All)).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().send("more", to(Recipient::All)).unwrap();
 }
 
 /// [SESSION-13]: closing waits for the copies and the messages on links; afterwards nothing refers to the session.
@@ -369,8 +380,8 @@ fn to_all_is_bounded() {
 fn closing_drains_the_links() {
     let (mut lab, home, session) = choosing_lab(mapped());
     send(&mut lab, session, "one", Failover::Unsent);
-    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
-    lab.pu.close(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().send("all", to(Recipient::All)).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().close().unwrap();
     settle(&mut lab);
     let actions = lab.actions();
     assert_eq!(data_among(&actions).len(), 4);
@@ -387,8 +398,8 @@ fn closing_drains_the_links() {
 #[test]
 fn closing_waits_for_the_copies() {
     let (mut lab, _, session, own) = Lab::in_session(mapped(), Default::default(), &three());
-    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
-    lab.pu.close(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().send("all", to(Recipient::All)).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().close().unwrap();
     let actions = lab.actions();
     assert_eq!(data_among(&actions), [(own.channel, "all".into())]);
     let others = opens_among(&actions);
@@ -407,7 +418,7 @@ fn aborting_collects_from_the_links() {
     let (mut lab, _, session) = choosing_lab(mapped());
     let ids = ["a", "b", "c", "d"].map(|data| send(&mut lab, session, data, Failover::Unsent));
     lab.opens();
-    let back = lab.pu.abort(lab.now, session).unwrap();
+    let back = lab.pu.session_mut(lab.now, session).unwrap().abort();
     assert_eq!(back.iter().map(|back| back.message).collect::<Vec<_>>(), ids);
     assert_eq!((lab.events(), lab.pu.channels()), (vec![], 1));
     assert!(lab.actions().iter().all(|action| matches!(action, Action::Close { .. })));
@@ -435,7 +446,7 @@ fn an_element_that_left_the_pool_keeps_its_sessions() {
 fn a_session_moves_on_request() {
     let (mut lab, _, session, first) = Lab::in_session(mapped(), Default::default(), &three());
     lab.receive(first.channel, &Message::cookie("state"));
-    lab.pu.move_session(lab.now, session, Some(id(3))).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().move_to(Some(id(3))).unwrap();
     send(&mut lab, session, "there", Failover::Unsent);
     let actions = lab.actions();
     assert!(matches!(actions[0], Action::Close { channel, .. } if channel == first.channel));
@@ -452,7 +463,7 @@ fn a_session_moves_on_request() {
     assert_eq!(lab.data(), [(third.channel, "there".into())]);
     assert_eq!((lab.pu.stats().moves, lab.pu.stats().failures), (1, 0));
 
-    lab.pu.move_session(lab.now, session, None).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().move_to(None).unwrap();
     let next = opens_among(&lab.actions())[0].clone();
     assert_ne!(next.to, third.to, "the policy chooses among the others");
     lab.up(next.channel);
@@ -463,7 +474,7 @@ fn a_session_moves_on_request() {
 #[test]
 fn a_move_to_nowhere_is_refused() {
     let (mut lab, _, session, _) = Lab::in_session(mapped(), Default::default(), &[element(1)]);
-    let mut to = |to| lab.pu.move_session(lab.now, session, to);
+    let mut to = |to| lab.pu.session_mut(lab.now, session).unwrap().move_to(to);
     assert_eq!(to(None), Err(CommandError::NoElementLeft));
     assert_eq!(to(Some(id(7))), Err(CommandError::UnknownElement));
     assert_eq!(to(Some(id(1))), Ok(()), "it is there");
@@ -477,7 +488,7 @@ fn a_move_to_an_element_that_just_failed() {
     let (mut lab, home, session, first) = Lab::in_session(mapped(), Default::default(), &three());
     let second = fail_over(&mut lab, &first);
     lab.events();
-    lab.pu.move_session(lab.now, session, Some(id(1))).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().move_to(Some(id(1))).unwrap();
     let back = opens_among(&lab.actions())[0].clone();
     assert_eq!(back.to, first.to);
     lab.fail(back.channel);
@@ -500,7 +511,7 @@ fn a_move_to_an_element_that_just_failed() {
 #[test]
 fn a_peer_that_called_is_failed_over_by_its_card() {
     let mut config = mapped();
-    config.identity = Some(Identity::new("MyPool", id(77)));
+    config.sessions.identity = Some(Identity::new("MyPool", id(77)));
     let (mut lab, home) = Lab::at_home_with(config);
     let (session, channel) =
         lab.pu.accept(lab.now, Protocol::Tcp, true, SessionOptions::default()).unwrap();
@@ -515,7 +526,10 @@ fn a_peer_that_called_is_failed_over_by_its_card() {
     lab.receive(channel, &Message::business_card(POOL, vec![element(3), element(2)]));
     assert_eq!(lab.requests(), [(home, POOL.into())], "the card's pool is looked up");
     lab.answer(home, POOL, &three());
-    assert_eq!(lab.pu.session_handle(session), Some(&PoolHandle::from(POOL)));
+    assert_eq!(
+        lab.pu.session(session).and_then(|session| session.handle()),
+        Some(&PoolHandle::from(POOL))
+    );
     send(&mut lab, session, "reply", Failover::Undelivered);
     assert_eq!(lab.data(), [(channel, "reply".into())]);
 

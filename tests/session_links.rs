@@ -28,11 +28,11 @@ fn copies(events: &[Event]) -> Vec<(u32, bool)> {
 fn to_all_counts_the_element_that_was_served() {
     for moves in [false, true] {
         let (mut lab, _, session, own) = Lab::in_session(mapped(), Default::default(), &three());
-        lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+        lab.pu.session_mut(lab.now, session).unwrap().send("all", to(Recipient::All)).unwrap();
         let actions = lab.actions();
         assert_eq!(data_among(&actions), [(own.channel, "all".into())]);
         if moves {
-            lab.pu.move_session(lab.now, session, Some(id(2))).unwrap();
+            lab.pu.session_mut(lab.now, session).unwrap().move_to(Some(id(2))).unwrap();
         } else {
             lab.fail(own.channel);
         }
@@ -49,10 +49,10 @@ fn to_all_counts_the_element_that_was_served() {
 #[test]
 fn closing_waits_for_copies_without_an_element_too() {
     let (mut lab, _, session, own) = Lab::in_session(mapped(), Default::default(), &three());
-    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().send("all", to(Recipient::All)).unwrap();
     let actions = lab.actions();
     assert_eq!(data_among(&actions), [(own.channel, "all".into())]);
-    lab.pu.close(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().close().unwrap();
     lab.fail(own.channel);
     for open in opens_among(&actions) {
         lab.up(open.channel);
@@ -68,9 +68,9 @@ fn closing_waits_for_copies_without_an_element_too() {
 #[test]
 fn copies_that_are_not_made_are_told() {
     let (mut lab, _, session, own) = Lab::in_session(mapped(), Default::default(), &three());
-    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().send("all", to(Recipient::All)).unwrap();
     assert_eq!(data_among(&lab.actions()), [(own.channel, "all".into())]);
-    lab.pu.close(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().close().unwrap();
     lab.secs(600);
     lab.pu.handle_timeout(lab.now);
     let events = lab.events();
@@ -82,10 +82,11 @@ fn copies_that_are_not_made_are_told() {
 #[test]
 fn aborting_collects_what_is_to_be_copied() {
     let (mut lab, _, session, own) = Lab::in_session(mapped(), Default::default(), &three());
-    let all = lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    let all =
+        lab.pu.session_mut(lab.now, session).unwrap().send("all", to(Recipient::All)).unwrap();
     assert_eq!(data_among(&lab.actions()), [(own.channel, "all".into())]);
     let next = send(&mut lab, session, "next", Failover::Unsent);
-    let back = lab.pu.abort(lab.now, session).unwrap();
+    let back = lab.pu.session_mut(lab.now, session).unwrap().abort();
     assert_eq!(back.iter().map(|back| back.message).collect::<Vec<_>>(), [all, next]);
     assert_eq!(lab.events(), []);
 }
@@ -98,7 +99,7 @@ fn copies_use_up_no_attempts() {
     let session = lab.pu.open_session(lab.now, POOL, choosing()).unwrap();
     lab.actions();
     lab.answer(home, POOL, &(1..=20).map(element).collect::<Vec<_>>());
-    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().send("all", to(Recipient::All)).unwrap();
     for open in lab.opens() {
         lab.fail(open.channel);
     }
@@ -144,17 +145,24 @@ fn nothing_waits_so_nothing_is_searched_for() {
 #[test]
 fn a_choosing_session_gives_up_the_last_element() {
     let (mut lab, home, session) = choosing_lab(mapped());
-    assert_eq!(lab.pu.give_up(lab.now, session), Err(CommandError::NotConnected));
+    assert_eq!(
+        lab.pu.session_mut(lab.now, session).unwrap().give_up(),
+        Err(CommandError::NotConnected)
+    );
     send(&mut lab, session, "one", Failover::Undelivered);
     send(&mut lab, session, "two", Failover::Undelivered);
     let [one, two] = settle(&mut lab).try_into().unwrap();
     assert_eq!(data_among(&lab.actions()).len(), 2);
     lab.events();
-    assert_eq!(lab.pu.give_up(lab.now, session), Ok(()));
+    assert_eq!(lab.pu.session_mut(lab.now, session).unwrap().give_up(), Ok(()));
     let actions = lab.actions();
     assert!(matches!(actions[0], Action::Close { channel, .. } if channel == two.channel));
     assert_eq!(control(actions[1].clone()), (home, Message::endpoint_unreachable(POOL, id(2))));
-    assert_eq!(lab.pu.give_up(lab.now, session), Err(CommandError::NotConnected), "it is gone");
+    assert_eq!(
+        lab.pu.session_mut(lab.now, session).unwrap().give_up(),
+        Err(CommandError::NotConnected),
+        "it is gone"
+    );
     assert!(matches!(lab.event(), Event::ElementLost { element, .. } if element == Some(id(2))));
     let [three] = settle(&mut lab).try_into().unwrap();
     assert_ne!(three.to, one.to);
@@ -213,7 +221,7 @@ fn a_lone_element_that_refuses_is_not_run_after() {
 #[test]
 fn data_is_resumed_while_the_list_is_refreshed() {
     let mut config = config(&[REGISTRAR]);
-    config.stale_answers = StaleAnswers::Withheld;
+    config.cache.stale_answers = StaleAnswers::Withheld;
     let (mut lab, home) = Lab::at_home_with(config);
     let mut options = choosing();
     options.hold_after_failover = true;
@@ -228,7 +236,7 @@ fn data_is_resumed_while_the_list_is_refreshed() {
     assert_eq!(lab.requests().len(), 1);
     lab.fail(opens[0].channel);
     lab.events();
-    lab.pu.resume(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().resume().unwrap();
     lab.answer(home, POOL, &three());
     assert_eq!(opens_among(&lab.actions()).len(), 1);
 }
@@ -237,10 +245,10 @@ fn data_is_resumed_while_the_list_is_refreshed() {
 #[test]
 fn copies_count_as_use() {
     let (mut lab, _, session, _) = Lab::in_session(mapped(), Default::default(), &three());
-    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().send("all", to(Recipient::All)).unwrap();
     assert_eq!(settle(&mut lab).len(), 2);
     let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
-    assert_eq!(lab.pu.report_unreachable(lab.now, pool, id(3)), Ok(()));
+    assert_eq!(lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(3)), Ok(()));
 }
 
 /// [SESSION-5]: what is for one element alone comes back when that is lost or not listed, also where
@@ -256,7 +264,8 @@ fn what_is_for_one_alone_comes_back() {
     lab.events();
     let mut options = to(Recipient::SameAsLast);
     options.failover = Failover::Never;
-    let message = lab.pu.send(lab.now, session, "for the same alone", options).unwrap();
+    let message =
+        lab.pu.session_mut(lab.now, session).unwrap().send("for the same alone", options).unwrap();
     assert_eq!(lab.actions(), []);
     let back = lab.event();
     assert!(matches!(back, Event::Returned { message: it, .. } if it == message), "{back:?}");
@@ -276,8 +285,8 @@ fn what_is_for_one_alone_comes_back() {
 #[test]
 fn an_element_that_comes_up_during_a_refresh_is_told() {
     let mut config = config(&[REGISTRAR]);
-    config.stale_answers = StaleAnswers::Withheld;
-    config.stale_cache_value = secs(1);
+    config.cache.stale_answers = StaleAnswers::Withheld;
+    config.cache.stale_cache_value = secs(1);
     let (mut lab, home, session) = choosing_lab(config);
     send(&mut lab, session, "one", Failover::Unsent);
     let one = lab.open_one();
@@ -293,15 +302,15 @@ fn an_element_that_comes_up_during_a_refresh_is_told() {
 #[test]
 fn a_link_that_is_up_is_better_than_a_dead_element() {
     let mut config = config(&[REGISTRAR]);
-    config.stale_cache_value = secs(3_600);
+    config.cache.stale_cache_value = secs(3_600);
     let (mut lab, _, session) = choosing_lab(config);
     send(&mut lab, session, "a", Failover::Unsent);
     let [one] = settle(&mut lab).try_into().unwrap();
     lab.actions();
     let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
     for n in [2, 3, 1] {
-        lab.pu.select_several(lab.now, pool, 3, &[]).unwrap();
-        lab.pu.report_unreachable(lab.now, pool, id(n)).unwrap();
+        let _ = lab.pu.pool_mut(lab.now, pool).unwrap().select_several(3, &[]);
+        lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(n)).unwrap();
         lab.secs(1);
     }
     lab.actions();
@@ -321,7 +330,7 @@ fn cards_on_links_are_their_sessions() {
     assert_eq!(lab.pu.stats().cards, 1);
 
     let (mut lab, _, session, _) = Lab::in_session(mapped(), Default::default(), &three());
-    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().send("all", to(Recipient::All)).unwrap();
     let link = settle(&mut lab).remove(0);
     lab.receive(link.channel, &Message::business_card(POOL, vec![element(3), element(2)]));
     assert_eq!((lab.pu.stats().cards, lab.pu.stats().unexpected_messages), (0, 1));
@@ -331,15 +340,16 @@ fn cards_on_links_are_their_sessions() {
 #[test]
 fn to_all_of_nobody_comes_back() {
     let mut config = config(&[REGISTRAR]);
-    config.identity = Some(Identity::new(POOL, id(1)));
+    config.sessions.identity = Some(Identity::new(POOL, id(1)));
     let (mut lab, home) = Lab::at_home_with(config);
     let session = lab.pu.open_session(lab.now, POOL, choosing()).unwrap();
     lab.actions();
     lab.answer(home, POOL, &[element(1)]);
-    let message = lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    let message =
+        lab.pu.session_mut(lab.now, session).unwrap().send("all", to(Recipient::All)).unwrap();
     assert_eq!(lab.actions(), []);
     assert!(matches!(lab.event(), Event::Returned { message: it, .. } if it == message));
-    assert_eq!(lab.pu.abort(lab.now, session), Ok(vec![]), "nothing is left on the books");
+    assert_eq!(lab.pu.session_mut(lab.now, session).unwrap().abort(), [], "nothing is left");
 }
 
 /// Elements come up whenever they are called and die of the message; returns how many were called
@@ -368,7 +378,7 @@ fn calls_in_a_minute(lab: &mut Lab) -> usize {
 #[test]
 fn a_deadly_message_does_not_spin() {
     let mut config = config(&[REGISTRAR]);
-    config.stale_cache_value = secs(3_600);
+    config.cache.stale_cache_value = secs(3_600);
     let (mut lab, _, session) = choosing_lab(config);
     send(&mut lab, session, "deadly", Failover::Undelivered);
     assert_eq!(calls_in_a_minute(&mut lab), 5, "as often as it may be handed over");
@@ -378,7 +388,7 @@ fn a_deadly_message_does_not_spin() {
 #[test]
 fn cards_on_links_send_nobody_elsewhere() {
     let mut config = mapped();
-    config.trust_card_addresses = true;
+    config.sessions.trust_card_addresses = true;
     let (mut lab, _, session) = choosing_lab(config);
     send(&mut lab, session, "one", Failover::Undelivered);
     let [one] = settle(&mut lab).try_into().unwrap();
@@ -431,7 +441,7 @@ fn a_link_brings_the_latest_cookie() {
     lab.events();
     send(&mut lab, session, "two", Failover::Unsent);
     let two = opens_among(&lab.actions()).remove(0);
-    lab.pu.set_cookie(session, Some("new".into())).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().set_cookie(Some("new".into())).unwrap();
     lab.up(two.channel);
     let echo = control(lab.pu.poll_action().unwrap());
     assert_eq!(echo, (two.channel, Message::cookie_echo("new")));
@@ -442,7 +452,7 @@ fn a_link_brings_the_latest_cookie() {
 #[test]
 fn a_message_waits_no_longer_than_a_search() {
     let mut config = config(&[REGISTRAR]);
-    config.stale_answers = StaleAnswers::Withheld;
+    config.cache.stale_answers = StaleAnswers::Withheld;
     let (mut lab, _, session) = choosing_lab(config);
     lab.secs(31);
     send(&mut lab, session, "x", Failover::Unsent);

@@ -11,10 +11,10 @@ mod lab;
 
 use std::collections::BTreeMap;
 
-use asap_pu::wire::{Message, Protocol};
+use asap_pu::wire::Message;
 use asap_pu::{
-    Action, ChannelId, Config, Event, Failover, MessageId, Payload, Protocols, SendOptions,
-    SessionId, SessionOptions,
+    Action, ChannelId, Confirms, Event, Failover, MessageId, Payload, SendOptions, SessionId,
+    SessionOptions,
 };
 use lab::*;
 use proptest::prelude::*;
@@ -98,7 +98,7 @@ struct World {
 }
 
 impl World {
-    fn new(config: Config, choosing: bool) -> Self {
+    fn new(config: Setup, choosing: bool) -> Self {
         let (mut lab, home) = Lab::at_home_with(config);
         let mut options = SessionOptions::default();
         options.choose_per_message = choosing;
@@ -123,7 +123,13 @@ impl World {
             Step::Send(failover) => {
                 let mut options = SendOptions::default();
                 options.failover = failover;
-                if let Ok(id) = self.lab.pu.send(self.lab.now, self.session, "data", options) {
+                if let Ok(id) = self
+                    .lab
+                    .pu
+                    .session_mut(self.lab.now, self.session)
+                    .unwrap()
+                    .send("data", options)
+                {
                     let fate = Fate {
                         failover,
                         gone: 0,
@@ -165,8 +171,8 @@ impl World {
                     }
                 }
             }
-            Step::GiveUp => drop(self.lab.pu.give_up(now, self.session).is_ok()),
-            Step::Move => drop(self.lab.pu.move_session(now, self.session, None).is_ok()),
+            Step::GiveUp => drop(self.lab.pu.session_mut(now, self.session).unwrap().give_up()),
+            Step::Move => drop(self.lab.pu.session_mut(now, self.session).unwrap().move_to(None)),
             Step::Read => self.read(),
             Step::Wait => {
                 if self.lab.pu.poll_timeout().is_some() {
@@ -280,7 +286,7 @@ impl World {
                 self.lab.wait();
             }
         }
-        let queued = self.lab.pu.session_queued(self.session).unwrap_or(0);
+        let queued = self.lab.pu.session(self.session).map(|session| session.queued()).unwrap_or(0);
         assert!(self.ended || queued == 0, "nothing waits while an element is there");
         for (id, fate) in &self.fates {
             let Fate { failover, gone, delivered, confirmed, returned, lost } = *fate;
@@ -302,15 +308,15 @@ impl World {
     }
 }
 
-fn confirming() -> Config {
+fn confirming() -> Setup {
     let mut config = mapped();
-    config.confirms_delivery = Protocols::NONE.with(Protocol::Tcp);
-    config.max_cookie_len = 8;
-    config.max_rounds = 1_000;
-    config.max_handovers = 1_000;
-    config.session_deadline = secs(100_000);
-    config.session_backoff_max = secs(1);
-    config.failover_burst = 2;
+    config.confirm(Confirms::Delivered);
+    config.limits.max_cookie_len = 8;
+    config.sessions.max_rounds = 1_000;
+    config.sessions.max_handovers = 1_000;
+    config.sessions.session_deadline = secs(100_000);
+    config.sessions.session_backoff_max = secs(1);
+    config.sessions.failover_burst = 2;
     config
 }
 

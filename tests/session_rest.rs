@@ -4,7 +4,7 @@
 mod lab;
 
 use asap_pu::wire::{Body, Message};
-use asap_pu::{Action, CloseReason, Event, Failover, Payload, Recipient};
+use asap_pu::{Action, CloseReason, Confirms, Event, Failover, Payload, Recipient};
 use lab::*;
 
 /// What is sent on control channels among the actions.
@@ -45,7 +45,7 @@ fn elements_that_close_after_each_answer_take_turns() {
         lab.up(open.channel);
         assert_eq!(lab.data().len(), 1);
         lab.pu.handle_data(lab.now, open.channel, b"answer");
-        assert!(lab.pu.confirm(lab.now, session, message));
+        assert!(lab.pu.session_mut(lab.now, session).unwrap().confirm(message));
         lab.pu.handle_closed(lab.now, open.channel, CloseReason::Closed);
         lab.events();
         lab.secs(1);
@@ -119,7 +119,7 @@ fn the_cookie_of_a_copy_pushes_out_none() {
     lab.up(one.channel);
     lab.actions();
     lab.receive(one.channel, &Message::cookie("served"));
-    lab.pu.send(lab.now, session, "all", to(Recipient::All)).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().send("all", to(Recipient::All)).unwrap();
     let others = settle(&mut lab);
     lab.actions();
     lab.receive(others[0].channel, &Message::cookie("copy"));
@@ -168,8 +168,8 @@ fn one_trouble_of_the_driver_is_one_pause() {
 #[test]
 fn time_in_a_window_is_not_time_without_an_element() {
     let mut config = mapped();
-    config.confirms_writes = true;
-    config.window_messages = 1;
+    config.confirm(Confirms::Written);
+    config.limits.window_messages = 1;
     let (mut lab, home) = Lab::at_home_with(config);
     let elements: Vec<_> = (1..=30).map(element).collect();
     let session = lab.pu.open_session(lab.now, POOL, choosing()).unwrap();
@@ -180,10 +180,14 @@ fn time_in_a_window_is_not_time_without_an_element() {
     lab.up(one.channel);
     assert_eq!(lab.data().len(), 1);
     lab.events();
-    lab.pu.send(lab.now, session, "in the window", to(Recipient::SameAsLast)).unwrap();
+    lab.pu
+        .session_mut(lab.now, session)
+        .unwrap()
+        .send("in the window", to(Recipient::SameAsLast))
+        .unwrap();
     // Others are called, and do not come up, for longer than a search may take.
     while lab.now < asap_pu::Instant::EPOCH + secs(70) {
-        if lab.pu.session_queued(session) == Some(1) {
+        if lab.pu.session(session).map(|session| session.queued()) == Some(1) {
             send(&mut lab, session, "other", Failover::Never);
         }
         lab.actions();
@@ -206,7 +210,7 @@ fn withdrawn_messages_leave_nothing_on_a_link() {
     let used = allocation_counter::measure(|| {
         for _ in 0..100_000 {
             let message = send(&mut lab, session, "x", Failover::Unsent);
-            lab.pu.withdraw(lab.now, session, message).unwrap();
+            lab.pu.session_mut(lab.now, session).unwrap().withdraw(message).unwrap();
         }
     });
     assert!(used.bytes_current < 100_000, "{} bytes stay", used.bytes_current);

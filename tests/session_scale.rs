@@ -4,16 +4,16 @@ mod lab;
 
 use allocation_counter::measure;
 use asap_pu::wire::{PeIdentifier, Policy, PoolElement, Protocol, Transport};
-use asap_pu::{ChannelId, Config, Failover, Instant, PoolUser, SendOptions, SessionOptions};
+use asap_pu::{ChannelId, Failover, Instant, PoolUser, SendOptions, SessionOptions};
 use lab::*;
 
 const SESSIONS: usize = 100_000;
 const ELEMENTS: u32 = 1_000;
 
-fn large() -> Config {
+fn large() -> Setup {
     let mut config = mapped();
-    config.max_sessions = SESSIONS;
-    config.stale_cache_value = secs(3_600);
+    config.limits.max_sessions = SESSIONS;
+    config.cache.stale_cache_value = secs(3_600);
     config
 }
 
@@ -42,7 +42,11 @@ fn open(lab: &mut Lab, sessions: usize, options: SessionOptions) -> Vec<ChannelI
         let session = lab.pu.open_session(lab.now, POOL, options).unwrap();
         let element = lab.open_one();
         lab.up(element.channel);
-        lab.pu.send(lab.now, session, "hello", SendOptions::default()).unwrap();
+        lab.pu
+            .session_mut(lab.now, session)
+            .unwrap()
+            .send("hello", SendOptions::default())
+            .unwrap();
         assert_eq!((lab.actions().len(), lab.events().len()), (1, 1));
         element.channel
     };
@@ -72,14 +76,14 @@ fn an_idle_session_is_small() {
 fn without_sessions_nothing_is_paid_for_them() {
     let mut lab = at_pool();
     let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
-    let first = lab.pu.select(lab.now, pool, &[]).unwrap().identifier();
+    let first = lab.pu.pool_mut(lab.now, pool).unwrap().select(&[]).unwrap().identifier();
     let used = measure(|| {
         for _ in 0..1_000 {
-            lab.pu.select(lab.now, pool, &[]).unwrap();
+            lab.pu.pool_mut(lab.now, pool).unwrap().select(&[]).unwrap();
         }
     });
     assert_eq!(used.count_total, 0);
-    let next = lab.pu.fail_over(lab.now, pool, first).unwrap().identifier();
+    let next = lab.pu.pool_mut(lab.now, pool).unwrap().fail_over(first).unwrap().identifier();
     assert_ne!(next, first);
     assert_eq!((lab.pu.channels(), lab.controls().len()), (1, 1), "the home, and one report");
 }
@@ -123,7 +127,7 @@ fn channels_that_end_leave_no_trace() {
         for _ in 0..1_000 {
             let (session, channel) =
                 lab.pu.accept(lab.now, Protocol::Tcp, false, SessionOptions::default()).unwrap();
-            lab.pu.send(lab.now, session, "x", Failover::Never).unwrap();
+            lab.pu.session_mut(lab.now, session).unwrap().send("x", Failover::Never).unwrap();
             lab.fail(channel);
             lab.events();
         }
@@ -137,7 +141,7 @@ fn channels_that_end_leave_no_trace() {
 #[test]
 fn a_driver_that_never_polls_costs_nothing() {
     let mut config = config(&FIVE);
-    config.request_deadline = secs(1_000_000);
+    config.resolution.request_deadline = secs(1_000_000);
     let mut lab = Lab::new(config);
     lab.pu.resolve(lab.now, POOL).unwrap();
     let mut rounds = |n| {
@@ -157,7 +161,7 @@ fn a_driver_that_never_polls_costs_nothing() {
 #[test]
 fn idle_polls_do_not_look_at_sessions() {
     let mut config = mapped();
-    config.max_sessions = 100_000;
+    config.limits.max_sessions = 100_000;
     let (mut lab, home) = Lab::at_home_with(config);
     lab.pool(home, &three());
     for _ in 0..100_000 {

@@ -3,10 +3,9 @@
 
 mod lab;
 
-use asap_pu::wire::{CauseCode, Message, Policy, PoolElement, Protocol, Transport};
+use asap_pu::wire::{CauseCode, Message, Policy, PoolElement, Transport};
 use asap_pu::{
-    Action, CommandError, Event, Failover, Protocols, SendOptions, SessionError, SessionId,
-    SessionOptions,
+    Action, CommandError, Event, Failover, SendOptions, SessionError, SessionId, SessionOptions,
 };
 use lab::*;
 
@@ -27,7 +26,7 @@ fn no_element_can_be_used() {
 #[test]
 fn the_deadline_passes_while_connecting() {
     let mut config = mapped();
-    config.connect_timeout = secs(100);
+    config.sessions.connect_timeout = secs(100);
     let (mut lab, home) = Lab::at_home_with(config);
     let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
     send(&mut lab, session, "hello", Failover::Undelivered);
@@ -139,7 +138,7 @@ const STATES: [&str; 7] =
 /// A session in the state named, with one message that was not confirmed, in a pool of two.
 fn in_state(state: &str) -> (Lab, SessionId) {
     let mut config = mapped();
-    config.failover_burst = if state == "yielding" { 0 } else { 64 };
+    config.sessions.failover_burst = if state == "yielding" { 0 } else { 64 };
     let (mut lab, home) = Lab::at_home_with(config);
     let mut options = SessionOptions::default();
     options.choose_per_message = state == "choosing";
@@ -175,9 +174,14 @@ fn in_state(state: &str) -> (Lab, SessionId) {
 fn closed_in_each_state() {
     for state in STATES {
         let (mut lab, session) = in_state(state);
-        let closed = lab.pu.close(lab.now, session);
+        let closed = lab.pu.session_mut(lab.now, session).unwrap().close();
         assert_eq!(closed.is_err(), state == "over", "{state}");
-        let late = lab.pu.send(lab.now, session, "late", SendOptions::default()).unwrap_err();
+        let late = lab
+            .pu
+            .session_mut(lab.now, session)
+            .unwrap()
+            .send("late", SendOptions::default())
+            .unwrap_err();
         assert!(!is_full(&late), "{state}");
         let began = lab.now;
         let mut ends = Vec::new();
@@ -192,7 +196,10 @@ fn closed_in_each_state() {
         }
         lab.actions();
         assert!(ends.len() == 1 && ends[0] - began <= secs(60), "{state}: {ends:?}");
-        assert_eq!(lab.pu.close(lab.now, session), Err(CommandError::UnknownSession));
+        assert_eq!(
+            lab.pu.session_mut(lab.now, session).and_then(|mut session| session.close()),
+            Err(CommandError::UnknownSession)
+        );
         assert!(lab.pu.channels() <= 1, "{state}: the home, unless it was silent");
     }
 }
@@ -203,7 +210,7 @@ fn closed_in_each_state() {
 fn aborted_in_each_state() {
     for state in STATES {
         let (mut lab, session) = in_state(state);
-        let back = lab.pu.abort(lab.now, session).unwrap();
+        let back = lab.pu.session_mut(lab.now, session).unwrap().abort();
         assert_eq!(back.len(), 1, "{state}");
         assert!(lab.actions().iter().all(|a| matches!(a, Action::Close { .. })), "{state}");
         assert_eq!((lab.events(), lab.pu.poll_timeout()), (vec![], None), "{state}");
@@ -215,11 +222,12 @@ fn aborted_in_each_state() {
 #[test]
 fn data_on_ended_sessions_is_dropped() {
     let (mut lab, _, session, first) = Lab::in_session(mapped(), Default::default(), &three());
-    lab.pu.close(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().close().unwrap();
     lab.pu.handle_data(lab.now, first.channel, b"late");
     lab.receive(first.channel, &Message::cookie("late"));
     assert_eq!((lab.events().len(), lab.pu.stats().unknown_channels), (1, 2));
-    assert_eq!(lab.pu.set_cookie(session, None), Err(CommandError::UnknownSession));
+    let gone = lab.pu.session_mut(lab.now, session).err();
+    assert_eq!(gone, Some(CommandError::UnknownSession));
 }
 
 /// [SESSION-12] [SESSION-13]: what was received before the end is read before the end, also by an application that reads late.
@@ -232,7 +240,7 @@ fn what_was_received_comes_before_the_end() {
     let first = lab.open_one();
     lab.up(first.channel);
     lab.pu.handle_data(lab.now, first.channel, b"last words");
-    lab.pu.close(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().close().unwrap();
     let events = lab.events();
     assert!(
         matches!(
@@ -251,7 +259,7 @@ fn received_data_names_pool_and_element() {
     let event = lab.event();
     let Event::Received { session: of, handle, element, .. } = event else { panic!("{event:?}") };
     assert_eq!((of, handle, element), (session, Some(POOL.into()), Some(id(1))));
-    assert_eq!(lab.pu.session_handle(session), Some(&POOL.into()));
+    assert_eq!(lab.pu.session(session).and_then(|session| session.handle()), Some(&POOL.into()));
 }
 
 /// [SESSION-6]: over SCTP the control channel exists where the element says data plus control, and nowhere else.
@@ -265,10 +273,10 @@ fn sctp_says_whether_there_is_a_control_channel() {
         let transport = Transport::sctp(7, transport_use, [at]);
         let element = PoolElement::new(id(1), transport, Policy::RoundRobin);
         let mut config = config(&[REGISTRAR]);
-        config.control_mapping = Protocols::NONE.with(Protocol::Tcp);
+        config.tell_control();
         let (mut lab, _, session, channel) =
             Lab::in_session(config, Default::default(), &[element]);
         lab.receive(channel.channel, &Message::cookie("x"));
-        assert_eq!(lab.pu.session_cookie(session).is_some(), control);
+        assert_eq!(lab.pu.session(session).and_then(|session| session.cookie()).is_some(), control);
     }
 }

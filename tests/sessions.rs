@@ -24,11 +24,11 @@ fn what_is_sent_early_leaves_in_order() {
     let element = lab.open_one();
     send(&mut lab, session, "three", Failover::Unsent);
     assert!(lab.actions().is_empty(), "the channel is not up");
-    assert_eq!(lab.pu.session_queued(session), Some(3));
+    assert_eq!(lab.pu.session(session).map(|session| session.queued()), Some(3));
     lab.up(element.channel);
     let sent: Vec<_> = lab.data();
     assert_eq!(sent, ["one", "two", "three"].map(|data| (element.channel, data.into())));
-    assert_eq!(lab.pu.session_element(session), Some(id(1)));
+    assert_eq!(lab.pu.session(session).and_then(|session| session.element()), Some(id(1)));
     assert_eq!(lab.pu.poll_timeout(), None);
 }
 
@@ -36,10 +36,12 @@ fn what_is_sent_early_leaves_in_order() {
 #[test]
 fn a_full_queue_gives_back() {
     let mut config = config(&[REGISTRAR]);
-    (config.max_queued_messages, config.max_queued_bytes) = (3, 10);
+    (config.limits.max_queued_messages, config.limits.max_queued_bytes) = (3, 10);
     let mut lab = Lab::new(config);
     let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
-    let mut push = |data: &'static str| lab.pu.send(lab.now, session, data, SendOptions::default());
+    let mut push = |data: &'static str| {
+        lab.pu.session_mut(lab.now, session).unwrap().send(data, SendOptions::default())
+    };
     push("12345").unwrap();
     let refused = push("123456").unwrap_err();
     assert!(is_full(&refused) && refused.data == "123456");
@@ -70,7 +72,10 @@ fn a_failover_from_loss_to_resent_data() {
     for cookie in ["old", "new"] {
         lab.receive(first.channel, &Message::cookie(cookie));
     }
-    assert_eq!(lab.pu.session_cookie(session), Some(&Bytes::from("new")));
+    assert_eq!(
+        lab.pu.session(session).and_then(|session| session.cookie()),
+        Some(&Bytes::from("new"))
+    );
     send(&mut lab, session, "at most once", Failover::Unsent);
     send(&mut lab, session, "at least once", Failover::Undelivered);
     let confirmed = send(&mut lab, session, "confirmed", Failover::Undelivered);
@@ -115,7 +120,7 @@ fn data_can_be_held_back_after_a_failover() {
         "{told:?}"
     );
     assert!(lab.actions().is_empty());
-    lab.pu.resume(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().resume().unwrap();
     assert_eq!(lab.data(), [(second.channel, "second".into())]);
 }
 
@@ -160,14 +165,18 @@ fn an_element_that_does_not_come_up_is_left() {
 #[test]
 fn the_application_gives_an_element_up() {
     let (mut lab, home, session, first) = Lab::in_session(mapped(), Default::default(), &three());
-    lab.pu.give_up(lab.now, session).unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().give_up().unwrap();
     let actions = lab.actions();
     assert!(matches!(actions[0], Action::Close { channel, .. } if channel == first.channel));
     assert_eq!(control(actions[2].clone()), (home, Message::endpoint_unreachable(POOL, id(1))));
     assert_eq!(opened(actions[1].clone()).to, "10.0.0.2:7".parse().unwrap());
-    lab.pu.give_up(lab.now, session).unwrap();
-    lab.pu.give_up(lab.now, session).unwrap();
-    assert_eq!(lab.pu.give_up(lab.now, session), Err(CommandError::NotConnected), "it pauses");
+    lab.pu.session_mut(lab.now, session).unwrap().give_up().unwrap();
+    lab.pu.session_mut(lab.now, session).unwrap().give_up().unwrap();
+    assert_eq!(
+        lab.pu.session_mut(lab.now, session).unwrap().give_up(),
+        Err(CommandError::NotConnected),
+        "it pauses"
+    );
 }
 
 /// [SESSION-4]: once every element was tried the session pauses, resolves anew, and begins again; pauses grow.
@@ -204,7 +213,7 @@ fn when_all_fail_it_pauses_and_resolves_anew() {
 #[test]
 fn a_session_that_finds_nobody_ends() {
     let mut config = mapped();
-    config.max_rounds = 3;
+    config.sessions.max_rounds = 3;
     let (mut lab, home, session, first) = Lab::in_session(config, Default::default(), &three());
     let ids = ["a", "b", "c"].map(|data| send(&mut lab, session, data, Failover::Undelivered));
     lab.actions();
@@ -244,14 +253,17 @@ fn a_session_that_finds_nobody_ends() {
     let Event::SessionEnded { error, .. } = last else { panic!("{last:?}") };
     assert_eq!(*error, Some(SessionError::AllElementsFailed));
     assert_eq!((lab.actions(), lab.pu.poll_timeout()), (vec![], None));
-    assert_eq!(lab.pu.close(lab.now, session), Err(CommandError::UnknownSession));
+    assert_eq!(
+        lab.pu.session_mut(lab.now, session).and_then(|mut session| session.close()),
+        Err(CommandError::UnknownSession)
+    );
 }
 
 /// [SESSION-4]: the search ends at its deadline too.
 #[test]
 fn a_search_ends_at_its_deadline() {
     let mut config = mapped();
-    config.max_rounds = 1_000;
+    config.sessions.max_rounds = 1_000;
     let (mut lab, home, _, first) = Lab::in_session(config, Default::default(), &three());
     let began = lab.now;
     lab.fail(first.channel);
@@ -297,7 +309,13 @@ fn a_data_only_transport_has_no_control_channel() {
     let (mut lab, _, session, first) =
         Lab::in_session(config(&[REGISTRAR]), Default::default(), &three());
     lab.receive(first.channel, &Message::cookie("x"));
-    assert_eq!((lab.pu.session_cookie(session), lab.pu.stats().unexpected_messages), (None, 1));
+    assert_eq!(
+        (
+            lab.pu.session(session).and_then(|session| session.cookie()),
+            lab.pu.stats().unexpected_messages
+        ),
+        (None, 1)
+    );
     fail_over(&mut lab, &first);
     assert!(lab.actions().is_empty());
     let told = lab.events();
@@ -313,7 +331,7 @@ fn an_oversized_cookie_clears_the_former() {
     let (mut lab, _, session, first) = Lab::in_session(mapped(), Default::default(), &three());
     lab.receive(first.channel, &Message::cookie("fits"));
     lab.receive(first.channel, &Message::cookie(vec![0; 4_097]));
-    assert_eq!(lab.pu.session_cookie(session), None);
+    assert_eq!(lab.pu.session(session).and_then(|session| session.cookie()), None);
     assert!(matches!(lab.event(), Event::CookieTooLong { .. }));
     assert_eq!((lab.pu.stats().cookies, lab.pu.stats().cookies_too_long), (1, 1));
 }
@@ -325,18 +343,21 @@ fn closing_drains_the_queue() {
     for data in ["one", "two"] {
         send(&mut lab, session, data, Failover::Unsent);
     }
-    lab.pu.close(lab.now, session).unwrap();
-    let late = lab.pu.send(lab.now, session, "late", SendOptions::default()).unwrap_err();
+    lab.pu.session_mut(lab.now, session).unwrap().close().unwrap();
+    let late = lab
+        .pu
+        .session_mut(lab.now, session)
+        .unwrap()
+        .send("late", SendOptions::default())
+        .unwrap_err();
     assert_eq!(late.reason, SendErrorReason::Closing);
     let actions = lab.actions();
     assert_eq!(data(actions[0].clone()).1, "one");
     assert_eq!(data(actions[1].clone()).1, "two");
     assert!(matches!(actions[2..], [Action::Close { channel, .. }] if channel == element.channel));
     assert!(matches!(lab.event(), Event::SessionEnded { error: None, .. }));
-    assert_eq!(
-        lab.pu.send(lab.now, session, "gone", SendOptions::default()).unwrap_err().reason,
-        SendErrorReason::UnknownSession
-    );
+    let gone = lab.pu.session_mut(lab.now, session).err();
+    assert_eq!(gone, Some(CommandError::UnknownSession));
 }
 
 /// [SESSION-13]: ending at once gives back what was not delivered, and no event speaks of the session.
@@ -347,21 +368,24 @@ fn aborting_gives_back_at_once() {
     let kept = send(&mut lab, session, "sent", Failover::Undelivered);
     lab.actions();
     let waiting = send(&mut lab, session, "waiting", Failover::Unsent);
-    let back = lab.pu.abort(lab.now, session).unwrap();
+    let back = lab.pu.session_mut(lab.now, session).unwrap().abort();
     let back: Vec<_> =
         back.into_iter().map(|back| (back.message, back.data, back.handed_over)).collect();
     let expected = [(kept, "sent".into(), true), (waiting, "waiting".into(), false)];
     assert_eq!(back, expected);
     assert!(matches!(lab.actions()[..], [Action::Close { .. }]));
     assert_eq!((lab.events(), lab.pu.poll_timeout()), (vec![], None));
-    assert_eq!(lab.pu.abort(lab.now, session), Err(CommandError::UnknownSession));
+    assert_eq!(
+        lab.pu.session_mut(lab.now, session).map(|session| session.abort()),
+        Err(CommandError::UnknownSession)
+    );
 }
 
 /// [CORE-9]: an application that never reads costs no more than its bound, and hears what it missed.
 #[test]
 fn unread_data_is_bounded() {
     let mut config = mapped();
-    config.max_unread_bytes = 4_000;
+    config.limits.max_unread_bytes = 4_000;
     let (mut lab, _, session, element) = Lab::in_session(config, Default::default(), &three());
     for _ in 0..100 {
         lab.pu.handle_data(lab.now, element.channel, &[0; 1_000]);
@@ -464,11 +488,17 @@ fn looking_inside() {
     assert_eq!((listed.handle().as_bytes(), marks), (POOL.as_bytes(), [true, false, false]));
     assert_eq!(lab.pu.find_pool(POOL.as_bytes()), Some(pool));
     assert_eq!(lab.pu.sessions().collect::<Vec<_>>(), [session]);
-    assert_eq!(lab.pu.session_handle(session), Some(listed.handle()));
-    assert_eq!((lab.pu.session_element(session), lab.pu.session_queued(session)), (None, Some(0)));
-    assert_eq!(lab.pu.registrars().count(), 1);
-    assert_eq!((lab.pu.home_search(), lab.pu.stats().failures), (HomeSearch::Home, 1));
-    assert!(lab.pu.home().is_some() && lab.pu.cache_bytes() > 0);
-    assert_eq!(lab.pu.abort(lab.now, session), Ok(vec![]));
+    assert_eq!(lab.pu.session(session).and_then(|session| session.handle()), Some(listed.handle()));
+    assert_eq!(
+        (
+            lab.pu.session(session).and_then(|session| session.element()),
+            lab.pu.session(session).map(|session| session.queued())
+        ),
+        (None, Some(0))
+    );
+    assert_eq!(lab.pu.registrars().iter().count(), 1);
+    assert_eq!((lab.pu.registrars().home_search(), lab.pu.stats().failures), (HomeSearch::Home, 1));
+    assert!(lab.pu.registrars().home().is_some() && lab.pu.cache_bytes() > 0);
+    assert_eq!(lab.pu.session_mut(lab.now, session).unwrap().abort(), []);
     assert_eq!(lab.pu.sessions().next(), None);
 }

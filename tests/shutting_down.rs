@@ -78,12 +78,12 @@ fn announced_registrars_are_forgotten() {
 #[test]
 fn reports_that_wait_for_their_turn_are_sent() {
     let mut config = config(&[REGISTRAR]);
-    config.max_reports_per_second = 1;
+    config.limits.max_reports_per_second = 1;
     let (mut lab, home) = Lab::at_home_with(config);
     let pool = lab.pool(home, &three());
     lab.choose::<2>(pool);
     for n in [1, 2] {
-        lab.pu.report_unreachable(lab.now, pool, id(n)).unwrap();
+        lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(n)).unwrap();
     }
     lab.pu.shut_down(lab.now);
     assert_eq!(lab.controls().len(), 1);

@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use asap_pu::sim::{Fault, Host, Lie, Sim, UserId};
-use asap_pu::wire::{PeIdentifier, Policy, PolicyType, Protocol, ServerIdentifier};
+use asap_pu::wire::{PeIdentifier, Policy, PolicyType, ServerIdentifier};
 use asap_pu::{
-    Event, Failover, Instant, LossReason, MessageId, ResolveError, SessionId, SessionOptions,
+    Confirms, Event, Failover, Instant, LossReason, MessageId, ResolveError, SessionId,
+    SessionOptions,
 };
 use proptest::prelude::*;
 use world::*;
@@ -77,7 +78,8 @@ fn state_moves_with_the_cookie() {
         state.extend_from_slice(message);
         Some(state.clone().into())
     });
-    sim.call(user, |pu, now| pu.send(now, session, "to", Failover::Unsent)).unwrap();
+    sim.call(user, |pu, now| pu.session_mut(now, session).unwrap().send("to", Failover::Unsent))
+        .unwrap();
     events(&mut sim, secs(1));
     sim.fail(a, Fault::Crash);
     events(&mut sim, secs(1));
@@ -157,7 +159,10 @@ fn tidy_elements_close_what_is_not_used() {
     for round in 1..=3 {
         events(&mut sim, secs(20));
         assert_eq!(elements.map(|element| sim.sessions(element)), [0; 3], "round {round}");
-        sim.call(user, |pu, now| pu.send(now, session, "hello", Failover::Unsent)).unwrap();
+        sim.call(user, |pu, now| {
+            pu.session_mut(now, session).unwrap().send("hello", Failover::Unsent)
+        })
+        .unwrap();
         let events = events(&mut sim, secs(4));
         assert_eq!(received(&events), [elements[0]]);
         assert_eq!(elements.map(|element| sim.sessions(element)), [1, 0, 0], "round {round}");
@@ -173,7 +178,8 @@ fn a_driver_is_exhausted() {
     let (mut sim, [a, ..], user, session) = with_session(3);
     events(&mut sim, secs(1));
     sim.fail(user, Fault::Exhausted);
-    sim.call(user, |pu, now| pu.send(now, session, "one", Failover::Unsent)).unwrap();
+    sim.call(user, |pu, now| pu.session_mut(now, session).unwrap().send("one", Failover::Unsent))
+        .unwrap();
     assert_eq!(received(&events(&mut sim, secs(1))), [a], "what is there goes on");
     sim.fail(a, Fault::Crash);
     events(&mut sim, secs(20));
@@ -312,10 +318,14 @@ fn registrars_announce_themselves() {
     let user = sim.user(config).unwrap();
     sim.announce();
     events(&mut sim, secs(5));
-    assert_eq!(sim.pool_user(user).registrars().count(), 6, "three, each by SCTP and by TCP");
+    assert_eq!(
+        sim.pool_user(user).registrars().iter().count(),
+        6,
+        "three, each by SCTP and by TCP"
+    );
     sim.fail(servers[0], Fault::Crash);
     events(&mut sim, secs(10));
-    assert_eq!(sim.pool_user(user).registrars().count(), 4);
+    assert_eq!(sim.pool_user(user).registrars().iter().count(), 4);
 }
 
 /// [SESSION-2] [SESSION-15]: a driver that confirms writes and deliveries is simulated where the
@@ -326,16 +336,17 @@ fn confirmations() {
     sim.registrar();
     sim.element(POOL, Policy::RoundRobin);
     let mut config = sim.config();
-    config.confirms_writes = true;
-    config.confirms_delivery = Protocol::Sctp.into();
-    config.window_messages = 1;
-    let user = sim.user(config).unwrap();
+    config.limits.window_messages = 1;
+    let user = sim.user_that_confirms(config, Confirms::Delivered).unwrap();
     let session = open(&mut sim, user);
     for message in ["one", "two", "three"] {
-        sim.call(user, |pu, now| pu.send(now, session, message, Failover::Undelivered)).unwrap();
+        sim.call(user, |pu, now| {
+            pu.session_mut(now, session).unwrap().send(message, Failover::Undelivered)
+        })
+        .unwrap();
     }
     assert_eq!(received(&events(&mut sim, secs(1))).len(), 3);
-    sim.call(user, |pu, now| pu.close(now, session)).unwrap();
+    sim.call(user, |pu, now| pu.session_mut(now, session).unwrap().close()).unwrap();
     let events = events(&mut sim, secs(1));
     assert!(matches!(events[..], [Event::SessionEnded { error: None, .. }]), "{events:?}");
     assert_eq!(sim.pool_user(user).stats().unknown_confirmations, 0);
@@ -395,7 +406,9 @@ impl Work {
                 let Ok(number) = data[..].try_into().map(u32::from_be_bytes) else { return };
                 let found = self.open.iter().find(|(_, open)| **open == number);
                 if let Some(message) = found.map(|(message, _)| *message) {
-                    sim.call(user, |pu, now| pu.confirm(now, session, message));
+                    sim.call(user, |pu, now| {
+                        pu.session_mut(now, session).unwrap().confirm(message)
+                    });
                     self.open.remove(&message);
                     self.answered += 1;
                 }
@@ -433,7 +446,7 @@ proptest! {
         let other = sim.registrar();
         let first = ServerIdentifier::new(1);
         let registrar = sim.registrar_at(other);
-        sim.call(user, |pu, now| pu.add_registrar(now, registrar)).unwrap();
+        sim.call(user, |pu, now| pu.registrars_mut(now).add(registrar)).unwrap();
         let mut hosts: Vec<Host> = vec![first.into(), other.into()];
         hosts.extend(elements.map(Host::from));
         let (answered, returned, asked, ended) = (0, 0, 0, 0);
@@ -461,7 +474,7 @@ proptest! {
             if !work.open.is_empty() {
                 // Whoever has the work hangs.
                 let session = work.session;
-                let _ = sim.call(user, |pu, now| pu.give_up(now, session));
+                let _ = sim.call(user, |pu, now| pu.session_mut(now, session).unwrap().give_up());
             }
         }
         prop_assert!(work.open.is_empty(), "never answered: {:?}", work.open);
@@ -490,7 +503,10 @@ fn a_slow_element_keeps_its_order() {
         })
         .collect();
     assert_eq!(answers, ["one", "two"]);
-    assert_eq!(sim.pool_user(user).session_cookie(session).map(|c| c[7]), Some(2));
+    assert_eq!(
+        sim.pool_user(user).session(session).and_then(|session| session.cookie()).map(|c| c[7]),
+        Some(2)
+    );
 }
 
 /// An element that hangs does not register; one that registers while something ails it is looked after again.
@@ -517,14 +533,15 @@ fn what_never_left_is_handed_back() {
     let mut sim = Sim::new(1);
     sim.registrar();
     let elements = [(); 3].map(|()| sim.element(POOL, Policy::RoundRobin));
-    let mut config = sim.config();
-    config.confirms_delivery = Protocol::Sctp.into();
-    let user = sim.user(config).unwrap();
+    let user = sim.user_that_confirms(sim.config(), Confirms::Delivered).unwrap();
     let session = open(&mut sim, user);
     events(&mut sim, secs(1));
     sim.fail(elements[0], Fault::Cut);
     for data in ["1", "2", "3"] {
-        sim.call(user, |pu, now| pu.send(now, session, data, Failover::Unsent)).unwrap();
+        sim.call(user, |pu, now| {
+            pu.session_mut(now, session).unwrap().send(data, Failover::Unsent)
+        })
+        .unwrap();
     }
     events(&mut sim, secs(60));
     assert_eq!(elements.map(|e| sim.served(e)), [0, 2, 0]);
@@ -557,7 +574,7 @@ fn updates_are_granted() {
     assert_eq!(changes(&mut sim), [(0, 1)]);
     sim.join(a);
     assert_eq!(changes(&mut sim), [(1, 0)]);
-    let home = sim.pool_user(user).home().unwrap().clone();
+    let home = sim.pool_user(user).registrars().home().unwrap().clone();
     let first = ServerIdentifier::new(1);
     let home = if sim.registrar_at(first).transport == home { first } else { other };
     sim.fail(home, Fault::Crash);

@@ -214,7 +214,7 @@ fn unsubscribing_lets_the_pool_age() {
 #[test]
 fn subscriptions_are_bounded() {
     let mut config = config(&[REGISTRAR]);
-    config.max_subscriptions = 2;
+    config.limits.max_subscriptions = 2;
     let (mut lab, home) = Lab::at_home_with(config);
     lab.pu.subscribe(lab.now, "a").unwrap();
     lab.pu.subscribe(lab.now, "b").unwrap();
@@ -237,7 +237,7 @@ fn a_subscription_sleeps_without_registrar() {
     assert_eq!(lab.events(), [Event::NoRegistrarKnown]);
     assert_eq!(lab.wait(), secs(5));
     assert_eq!((lab.events(), lab.pu.poll_timeout()), (vec![], None));
-    assert_eq!(lab.pu.home_search(), HomeSearch::Idle);
+    assert_eq!(lab.pu.registrars().home_search(), HomeSearch::Idle);
     let announce = Message::server_announce(ServerIdentifier::new(1), vec![]);
     let source = "10.0.0.1:3863".parse().unwrap();
     lab.pu.handle_announce(lab.now, source, &announce.to_bytes().unwrap());
@@ -282,7 +282,8 @@ fn a_purged_pool_tells_of_no_change() {
     lab.pu.subscribe(lab.now, POOL).unwrap();
     lab.actions();
     lab.answer(home, POOL, &three());
-    lab.pu.purge(lab.pu.find_pool(POOL.as_bytes()).unwrap());
+    let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().purge();
     assert_eq!(lab.events(), []);
 }
 

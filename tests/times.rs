@@ -17,7 +17,7 @@ use lab::*;
 #[test]
 fn every_time_is_waited_for() {
     let (source, config) = (include_str!("times.rs"), format!("{:#?}", Config::default()));
-    let fields = config.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
+    let fields = config.lines().filter_map(|line| line.trim_start().split_once(": "));
     let is_time = |value: &str| {
         let number = value.trim_end_matches([',', 's', 'm', 'n', 'µ']);
         number.len() < value.trim_end_matches(',').len() && number.parse::<f64>().is_ok()
@@ -44,7 +44,7 @@ fn is_about(time: Duration, nominal: u64) -> bool {
 /// [RES-2]: a request waits for its answer.
 #[test]
 fn t1_request() {
-    let (mut lab, _) = at_home(|c| c.t1_request = secs(7));
+    let (mut lab, _) = at_home(|c| c.resolution.t1_request = secs(7));
     lab.pu.resolve(lab.now, POOL).unwrap();
     assert_eq!(next(&mut lab), (secs(7), TimerKind::Request));
 }
@@ -52,8 +52,8 @@ fn t1_request() {
 /// [HUNT-4]: the first round of a hunt.
 #[test]
 fn t5_hunt() {
-    let mut lab = with(|c| c.t5_hunt = secs(3));
-    lab.pu.start(lab.now);
+    let mut lab = with(|c| c.discovery.t5_hunt = secs(3));
+    lab.pu.registrars_mut(lab.now).find_home();
     let (first, kind) = next(&mut lab);
     assert!(is_about(first, 3) && kind == TimerKind::Hunt, "{first:?}");
 }
@@ -61,8 +61,8 @@ fn t5_hunt() {
 /// [HUNT-4]: rounds grow no longer than that.
 #[test]
 fn t5_max() {
-    let mut lab = with(|c| c.t5_max = secs(13));
-    lab.pu.start(lab.now);
+    let mut lab = with(|c| c.discovery.t5_max = secs(13));
+    lab.pu.registrars_mut(lab.now).find_home();
     for nominal in [10, 13, 13] {
         lab.actions();
         let round = lab.wait();
@@ -73,7 +73,7 @@ fn t5_max() {
 /// [HUNT-7]: an announced registrar is known.
 #[test]
 fn t7_outdate() {
-    let mut lab = with(|c| c.t7_outdate = secs(17));
+    let mut lab = with(|c| c.discovery.t7_outdate = secs(17));
     announce(&mut lab, "10.0.0.1:3863", 1, vec![]);
     assert_eq!(next(&mut lab), (secs(17), TimerKind::Outdate));
 }
@@ -82,7 +82,8 @@ fn t7_outdate() {
 #[test]
 fn announce_wait() {
     for wait in [2, 0] {
-        let mut lab = with(|c| (c.registrars, c.announce_wait) = (vec![], secs(wait)));
+        let mut lab =
+            with(|c| (c.discovery.registrars, c.discovery.announce_wait) = (vec![], secs(wait)));
         lab.pu.resolve(lab.now, POOL).unwrap();
         match wait {
             0 => assert_eq!(lab.events().len(), 2, "told, and failed"),
@@ -94,7 +95,7 @@ fn announce_wait() {
 /// [RES-13]: a request ends.
 #[test]
 fn request_deadline() {
-    let mut lab = with(|c| c.request_deadline = secs(19));
+    let mut lab = with(|c| c.resolution.request_deadline = secs(19));
     lab.pu.resolve(lab.now, POOL).unwrap();
     lab.wait_until(Instant::EPOCH + secs(19));
     assert!(matches!(lab.events().last(), Some(Event::ResolutionFailed { .. })));
@@ -103,7 +104,7 @@ fn request_deadline() {
 /// [RES-15]: the same handle is asked for again.
 #[test]
 fn resolution_interval() {
-    let (mut lab, home) = at_home(|c| c.resolution_interval = secs(3));
+    let (mut lab, home) = at_home(|c| c.resolution.resolution_interval = secs(3));
     lab.pu.resolve(lab.now, POOL).unwrap();
     lab.actions();
     lab.receive(home, &refusal(POOL, CauseCode::UNKNOWN_POOL_HANDLE));
@@ -115,7 +116,7 @@ fn resolution_interval() {
 #[test]
 fn stale_cache_value() {
     let (mut lab, home) = at_home(|c| {
-        (c.stale_cache_value, c.stale_answers) = (secs(4), StaleAnswers::Withheld);
+        (c.cache.stale_cache_value, c.cache.stale_answers) = (secs(4), StaleAnswers::Withheld);
     });
     lab.pool(home, &three());
     lab.secs(3);
@@ -129,7 +130,7 @@ fn stale_cache_value() {
 /// [CACHE-7]: an unknown handle is remembered.
 #[test]
 fn negative_cache_value() {
-    let (mut lab, home) = at_home(|c| c.negative_cache_value = secs(4));
+    let (mut lab, home) = at_home(|c| c.cache.negative_cache_value = secs(4));
     for (wait, asked) in [(0, 1), (3, 0), (1, 1)] {
         lab.secs(wait);
         lab.pu.resolve(lab.now, POOL).unwrap();
@@ -142,8 +143,8 @@ fn negative_cache_value() {
 /// [HUNT-10]: an impostor is barred.
 #[test]
 fn bar_time() {
-    let mut lab = with(|c| c.bar_time = secs(25));
-    lab.pu.start(lab.now);
+    let mut lab = with(|c| c.discovery.bar_time = secs(25));
+    lab.pu.registrars_mut(lab.now).find_home();
     let open = lab.open_one();
     lab.pu.handle_closed(lab.now, open.channel, CloseReason::Unauthenticated);
     let began = lab.now;
@@ -157,10 +158,10 @@ fn bar_time() {
 /// [REPORT-5]: an element is passed over.
 #[test]
 fn failure_mark() {
-    let (mut lab, home) = at_home(|c| c.failure_mark = secs(6));
+    let (mut lab, home) = at_home(|c| c.cache.failure_mark = secs(6));
     let pool = lab.pool(home, &three());
     lab.choose::<1>(pool);
-    lab.pu.report_unreachable(lab.now, pool, id(1)).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(1)).unwrap();
     let marked = |after| lab.pu.pool(pool).unwrap().is_marked(lab.now + secs(after), id(1));
     assert_eq!([0, 5, 6].map(marked), [true, true, false]);
 }
@@ -168,13 +169,13 @@ fn failure_mark() {
 /// [REPORT-4]: an element is reported again.
 #[test]
 fn report_interval() {
-    let (mut lab, home) = at_home(|c| c.report_interval = secs(5));
+    let (mut lab, home) = at_home(|c| c.resolution.report_interval = secs(5));
     let pool = lab.pool(home, &three());
     lab.choose::<1>(pool);
     for reports in [1, 0, 0, 1] {
-        lab.pu.report_unreachable(lab.now, pool, id(1)).unwrap();
+        lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(1)).unwrap();
         assert_eq!(lab.controls().len(), reports);
-        lab.pu.trust(pool, id(1));
+        lab.pu.pool_mut(lab.now, pool).unwrap().trust(id(1));
         lab.secs(2);
     }
 }
@@ -182,11 +183,11 @@ fn report_interval() {
 /// [REPORT-1]: a report waits for a registrar.
 #[test]
 fn report_age() {
-    let (mut lab, home) = at_home(|c| c.report_age = secs(8));
+    let (mut lab, home) = at_home(|c| c.resolution.report_age = secs(8));
     let pool = lab.pool(home, &three());
     lab.choose::<1>(pool);
     lab.fail(home);
-    lab.pu.report_unreachable(lab.now, pool, id(1)).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(1)).unwrap();
     lab.wait_until(lab.now + secs(8));
     lab.actions();
     assert_eq!((lab.pu.stats().reports_dropped, lab.pu.poll_timeout()), (1, None));
@@ -196,7 +197,7 @@ fn report_age() {
 #[test]
 fn registrar_grace() {
     for (age, is_known) in [(1, true), (6, true), (7, false)] {
-        let (mut lab, home) = at_home(|c| c.registrar_grace = secs(7));
+        let (mut lab, home) = at_home(|c| c.discovery.registrar_grace = secs(7));
         lab.pool(home, &three());
         lab.secs(age);
         lab.pu.refresh(lab.now, POOL).unwrap();
@@ -209,7 +210,7 @@ fn registrar_grace() {
 /// [RES-18]: updates that were granted are trusted without a word.
 #[test]
 fn subscription_check() {
-    let (mut lab, home) = at_home(|c| c.subscription_check = secs(100));
+    let (mut lab, home) = at_home(|c| c.resolution.subscription_check = secs(100));
     lab.pu.subscribe(lab.now, POOL).unwrap();
     lab.actions();
     let mut list = response(POOL, &three());
@@ -225,7 +226,7 @@ fn subscription_check() {
 /// [SESSION-3]: an element may take to come up.
 #[test]
 fn connect_timeout() {
-    let (mut lab, home) = at_home(|c| c.connect_timeout = secs(2));
+    let (mut lab, home) = at_home(|c| c.sessions.connect_timeout = secs(2));
     lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
     lab.actions();
     lab.answer(home, POOL, &three());
@@ -237,7 +238,7 @@ fn connect_timeout() {
 fn session_deadline() {
     for closing in [false, true] {
         let (mut lab, home) = at_home(|c| {
-            (c.session_deadline, c.connect_timeout) = (secs(11), secs(100));
+            (c.sessions.session_deadline, c.sessions.connect_timeout) = (secs(11), secs(100));
         });
         let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
         lab.actions();
@@ -247,7 +248,7 @@ fn session_deadline() {
             lab.up(element.channel);
             lab.events();
             send(&mut lab, session, "never confirmed", Failover::Unconfirmed);
-            lab.pu.close(lab.now, session).unwrap();
+            lab.pu.session_mut(lab.now, session).unwrap().close().unwrap();
         }
         lab.actions();
         assert_eq!(lab.wait(), secs(11));
@@ -259,7 +260,7 @@ fn session_deadline() {
 /// [SESSION-4]: the first pause.
 #[test]
 fn session_backoff() {
-    let (mut lab, home) = at_home(|c| c.session_backoff = secs(4));
+    let (mut lab, home) = at_home(|c| c.sessions.session_backoff = secs(4));
     lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
     lab.actions();
     lab.answer(home, POOL, &[element(1)]);
@@ -273,7 +274,7 @@ fn session_backoff() {
 /// [SESSION-18]: pauses grow no longer than that.
 #[test]
 fn session_backoff_max() {
-    let (mut lab, home) = at_home(|c| c.session_backoff_max = secs(3));
+    let (mut lab, home) = at_home(|c| c.sessions.session_backoff_max = secs(3));
     let began = lab.now;
     lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
     lab.actions();
@@ -305,7 +306,10 @@ fn session_backoff_max() {
 fn stable_after() {
     for (lasts, pauses) in [(6, true), (7, false)] {
         let (mut lab, _, _, mut serves) = Lab::in_session(
-            with(|c| (c.stable_after, c.failure_mark) = (secs(7), secs(0))).pu.config().clone(),
+            with(|c| (c.sessions.stable_after, c.cache.failure_mark) = (secs(7), secs(0)))
+                .pu
+                .config()
+                .clone(),
             SessionOptions::default(),
             &three(),
         );
@@ -325,7 +329,7 @@ fn stable_after() {
 fn failover_spread() {
     for spread in [9, 0] {
         let (mut lab, home) = at_home(|c| {
-            (c.failover_burst, c.failover_spread) = (0, secs(spread));
+            (c.sessions.failover_burst, c.sessions.failover_spread) = (0, secs(spread));
         });
         for _ in 0..40 {
             lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();

@@ -75,11 +75,11 @@ fn run() -> Result<(), Box<dyn Error>> {
             }
             None => {
                 let (port, addresses) = parse(&argument).ok_or(USAGE)?;
-                config.registrars.push(Registrar::sctp(port, addresses));
+                config.discovery.registrars.push(Registrar::sctp(port, addresses));
             }
         }
     }
-    let discover = config.registrars.is_empty();
+    let discover = config.discovery.registrars.is_empty();
     let mut driver = Driver::new(config, process::id().into(), carrier)?;
     eprintln!("sctp: {driver}");
     if discover {
@@ -120,15 +120,15 @@ impl Prompt {
             ("select", [handle, wanted]) => self.select(handle, wanted.parse()?)?,
             ("report", [handle, element]) => {
                 let pool = self.pool(handle)?;
-                self.driver.user().report_unreachable(now, pool, identifier(element)?)?;
+                self.driver.user().pool_mut(now, pool)?.report_unreachable(identifier(element)?)?;
             }
             ("trust", [handle, element]) => {
                 let pool = self.pool(handle)?;
-                self.driver.user().trust(pool, identifier(element)?);
+                self.driver.user().pool_mut(now, pool)?.trust(identifier(element)?);
             }
             ("purge", [handle]) => {
                 let pool = self.pool(handle)?;
-                self.driver.user().purge(pool);
+                self.driver.user().pool_mut(now, pool)?.purge();
             }
             ("subscribe", [handle]) => self.driver.user().subscribe(now, *handle)?,
             ("open", [to]) => self.open(to)?,
@@ -140,7 +140,7 @@ impl Prompt {
             ("answered", []) => {
                 let session = self.session()?;
                 for message in self.sent.drain(..) {
-                    self.driver.user().confirm(now, session, message);
+                    self.driver.user().session_mut(now, session)?.confirm(message);
                 }
             }
             ("flood", [number]) => {
@@ -151,11 +151,11 @@ impl Prompt {
             ("ppid", [number]) => self.driver.mark_data(number.parse()?)?,
             ("leave", []) => {
                 let session = self.session()?;
-                self.driver.user().give_up(now, session)?;
+                self.driver.user().session_mut(now, session)?.give_up()?;
             }
             ("close", []) => {
                 let session = self.session()?;
-                self.driver.user().close(now, session)?;
+                self.driver.user().session_mut(now, session)?.close()?;
             }
             ("stats", []) => println!("{}", self.stats()),
             ("wait", [seconds]) => return Ok(Duration::try_from_secs_f64(seconds.parse()?)?),
@@ -218,7 +218,7 @@ impl Prompt {
 
     fn select(&mut self, handle: &str, wanted: usize) -> Result<(), Box<dyn Error>> {
         let (now, pool) = (self.driver.now(), self.pool(handle)?);
-        let chosen = self.driver.user().select_several(now, pool, wanted, &[])?;
+        let chosen = self.driver.user().pool_mut(now, pool)?.select_several(wanted, &[]);
         let chosen: Vec<_> = chosen.iter().map(|e| e.identifier().to_string()).collect();
         println!("selected {handle}: {}", chosen.join(" "));
         Ok(())
@@ -238,7 +238,7 @@ impl Prompt {
 
     fn send(&mut self, data: Vec<u8>, failover: Failover) -> Result<(), Box<dyn Error>> {
         let (now, session) = (self.driver.now(), self.session()?);
-        self.sent.push(self.driver.user().send(now, session, data, failover)?);
+        self.sent.push(self.driver.user().session_mut(now, session)?.send(data, failover)?);
         Ok(())
     }
 

@@ -66,11 +66,11 @@ pub(crate) fn driver(
     let seed = process::id().into();
     Ok(match tls {
         None => {
-            config.registrars.push(registrar);
+            config.discovery.registrars.push(registrar);
             Driver::new(config, seed)?
         }
         Some((identity, tls)) => {
-            config.registrars.push(registrar.with_tls(identity));
+            config.discovery.registrars.push(registrar.with_tls(identity));
             Driver::new(config, seed)?.with_tls(tls)
         }
     })
@@ -111,7 +111,7 @@ async fn exchange(
                         if waiting.is_empty() {
                             due = now + PATIENCE;
                         }
-                        waiting.push_back(driver.user().send(now, session, line, Failover::Unconfirmed)?);
+                        waiting.push_back(driver.user().session_mut(now, session)?.send(line, Failover::Unconfirmed)?);
                     }
                     None => is_over = true,
                 }
@@ -136,7 +136,7 @@ async fn exchange(
                     answered(String::from_utf8_lossy(&line).trim_end());
                     if let Some(message) = waiting.pop_front() {
                         // It has been dealt with: no other element needs to see it.
-                        driver.user().confirm(now, session, message);
+                        driver.user().session_mut(now, session)?.confirm(message);
                     }
                 }
             }
@@ -163,7 +163,7 @@ async fn exchange(
             // No line comes, or no end of it: the element is as good as dead. In a pause there is
             // none to be given up.
             None | Some(Event::Received { .. }) => {
-                let _ = driver.user().give_up(now, session);
+                let _ = driver.user().session_mut(now, session)?.give_up();
             }
             Some(_) => {}
         }

@@ -14,7 +14,7 @@
 //!
 //! All that happens comes through one bounded queue, so that an application which does not ask for
 //! events slows its peers down instead of filling memory. What is to be written waits in a queue
-//! for each channel, which the pool user keeps short: with `confirms_writes` it hands over no more
+//! for each channel, which the pool user keeps short: as each write is confirmed, it hands over no more
 //! data than its window allows, and control messages are few.
 //!
 //! Elements speak plain TCP: data only, in pieces of any size (RFC 5354 §3.5).
@@ -32,8 +32,8 @@ use std::time::Duration;
 
 use asap_pu::wire::{Protocol, Transport};
 use asap_pu::{
-    Action, Authentication, ChannelId, CloseReason, Config, ConfigError, Event, Instant, MessageId,
-    Payload, PeerKind, PoolUser, Security,
+    Action, Authentication, Capabilities, ChannelId, CloseReason, Config, ConfigError, Confirms,
+    Event, Instant, MessageId, Payload, PeerKind, PoolUser, Security,
 };
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use rustls::ClientConfig;
@@ -100,20 +100,22 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
+/// TCP, each message told when it is written, and TLS that authenticates registrars.
+const CAPABILITIES: Capabilities = Capabilities::NONE
+    .with_registrars(Protocol::Tcp)
+    .with_elements(Protocol::Tcp, Confirms::Written)
+    .with_authentication();
+
 impl Driver {
-    /// A driver around a new pool user. What `config` says of transports and of confirmations is
-    /// overwritten with what this driver can do. The seed should differ from process to process, so
+    /// A driver around a new pool user. The seed should differ from process to process, so
     /// that not all choose the same element first.
     ///
     /// # Errors
     /// The configuration contradicts itself, or lists a registrar that is not reached over TCP.
-    pub fn new(mut config: Config, seed: u64) -> Result<Self, ConfigError> {
-        config.registrar_protocols = Protocol::Tcp.into();
-        config.element_protocols = Protocol::Tcp.into();
-        config.confirms_writes = true;
+    pub fn new(config: Config, seed: u64) -> Result<Self, ConfigError> {
         let (to_inputs, inputs) = mpsc::channel(MAX_INPUTS);
         Ok(Self {
-            user: PoolUser::new(config, seed)?,
+            user: PoolUser::new(config, CAPABILITIES, seed)?,
             start: time::Instant::now(),
             tls: None,
             channels: BTreeMap::new(),

@@ -79,7 +79,12 @@ fn session(driver: &mut Driver, at: SocketAddr) -> SessionId {
 
 fn send(driver: &mut Driver, session: SessionId, data: impl Into<Vec<u8>>) {
     let now = driver.now();
-    driver.user().send(now, session, data.into(), Failover::Undelivered).unwrap();
+    driver
+        .user()
+        .session_mut(now, session)
+        .unwrap()
+        .send(data.into(), Failover::Undelivered)
+        .unwrap();
 }
 
 fn received(driver: &mut Driver) -> Vec<u8> {
@@ -111,7 +116,7 @@ fn a_pool_is_resolved_and_served() {
     assert!(driver.mark_data(ASAP_PPID).is_err());
     let now = driver.now();
     let registrar = Registrar::sctp(registrar.port(), [registrar.ip()]);
-    driver.user().add_registrar(now, registrar).unwrap();
+    driver.user().registrars_mut(now).add(registrar).unwrap();
     let session = driver.user().open_session(now, "EchoPool", Default::default()).unwrap();
     send(&mut driver, session, long.clone());
     assert!(matches!(driver.event(PATIENCE), Some(Event::RegistrarFound { .. })));
@@ -130,7 +135,7 @@ fn a_pool_is_resolved_and_served() {
 fn an_address_where_nobody_is_is_told() {
     let Some(mut driver) = driver() else { return };
     let now = driver.now();
-    driver.user().add_registrar(now, Registrar::sctp(1, [[127, 0, 0, 1].into()])).unwrap();
+    driver.user().registrars_mut(now).add(Registrar::sctp(1, [[127, 0, 0, 1].into()])).unwrap();
     driver.user().resolve(now, "EchoPool").unwrap();
     assert_eq!(driver.event(PATIENCE), Some(Event::NoRegistrarReachable));
     let why = driver.no_registrar();
@@ -151,7 +156,7 @@ fn a_session_is_closed_while_the_element_speaks() {
     wait.recv().unwrap();
     send(&mut driver, session, "goodbye");
     let now = driver.now();
-    driver.user().close(now, session).unwrap();
+    driver.user().session_mut(now, session).unwrap().close().unwrap();
     assert!(driver.shut_down(PATIENCE));
     let goodbye = Incoming::Message { ppid: PPID, data: b"goodbye".into() };
     assert_eq!(serving.join().unwrap(), [goodbye, Incoming::Ended]);
@@ -218,7 +223,12 @@ fn the_end_is_noticed_behind_any_number_of_messages() {
         serving.join().unwrap();
         thread::sleep(SHORTLY);
         let now = driver.now();
-        driver.user().send(now, session, "too late", Failover::Unsent).unwrap();
+        driver
+            .user()
+            .session_mut(now, session)
+            .unwrap()
+            .send("too late", Failover::Unsent)
+            .unwrap();
         let (mut heard, mut returned) = (0, Vec::new());
         loop {
             match driver.event(PATIENCE) {
@@ -253,7 +263,7 @@ fn what_is_refused_comes_back() {
     let session = session(&mut driver, at);
     let now = driver.now();
     // An empty message.
-    driver.user().send(now, session, "", Failover::Unsent).unwrap();
+    driver.user().session_mut(now, session).unwrap().send("", Failover::Unsent).unwrap();
     send(&mut driver, session, "hello");
     let event = driver.event(PATIENCE);
     assert!(matches!(&event, Some(Event::Returned { data, .. }) if data.is_empty()), "{event:?}");

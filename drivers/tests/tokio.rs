@@ -32,7 +32,7 @@ const BEFORE: i32 = 2000;
 /// A driver that asks for the pool and knows these registrars.
 fn asking(registrars: &[Registrar]) -> Driver {
     let mut config = Config::default();
-    config.registrars = registrars.to_vec();
+    config.discovery.registrars = registrars.to_vec();
     let mut driver = Driver::new(config, 1).unwrap();
     command(&mut driver, |user, now| user.resolve(now, POOL)).unwrap();
     driver
@@ -168,7 +168,7 @@ async fn a_registrar_with_a_wrong_certificate_is_left() {
         let certificate = authority.vouch("pr.example", LATER);
         let honest = registrar(&[nobody().await], Some(certificate)).await;
         let honest = Registrar::tcp(honest.at).with_tls("pr.example");
-        command(&mut driver, |user, now| user.add_registrar(now, honest)).unwrap();
+        command(&mut driver, |user, now| user.registrars_mut(now).add(honest)).unwrap();
         assert_eq!(outcome(&mut driver).await, Ok(Authentication::Verified));
         assert_eq!(impostor.heard.try_recv().ok(), None);
     }
@@ -242,7 +242,7 @@ async fn announces_come_by_multicast_only() {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let port = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let mut config = Config::default();
-    config.announce_wait = Duration::from_millis(200);
+    config.discovery.announce_wait = Duration::from_millis(200);
     let mut driver = Driver::new(config, 1).unwrap();
     driver
         .listen(SocketAddrV4::new(Ipv4Addr::new(239, 0, 0, 50), port), Ipv4Addr::LOCALHOST)
@@ -322,7 +322,10 @@ async fn elements_that_close_are_well() {
     let mut answers = Vec::new();
     for line in 0..9 {
         let line = format!("{line}\n");
-        command(&mut driver, |user, now| user.send(now, session, line, Failover::Unsent)).unwrap();
+        command(&mut driver, |user, now| {
+            user.session_mut(now, session).unwrap().send(line, Failover::Unsent)
+        })
+        .unwrap();
         loop {
             match driver.event(PATIENCE).await {
                 Some(Event::Received { data, .. }) => answers.extend_from_slice(&data),
@@ -367,7 +370,10 @@ async fn an_element_that_closes_is_not_broken_by_what_is_written_to_it() {
         drop(stream);
         for _ in 0..3 {
             command(&mut driver, |user, now| {
-                user.send(now, session, vec![0; 64 << 10], Failover::Unsent).unwrap()
+                user.session_mut(now, session)
+                    .unwrap()
+                    .send(vec![0; 64 << 10], Failover::Unsent)
+                    .unwrap()
             });
         }
         let (mut heard, mut lost) = (Vec::new(), None);
@@ -521,7 +527,10 @@ async fn all_that_was_sent_arrives() {
         let session = session.unwrap();
         for number in 0..MESSAGES {
             let data = vec![u8::try_from(number).unwrap(); MESSAGE];
-            user.send(now, session, data, SendOptions::from(Failover::Never)).unwrap();
+            user.session_mut(now, session)
+                .unwrap()
+                .send(data, SendOptions::from(Failover::Never))
+                .unwrap();
         }
     });
     assert!(driver.shut_down(PATIENCE).await);
@@ -542,7 +551,10 @@ async fn last_words_are_heard() {
             user.open_session_at(now, Transport::tcp(at), SessionOptions::default()).unwrap()
         });
         let send = |driver: &mut Driver, data: &'static str| {
-            command(driver, |user, now| user.send(now, session, data, Failover::Never)).unwrap();
+            command(driver, |user, now| {
+                user.session_mut(now, session).unwrap().send(data, Failover::Never)
+            })
+            .unwrap();
         };
         send(&mut driver, "never read");
         while !matches!(driver.event(PATIENCE).await, Some(Event::Connected { .. })) {}
@@ -629,7 +641,7 @@ async fn a_driver_that_is_dropped_closes_its_channels() {
 #[test]
 fn transports_that_are_not_spoken_are_refused() {
     let mut config = Config::default();
-    config.registrars.push(Registrar::sctp(3863, [IpAddr::from([192, 0, 2, 1])]));
+    config.discovery.registrars.push(Registrar::sctp(3863, [IpAddr::from([192, 0, 2, 1])]));
     let error = Driver::new(config, 1).unwrap_err();
     assert_eq!(error.to_string(), "registrars: number 0 has no transport that can be used");
 }

@@ -22,10 +22,10 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use asap_pu::wire::Transport;
+use asap_pu::wire::{Protocol, Transport};
 use asap_pu::{
-    Action, Authentication, ChannelId, CloseReason, Config, ConfigError, Event, Instant, Payload,
-    PeerKind, PoolUser,
+    Action, Authentication, Capabilities, ChannelId, CloseReason, Config, ConfigError, Confirms,
+    Event, Instant, Payload, PeerKind, PoolUser,
 };
 
 use super::frame::Frame;
@@ -69,10 +69,16 @@ struct Channel {
     connection: Option<(TcpStream, JoinHandle<()>)>,
 }
 
+/// TCP. Frames tell ASAP messages from data, so there is a control channel to each element.
+const CAPABILITIES: Capabilities = Capabilities::NONE
+    .with_registrars(Protocol::Tcp)
+    .with_elements(Protocol::Tcp, Confirms::Nothing)
+    .with_control(Protocol::Tcp);
+
 impl<'a> Driver<'a> {
     /// A driver around a new pool user.
     pub(crate) fn new(config: Config, seed: u64, ladder: Ladder<'a>) -> Result<Self, ConfigError> {
-        let pool_user = PoolUser::new(config, seed)?;
+        let pool_user = PoolUser::new(config, CAPABILITIES, seed)?;
         let (to_inputs, inputs) = mpsc::channel();
         let (dial, wanted) = mpsc::channel();
         let dialled = to_inputs.clone();

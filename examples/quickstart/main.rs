@@ -28,10 +28,8 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use asap_pu::wire::{PeIdentifier, Protocol};
-use asap_pu::{
-    CommandError, Config, Event, Failover, Instant, Protocols, SessionId, SessionOptions,
-};
+use asap_pu::wire::PeIdentifier;
+use asap_pu::{CommandError, Config, Event, Failover, Instant, SessionId, SessionOptions};
 
 use cast::{Cast, DEAD, POOL};
 use driver::Driver;
@@ -112,14 +110,9 @@ struct Story<'a> {
 impl<'a> Story<'a> {
     fn begin(seed: u64, mut ladder: Ladder<'a>) -> Result<Self, Failure> {
         ladder.title(seed);
-        let tcp = Protocols::NONE.with(Protocol::Tcp);
         let mut config = Config::default();
-        config.registrars = DEAD.map(asap_pu::Registrar::tcp).to_vec();
-        config.accept_announces = false;
-        config.registrar_protocols = tcp;
-        config.element_protocols = tcp;
-        // Frames tell ASAP messages from data, so there is a control channel to each element.
-        config.control_mapping = tcp;
+        config.discovery.registrars = DEAD.map(asap_pu::Registrar::tcp).to_vec();
+        config.discovery.accept_announces = false;
         let driver = Driver::new(config, seed, ladder)?;
         Ok(Self { driver, events: Vec::new(), counts: Vec::new() })
     }
@@ -129,10 +122,10 @@ impl<'a> Story<'a> {
     fn find_home(&mut self, cast: &Cast) -> Result<(), Failure> {
         self.chapter("The pool user hunts for a home registrar (RFC 5352 §3.6)");
         let now = self.command("start", "two registrars are configured");
-        self.driver.pool_user.start(now);
+        self.driver.pool_user.registrars_mut(now).find_home();
         let now = self.command("add_registrar", "a third became known");
         let third = asap_pu::Registrar::tcp(cast.registrar.address);
-        self.driver.pool_user.add_registrar(now, third)?;
+        self.driver.pool_user.registrars_mut(now).add(third)?;
         self.wait_for(|event| matches!(event, Event::RegistrarFound { .. }))
     }
 
@@ -154,17 +147,16 @@ impl<'a> Story<'a> {
 
     /// Has one request counted, by whichever element it comes to in the end.
     fn request(&mut self, session: SessionId) -> Result<u32, Failure> {
-        let message = self.driver.pool_user.send(
-            self.driver.now(),
-            session,
-            "hello",
-            Failover::Unconfirmed,
-        )?;
+        let message = self
+            .driver
+            .pool_user
+            .session_mut(self.driver.now(), session)?
+            .send("hello", Failover::Unconfirmed)?;
         loop {
             match self.hear() {
                 Some(Event::Received { data, .. }) => {
                     // It has arrived, and need not be sent again if the element fails later.
-                    self.driver.pool_user.confirm(self.driver.now(), session, message);
+                    self.driver.pool_user.session_mut(self.driver.now(), session)?.confirm(message);
                     return Ok(number_in(&data).ok_or("an answer without a number")?);
                 }
                 Some(Event::SessionEnded { error, .. }) => {
@@ -173,7 +165,7 @@ impl<'a> Story<'a> {
                 Some(_) => {}
                 None => {
                     let now = self.command("give_up", "no answer");
-                    self.driver.pool_user.give_up(now, session)?;
+                    self.driver.pool_user.session_mut(now, session)?.give_up()?;
                 }
             }
         }
@@ -190,7 +182,7 @@ impl<'a> Story<'a> {
     fn end(mut self, session: SessionId, cast: Cast) -> Result<bool, Failure> {
         self.chapter("The end");
         let now = self.command("close", "the session");
-        self.driver.pool_user.close(now, session)?;
+        self.driver.pool_user.session_mut(now, session)?.close()?;
         self.wait_for(|event| matches!(event, Event::SessionEnded { .. }))?;
         let now = self.command("shut_down", "");
         self.driver.pool_user.shut_down(now);
@@ -205,7 +197,11 @@ impl<'a> Story<'a> {
 
     /// The element that the session is at.
     fn element(&self, session: SessionId) -> Result<PeIdentifier, CommandError> {
-        self.driver.pool_user.session_element(session).ok_or(CommandError::NotConnected)
+        self.driver
+            .pool_user
+            .session(session)
+            .and_then(|session| session.element())
+            .ok_or(CommandError::NotConnected)
     }
 
     /// Shows a call of the application, and says when that was.

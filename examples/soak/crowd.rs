@@ -71,10 +71,10 @@ impl Crowd {
         let Scene { sim, registrars, pools } = scene;
         let mut config = sim.config();
         // Each of the registrars announces itself every so many seconds (RFC 5352 §2.2.10).
-        config.t7_outdate = Duration::from_secs(5 + 2 * registrars.len() as u64);
-        config.accept_announces = false;
+        config.discovery.t7_outdate = Duration::from_secs(5 + 2 * registrars.len() as u64);
+        config.discovery.accept_announces = false;
         let mut listener = config.clone();
-        (listener.accept_announces, listener.registrars) = (true, Vec::new());
+        (listener.discovery.accept_announces, listener.discovery.registrars) = (true, Vec::new());
         let config = |n: u32| if n % LISTENERS == 0 { &listener } else { &config };
         let ids: Vec<_> = (0..users as u32)
             .map(|n| sim.user(config(n).clone()).expect("a configuration without contradictions"))
@@ -129,14 +129,18 @@ impl Crowd {
                     user.outage = Some(Outage { kind, since: began.max(*since) });
                 }
                 // Where it has no element there is nobody to give up.
-                let given_up = scene.sim.call(id, |pu, now| pu.give_up(now, session));
+                let given_up = scene.sim.call(id, |pu, now| {
+                    pu.session_mut(now, session).and_then(|mut session| session.give_up())
+                });
                 tally.given_up += u64::from(given_up.is_ok());
                 return self.set_alarm(at, now + TOO_LONG);
             }
             (_, None) if self.closing => return,
             // All that was to be done in this session is done.
             (Some(session), None) if user.left == 0 => {
-                let _ = scene.sim.call(id, |pu, now| pu.close(now, session));
+                let _ = scene.sim.call(id, |pu, now| {
+                    pu.session_mut(now, session).and_then(|mut session| session.close())
+                });
                 user.session = None;
             }
             _ => {}
@@ -166,7 +170,10 @@ impl Crowd {
             tally.requests += 1;
         }
         let data = user.number.to_be_bytes().to_vec();
-        let sent = scene.sim.call(id, |pu, now| pu.send(now, session, data, Failover::Unconfirmed));
+        let sent = scene.sim.call(id, |pu, now| {
+            let mut session = pu.session_mut(now, session).expect("it has not ended");
+            session.send(data, Failover::Unconfirmed)
+        });
         let since = request.map_or(now, |request| request.since);
         user.request = Some(Request { message: Some(sent.expect("within the limits")), since });
         self.set_alarm(at, now + TOO_LONG);
@@ -225,7 +232,9 @@ impl Crowd {
                 else {
                     return;
                 };
-                scene.sim.call(id, |pu, now| pu.confirm(now, session, message));
+                scene.sim.call(id, |pu, now| {
+                    pu.session_mut(now, session).expect("it has not ended").confirm(message)
+                });
                 tally.answered(now - since);
                 tally.end(user.outage.take(), now);
                 let alarm = now + self.up_to(THOUGHT);
@@ -292,7 +301,8 @@ fn home_ails(scene: &Scene, trouble: &Trouble, id: UserId, aftermath: Duration) 
     let ails = |server: ServerIdentifier| {
         trouble.ails(now, id, server.into(), aftermath).0 != Kind::Nothing
     };
-    let home = scene.sim.pool_user(id).home().and_then(|home| scene.registrar_at(home));
+    let home =
+        scene.sim.pool_user(id).registrars().home().and_then(|home| scene.registrar_at(home));
     home.map_or_else(|| scene.registrars.iter().all(|server| ails(*server)), ails)
 }
 

@@ -15,7 +15,7 @@
 //! All that happens comes through one bounded queue, where the driver waits for it or for the next
 //! deadline, whichever is first; an application which does not ask for events slows its peers down
 //! instead of filling memory. What is to be written waits in a queue for each channel, which the
-//! pool user keeps short: with `confirms_writes` it hands over no more data than its window allows,
+//! pool user keeps short: as each write is confirmed, it hands over no more data than its window allows,
 //! and control messages are few.
 //!
 //! Elements speak plain TCP: data only, in pieces of any size (RFC 5354 §3.5). The standard library
@@ -36,8 +36,8 @@ use std::thread;
 
 use asap_pu::wire::{Protocol, Transport};
 use asap_pu::{
-    Action, Authentication, ChannelId, CloseReason, Config, ConfigError, Event, Instant, MessageId,
-    Payload, PeerKind, PoolUser, Security,
+    Action, Authentication, Capabilities, ChannelId, CloseReason, Config, ConfigError, Confirms,
+    Event, Instant, MessageId, Payload, PeerKind, PoolUser,
 };
 
 /// How much is read at once.
@@ -57,6 +57,11 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// How often the thread that listens looks whether it is still wanted.
 const LISTEN_INTERVAL: Duration = Duration::from_millis(100);
+
+/// TCP, and each message told when it is written.
+const CAPABILITIES: Capabilities = Capabilities::NONE
+    .with_registrars(Protocol::Tcp)
+    .with_elements(Protocol::Tcp, Confirms::Written);
 
 /// A pool user in touch with the world.
 pub(crate) struct Driver {
@@ -90,19 +95,15 @@ enum Input {
 }
 
 impl Driver {
-    /// A driver around a new pool user. What `config` says of transports and of confirmations is
-    /// overwritten with what this driver can do. The seed should differ from process to process, so
+    /// A driver around a new pool user. The seed should differ from process to process, so
     /// that not all choose the same element first.
     ///
     /// # Errors
     /// The configuration contradicts itself, or lists a registrar that is not reached over TCP.
-    pub(crate) fn new(mut config: Config, seed: u64) -> Result<Self, ConfigError> {
-        config.registrar_protocols = Protocol::Tcp.into();
-        config.element_protocols = Protocol::Tcp.into();
-        config.confirms_writes = true;
+    pub(crate) fn new(config: Config, seed: u64) -> Result<Self, ConfigError> {
         let (to_inputs, inputs) = mpsc::sync_channel(MAX_INPUTS);
         Ok(Self {
-            user: PoolUser::new(config, seed)?,
+            user: PoolUser::new(config, CAPABILITIES, seed)?,
             start: std::time::Instant::now(),
             channels: BTreeMap::new(),
             inputs,
@@ -189,12 +190,12 @@ impl Driver {
     fn act(&mut self) {
         while let Some(action) = self.user.poll_action() {
             match action {
-                Action::Open { channel, peer, to, security, .. } => {
+                Action::Open { channel, peer, to, .. } => {
                     let (queue, payloads) = mpsc::channel();
                     let (at, inputs) = (to.clone(), Arc::downgrade(&self.to_inputs));
                     self.channels.insert(channel, Channel { peer, to, queue });
                     let thread = thread::Builder::new().spawn(move || {
-                        let connected = connect(&at, &security);
+                        let connected = connect(&at);
                         let Some(inputs) = inputs.upgrade() else { return };
                         // If the driver is gone nobody is left to be told, and the payloads have
                         // come to their end.
@@ -274,11 +275,7 @@ fn carry(
 }
 
 /// Connects to the one address that a TCP transport has.
-fn connect(to: &Transport, security: &Security) -> io::Result<TcpStream> {
-    if *security != Security::None {
-        let why = "TLS is wanted, and this driver does not speak it";
-        return Err(io::Error::new(ErrorKind::Unsupported, why));
-    }
+fn connect(to: &Transport) -> io::Result<TcpStream> {
     let at = to.socket_addrs().next().ok_or(ErrorKind::AddrNotAvailable)?;
     let stream = TcpStream::connect_timeout(&at, CONNECT_TIMEOUT)?;
     stream.set_nodelay(true)?;

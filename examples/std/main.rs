@@ -50,7 +50,7 @@ pub(crate) fn run(
 ) -> Result<String, Box<dyn Error>> {
     let mut config = Config::default();
     if registrar != "announced" {
-        config.registrars.push(Registrar::tcp(registrar.parse().map_err(|_| {
+        config.discovery.registrars.push(Registrar::tcp(registrar.parse().map_err(|_| {
             format!("{registrar} is no address of a registrar, which is like 192.0.2.1:3863")
         })?));
     }

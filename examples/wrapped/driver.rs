@@ -14,7 +14,7 @@
 //! *Control and data.* Cookies and business cards travel beside the application's data, and only
 //! where the two can be told apart (RFC 5352 §3.8). Here every message has a payload protocol
 //! identifier, as in SCTP: 11 is ASAP, all others are the application's. The driver declares that
-//! with `control_mapping`; without it the pool user keeps cookies from such a channel.
+//! with `Capabilities::with_control`; without it the pool user keeps cookies from such a channel.
 //!
 //! *Addresses.* An element is listed with a transport, and one kind of them is opaque: bytes that
 //! only the application understands (RFC 5354 §3.16), here the names that the gateway knows. A
@@ -42,8 +42,8 @@ use std::sync::mpsc::{self, Receiver, Sender};
 
 use asap_pu::wire::{ASAP_PPID, Message, Protocol, Transport};
 use asap_pu::{
-    Action, Authentication, ChannelId, CloseReason, Config, ConfigError, Event, Instant, Payload,
-    PeerKind, PoolUser,
+    Action, Authentication, Capabilities, ChannelId, CloseReason, Config, ConfigError, Confirms,
+    Event, Instant, Payload, PeerKind, PoolUser,
 };
 
 /// The application's own payload protocol identifier; any but 11 will do.
@@ -89,17 +89,20 @@ pub(crate) enum Kind {
     Broken,
 }
 
+/// Registrars and elements behind one link, with control and data apart.
+const CAPABILITIES: Capabilities = Capabilities::NONE
+    .with_registrars(Protocol::Tcp)
+    .with_elements(Protocol::Opaque, Confirms::Nothing)
+    .with_control(Protocol::Opaque);
+
 impl Driver {
-    /// A driver around a new pool user. What `config` says of elements' transports is overwritten
-    /// with what this driver can do.
+    /// A driver around a new pool user.
     ///
     /// # Errors
     /// The configuration contradicts itself.
-    pub(crate) fn new(mut config: Config, link: Link) -> Result<Self, ConfigError> {
-        config.element_protocols = Protocol::Opaque.into();
-        config.control_mapping = Protocol::Opaque.into();
+    pub(crate) fn new(config: Config, link: Link) -> Result<Self, ConfigError> {
         Ok(Self {
-            user: PoolUser::new(config, 1)?,
+            user: PoolUser::new(config, CAPABILITIES, 1)?,
             start: std::time::Instant::now(),
             link,
             channels: BTreeMap::new(),

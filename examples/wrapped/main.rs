@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// link.
 pub(crate) fn run() -> Result<(Vec<String>, Vec<String>), Box<dyn Error>> {
     let mut config = Config::default();
-    config.registrars.push(Registrar::tcp(([192, 0, 2, 1], ASAP_PORT).into()));
+    config.discovery.registrars.push(Registrar::tcp(([192, 0, 2, 1], ASAP_PORT).into()));
     let ((to_gateway, from_driver), (to_driver, from_gateway)) = (mpsc::channel(), mpsc::channel());
     let gateway = thread::spawn(|| gateway::run((to_driver, from_driver)));
     let mut driver = Driver::new(config, (to_gateway, from_gateway))?;
@@ -37,12 +37,13 @@ pub(crate) fn run() -> Result<(Vec<String>, Vec<String>), Box<dyn Error>> {
     let (mut waiting, mut sums) = (VecDeque::new(), Vec::new());
     for number in 1..=5 {
         let (now, number) = (driver.now(), number.to_string());
-        waiting.push_back(driver.user.send(now, session, number, Failover::Unconfirmed)?);
+        waiting
+            .push_back(driver.user.session_mut(now, session)?.send(number, Failover::Unconfirmed)?);
     }
     while let Some(first) = waiting.front() {
         match driver.event()? {
             Some(Event::Received { data, .. }) => {
-                driver.user.confirm(driver.now(), session, *first);
+                driver.user.session_mut(driver.now(), session)?.confirm(*first);
                 waiting.pop_front();
                 sums.push(String::from_utf8(data.into())?);
             }

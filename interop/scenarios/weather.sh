@@ -4,12 +4,13 @@
 host pr 10.0.0.1
 host pe1 10.0.0.11
 host pe2 10.0.0.12
+host pe3 10.0.0.13
 host pu 10.0.0.100
-for host in pr pe1 pe2 pu; do narrow "$host" 576; done
+for host in pr pe1 pe2 pe3 pu; do narrow "$host" 576; done
 registrar pr pr 0x1234 -asap=10.0.0.1:3863
 element pe1 pe1 0x1 pingpong
 element pe2 pe2 0x2 pingpong
-start crowd pe2 elements 10.0.0.1:3863 10.0.0.12:7 $(for n in $(seq 128); do echo "crowd,$n,0x1"; done)
+start crowd pe3 elements 10.0.0.1:3863 10.0.0.13:7 $(for n in $(seq 128); do echo "crowd,$n,0x1"; done)
 expect crowd '^registered crowd 0x00000080' 60
 start pu pu sctp 10.0.0.1:3863
 listed PingPongPool 2
@@ -17,7 +18,7 @@ tell pu 'ppid 33'
 lossy pu 20
 tell pu 'resolve crowd'
 expect pu '^pool crowd: ' 60
-said_all pu '^  0x000000.. at 10.0.0.12:7$' 128
+said_all pu '^  0x000000.. at 10.0.0.13:7$' 128
 tell pu 'open PingPongPool'
 for n in 1 2 3 4 5; do
     tell pu "hex 0100000c$(printf %016x "$n")"

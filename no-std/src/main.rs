@@ -14,8 +14,16 @@ use core::cell::UnsafeCell;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use asap_pu::wire::{Message, PeIdentifier, Policy, PoolElement, Transport};
-use asap_pu::{Action, Authentication, Config, Event, Instant, Payload, PoolUser, Registrar};
+use asap_pu::wire::{Message, PeIdentifier, Policy, PoolElement, Protocol, Transport};
+use asap_pu::{
+    Action, Authentication, Capabilities, Config, Confirms, Event, Instant, Payload, PoolUser,
+    Registrar,
+};
+
+/// A driver that speaks TCP.
+const TCP: Capabilities = Capabilities::NONE
+    .with_registrars(Protocol::Tcp)
+    .with_elements(Protocol::Tcp, Confirms::Nothing);
 
 /// Gives out memory from a fixed block and never takes it back.
 struct Bump {
@@ -56,8 +64,8 @@ fn panic(_: &PanicInfo) -> ! {
 fn resolve() -> Option<PeIdentifier> {
     let now = Instant::EPOCH;
     let mut config = Config::default();
-    config.registrars.push(Registrar::tcp("192.0.2.1:3863".parse().ok()?));
-    let mut pool_user = PoolUser::new(config, 1).ok()?;
+    config.discovery.registrars.push(Registrar::tcp("192.0.2.1:3863".parse().ok()?));
+    let mut pool_user = PoolUser::new(config, TCP, 1).ok()?;
     pool_user.resolve(now, "EchoPool").ok()?;
 
     let Action::Open { channel, .. } = pool_user.poll_action()? else { return None };
@@ -76,7 +84,8 @@ fn resolve() -> Option<PeIdentifier> {
 
     let Event::RegistrarFound { .. } = pool_user.poll_event()? else { return None };
     let Event::Resolved { pool, .. } = pool_user.poll_event()? else { return None };
-    pool_user.select(now, pool, &[]).ok().map(|element| element.identifier())
+    let element = pool_user.pool_mut(now, pool).ok()?.select(&[]).ok()?;
+    Some(element.identifier())
 }
 
 fn is_right() -> bool {

@@ -54,7 +54,7 @@ impl World {
             self.settle();
         }
         self.fair = way == Way::Fair;
-        if self.fair && !self.shut_down && !self.rules.config.registrars.is_empty() {
+        if self.fair && !self.shut_down && !self.rules.config.discovery.registrars.is_empty() {
             // Whoever asks now is answered.
             self.resolve(PROBE);
         }
@@ -91,9 +91,13 @@ impl World {
     fn go(&mut self, way: Way, part: Part, known: &mut Known) -> bool {
         let index = 2 * way as usize + usize::from(part == Part::Ends);
         let config = &self.rules.config;
-        let longest = config.session_deadline.max(config.request_deadline).max(config.report_age);
+        let longest = config
+            .sessions
+            .session_deadline
+            .max(config.resolution.request_deadline)
+            .max(config.resolution.report_age);
         // Elements that come up and are lost are called after a pause each.
-        let pauses = config.session_backoff_max * (self.rules.all_rounds() + 1);
+        let pauses = config.sessions.session_backoff_max * (self.rules.all_rounds() + 1);
         let until = self.now + longest + pauses;
         let mut met = HashSet::new();
         for _ in 0..MANY_STEPS {
@@ -128,7 +132,7 @@ impl World {
     /// Lets as much time pass as a session may wait; one that waits for nothing does not end.
     fn linger(&mut self) {
         let sessions = self.user.sessions().count();
-        let until = self.now + self.rules.config.session_deadline;
+        let until = self.now + self.rules.config.sessions.session_deadline;
         while self.now < until {
             self.pass_until(until);
             self.settle();
@@ -194,8 +198,8 @@ impl World {
 
     /// The driver and the transport do what they can; says whether that was anything.
     fn serve(&mut self) -> bool {
-        let writes = self.rules.config.confirms_writes;
-        let confirms = self.confirms_delivery();
+        let writes = self.confirms().tells_written();
+        let confirms = self.confirms().tells_delivered();
         let unwritten = self.channels.iter().find(|(_, c)| writes && !c.unwritten.is_empty());
         if let Some(id) = unwritten.map(|(id, _)| *id) {
             self.written(id);

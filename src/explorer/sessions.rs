@@ -187,14 +187,15 @@ impl World {
                 let Ok((id, channel)) = accepted else { return };
                 self.add(Ok(id), Origin::Accepted);
                 let session = Some(self.sessions.len() - 1);
-                let due = Some(now + self.rules.config.stable_after);
+                let due = Some(now + self.rules.config.sessions.stable_after);
                 let up = Channel { session, up: true, due, ..Channel::new(Peer::Caller) };
                 assert!(self.channels.insert(channel, up).is_none(), "{channel:?} twice");
             }
             Step::Send(s, wish) => self.send_message(s, self.rules.wishes[wish]),
             Step::Withdraw(s, m) => {
                 let Message { id, place, uncertain, .. } = self.sessions[s].messages[m];
-                let withdrawn = self.user.withdraw(now, self.sessions[s].id, id);
+                let withdrawn =
+                    self.user.session_mut(now, self.sessions[s].id).unwrap().withdraw(id);
                 let waits = place == Place::Waiting && !uncertain;
                 assert_eq!(withdrawn.is_ok(), waits, "{withdrawn:?} of one that is {place:?}");
                 if waits {
@@ -203,16 +204,22 @@ impl World {
             }
             Step::Confirm(s, m) => self.confirm(s, m),
             Step::Resume(s) => {
-                if self.user.resume(now, self.sessions[s].id).is_ok() {
+                if self.user.session_mut(now, self.sessions[s].id).unwrap().resume().is_ok() {
                     self.sessions[s].held = false;
                 }
             }
             Step::GiveUp(s) => {
-                let _ = self.user.give_up(now, self.sessions[s].id);
+                let _ = self.user.session_mut(now, self.sessions[s].id).unwrap().give_up();
             }
             Step::FailElement(number) => {
                 let Some(pool) = self.user.find_pool(POOL.as_bytes()) else { return };
-                if self.user.fail_element(now, pool, PeIdentifier::new(number)).is_ok() {
+                if self
+                    .user
+                    .pool_mut(now, pool)
+                    .unwrap()
+                    .fail_element(PeIdentifier::new(number))
+                    .is_ok()
+                {
                     self.mark(number);
                 }
             }
@@ -220,7 +227,7 @@ impl World {
                 let listed = |to: &u32| *to > 0;
                 let to = Some(to).filter(listed).map(PeIdentifier::new);
                 let kept = self.user.kept_channel(self.sessions[s].id);
-                let _ = self.user.move_session(now, self.sessions[s].id, to);
+                let _ = self.user.session_mut(now, self.sessions[s].id).unwrap().move_to(to);
                 if self.user.kept_channel(self.sessions[s].id) != kept {
                     // It is a search of its own.
                     let session = &mut self.sessions[s];
@@ -234,7 +241,11 @@ impl World {
             Step::SetCookie(s) => {
                 self.made += 1;
                 let cookie = Bytes::from([self.made].to_vec());
-                let set = self.user.set_cookie(self.sessions[s].id, Some(cookie.clone()));
+                let set = self
+                    .user
+                    .session_mut(self.now, self.sessions[s].id)
+                    .unwrap()
+                    .set_cookie(Some(cookie.clone()));
                 assert_eq!(set, Ok(()));
                 let at = self.user.responsible_channel(self.sessions[s].id);
                 let session = &mut self.sessions[s];
@@ -249,7 +260,10 @@ impl World {
                 }
             }
             Step::Close(s) => {
-                assert_eq!(self.user.close(now, self.sessions[s].id), Ok(()));
+                assert_eq!(
+                    self.user.session_mut(now, self.sessions[s].id).unwrap().close(),
+                    Ok(())
+                );
                 self.close(s);
             }
             Step::Abort(s) => self.abort(s),
@@ -346,8 +360,8 @@ impl World {
         (options.to, options.receipt) = (wish.to, wish.receipt);
         let data = Bytes::from([s as u8, m as u8].to_vec());
         let count = session.count();
-        let max = self.rules.config.max_queued_messages;
-        match self.user.send(self.now, session.id, data, options) {
+        let max = self.rules.config.limits.max_queued_messages;
+        match self.user.session_mut(self.now, session.id).unwrap().send(data, options) {
             Ok(id) => {
                 assert!(count < max, "a message beyond the limit");
                 // What was before it rested may be forgotten by now.
@@ -386,7 +400,7 @@ impl World {
 
     pub(super) fn confirm(&mut self, s: usize, m: usize) {
         let Message { id, place, handovers, ref wish, .. } = self.sessions[s].messages[m];
-        let awaited = self.user.confirm(self.now, self.sessions[s].id, id);
+        let awaited = self.user.session_mut(self.now, self.sessions[s].id).unwrap().confirm(id);
         let to_one = !wish.is_to_all();
         let expected = match place {
             Place::Out(_) => true,
@@ -407,7 +421,7 @@ impl World {
     }
 
     fn close(&mut self, s: usize) {
-        let until = self.now + self.rules.config.session_deadline;
+        let until = self.now + self.rules.config.sessions.session_deadline;
         self.sessions[s].closing.get_or_insert(until);
     }
 
@@ -418,7 +432,8 @@ impl World {
 
     fn abort(&mut self, s: usize) {
         let session = &mut self.sessions[s];
-        let unsettled = self.user.abort(self.now, session.id).expect("a session that is there");
+        let unsettled =
+            self.user.session_mut(self.now, session.id).expect("a session that is there").abort();
         assert!(unsettled.is_sorted_by_key(|it| it.message), "not in order: {unsettled:?}");
         let mut unsettled = unsettled.into_iter().peekable();
         for (m, message) in session.messages.iter_mut().enumerate() {
@@ -454,7 +469,7 @@ impl World {
         let channel = self.channels.get_mut(&id).expect("a channel");
         let (s, m) = channel.unwritten.remove(0);
         let message = &mut self.sessions[s].messages[m];
-        let silent = !self.rules.config.confirms_delivery.contains(Protocol::Tcp);
+        let silent = !self.rules.capabilities.confirms(Protocol::Tcp).tells_delivered();
         if message.place == Place::Out(id) && silent && !message.repeats() {
             message.succeed(false);
             channel.answers = true;
@@ -488,9 +503,8 @@ impl World {
         let (s, m) = channel.undelivered.pop().expect("a message");
         channel.unwritten.retain(|it| *it != (s, m));
         channel.doomed = !self.rules.stays;
-        let max = self.rules.config.max_handovers;
-        let confirms = self.rules.config.confirms_delivery.contains(Protocol::Tcp)
-            || self.rules.config.confirms_writes;
+        let max = self.rules.config.sessions.max_handovers;
+        let confirms = self.confirms().tells_written();
         let message = &mut self.sessions[s].messages[m];
         if message.place == Place::Out(id) && confirms {
             if message.wish.failover == Failover::Never {
@@ -526,7 +540,7 @@ impl World {
 
     /// A channel is about to come up.
     pub(super) fn channel_up(&mut self, id: ChannelId) {
-        let stable = self.now + self.rules.config.stable_after;
+        let stable = self.now + self.rules.config.sessions.stable_after;
         let has_control = self.has_control();
         let channel = self.channels.get_mut(&id).expect("a channel");
         channel.up = true;
@@ -582,7 +596,8 @@ impl World {
         let session = &self.sessions[s];
         let is_late = channel.due.is_some_and(|due| due <= self.now);
         // Where the session's own deadline comes at the same time, that comes first.
-        let ends = session.looking >= self.rules.config.session_deadline && !session.chooses
+        let ends = session.looking >= self.rules.config.sessions.session_deadline
+            && !session.chooses
             || session.closing.is_some_and(|until| until <= self.now);
         let applies = match cause {
             Some(LossReason::TimedOut) => !channel.up && is_late && !ends,
@@ -635,7 +650,7 @@ impl World {
         if let Some(element) = known.filter(|_| fails) {
             self.mark(element);
         }
-        let max = self.rules.config.max_handovers;
+        let max = self.rules.config.sessions.max_handovers;
         let session = &mut self.sessions[s];
         let concerns = channel.kept || session.chooses;
         for message in &mut session.messages {
@@ -757,8 +772,8 @@ impl World {
     /// Data is handed over.
     pub(super) fn handed_over(&mut self, id: ChannelId, name: MessageId, data: &[u8]) {
         let (s, m) = (usize::from(data[0]), usize::from(data[1]));
-        let config = &self.rules.config;
-        let (writes, confirms) = (config.confirms_writes, self.confirms_delivery());
+        let (writes, confirms) =
+            (self.confirms().tells_written(), self.confirms().tells_delivered());
         let channel = self.channels.get_mut(&id).expect("a channel");
         let session = &mut self.sessions[s];
         assert_eq!(channel.session, Some(s), "data of another session");
@@ -767,7 +782,10 @@ impl World {
         channel.undelivered.push((s, m));
         if writes {
             let open = channel.unwritten.len();
-            assert!(open <= config.window_messages, "{open} messages in the window");
+            assert!(
+                open <= self.rules.config.limits.window_messages,
+                "{open} messages in the window"
+            );
         } else {
             channel.unwritten.clear();
         }
@@ -804,7 +822,10 @@ impl World {
         }
         message.handovers += 1;
         message.given_back = false;
-        assert!(message.handovers <= config.max_handovers, "handed over too often");
+        assert!(
+            message.handovers <= self.rules.config.sessions.max_handovers,
+            "handed over too often"
+        );
         channel.last = Some(m);
         message.place = Place::Out(id);
         if !confirms && !writes && !message.repeats() {
@@ -876,7 +897,7 @@ impl World {
                 session.read_data(data[0]);
             }
             Event::Room { session } => {
-                let max = self.rules.config.max_queued_messages;
+                let max = self.rules.config.limits.max_queued_messages;
                 let session = self.reader(session);
                 assert!(session.refused, "room that nobody waits for");
                 assert!(session.count() <= max / 2, "room, and there is none");
@@ -974,9 +995,9 @@ impl World {
         let fits = match (message.place, reason) {
             (Place::Owed(owed), _) => owed == Fate::Returned(reason),
             (Place::Waiting, UndeliveredReason::DeadlineReached) => {
-                let looked = session.looking >= config.session_deadline;
+                let looked = session.looking >= config.sessions.session_deadline;
                 session.has_to_end |= is_late || looked && !session.chooses;
-                is_late || looked || message.waited >= config.session_deadline
+                is_late || looked || message.waited >= config.sessions.session_deadline
             }
             (Place::Waiting, UndeliveredReason::AllElementsFailed) => {
                 session.has_to_end |= !session.chooses;
@@ -1021,9 +1042,9 @@ impl World {
                 owed == Fate::Lost(reason) || message.uncertain && owed == Fate::Returned(reason)
             }
             (Place::Waiting, UndeliveredReason::DeadlineReached) => {
-                let looked = session.looking >= config.session_deadline;
+                let looked = session.looking >= config.sessions.session_deadline;
                 session.has_to_end |= is_late || looked && !session.chooses;
-                was_out && (is_late || looked || message.waited >= config.session_deadline)
+                was_out && (is_late || looked || message.waited >= config.sessions.session_deadline)
             }
             (Place::Out(_), UndeliveredReason::DeadlineReached) => {
                 session.has_to_end = true;
@@ -1067,7 +1088,7 @@ impl World {
             assert!(is_done, "the session ends ({error:?}) without a word of {message:?}");
         }
         let is_late = session.closing.is_some_and(|until| until <= self.now);
-        let deadline = self.rules.config.session_deadline;
+        let deadline = self.rules.config.sessions.session_deadline;
         let fits = match &error {
             None => session.closing.is_some() && !is_late || self.shut_down,
             Some(SessionError::DeadlineReached) => {
@@ -1112,12 +1133,12 @@ impl World {
             };
             let unread: Vec<_> = session.unread.iter().filter(|news| matters(news)).collect();
             assert!(unread.is_empty(), "nobody is told of {unread:?}");
-            let has_room = session.count() <= config.max_queued_messages / 2;
+            let has_room = session.count() <= config.limits.max_queued_messages / 2;
             assert!(!(session.refused && has_room), "nobody is told that there is room");
             let is_late = session.closing.is_some_and(|until| until <= self.now);
             assert!(!is_late, "a session that is to close is late");
             if !session.chooses {
-                assert!(session.looking < config.session_deadline, "the session is late");
+                assert!(session.looking < config.sessions.session_deadline, "the session is late");
             }
             let kept = self.channels.values().find(|c| c.session == Some(s) && c.up && c.kept);
             let is_up = session.believes();
@@ -1129,7 +1150,7 @@ impl World {
                 let Message { place, waited, .. } = message;
                 assert!(!matches!(place, Place::Owed(_)), "nobody is told of {message:?}");
                 if !session.chooses {
-                    assert!(*waited < config.session_deadline, "{message:?} is late");
+                    assert!(*waited < config.sessions.session_deadline, "{message:?} is late");
                 }
                 if let Place::Out(channel) = place {
                     assert!(self.channels.contains_key(channel), "{message:?} is nowhere");
@@ -1173,7 +1194,7 @@ impl World {
 
     /// Whether something of a session waits for its driver, whom nothing moves.
     pub(super) fn waits_for_driver(&self) -> bool {
-        let window = self.rules.config.window_messages;
+        let window = self.rules.config.limits.window_messages;
         self.channels
             .values()
             .any(|c| c.up && !c.unwritten.is_empty() && c.unwritten.len() >= window)
@@ -1185,7 +1206,7 @@ impl World {
         let now = self.now;
         let mut any = false;
         for s in held {
-            if self.user.resume(now, self.sessions[s].id).is_ok() {
+            if self.user.session_mut(now, self.sessions[s].id).unwrap().resume().is_ok() {
                 self.sessions[s].held = false;
                 any = true;
             }
@@ -1220,7 +1241,7 @@ impl World {
         for s in &open {
             let held: Vec<_> = self.sessions[*s].messages.iter().filter(|m| m.counts()).collect();
             assert!(held.is_empty(), "on the books: {held:?}");
-            for _ in 0..self.rules.config.max_queued_messages {
+            for _ in 0..self.rules.config.limits.max_queued_messages {
                 self.send_message(*s, wish);
             }
             assert!(!self.sessions[*s].refused, "a queue that is empty is full");

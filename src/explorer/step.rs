@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::session::SessionOptions;
-use crate::{Config, Failover, Recipient};
+use crate::{Capabilities, Config, Failover, Recipient};
 
 /// One thing that happens. A number `k` counts the channels, requests or sessions that it can
 /// happen to, in the order of their names; `s` counts sessions, `m` the messages of one.
@@ -134,6 +134,7 @@ pub(super) struct Wish {
 pub(super) struct Rules {
     pub(super) name: &'static str,
     pub(super) config: Config,
+    pub(super) capabilities: Capabilities,
     pub(super) options: SessionOptions,
     /// What the generator draws, in eighths of the bound.
     pub(super) chance: u64,
@@ -155,7 +156,7 @@ impl Rules {
     /// How many elements have to be lost until nobody is left to be tried.
     pub(super) fn all_rounds(&self) -> u32 {
         let shortest = self.lists.iter().map(|bits| bits.count_ones()).min();
-        self.config.max_rounds * shortest.unwrap_or(0)
+        self.config.sessions.max_rounds * shortest.unwrap_or(0)
     }
 }
 

@@ -21,11 +21,11 @@ use super::step::{Budget, Kind, Rules, Step};
 use crate::id::{ChannelId, RequestId};
 use crate::wire::{
     Body, Cause, CauseCode, Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement,
-    ServerIdentifier, Transport,
+    Protocol, ServerIdentifier, Transport,
 };
 use crate::{
-    Action, Authentication, CloseReason, Event, HomeSearch, Instant, LossReason, Payload, PeerKind,
-    PoolUser, Registrar,
+    Action, Authentication, CloseReason, Confirms, Event, HomeSearch, Instant, LossReason, Payload,
+    PeerKind, PoolUser, Registrar,
 };
 
 /// The pool that all worlds are about.
@@ -163,7 +163,11 @@ impl World {
     pub(super) fn new(rules: &Rc<Rules>) -> Self {
         let mut world = Self {
             rules: rules.clone(),
-            user: PoolUser::with_frozen_chance(rules.config.clone(), rules.chance),
+            user: PoolUser::with_frozen_chance(
+                rules.config.clone(),
+                rules.capabilities,
+                rules.chance,
+            ),
             now: Instant::EPOCH + Duration::from_secs(1_000),
             left: rules.budget.clone(),
             channels: BTreeMap::new(),
@@ -278,10 +282,10 @@ impl World {
             may(Kind::Cookie, Step::Cookie(k));
             may(Kind::Card, Step::Card(k, false));
             may(Kind::Card, Step::Card(k, true));
-            if !channel.unwritten.is_empty() && self.rules.config.confirms_writes {
+            if !channel.unwritten.is_empty() && self.confirms().tells_written() {
                 may(Kind::Written, Step::Written(k));
             }
-            if !channel.undelivered.is_empty() && self.confirms_delivery() {
+            if !channel.undelivered.is_empty() && self.confirms().tells_delivered() {
                 may(Kind::Delivered, Step::Delivered(k));
             }
         }
@@ -374,7 +378,7 @@ impl World {
             Step::PollEvent => {
                 self.read();
             }
-            Step::Start => self.user.start(now),
+            Step::Start => self.user.registrars_mut(now).find_home(),
             Step::Resolve => self.resolve(POOL),
             Step::Cancel(k) => {
                 let request = *self.requests.keys().nth(k).expect("a request");
@@ -387,10 +391,10 @@ impl World {
                 self.subscribed = false;
             }
             Step::AddRegistrar(number) => {
-                assert_eq!(self.user.add_registrar(now, registrar(number)), Ok(()));
+                assert_eq!(self.user.registrars_mut(now).add(registrar(number)), Ok(()));
             }
             Step::RemoveRegistrar(number) => {
-                self.user.remove_registrar(now, &registrar(number).transport);
+                self.user.registrars_mut(now).remove(&registrar(number).transport);
             }
             Step::Announce(number) => {
                 let at = Transport::tcp(place(0, number, 3863));
@@ -445,15 +449,15 @@ impl World {
     /// Asks for a pool; the answer has to come in time.
     pub(super) fn resolve(&mut self, handle: &str) {
         let request = self.user.resolve(self.now, handle).expect("few requests");
-        let until = self.now + self.rules.config.request_deadline;
+        let until = self.now + self.rules.config.resolution.request_deadline;
         assert!(self.requests.insert(request, until).is_none(), "{request:?} twice");
     }
 
     fn report(&mut self, number: u32) {
         let Some(pool) = self.user.find_pool(POOL.as_bytes()) else { return };
         let element = PeIdentifier::new(number);
-        let _ = self.user.select(self.now, pool, &[]);
-        if self.user.report_unreachable(self.now, pool, element).is_ok() {
+        let _ = self.user.pool_mut(self.now, pool).unwrap().select(&[]);
+        if self.user.pool_mut(self.now, pool).unwrap().report_unreachable(element).is_ok() {
             self.mark(number);
         }
     }
@@ -466,7 +470,7 @@ impl World {
             self.contested.insert(element);
         }
         if !is_marked {
-            self.marks.insert(element, self.now + self.rules.config.failure_mark);
+            self.marks.insert(element, self.now + self.rules.config.cache.failure_mark);
             self.reports_due += 1;
         }
     }
@@ -614,7 +618,7 @@ impl World {
             assert!(others.len() < 3, "a fourth channel to registrars");
             assert!(!others.contains(&peer), "two channels to {peer:?}");
         }
-        let due = self.now + self.rules.config.connect_timeout;
+        let due = self.now + self.rules.config.sessions.connect_timeout;
         let due = (kind == PeerKind::Element).then_some(due);
         let session = self.user.session_of(id);
         let session = session.map(|id| self.session(id));
@@ -734,10 +738,14 @@ impl World {
         let of_registrars =
             || self.channels.values().filter(|channel| matches!(channel.peer, Peer::Registrar(_)));
         let homes = of_registrars().filter(|channel| channel.up).count();
-        assert_eq!(homes, usize::from(self.user.home().is_some()), "homes that are up");
-        let waits =
-            !self.requests.is_empty() || self.subscribed && self.user.registrars().count() > 0;
-        let seeks = self.user.home_search() != HomeSearch::Idle;
+        assert_eq!(
+            homes,
+            usize::from(self.user.registrars().home().is_some()),
+            "homes that are up"
+        );
+        let waits = !self.requests.is_empty()
+            || self.subscribed && self.user.registrars().iter().count() > 0;
+        let seeks = self.user.registrars().home_search() != HomeSearch::Idle;
         assert!(!waits || seeks, "somebody waits for a registrar, and it looks for none");
         if let Some(pool) = self.user.find_pool(POOL.as_bytes()) {
             let pool = self.user.pool(pool).expect("a pool that was found");
@@ -758,12 +766,13 @@ impl World {
         self.check_sessions();
     }
 
-    pub(super) fn confirms_delivery(&self) -> bool {
-        self.rules.config.confirms_delivery.contains(crate::wire::Protocol::Tcp)
+    /// What the driver tells of messages.
+    pub(super) fn confirms(&self) -> Confirms {
+        self.rules.capabilities.confirms(Protocol::Tcp)
     }
 
     pub(super) fn has_control(&self) -> bool {
-        self.rules.config.control_mapping.contains(crate::wire::Protocol::Tcp)
+        self.rules.capabilities.tells_control(Protocol::Tcp)
     }
 }
 

@@ -7,67 +7,75 @@ use super::step::{Budget, Kind, Rules, Step, Wish};
 use super::world::registrar;
 use crate::session::SessionOptions;
 use crate::wire::{PeIdentifier, Protocol};
-use crate::{Config, Failover, Recipient, StaleAnswers};
+use crate::{Capabilities, Config, Confirms, Failover, Recipient, StaleAnswers};
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// Times that are short, and none longer than what counts as long past.
-fn config(registrars: u8) -> Config {
-    let registrars = (1..=registrars).map(registrar).collect();
-    let mut config = Config { registrars, ..Config::default() };
-    config.t1_request = secs(5);
-    config.max_request_retransmit = 1;
-    config.t5_hunt = secs(3);
-    config.t5_max = secs(6);
-    config.t7_outdate = secs(4);
-    config.request_deadline = secs(15);
-    config.stale_cache_value = secs(20);
-    config.failure_mark = secs(10);
-    config.report_age = secs(12);
-    config.connect_timeout = secs(4);
-    config.stable_after = secs(3);
-    config.max_rounds = 2;
-    config.max_handovers = 2;
-    config.session_deadline = secs(20);
-    config.session_backoff = secs(2);
-    config.session_backoff_max = secs(8);
-    config.elements_wanted = None;
-    config.max_cookie_len = 16;
-    config.max_queued_messages = 3;
-    config
+/// What the user wishes and the driver can do.
+#[derive(Debug)]
+struct Setup {
+    config: Config,
+    capabilities: Capabilities,
+}
+
+/// A driver that tells nothing, and times that are short, none longer than what counts as long past.
+fn plain(registrars: u8) -> Setup {
+    let mut config = Config::default();
+    config.discovery.registrars = (1..=registrars).map(registrar).collect();
+    config.resolution.t1_request = secs(5);
+    config.resolution.max_request_retransmit = 1;
+    config.discovery.t5_hunt = secs(3);
+    config.discovery.t5_max = secs(6);
+    config.discovery.t7_outdate = secs(4);
+    config.resolution.request_deadline = secs(15);
+    config.cache.stale_cache_value = secs(20);
+    config.cache.failure_mark = secs(10);
+    config.resolution.report_age = secs(12);
+    config.sessions.connect_timeout = secs(4);
+    config.sessions.stable_after = secs(3);
+    config.sessions.max_rounds = 2;
+    config.sessions.max_handovers = 2;
+    config.sessions.session_deadline = secs(20);
+    config.sessions.session_backoff = secs(2);
+    config.sessions.session_backoff_max = secs(8);
+    config.resolution.elements_wanted = None;
+    config.limits.max_cookie_len = 16;
+    config.limits.max_queued_messages = 3;
+    Setup { config, capabilities: Capabilities::TCP }
 }
 
 /// The driver tells control messages from data.
-fn mapped() -> Config {
-    let mut config = config(1);
-    config.control_mapping = Protocol::Tcp.into();
-    config
+fn mapped() -> Setup {
+    let Setup { config, capabilities } = plain(1);
+    Setup { config, capabilities: capabilities.with_control(Protocol::Tcp) }
 }
 
 /// The driver tells what became of each message, and writes one after the other.
-fn confirming() -> Config {
-    let mut config = mapped();
-    config.confirms_delivery = Protocol::Tcp.into();
-    config.confirms_writes = true;
-    config.window_messages = 1;
-    config
+fn confirming() -> Setup {
+    one_by_one(mapped(), Confirms::Delivered)
 }
 
 /// The driver says what it has written, and no more.
-fn writing() -> Config {
-    let mut config = config(1);
-    config.confirms_writes = true;
-    config.window_messages = 1;
-    config
+fn writing() -> Setup {
+    one_by_one(plain(1), Confirms::Written)
+}
+
+fn one_by_one(Setup { mut config, capabilities }: Setup, confirms: Confirms) -> Setup {
+    config.limits.window_messages = 1;
+    Setup { config, capabilities: capabilities.with_elements(Protocol::Tcp, confirms) }
+}
+
+/// The same, but for what `change` changes.
+fn but(mut setup: Setup, change: impl FnOnce(&mut Config)) -> Setup {
+    change(&mut setup.config);
+    setup
 }
 
 /// A session holds one message.
-fn tight(config: Config) -> Config {
-    let mut config = config;
-    config.max_queued_messages = 1;
-    config
+fn tight(setup: Setup) -> Setup {
+    but(setup, |config| config.limits.max_queued_messages = 1)
 }
 
 const fn one(failover: Failover) -> Wish {
@@ -113,10 +121,11 @@ fn up() -> Vec<Step> {
     calling().into_iter().chain([Step::Opened(1)]).collect()
 }
 
-fn world(name: &'static str, config: Config, budget: &[(Kind, u8)]) -> Rules {
+fn world(name: &'static str, setup: Setup, budget: &[(Kind, u8)]) -> Rules {
     Rules {
         name,
-        config,
+        config: setup.config,
+        capabilities: setup.capabilities,
         options: SessionOptions::default(),
         chance: 0,
         eager: true,
@@ -163,7 +172,7 @@ pub(super) fn small() -> Vec<Rules> {
             before: home(),
             ..world(
                 "registrar",
-                config(1),
+                plain(1),
                 &[
                     (Resolve, 1),
                     (Cancel, 1),
@@ -180,7 +189,7 @@ pub(super) fn small() -> Vec<Rules> {
             wishes: wishes(),
             ..world(
                 "kept",
-                config(1),
+                plain(1),
                 &[
                     (Send, 1),
                     (Timer, 2),
@@ -250,7 +259,7 @@ pub(super) fn small() -> Vec<Rules> {
             wishes: [NEVER, UNCONFIRMED].to_vec(),
             ..world(
                 "ends",
-                config(1),
+                plain(1),
                 &[
                     (Send, 1),
                     (Opened, 1),
@@ -269,7 +278,7 @@ pub(super) fn small() -> Vec<Rules> {
             wishes: [UNSENT, UNCONFIRMED].to_vec(),
             ..world(
                 "held",
-                config(1),
+                plain(1),
                 &[(Send, 1), (Timer, 1), (Opened, 1), (Failed, 1), (Resume, 1), (Move, 1)],
             )
         },
@@ -278,7 +287,7 @@ pub(super) fn small() -> Vec<Rules> {
             wishes: [ALL, UNSENT].to_vec(),
             ..world(
                 "copies",
-                config(1),
+                plain(1),
                 &[(Send, 1), (Timer, 1), (Opened, 1), (Failed, 1), (Close, 1)],
             )
         },
@@ -288,7 +297,7 @@ pub(super) fn small() -> Vec<Rules> {
             wishes: [UNSENT, UNCONFIRMED].to_vec(),
             ..world(
                 "chosen, held",
-                config(1),
+                plain(1),
                 &[(Send, 1), (Opened, 1), (Failed, 1), (Closed, 1), (Resume, 1), (Confirm, 1)],
             )
         },
@@ -298,21 +307,21 @@ pub(super) fn small() -> Vec<Rules> {
             wishes: [UNSENT].to_vec(),
             ..world(
                 "lazily",
-                config(1),
+                plain(1),
                 &[(Send, 1), (Opened, 1), (Failed, 1), (Closed, 1), (Data, 2)],
             )
         },
         Rules {
             before: up(),
             wishes: [UNSENT, UNCONFIRMED].to_vec(),
-            ..world("full", tight(config(1)), &[(Send, 2), (Opened, 1), (Failed, 1), (Confirm, 1)])
+            ..world("full", tight(plain(1)), &[(Send, 2), (Opened, 1), (Failed, 1), (Confirm, 1)])
         },
         Rules {
             before: [home(), [Step::Open, Step::Answer(0, FOUR), Step::Opened(1)].to_vec()]
                 .concat(),
             lists: [FOUR].to_vec(),
             wishes: [UNCONFIRMED].to_vec(),
-            ..world("four", config(1), &[(Send, 1), (Opened, 1), (Failed, 1), (Closed, 1)])
+            ..world("four", plain(1), &[(Send, 1), (Opened, 1), (Failed, 1), (Closed, 1)])
         },
     ]
     .to_vec()
@@ -321,28 +330,20 @@ pub(super) fn small() -> Vec<Rules> {
 /// Worlds that take a while.
 pub(super) fn large() -> Vec<Rules> {
     use Kind::*;
-    let spread = {
-        let mut config = config(1);
-        config.failover_burst = 1;
-        config
-    };
+    let spread = but(plain(1), |config| config.sessions.failover_burst = 1);
     let stale = |answers| {
-        let mut config = config(1);
-        config.stale_cache_value = secs(1);
-        config.stale_answers = answers;
-        config
+        but(plain(1), |config| {
+            config.cache.stale_cache_value = secs(1);
+            config.cache.stale_answers = answers;
+        })
     };
-    let trusting = {
-        let mut config = mapped();
-        config.trust_card_addresses = true;
-        config
-    };
+    let trusting = but(mapped(), |config| config.sessions.trust_card_addresses = true);
     [
         // Registrars and resolutions.
         Rules {
             ..world(
                 "registrars",
-                config(2),
+                plain(2),
                 &[
                     (Start, 1),
                     (Resolve, 1),
@@ -359,7 +360,7 @@ pub(super) fn large() -> Vec<Rules> {
             before: home(),
             ..world(
                 "registrars, three",
-                config(3),
+                plain(3),
                 &[
                     (Resolve, 1),
                     (Timer, 3),
@@ -373,7 +374,7 @@ pub(super) fn large() -> Vec<Rules> {
         Rules {
             ..world(
                 "registrars, announced",
-                config(0),
+                plain(0),
                 &[
                     (Start, 1),
                     (Resolve, 1),
@@ -390,7 +391,7 @@ pub(super) fn large() -> Vec<Rules> {
             eager: false,
             ..world(
                 "registrars, lazily",
-                config(2),
+                plain(2),
                 &[(Resolve, 1), (Cancel, 1), (Timer, 3), (Opened, 2), (HomeEnds, 1), (Answer, 1)],
             )
         },
@@ -399,7 +400,7 @@ pub(super) fn large() -> Vec<Rules> {
             lists: [PAIR, FIRST].to_vec(),
             ..world(
                 "subscription",
-                config(2),
+                plain(2),
                 &[
                     (Timer, 3),
                     (Opened, 1),
@@ -415,7 +416,7 @@ pub(super) fn large() -> Vec<Rules> {
             before: up(),
             ..world(
                 "shutting down",
-                config(2),
+                plain(2),
                 &[
                     (Timer, 3),
                     (Opened, 1),
@@ -435,7 +436,7 @@ pub(super) fn large() -> Vec<Rules> {
             wishes: wishes(),
             ..world(
                 "kept, from the start",
-                config(1),
+                plain(1),
                 &[
                     (Open, 1),
                     (Send, 1),
@@ -453,7 +454,7 @@ pub(super) fn large() -> Vec<Rules> {
             wishes: wishes(),
             ..world(
                 "kept, longer",
-                config(1),
+                plain(1),
                 &[(Send, 2), (Timer, 2), (Opened, 2), (Failed, 1), (Closed, 2), (Data, 1)],
             )
         },
@@ -463,7 +464,7 @@ pub(super) fn large() -> Vec<Rules> {
             lists: [PAIR, FIRST, OTHER].to_vec(),
             ..world(
                 "kept, other lists",
-                config(1),
+                plain(1),
                 &[
                     (Send, 1),
                     (Timer, 3),
@@ -480,7 +481,7 @@ pub(super) fn large() -> Vec<Rules> {
             wishes: wishes(),
             ..world(
                 "kept, whatever ends it",
-                config(1),
+                plain(1),
                 &[
                     (Send, 1),
                     (Timer, 1),
@@ -571,7 +572,7 @@ pub(super) fn large() -> Vec<Rules> {
             wishes: [UNSENT, UNCONFIRMED].to_vec(),
             ..world(
                 "holding",
-                config(1),
+                plain(1),
                 &[
                     (Send, 1),
                     (Timer, 2),
@@ -608,7 +609,7 @@ pub(super) fn large() -> Vec<Rules> {
             wishes: wishes(),
             ..world(
                 "tight",
-                tight(config(1)),
+                tight(plain(1)),
                 &[
                     (Send, 2),
                     (Timer, 1),
@@ -654,7 +655,7 @@ pub(super) fn large() -> Vec<Rules> {
             wishes: [UNSENT].to_vec(),
             ..world(
                 "kept, lazily, from the start",
-                config(1),
+                plain(1),
                 &[(Send, 1), (Timer, 1), (Opened, 2), (Failed, 1), (Move, 1), (GiveUp, 1)],
             )
         },
@@ -665,7 +666,7 @@ pub(super) fn large() -> Vec<Rules> {
             wishes: wishes(),
             ..world(
                 "choosing, from the start",
-                config(1),
+                plain(1),
                 &[
                     (Open, 1),
                     (Send, 1),
@@ -692,7 +693,7 @@ pub(super) fn large() -> Vec<Rules> {
             .to_vec(),
             ..world(
                 "choosing, longer",
-                config(1),
+                plain(1),
                 &[(Send, 2), (Timer, 1), (Opened, 1), (Failed, 2), (Closed, 1), (Abort, 1)],
             )
         },
@@ -720,7 +721,7 @@ pub(super) fn large() -> Vec<Rules> {
             wishes: [UNSENT, last(Failover::Unconfirmed), NEVER].to_vec(),
             ..world(
                 "choosing, holding",
-                config(1),
+                plain(1),
                 &[(Send, 2), (Timer, 1), (Opened, 2), (Failed, 2), (Close, 1), (Resume, 1)],
             )
         },
@@ -761,7 +762,7 @@ pub(super) fn large() -> Vec<Rules> {
             lists: [PAIR, FIRST].to_vec(),
             ..world(
                 "choosing, named",
-                config(1),
+                plain(1),
                 &[
                     (Open, 1),
                     (Send, 1),
@@ -780,7 +781,7 @@ pub(super) fn large() -> Vec<Rules> {
             wishes: [UNSENT, last(Failover::Undelivered)].to_vec(),
             ..world(
                 "choosing, lazily",
-                config(1),
+                plain(1),
                 &[(Send, 1), (Timer, 1), (Opened, 2), (Failed, 2), (Close, 1)],
             )
         },
@@ -790,7 +791,7 @@ pub(super) fn large() -> Vec<Rules> {
             wishes: [ALL, UNSENT].to_vec(),
             ..world(
                 "to all",
-                config(1),
+                plain(1),
                 &[(Send, 2), (Timer, 1), (Opened, 2), (Failed, 2), (Closed, 1), (Move, 1)],
             )
         },
@@ -800,7 +801,7 @@ pub(super) fn large() -> Vec<Rules> {
             wishes: [UNSENT, ALL, NEVER].to_vec(),
             ..world(
                 "to all, choosing",
-                config(1),
+                plain(1),
                 &[(Send, 2), (Timer, 1), (Opened, 2), (Failed, 2), (Close, 1), (Abort, 1)],
             )
         },

@@ -41,7 +41,7 @@ impl Scratch {
         for element in elements {
             if !self.is_usable(&element) {
                 ctx.stats.elements_dropped += 1;
-            } else if self.elements.len() == ctx.config.max_elements {
+            } else if self.elements.len() == ctx.config.limits.max_elements {
                 ctx.stats.elements_cut += 1;
             } else {
                 let used = pool.was_used_at(self.elements.len(), element.identifier);
@@ -106,7 +106,7 @@ impl Scratch {
             start,
             len,
             protocol,
-            spoken: ctx.config.element_protocols.contains(protocol),
+            spoken: ctx.capabilities.reaches_elements(protocol),
             used,
         });
     }

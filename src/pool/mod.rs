@@ -41,7 +41,7 @@ use crate::{Instant, Rng};
 
 /// A resolved pool.
 ///
-/// Lists and describes its elements; [`PoolUser::select`](crate::PoolUser::select) chooses among
+/// Lists and describes its elements; [`PoolMut::select`](crate::PoolMut::select) chooses among
 /// them.
 #[cfg_attr(test, derive(Clone))]
 pub struct Pool {
@@ -215,7 +215,7 @@ impl Pool {
         let used = used.chain(self.absent.iter().copied());
         let mut absent: Vec<_> = used.filter(|id| scratch.index_of(*id).is_none()).collect();
         absent.sort_unstable();
-        absent.truncate(ctx.config.max_elements);
+        absent.truncate(ctx.config.limits.max_elements);
         self.absent = absent;
         replace(&mut self.elements, &scratch.elements);
         replace(&mut self.transports, &scratch.transports);
@@ -348,18 +348,18 @@ impl Pool {
             self.tell(identifier);
             return false;
         }
-        if self.marks.len() >= ctx.config.max_elements {
+        if self.marks.len() >= ctx.config.limits.max_elements {
             self.end_marks(now);
             let oldest = self.marks.iter().min_by_key(|(_, mark)| mark.failure);
             if let Some(oldest) = oldest.map(|(oldest, _)| *oldest) {
-                if self.marks.len() >= ctx.config.max_elements {
+                if self.marks.len() >= ctx.config.limits.max_elements {
                     self.unmark(oldest);
                     ctx.stats.marks_forgotten += 1;
                 }
             }
         }
         let transport = self.index_of(identifier).map(|index| fingerprint(self.encoded(index)));
-        let until = now + ctx.config.failure_mark;
+        let until = now + ctx.config.cache.failure_mark;
         self.marks.insert(identifier, Mark { failure, until, transport });
         self.marks_end = Some(self.marks_end.map_or(until, |end| end.min(until)));
         self.tell(identifier);

@@ -5,16 +5,21 @@
 //! for a registrar, and which channel leads to the home. [`PoolUser::route`] brings all of that up
 //! to date after every input.
 
-mod commands;
 mod network;
+mod pools;
+mod registrars;
+mod sessions;
 
-use bytes::Bytes;
+use alloc::vec::Vec;
 
+pub use self::pools::PoolMut;
+pub use self::registrars::{RegistrarsMut, RegistrarsRef};
+pub use self::sessions::{SessionMut, SessionRef};
 use crate::cache::Cache;
 #[cfg(test)]
 use crate::channel::ChannelUser;
 use crate::channel::{Action, Authentication, Next, Payload};
-use crate::config::{Registrar, StaleAnswers};
+use crate::config::StaleAnswers;
 use crate::context::Context;
 use crate::error::ResolveError;
 use crate::event::{Entry, Event};
@@ -24,7 +29,7 @@ use crate::explorer::{Kind, told_by};
 use crate::id::ChannelId;
 use crate::id::{PoolId, RequestId, SessionId};
 use crate::pool::{Change, Pool};
-use crate::registrar::{Home, HomeSearch, Registrars};
+use crate::registrar::{Home, Registrars};
 use crate::report::Reports;
 use crate::resolver::{Resolver, Route};
 use crate::session::{Env, Need, Sessions};
@@ -32,20 +37,31 @@ use crate::session::{Env, Need, Sessions};
 use crate::slab::Key;
 use crate::slab::Slab;
 use crate::timers::TimerKind;
-use crate::wire::{PeIdentifier, PoolHandle, Transport};
-use crate::{Config, ConfigError, Instant, Stats};
+#[cfg(test)]
+use crate::wire::PeIdentifier;
+use crate::wire::PoolHandle;
+use crate::{Capabilities, Config, ConfigError, Instant, Stats};
 
 /// A pool user: resolves pool handles, selects pool elements, and keeps sessions alive across their
 /// failures.
 ///
-/// It does no I/O. The program around it, the *driver*, owns sockets and a clock, and connects them
-/// to the three ways in and the three ways out:
+/// It does no I/O. The program around it, the *driver*, owns sockets and a clock, says what it can do
+/// ([`Capabilities`]), and connects itself and the application to three ways in and three ways out:
 ///
 /// | | in | out |
 /// |---|---|---|
 /// | network | `handle_opened`, `handle_closed`, `handle_control`, `handle_stream`, `handle_data`, `handle_announce`, `handle_written`, `handle_delivered`, `handle_unsent`, `handle_control_unsent` | [`poll_action`](Self::poll_action) |
-/// | application | the commands: `start`, `resolve`, `select`, `open_session`, `send`, … | [`poll_event`](Self::poll_event) |
+/// | application | the commands, below | [`poll_event`](Self::poll_event) |
 /// | clock | [`handle_timeout`](Self::handle_timeout) | [`poll_timeout`](Self::poll_timeout) |
+///
+/// | what for | commands | to look at |
+/// |---|---|---|
+/// | registrars | [`registrars_mut`](Self::registrars_mut): `find_home`, `add`, `remove` | [`registrars`](Self::registrars) |
+/// | pools | [`resolve`](Self::resolve), [`populate`](Self::populate), [`refresh`](Self::refresh), [`cancel`](Self::cancel), [`subscribe`](Self::subscribe), [`unsubscribe`](Self::unsubscribe), [`purge_all`](Self::purge_all) | [`pools`](Self::pools), [`find_pool`](Self::find_pool), [`subscription`](Self::subscription) |
+/// | one pool | [`pool_mut`](Self::pool_mut): `select`, `fail_over`, `report_unreachable`, `trust`, … | [`pool`](Self::pool) |
+/// | sessions | [`open_session`](Self::open_session), [`open_session_at`](Self::open_session_at), [`accept`](Self::accept), [`set_card`](Self::set_card) | [`sessions`](Self::sessions) |
+/// | one session | [`session_mut`](Self::session_mut): `send`, `confirm`, `withdraw`, `give_up`, `move_to`, `close`, … | [`session`](Self::session) |
+/// | all of it | [`shut_down`](Self::shut_down) | [`stats`](Self::stats), [`next_timer`](Self::next_timer) |
 ///
 /// Every call that may act on time takes the current time. The polls may be called in any order and
 /// as often as one likes; none has to be drained before another call. Time that goes backwards
@@ -90,10 +106,10 @@ impl PoolUser {
     /// the same to the byte.
     ///
     /// # Errors
-    /// The configuration contradicts itself.
-    pub fn new(config: Config, seed: u64) -> Result<Self, ConfigError> {
-        config.validate()?;
-        let mut ctx = Context::new(config, seed);
+    /// The configuration contradicts itself, or what the driver can do.
+    pub fn new(config: Config, capabilities: Capabilities, seed: u64) -> Result<Self, ConfigError> {
+        config.validate(&capabilities)?;
+        let mut ctx = Context::new(config, capabilities, seed);
         Ok(Self {
             registrars: Registrars::new(&mut ctx),
             resolver: Resolver::new(),
@@ -113,101 +129,49 @@ impl PoolUser {
         &self.ctx.config
     }
 
+    /// What the driver can do.
+    #[must_use]
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.ctx.capabilities
+    }
+
     /// The counters.
     #[must_use]
     pub fn stats(&self) -> &Stats {
         &self.ctx.stats
     }
 
-    /// Where the home registrar listens, if there is one.
+    /// What is known of registrars.
     #[must_use]
-    pub fn home(&self) -> Option<&Transport> {
-        self.registrars.home().map(|home| &home.transport)
+    pub const fn registrars(&self) -> RegistrarsRef<'_> {
+        RegistrarsRef { machine: &self.registrars, now: self.now }
     }
 
-    /// How the search for a home registrar stands.
-    #[must_use]
-    pub fn home_search(&self) -> HomeSearch {
-        self.registrars.search()
+    /// Commands that concern registrars.
+    pub fn registrars_mut(&mut self, now: Instant) -> RegistrarsMut<'_> {
+        let now = self.advance(now);
+        RegistrarsMut { user: self, now }
     }
 
-    /// All known registrars, configured and announced ones, in the order in which they became
-    /// known.
-    pub fn registrars(&self) -> impl Iterator<Item = &Registrar> {
-        self.registrars.known()
-    }
-
-    /// The registrars that were announced, and until when each is believed (T7-ENRPoutdate). One that is
-    /// the home works until it fails.
-    pub fn announced(&self) -> impl Iterator<Item = (&Registrar, Instant)> {
-        self.registrars.announced_until()
-    }
-
-    /// The registrars that were not who they should be, and until when each is left alone (RFC 5352
-    /// §9.2).
-    pub fn barred(&self) -> impl Iterator<Item = (&Transport, Instant)> {
-        self.registrars.barred(self.now)
-    }
-
-    /// Whether a pool is subscribed to, and if so whether the home registrar tells of its changes;
-    /// if it does not, the pool is asked for again whenever its list has become stale.
-    #[must_use]
-    pub fn subscription(&self, handle: &[u8]) -> Option<bool> {
-        self.resolver.subscription(handle)
-    }
-
-    /// How many bytes the lists of all pools in the cache take.
-    #[must_use]
-    pub fn cache_bytes(&self) -> usize {
-        self.cache.bytes()
-    }
-
-    /// A pool in the cache.
-    #[must_use]
-    pub fn pool(&self, pool: PoolId) -> Option<&Pool> {
-        self.cache.get(pool)
-    }
-
-    /// The pool in the cache with this handle.
-    #[must_use]
-    pub fn find_pool(&self, handle: &[u8]) -> Option<PoolId> {
-        self.cache.find(handle)
-    }
-
-    /// All pools in the cache, also those that are purged or unknown by now and still held by
-    /// sessions.
-    pub fn pools(&self) -> impl Iterator<Item = (PoolId, &Pool)> {
-        self.cache.iter()
-    }
-
-    /// All sessions whose end was not told yet, in no particular order.
-    pub fn sessions(&self) -> impl Iterator<Item = SessionId> {
-        self.sessions.ids()
-    }
-
-    /// The pool of a session; none where it was opened at an address, or by a peer that has not
-    /// named its pool.
-    #[must_use]
-    pub fn session_handle(&self, session: SessionId) -> Option<&PoolHandle> {
-        self.sessions.handle(&self.cache, session)
-    }
-
-    /// The element that a session is connected to; none where it chooses one for each message.
-    #[must_use]
-    pub fn session_element(&self, session: SessionId) -> Option<PeIdentifier> {
-        self.sessions.element(session)
-    }
-
-    /// How many messages of a session wait to be handed to the driver.
-    #[must_use]
-    pub fn session_queued(&self, session: SessionId) -> Option<usize> {
-        self.sessions.queued(session)
-    }
-
-    /// The latest cookie that a session received.
-    #[must_use]
-    pub fn session_cookie(&self, session: SessionId) -> Option<&Bytes> {
-        self.sessions.cookie(session)
+    /// Shuts everything down: sessions close in good order, resolutions end, reports go out if a
+    /// home registrar is there, then its channel is closed. Once the events of all that are
+    /// read, nothing more comes out.
+    pub fn shut_down(&mut self, now: Instant) {
+        let now = self.advance(now);
+        if self.ending != Ending::No {
+            return;
+        }
+        self.ending = Ending::Begun;
+        let of_session = |waiter: &Waiter| matches!(waiter, Waiter::Session(_));
+        self.resolver.unsubscribe_all();
+        self.resolver.fail(&mut self.ctx, &ResolveError::ShutDown, |waiter| !of_session(waiter));
+        let sessions: Vec<_> = self.sessions.ids().collect();
+        for session in sessions {
+            // One that is closing or over is on its way.
+            let (sessions, mut env) = self.session_machine(now);
+            let _ = sessions.close(&mut env, session);
+        }
+        self.route(now);
     }
 
     /// Whether [`shut_down`](Self::shut_down) is done: nothing is left to be polled but events.
@@ -429,7 +393,8 @@ impl PoolUser {
             }
             let home = registrars.home();
             let channel = home.map(|home| home.channel);
-            let wanted = |home: &Home| ctx.config.elements_wanted.filter(|_| home.takes_wanted);
+            let wanted =
+                |home: &Home| ctx.config.resolution.elements_wanted.filter(|_| home.takes_wanted);
             let route = home.map(|home| Route { channel: home.channel, wanted: wanted(home) });
             resolver.set_home(now, ctx, route);
             reports.set_home(now, ctx, channel);
@@ -450,7 +415,7 @@ impl PoolUser {
     fn withdraw_reports(&mut self, now: Instant) {
         if self.reports.is_waiting() {
             let Self { ctx, cache, reports, .. } = self;
-            let lasts = ctx.config.failure_mark;
+            let lasts = ctx.config.cache.failure_mark;
             reports.withdraw(ctx, |report| {
                 let pool = report.pool.and_then(|pool| cache.get(pool));
                 now.since(report.since) < lasts
@@ -478,7 +443,7 @@ impl PoolUser {
             return;
         }
         self.ctx.stats.cache_stale += 1;
-        match self.ctx.config.stale_answers {
+        match self.ctx.config.cache.stale_answers {
             StaleAnswers::Served => {
                 if !self.resolver.is_asked(handle) {
                     self.resolver.ask(now, &mut self.ctx, handle, Waiter::Refresh);
@@ -499,7 +464,7 @@ impl PoolUser {
         let outdated = self.cache.is_outdated(pool);
         self.cache.get_mut(pool).filter(|_| !outdated).is_some_and(|found| {
             let age = now.since(found.fetched());
-            age < self.ctx.config.stale_cache_value
+            age < self.ctx.config.cache.stale_cache_value
                 || self.resolver.is_up_to_date(now, found.handle().as_bytes())
         })
     }
@@ -524,7 +489,7 @@ impl PoolUser {
     /// A registrar may not know a pool yet: who waited is served with what there is, unless a stale
     /// pool is no answer to anyone.
     fn answer_disputed(&mut self, now: Instant, waiter: Waiter, handle: &[u8]) {
-        let served = self.ctx.config.stale_answers == StaleAnswers::Served;
+        let served = self.ctx.config.cache.stale_answers == StaleAnswers::Served;
         match self.cache.find(handle).filter(|_| served) {
             Some(pool) => self.answer(now, waiter, pool, true),
             None => self.fail(now, waiter, PoolHandle::from(handle), ResolveError::NotAnswered),
@@ -533,7 +498,7 @@ impl PoolUser {
 
     /// A pool could not be resolved: tells who waited, or serves what there is (CACHE-8).
     fn fail(&mut self, now: Instant, waiter: Waiter, handle: PoolHandle, error: ResolveError) {
-        if self.ctx.config.stale_answers == StaleAnswers::Fallback
+        if self.ctx.config.cache.stale_answers == StaleAnswers::Fallback
             && error != ResolveError::ShutDown
         {
             if let Some(pool) = self.cache.find(handle.as_bytes()) {
@@ -573,8 +538,13 @@ fn is_wanted(requests: &Slab<PoolHandle>, sessions: &Sessions, entry: &Entry) ->
 #[cfg(test)]
 impl PoolUser {
     /// One whose generator always draws what lies so many eighths on the way to the bound.
-    pub(crate) fn with_frozen_chance(config: Config, eighths: u64) -> Self {
-        let mut user = Self::new(config, 0).expect("a world's configuration is valid");
+    pub(crate) fn with_frozen_chance(
+        config: Config,
+        capabilities: Capabilities,
+        eighths: u64,
+    ) -> Self {
+        let mut user =
+            Self::new(config, capabilities, 0).expect("a world's configuration is valid");
         user.ctx.rng = crate::Rng::frozen(eighths);
         user
     }

@@ -78,7 +78,7 @@ impl PoolUser {
     /// Bytes came from a registrar over a byte stream (TCP, TLS), cut anywhere.
     pub fn handle_stream(&mut self, now: Instant, channel: ChannelId, mut bytes: &[u8]) {
         let now = self.advance(now);
-        let max_len = self.ctx.config.max_message_len;
+        let max_len = self.ctx.config.limits.max_message_len;
         while let Some(user) = self.ctx.channels.user(channel) {
             if user != ChannelUser::Registrar {
                 self.ctx.stats.unexpected_messages += 1;
@@ -133,7 +133,7 @@ impl PoolUser {
     }
 
     /// The driver has written an application message: it is with the transport, and there is room
-    /// for another one in the channel's window. For drivers that declare `confirms_writes`.
+    /// for another one in the channel's window. For transports declared as [`Confirms::Written`](crate::Confirms) or more.
     pub fn handle_written(&mut self, now: Instant, channel: ChannelId, message: MessageId) {
         self.handle_confirmation(now, channel, |sessions, env, link| {
             sessions.written(env, link, message)
@@ -151,7 +151,7 @@ impl PoolUser {
 
     /// The transport gives back an application message that it has not sent, as SCTP does when an
     /// association fails (RFC 6458 §6.1.11), and then to be said before
-    /// [`handle_closed`](Self::handle_closed); for transports declared as `confirms_delivery`. While
+    /// [`handle_closed`](Self::handle_closed); for transports declared as [`Confirms::Delivered`](crate::Confirms). While
     /// the channel lives, the message goes again by itself, up to `max_handovers` times; else to
     /// the next element, or back to the application, as its sender wished.
     pub fn handle_unsent(&mut self, now: Instant, channel: ChannelId, message: MessageId) {
@@ -328,10 +328,11 @@ impl PoolUser {
         for cause in causes {
             match cause.code {
                 CauseCode::UNRECOGNIZED_PARAMETER => {
-                    let refused = self.ctx.config.elements_wanted.is_some_and(|wanted| {
-                        let [a, b, c, d] = wanted.to_be_bytes();
-                        cause.info == [0x80, 0x3f, 0x00, 0x08, a, b, c, d]
-                    });
+                    let refused =
+                        self.ctx.config.resolution.elements_wanted.is_some_and(|wanted| {
+                            let [a, b, c, d] = wanted.to_be_bytes();
+                            cause.info == [0x80, 0x3f, 0x00, 0x08, a, b, c, d]
+                        });
                     if refused && self.registrars.refused_wanted() {
                         self.ctx.stats.wanted_refused += 1;
                     }
@@ -361,7 +362,7 @@ impl PoolUser {
             return;
         }
         let Context { config, stats, channels, .. } = &mut self.ctx;
-        if !channels.may_report_error(now, channel, config.max_error_reports) {
+        if !channels.may_report_error(now, channel, config.limits.max_error_reports) {
             stats.errors_suppressed += 1;
             return;
         }

@@ -97,7 +97,8 @@ struct Group {
 type Turn = (u64, u64, GroupId);
 
 impl Addresses {
-    pub(super) fn new(config: &Config, rng: &mut Rng) -> Self {
+    pub(super) fn new(ctx: &mut Context) -> Self {
+        let Context { config, capabilities, rng, .. } = ctx;
         let mut this = Self {
             list: BTreeMap::new(),
             by_transport: BTreeMap::new(),
@@ -112,9 +113,9 @@ impl Addresses {
             bars: Bars::new(),
             tries: 0,
         };
-        for Registrar { transport, security } in &config.registrars {
+        for Registrar { transport, security } in &config.discovery.registrars {
             let security = security.clone();
-            let transport = config.reachable(Origin::Here, transport.clone());
+            let transport = capabilities.reachable_registrar(Origin::Here, transport.clone());
             if let Some(transport) = transport.filter(|it| !this.by_transport.contains_key(it)) {
                 this.insert(rng, Registrar { transport, security }, None);
             }
@@ -150,7 +151,7 @@ impl Addresses {
     ) -> Result<(), CommandError> {
         let found = self.find(&registrar.transport);
         let is_kept = found.is_some_and(|id| self.is_kept(id));
-        if !is_kept && self.list.len() - self.announced_len >= ctx.config.max_registrars {
+        if !is_kept && self.list.len() - self.announced_len >= ctx.config.limits.max_registrars {
             return Err(CommandError::TooManyRegistrars);
         }
         let Some(id) = found else {
@@ -178,19 +179,19 @@ impl Addresses {
     ) {
         let id = match self.find(&transport) {
             Some(id) => id,
-            None if self.announced_len >= ctx.config.max_announced => {
+            None if self.announced_len >= ctx.config.limits.max_announced => {
                 ctx.stats.announced_full += 1;
                 return;
             }
             None => {
-                let security = ctx.config.announced_security.clone();
+                let security = ctx.config.discovery.announced_security.clone();
                 self.insert(&mut ctx.rng, Registrar { transport, security }, Some(server))
             }
         };
         if !self.is_kept(id) {
             self.regroup(&mut ctx.rng, id, GroupId::Of(server));
             if let Some(address) = self.list.get_mut(&id) {
-                self.t7.set(&mut address.outdates, Some(now + ctx.config.t7_outdate), id);
+                self.t7.set(&mut address.outdates, Some(now + ctx.config.discovery.t7_outdate), id);
             }
         }
     }
@@ -244,8 +245,8 @@ impl Addresses {
     }
 
     fn takes_announced(&self, config: &Config) -> bool {
-        config.announced_security != Security::None
-            || config.announced_unsecured
+        config.discovery.announced_security != Security::None
+            || config.discovery.announced_unsecured
             || self.unsecured > 0
             || self.list.len() == self.announced_len
     }

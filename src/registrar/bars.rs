@@ -45,7 +45,7 @@ impl Bars {
         let former = places(&transport).find_map(|place| self.by_place.get(&place).copied());
         if let Some(former) = former.filter(|id| self.list[id].transport == transport) {
             self.list.remove(&former);
-        } else if self.list.len() >= ctx.config.max_barred {
+        } else if self.list.len() >= ctx.config.limits.max_barred {
             self.drop_oldest();
             ctx.stats.bars_forgotten += 1;
         }
@@ -53,7 +53,7 @@ impl Bars {
             self.by_place.insert(place, self.next);
         }
         let all_told = self.untold == self.next;
-        self.list.insert(self.next, Bar { transport, until: now + ctx.config.bar_time });
+        self.list.insert(self.next, Bar { transport, until: now + ctx.config.discovery.bar_time });
         self.next += 1;
         if all_told {
             ctx.events.push(Entry::Suspects);

@@ -182,11 +182,11 @@ struct Attempt {
 impl Registrars {
     pub(crate) fn new(ctx: &mut Context) -> Self {
         Self {
-            addresses: Addresses::new(&ctx.config, &mut ctx.rng),
+            addresses: Addresses::new(ctx),
             home: None,
             search: None,
             round_ends: Instant::EPOCH,
-            t5: ctx.config.t5_hunt,
+            t5: ctx.config.discovery.t5_hunt,
             fell: None,
             wanted: false,
             started: false,
@@ -340,7 +340,7 @@ impl Registrars {
     pub(crate) fn answered(&mut self, ctx: &mut Context) {
         if let Some(home) = &mut self.home {
             (home.proven, home.silent, home.refusals) = (true, false, 0);
-            self.t5 = ctx.config.t5_hunt;
+            self.t5 = ctx.config.discovery.t5_hunt;
             self.fell = None;
             self.stop(ctx);
         }
@@ -371,7 +371,7 @@ impl Registrars {
         authentication: Authentication,
     ) {
         let Some(attempt) = self.take_attempt(|attempt| attempt.channel == channel) else { return };
-        let secured = attempt.secured || ctx.config.authenticated_only;
+        let secured = attempt.secured || ctx.config.discovery.authenticated_only;
         if secured && authentication != Authentication::Verified {
             ctx.channels.close(channel);
             self.addresses.bars.add(now, ctx, attempt.transport);
@@ -470,11 +470,11 @@ impl Registrars {
         transports: Option<Transports<'_>>,
     ) {
         let mut usable = 0_u32;
-        if ctx.config.accept_announces {
-            let port = ctx.config.announced_security.default_port();
+        if ctx.config.discovery.accept_announces {
+            let port = ctx.config.discovery.announced_security.default_port();
             let origin = Origin::of(source.ip());
             for transport in announced_transports(source, port, transports) {
-                if let Some(transport) = ctx.config.reachable(origin, transport) {
+                if let Some(transport) = ctx.capabilities.reachable_registrar(origin, transport) {
                     usable += 1;
                     self.addresses.announce(now, ctx, transport, server);
                 }
@@ -557,7 +557,7 @@ impl Registrars {
         ctx.stats.t5_expired += 1;
         self.tell_in_vain(ctx);
         self.give_up_attempts(ctx);
-        self.t5 = self.t5.saturating_mul(2).min(ctx.config.t5_max);
+        self.t5 = self.t5.saturating_mul(2).min(ctx.config.discovery.t5_max);
         self.begin_round(now, ctx);
         self.hunt(now, ctx);
     }
@@ -581,8 +581,8 @@ impl Registrars {
     fn listen(&mut self, now: Instant, ctx: &mut Context) {
         self.stop(ctx);
         self.tell(ctx, Event::NoRegistrarKnown);
-        if ctx.config.accept_announces && !ctx.config.announce_wait.is_zero() {
-            self.enter(Stage::Listening, now + ctx.config.announce_wait);
+        if ctx.config.discovery.accept_announces && !ctx.config.discovery.announce_wait.is_zero() {
+            self.enter(Stage::Listening, now + ctx.config.discovery.announce_wait);
         } else {
             self.started = false;
             self.hopeless = true;
@@ -674,8 +674,8 @@ impl Registrars {
     /// the pool user run after it: for RETRAN.max after such a home was lost, T5 keeps what it has
     /// grown to.
     fn begin_hunt(&mut self, now: Instant, ctx: &mut Context) {
-        if self.fell.is_none_or(|at| now.since(at) >= ctx.config.t5_max) {
-            self.t5 = ctx.config.t5_hunt;
+        if self.fell.is_none_or(|at| now.since(at) >= ctx.config.discovery.t5_max) {
+            self.t5 = ctx.config.discovery.t5_hunt;
             if self.round_ends > now {
                 self.round_ends = self.round_ends.min(now + jitter(&mut ctx.rng, self.t5));
             }

@@ -1,7 +1,7 @@
 //! How the search for a home registrar stands, for those who look at it from outside.
 
 /// How the search for a home registrar stands (RFC 5352 §3.6, §3.7), see
-/// [`PoolUser::home_search`](crate::PoolUser::home_search).
+/// [`RegistrarsRef::home_search`](crate::RegistrarsRef::home_search).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum HomeSearch {

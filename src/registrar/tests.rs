@@ -12,7 +12,7 @@ use crate::config::Registrar;
 use crate::context::Context;
 use crate::id::ChannelId;
 use crate::wire::{BodyRef, Message, MessageRef, Notes, ServerIdentifier};
-use crate::{Config, Instant};
+use crate::{Capabilities, Config, Instant};
 
 /// The states. A home is idle, or somebody needs it.
 const STATES: [&str; 7] =
@@ -59,9 +59,9 @@ struct Bench {
 
 impl Bench {
     fn new(known: u8) -> Self {
-        let registrars = (1..=known).map(registrar).collect();
-        let config = Config { registrars, ..Config::default() };
-        let mut ctx = Context::new(config, 1);
+        let mut config = Config::default();
+        config.discovery.registrars = (1..=known).map(registrar).collect();
+        let mut ctx = Context::new(config, Capabilities::TCP, 1);
         let (now, open) = (Instant::EPOCH + Duration::from_secs(100), Vec::new());
         Self { machine: Registrars::new(&mut ctx), ctx, now, open }
     }

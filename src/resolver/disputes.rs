@@ -53,16 +53,17 @@ impl<W: Copy> Disputes<W> {
         since: Instant,
         waiter: W,
     ) -> Option<Instant> {
-        let grace = ctx.config.registrar_grace;
+        let grace = ctx.config.discovery.registrar_grace;
         let until = self.list.get(handle).map_or(since + grace, |dispute| dispute.until);
-        let full = !self.list.contains_key(handle) && self.list.len() >= ctx.config.max_pools;
+        let full =
+            !self.list.contains_key(handle) && self.list.len() >= ctx.config.limits.max_pools;
         if until <= now || full {
             self.end(handle);
             return None;
         }
         let dispute = Dispute { waiter, until, again: None };
         self.list.entry(PoolHandle::from(handle)).or_insert(dispute);
-        let pause = (grace / TIMES).max(ctx.config.resolution_interval);
+        let pause = (grace / TIMES).max(ctx.config.resolution.resolution_interval);
         Some(now + jitter(&mut ctx.rng, pause))
     }
 

@@ -161,7 +161,7 @@ impl<W: Copy + Ord> Resolver<W> {
 
     /// Adds a waiter; asks the home if nobody has asked yet.
     pub(crate) fn ask(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle, waiter: W) {
-        let deadline = now + ctx.config.request_deadline;
+        let deadline = now + ctx.config.resolution.request_deadline;
         self.doubts |= self.overdue.take_if(|at| *at <= now).is_some();
         if let Some(query) = self.queries.get_mut(handle) {
             if query.waiting.insert(waiter) {
@@ -344,7 +344,7 @@ impl<W: Copy + Ord> Resolver<W> {
             self.send(now, ctx, handle);
             return false;
         };
-        if sendings > ctx.config.max_request_retransmit {
+        if sendings > ctx.config.resolution.max_request_retransmit {
             self.fail_query(ctx, handle, &ResolveError::NotAnswered, |_| true);
             self.subscriptions.renew_later(now, ctx, handle.as_bytes());
         } else {
@@ -411,10 +411,10 @@ impl<W: Copy + Ord> Resolver<W> {
         let Route { channel: on, wanted } = home;
         let subscribing = self.subscriptions.has(handle.as_bytes());
         query.state = State::Asked { on, sendings, subscribing };
-        query.t1_at = Some(now + ctx.config.t1_request);
+        query.t1_at = Some(now + ctx.config.resolution.t1_request);
         self.t1.set(&mut query.t1, query.t1_at, handle.clone());
-        let turn = now + ctx.config.resolution_interval;
-        self.recent.remember(now, turn, ctx.config.max_requests, handle.clone());
+        let turn = now + ctx.config.resolution.resolution_interval;
+        self.recent.remember(now, turn, ctx.config.limits.max_requests, handle.clone());
         self.buffer.clear();
         let encoded = wire::encode_handle_resolution(
             &mut self.buffer,

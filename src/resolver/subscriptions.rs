@@ -79,7 +79,7 @@ impl<W: Copy + Ord> Resolver<W> {
         if list.contains_key(handle) {
             return Ok(());
         }
-        if list.len() + ended.len() >= ctx.config.max_subscriptions {
+        if list.len() + ended.len() >= ctx.config.limits.max_subscriptions {
             return Err(CommandError::TooManySubscriptions);
         }
         let new = Subscription { waiter, updates: false, listed: false, renew: None };
@@ -136,7 +136,7 @@ impl<W: Copy + Ord> Resolver<W> {
 
     /// When the next request may be sent that nobody waits for.
     fn next_turn(&self, ctx: &Context) -> Instant {
-        let most = ctx.config.max_requests_per_second as usize;
+        let most = ctx.config.limits.max_requests_per_second as usize;
         let index = self.paced.len().checked_sub(most);
         let before = index.and_then(|index| self.paced.get(index));
         before.map_or(Instant::EPOCH, |at| *at + SECOND)
@@ -216,7 +216,7 @@ impl<W: Copy + Ord> Resolver<W> {
         if !asked {
             self.ask(now, ctx, &PoolHandle::from(handle), waiter);
         } else if granted {
-            let check = now + jitter(&mut ctx.rng, ctx.config.subscription_check);
+            let check = now + jitter(&mut ctx.rng, ctx.config.resolution.subscription_check);
             self.subscriptions.ask_at(handle, check);
         } else {
             self.subscriptions.renew_later(now, ctx, handle);
@@ -263,7 +263,8 @@ impl<W> Subscriptions<W> {
                 subscription.renew = None;
                 let waiter = subscription.waiter;
                 if subscription.updates {
-                    let check = now + jitter(&mut ctx.rng, ctx.config.subscription_check);
+                    let check =
+                        now + jitter(&mut ctx.rng, ctx.config.resolution.subscription_check);
                     self.renewals.set(&mut subscription.renew, Some(check), handle.clone());
                 }
                 return Some((handle, waiter));
@@ -308,6 +309,6 @@ impl<W> Subscriptions<W> {
 
 /// When a list that comes now has become stale.
 fn renewal(now: Instant, ctx: &mut Context) -> Instant {
-    let period = ctx.config.stale_cache_value.max(ctx.config.resolution_interval);
+    let period = ctx.config.cache.stale_cache_value.max(ctx.config.resolution.resolution_interval);
     now + jitter(&mut ctx.rng, period)
 }

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::error::ResolveError;
 use crate::id::ChannelId;
 use crate::wire::{PoolHandle, Transport};
-use crate::{Config, Instant, Security};
+use crate::{Capabilities, Config, Instant, Security};
 
 const STATES: [&str; 9] = [
     "no home", "home", "Pausing", "Waiting", "Waiting'", "Asked 1", "Asked 3", "updated", "polled",
@@ -49,9 +49,9 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let mut ctx = Context::new(Config::default(), 1);
+        let mut ctx = Context::new(Config::default(), Capabilities::TCP, 1);
         // So long that the deadline of the waiter comes last.
-        ctx.config.request_deadline = Duration::from_secs(1_000);
+        ctx.config.resolution.request_deadline = Duration::from_secs(1_000);
         let open = |channels: &mut Channels| {
             let to = Transport::tcp(([192, 0, 2, 1], 3863).into());
             let channel = channels.open(ChannelUser::Registrar, to, Security::None);

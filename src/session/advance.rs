@@ -24,7 +24,7 @@ impl Sessions {
         }
         if !session.is_over() {
             if let Some(busy) = &mut session.busy {
-                let limit = env.ctx.config.session_deadline;
+                let limit = env.ctx.config.sessions.session_deadline;
                 busy.queue.expire(env.now, limit, &mut busy.inbox);
             }
             if matches!(session.life(), Life::Closing(until) if *until <= env.now) {
@@ -59,7 +59,7 @@ impl Sessions {
             search.first = element;
         }
         let since = *search.since.get_or_insert(env.now);
-        if env.now >= since + env.ctx.config.session_deadline {
+        if env.now >= since + env.ctx.config.sessions.session_deadline {
             self.end(env, id, Some(SessionError::DeadlineReached));
         } else if !calls {
             if let Some((element, to)) = self.find(env, id) {
@@ -171,7 +171,7 @@ impl Sessions {
         let has_turn = |next| queue.is_some_and(|queue| queue.turn_on(next, link).is_some());
         if let Some(link) = links.get_mut(link.0) {
             link.chosen = true;
-            link.prune(env.ctx.config.max_queued_messages, has_turn);
+            link.prune(env.ctx.config.limits.max_queued_messages, has_turn);
             link.assign(message);
             link.wake(&mut env.ctx.channels);
         }
@@ -328,7 +328,7 @@ impl Sessions {
         self.resolve(env, id, true);
         let session = self.slab.get_mut(id.0);
         if let Some(search) = session.and_then(|session| session.busy.as_mut()?.search.as_mut()) {
-            search.step = Step::Resolving(Some(env.now + env.ctx.config.connect_timeout));
+            search.step = Step::Resolving(Some(env.now + env.ctx.config.sessions.connect_timeout));
         }
     }
 
@@ -378,8 +378,9 @@ impl Sessions {
     /// Whether a session is closing and has nothing left to hand over, or to hear of.
     pub(super) fn is_drained(&self, id: SessionId) -> bool {
         let Some(session) = self.slab.get(id.0) else { return false };
-        let silent =
-            |link: LinkId| self.links.get(link.0).is_none_or(|link| !link.facts.confirms.delivery);
+        let silent = |link: LinkId| {
+            self.links.get(link.0).is_none_or(|link| !link.facts.confirms.tells_delivered())
+        };
         matches!(session.life(), Life::Closing(_))
             && session.busy.as_ref().is_none_or(|busy| busy.queue.is_drained(silent))
     }
@@ -467,7 +468,7 @@ impl Session {
         search.take_if(|search| {
             !looks && search.is_blank() || fades(search).is_some_and(|at| at <= *now)
         });
-        let deadline = ctx.config.session_deadline;
+        let deadline = ctx.config.sessions.session_deadline;
         let searches = search.as_ref().map(|search| {
             let step = match search.step {
                 Step::Resolving(until) if seeks => until,
@@ -495,7 +496,9 @@ impl Session {
     pub(super) fn has_stale_list(&self, env: &Env<'_>) -> bool {
         let Pool::Known(pool) = self.pool else { return false };
         let pool = env.cache.get(pool);
-        pool.is_some_and(|pool| env.now.since(pool.fetched()) >= env.ctx.config.stale_cache_value)
+        pool.is_some_and(|pool| {
+            env.now.since(pool.fetched()) >= env.ctx.config.cache.stale_cache_value
+        })
     }
 
     /// The link to an element.

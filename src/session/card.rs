@@ -34,7 +34,7 @@ impl Sessions {
         ctx: &mut Context,
         elements: Vec<PoolElement>,
     ) -> Result<(), CommandError> {
-        let identity = ctx.config.identity.as_ref().ok_or(CommandError::NoIdentity)?;
+        let identity = ctx.config.sessions.identity.as_ref().ok_or(CommandError::NoIdentity)?;
         let card = Message::business_card(identity.handle.clone(), elements).to_bytes();
         let card = card.map_err(|_| CommandError::CardTooLong)?;
         for (_, link) in self.links.iter().filter(|(_, link)| link.up.is_some()) {
@@ -49,7 +49,7 @@ impl Sessions {
 
     /// The card of this node before it recommends anyone.
     pub(crate) fn plain_card(ctx: &Context) -> Option<Bytes> {
-        let identity = ctx.config.identity.as_ref()?;
+        let identity = ctx.config.sessions.identity.as_ref()?;
         Message::business_card(identity.handle.clone(), Vec::new()).to_bytes().ok()
     }
 
@@ -69,7 +69,7 @@ impl Sessions {
             env.ctx.stats.unexpected_messages += 1;
             return;
         }
-        let valid = (1..=env.ctx.config.max_handle_len).contains(&handle.len());
+        let valid = (1..=env.ctx.config.limits.max_handle_len).contains(&handle.len());
         if session.accepted && valid {
             session.pool = Pool::Named(PoolHandle::from(handle).into());
         }
@@ -77,14 +77,14 @@ impl Sessions {
         let own = session.handle(env.cache).is_some_and(|own| own.as_bytes() == handle);
         if own {
             env.ctx.stats.cards += 1;
-            let max = env.ctx.config.max_card_elements;
+            let max = env.ctx.config.limits.max_card_elements;
             // A link that was chosen leads to an element that the registrar lists.
-            let trusted = env.ctx.config.trust_card_addresses && !chooses;
+            let trusted = env.ctx.config.sessions.trust_card_addresses && !chooses;
             let mut listed = elements;
             let preferred = listed.by_ref().take(max).map(|element| Preferred {
                 identifier: element.identifier,
                 transport: Some(element.transport.to_owned())
-                    .filter(|transport| trusted && env.ctx.config.can_call(transport))
+                    .filter(|transport| trusted && env.ctx.capabilities.can_call(transport))
                     .map(Box::new),
             });
             session.extra().preferred = preferred.collect();

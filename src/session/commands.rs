@@ -55,7 +55,7 @@ impl Sessions {
         env: &Env<'_>,
         session: Session,
     ) -> Result<SessionId, CommandError> {
-        if self.slab.len() >= env.ctx.config.max_sessions {
+        if self.slab.len() >= env.ctx.config.limits.max_sessions {
             return Err(CommandError::TooManySessions);
         }
         self.live += 1;
@@ -72,7 +72,7 @@ impl Sessions {
     ) -> Result<MessageId, SendError> {
         let Self { slab, spare, .. } = self;
         let Some(session) = slab.get_mut(id.0) else {
-            return Err(SendError { reason: SendErrorReason::UnknownSession, data });
+            return Err(SendError { reason: SendErrorReason::Closing, data });
         };
         if *session.life() != Life::Open {
             return Err(SendError { reason: SendErrorReason::Closing, data });
@@ -155,7 +155,9 @@ impl Sessions {
         match (to.map(|to| pool.element(to)), from) {
             (Some(None), _) => return Err(CommandError::UnknownElement),
             (Some(Some(_)), _) if to == from => return Ok(()),
-            (Some(Some(found)), _) if !env.ctx.config.can_call(&found.transport().to_owned()) => {
+            (Some(Some(found)), _)
+                if !env.ctx.capabilities.can_call(&found.transport().to_owned()) =>
+            {
                 return Err(CommandError::UnusableTransport);
             }
             (None, Some(from)) if !pool.has_other_than(env.now, from) => {
@@ -181,7 +183,7 @@ impl Sessions {
         id: SessionId,
         cookie: Option<Bytes>,
     ) -> Result<(), CommandError> {
-        let max = env.ctx.config.max_cookie_len;
+        let max = env.ctx.config.limits.max_cookie_len;
         let session = self.slab.get_mut(id.0).ok_or(CommandError::UnknownSession)?;
         if let Some(len) = cookie.as_ref().map(Bytes::len).filter(|len| *len > max) {
             return Err(CommandError::CookieTooLong { len, max });
@@ -202,18 +204,14 @@ impl Sessions {
         if *session.life() != Life::Open {
             return Err(CommandError::Closing);
         }
-        session.extra().life = Life::Closing(env.now + env.ctx.config.session_deadline);
+        session.extra().life = Life::Closing(env.now + env.ctx.config.sessions.session_deadline);
         self.advance(env, id);
         Ok(())
     }
 
     /// Ends a session at once; what was not done comes back here.
-    pub(crate) fn abort(
-        &mut self,
-        env: &mut Env<'_>,
-        id: SessionId,
-    ) -> Result<Vec<Unsettled>, CommandError> {
-        let session = self.slab.get_mut(id.0).ok_or(CommandError::UnknownSession)?;
+    pub(crate) fn abort(&mut self, env: &mut Env<'_>, id: SessionId) -> Vec<Unsettled> {
+        let Some(session) = self.slab.get_mut(id.0) else { return Vec::new() };
         let mut busy = session.busy.take().unwrap_or_default();
         env.ctx.events.release(busy.inbox.unread(Events::cost));
         let unsettled: Vec<_> = busy.queue.take_all().collect();
@@ -222,6 +220,6 @@ impl Sessions {
         let handed_over = unsettled.iter().filter(|message| message.handed_over).count();
         env.ctx.stats.messages_lost += handed_over as u64;
         env.ctx.stats.messages_returned += (unsettled.len() - handed_over) as u64;
-        Ok(unsettled)
+        unsettled
     }
 }

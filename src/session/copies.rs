@@ -31,7 +31,7 @@ impl Sessions {
             Pool::Known(pool) => env.cache.get(pool),
             _ => None,
         };
-        let own = env.ctx.config.identity.as_ref();
+        let own = env.ctx.config.sessions.identity.as_ref();
         let own = own.filter(|own| pool.is_some_and(|pool| *pool.handle() == own.handle));
         let own = own.map(|own| own.identifier);
         let served = kept.and(session.element);
@@ -115,7 +115,7 @@ impl Sessions {
         let Self { slab, spare, .. } = self;
         let Some(session) = slab.get_mut(id.0) else { return };
         let inbox = &mut super::Busy::of(&mut session.busy, spare).inbox;
-        if env.ctx.events.reserve(data.len(), env.ctx.config.max_unread_bytes) {
+        if env.ctx.events.reserve(data.len(), env.ctx.config.limits.max_unread_bytes) {
             env.ctx.stats.messages_received += 1;
             inbox.push(news(Bytes::copy_from_slice(data)));
         } else {

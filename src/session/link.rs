@@ -12,7 +12,8 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::queue::{Confirms, Load, Room};
+use super::queue::{Load, Room};
+use crate::Confirms;
 use crate::channel::Channels;
 use crate::context::Context;
 use crate::id::{ChannelId, MessageId, SessionId};
@@ -91,12 +92,13 @@ impl Link {
     pub(super) fn has_room(&self, config: &Config, len: usize) -> bool {
         let Load { messages, bytes } = self.lane.as_ref().map_or(Load::default(), |l| l.window);
         messages == 0
-            || messages < config.window_messages && bytes.saturating_add(len) <= config.window_bytes
+            || messages < config.limits.window_messages
+                && bytes.saturating_add(len) <= config.limits.window_bytes
     }
 
     /// A message of `len` bytes was handed over.
     pub(super) fn hand_over(&mut self, len: usize) {
-        if self.facts.confirms.writes {
+        if self.facts.confirms.tells_written() {
             let window = &mut self.lane().window;
             window.messages += 1;
             window.bytes = window.bytes.saturating_add(len);
@@ -149,7 +151,7 @@ impl Link {
 
     /// A copy is out, of which the driver will tell.
     pub(super) fn await_copy(&mut self, message: MessageId, len: usize) {
-        let room = self.facts.confirms.writes.then_some(len);
+        let room = self.facts.confirms.tells_written().then_some(len);
         self.lane().copies.push((message, room));
     }
 
@@ -178,14 +180,13 @@ impl Facts {
     pub(super) fn of(ctx: &Context, to: &Transport) -> Self {
         let control = match to {
             Transport::Sctp(sctp) => sctp.transport_use == TransportUse::DATA_PLUS_CONTROL,
-            other => ctx.config.control_mapping.contains(other.protocol()),
+            other => ctx.capabilities.tells_control(other.protocol()),
         };
         Self::over(ctx, to.protocol(), control)
     }
 
     /// What holds on a channel over `protocol`.
     pub(super) fn over(ctx: &Context, protocol: Protocol, control: bool) -> Self {
-        let delivery = ctx.config.confirms_delivery.contains(protocol);
-        Self { control, confirms: Confirms { delivery, writes: ctx.config.confirms_writes } }
+        Self { control, confirms: ctx.capabilities.confirms(protocol) }
     }
 }

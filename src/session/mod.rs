@@ -315,9 +315,9 @@ impl Sessions {
     }
 
     /// How many messages of a session wait to be handed over.
-    pub(crate) fn queued(&self, id: SessionId) -> Option<usize> {
-        let busy = self.slab.get(id.0)?.busy.as_ref();
-        Some(busy.map_or(0, |busy| busy.queue.waiting() + busy.queue.assigned()))
+    pub(crate) fn queued(&self, id: SessionId) -> usize {
+        let busy = self.slab.get(id.0).and_then(|session| session.busy.as_ref());
+        busy.map_or(0, |busy| busy.queue.waiting() + busy.queue.assigned())
     }
 
     /// The latest cookie of a session.

@@ -48,7 +48,7 @@ impl Sessions {
     /// The driver has begun to set up the channel of a link; from here on that takes time.
     pub(crate) fn called(&mut self, env: &Env<'_>, id: LinkId) {
         if let Some(link) = self.links.get_mut(id.0) {
-            let until = env.now + env.ctx.config.connect_timeout;
+            let until = env.now + env.ctx.config.sessions.connect_timeout;
             self.timers.set(&mut link.timer, Some(until), Wake::Link(id));
         }
     }
@@ -72,7 +72,7 @@ impl Sessions {
             _ => false,
         };
         let proves = remembers || is_marked;
-        let stable = proves.then(|| env.now + env.ctx.config.stable_after);
+        let stable = proves.then(|| env.now + env.ctx.config.sessions.stable_after);
         timers.set(&mut link.timer, stable, Wake::Link(id));
         if session.kept != Some(id) {
             session.extra().calling -= 1;
@@ -204,7 +204,7 @@ impl Sessions {
         let (owner, element) = (link.session, link.element);
         let was_up = link.up.is_some();
         let has_lasted =
-            link.up.is_some_and(|since| env.now >= since + env.ctx.config.stable_after);
+            link.up.is_some_and(|since| env.now >= since + env.ctx.config.sessions.stable_after);
         if has_lasted {
             // That it did is no news of after a mark.
             self.prove(id);
@@ -233,7 +233,7 @@ impl Sessions {
             session.last_lost(element, reason);
         }
         let Busy { queue, inbox, .. } = Busy::of(&mut session.busy, spare);
-        queue.link_lost(env.now, id, reason, env.ctx.config.max_handovers, inbox);
+        queue.link_lost(env.now, id, reason, env.ctx.config.sessions.max_handovers, inbox);
         let cookie = link.cookie.as_deref().cloned();
         self.end_lane(link, UndeliveredReason::ElementLost(reason));
         if !was_kept && !chooses {
@@ -285,9 +285,12 @@ impl Sessions {
         if !was_up || pauses || session.rests || reason == LossReason::Moved {
             return;
         }
-        let spread = env.ctx.config.failover_spread;
+        let spread = env.ctx.config.sessions.failover_spread;
         let lost = self.failovers.count(env.now, spread);
-        if lost > env.ctx.config.failover_burst && !spread.is_zero() && search.step == Step::Ready {
+        if lost > env.ctx.config.sessions.failover_burst
+            && !spread.is_zero()
+            && search.step == Step::Ready
+        {
             env.ctx.stats.failovers_spread += 1;
             search.yield_within(env.now, &mut env.ctx.rng, spread);
         }
@@ -367,7 +370,7 @@ impl Sessions {
     fn cookie_received(&mut self, env: &mut Env<'_>, id: LinkId, cookie: &[u8]) {
         let Self { slab, links, spare, .. } = self;
         let Some(link) = links.get_mut(id.0) else { return };
-        if cookie.len() <= env.ctx.config.max_cookie_len {
+        if cookie.len() <= env.ctx.config.limits.max_cookie_len {
             env.ctx.stats.cookies += 1;
             link.cookie = Some(Bytes::copy_from_slice(cookie).into());
             return;
@@ -435,7 +438,7 @@ impl Sessions {
                 env.ctx.stats.messages_resent += u64::from(again);
                 return Some(Payload::Data { message, data, unordered });
             };
-            if confirms.writes || confirms.delivery {
+            if confirms.tells_written() {
                 link.await_copy(message, len);
             } else {
                 self.copied(owner, element, message, None);
@@ -452,11 +455,11 @@ impl Sessions {
             return false;
         };
         let Busy { queue, inbox, .. } = &mut **busy;
-        let max_handovers = env.ctx.config.max_handovers;
+        let max_handovers = env.ctx.config.sessions.max_handovers;
         let limits = Limits { confirms: link.facts.confirms, max_handovers };
         let mut copied = None;
         let heard = queue.hear(env.now, message, id, word, limits, inbox).or_else(|| {
-            let told = word != Word::Written || !limits.confirms.delivery;
+            let told = word != Word::Written || !limits.confirms.tells_delivered();
             copied = told.then_some((word == Word::Unsent).then_some(UndeliveredReason::NotSent));
             Some((link.hear_of_copy(message, told)?, told && word != Word::Unsent))
         });
@@ -535,7 +538,7 @@ impl Sessions {
         if env.cache.find(handle).is_some() {
             return;
         }
-        let valid = (1..=env.ctx.config.max_handle_len).contains(&handle.len());
+        let valid = (1..=env.ctx.config.limits.max_handle_len).contains(&handle.len());
         if valid && self.card_lookups.count(env.now, SPAN) == 1 {
             self.needs.push_back(Need::LookUp { handle: PoolHandle::from(handle) });
         } else {

@@ -11,7 +11,7 @@ use crate::wire::PeIdentifier;
 #[cfg_attr(test, derive(Hash))]
 #[non_exhaustive]
 pub struct SessionOptions {
-    /// After a failover, hold data back until [`resume`](crate::PoolUser::resume): the application
+    /// After a failover, hold data back until [`resume`](crate::SessionMut::resume): the application
     /// has something to restore first, its state or its credentials. Default: no.
     pub hold_after_failover: bool,
     /// Begin with this element of the pool (RFC 5352 §6.5.3: sending to a pool element handle).
@@ -66,9 +66,9 @@ pub enum Recipient {
 ///
 /// That depends on the transport too. One that *confirms* tells what it delivered and gives back
 /// what it did not send, as SCTP can (RFC 6458 §6.1.11); the driver declares it in
-/// [`confirms_delivery`](crate::Config::confirms_delivery). One that is *silent*, as TCP is,
+/// [`Confirms::Delivered`](crate::Confirms::Delivered). One that is *silent*, as TCP is,
 /// swallows what was handed to it when it breaks; for it a message is done when it was written:
-/// when the driver says so, if it [`confirms_writes`](crate::Config::confirms_writes), else when
+/// when the driver says so, if it [confirms writes](crate::Confirms::Written), else when
 /// it was handed over.
 ///
 /// | | not handed over, or given back | handed over, and not known to be done |
@@ -76,7 +76,7 @@ pub enum Recipient {
 /// | `Never` | returned | lost |
 /// | `Unsent` | to the next element | lost |
 /// | `Undelivered` | to the next element | to the next element, unless the transport says that it was delivered |
-/// | `Unconfirmed` | to the next element | to the next element, whatever the transport says, until the application [`confirm`](crate::PoolUser::confirm)s it |
+/// | `Unconfirmed` | to the next element | to the next element, whatever the transport says, until the application [`confirm`](crate::SessionMut::confirm)s it |
 ///
 /// What is *returned* was certainly not delivered and comes back with
 /// [`Event::Returned`](crate::Event::Returned); of what is *lost* nobody knows, and

@@ -29,7 +29,7 @@ use super::{Failover, SendOptions};
 #[cfg(test)]
 use crate::explorer;
 use crate::id::{LinkId, MessageId};
-use crate::{Config, Instant};
+use crate::{Config, Confirms, Instant};
 
 /// The messages of one session.
 #[derive(Debug, Default)]
@@ -112,14 +112,6 @@ pub(super) struct Load {
     pub(super) bytes: usize,
 }
 
-/// What the driver tells of messages on a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(test, derive(Hash))]
-pub(super) struct Confirms {
-    pub(super) delivery: bool,
-    pub(super) writes: bool,
-}
-
 /// What it has told of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Word {
@@ -159,7 +151,9 @@ impl Queue {
         options: SendOptions,
     ) -> Result<(), Bytes> {
         let bytes = self.load.bytes.saturating_add(data.len());
-        if self.load.messages >= config.max_queued_messages || bytes > config.max_queued_bytes {
+        if self.load.messages >= config.limits.max_queued_messages
+            || bytes > config.limits.max_queued_bytes
+        {
             self.refused = Some(self.load);
             return Err(data);
         }
@@ -261,8 +255,8 @@ impl Queue {
         let message = &mut self.messages[index];
         let again = message.handovers > 0;
         message.handovers = message.handovers.saturating_add(1);
-        let written = !confirms.writes;
-        let done = !confirms.delivery && written && !message.options.failover.repeats();
+        let written = !confirms.tells_written();
+        let done = written && !message.options.failover.repeats();
         let data = if !done {
             let data = message.data.clone();
             let waited = self.waited(now, index);
@@ -302,7 +296,7 @@ impl Queue {
                 *delivered = word == Word::Delivered;
                 done = match word {
                     Word::Delivered => failover != Failover::Unconfirmed,
-                    _ => !limits.confirms.delivery && !failover.repeats(),
+                    _ => !limits.confirms.tells_delivered() && !failover.repeats(),
                 };
                 if done {
                     self.succeed(index, word == Word::Delivered, inbox);
@@ -500,8 +494,8 @@ impl Queue {
     /// Whether there is room again after a message was refused: half of both limits. Says so once.
     pub(super) fn take_room(&mut self, config: &Config) -> bool {
         let Load { messages, bytes } = self.load;
-        let has_room =
-            messages <= config.max_queued_messages / 2 && bytes <= config.max_queued_bytes / 2;
+        let has_room = messages <= config.limits.max_queued_messages / 2
+            && bytes <= config.limits.max_queued_bytes / 2;
         let is_free =
             |then: &mut Load| has_room && (messages < then.messages || bytes < then.bytes);
         self.refused.take_if(is_free).is_some()
@@ -804,6 +798,10 @@ mod tests {
         told: Option<Fate>,
     }
 
+    fn confirms() -> impl Strategy<Value = Confirms> {
+        prop_oneof![Just(Confirms::Nothing), Just(Confirms::Written), Just(Confirms::Delivered)]
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -811,10 +809,10 @@ mod tests {
         /// one fate, which is one that may be; the limits hold to the byte; the order is kept; no
         /// message is handed over too often or waits too long.
         #[test]
-        fn every_message_has_one_fate(steps in steps(), delivery: bool, writes: bool) {
-            let limits = Config { max_queued_messages: 12, ..Config::default() };
-            let config = Config { max_queued_bytes: 12, ..limits };
-            let confirms = Confirms { delivery, writes };
+        fn every_message_has_one_fate(steps in steps(), confirms in confirms()) {
+            let mut config = Config::default();
+            config.limits.max_queued_messages = 12;
+            config.limits.max_queued_bytes = 12;
             let limits = Limits { confirms, max_handovers: MAX_HANDOVERS };
             let mut links = Slab::new();
             let mut link = LinkId(links.insert(()));
@@ -865,7 +863,7 @@ mod tests {
                         prop_assert_eq!(again, it.handovers > 0);
                         it.handovers += 1;
                         prop_assert!(it.handovers <= MAX_HANDOVERS);
-                        (it.out, it.written, it.delivered) = (true, !writes, false);
+                        (it.out, it.written, it.delivered) = (true, !confirms.tells_written(), false);
                     }
                     Step::Tell(word, n) => {
                         let heard = queue.hear(now, MessageId(n), link, word, limits, &mut inbox);
@@ -977,7 +975,7 @@ mod tests {
     /// [SESSION-17]: the words of a driver are heard once, and in any order.
     #[test]
     fn words_are_heard_once() {
-        let confirms = Confirms { delivery: true, writes: true };
+        let confirms = Confirms::Delivered;
         let limits = Limits { confirms, max_handovers: 5 };
         let link = LinkId(Slab::new().insert(()));
         let (mut queue, mut inbox) = (Queue::default(), Inbox::default());

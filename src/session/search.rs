@@ -169,7 +169,7 @@ impl Search {
         self.tried.clear();
         self.recalled = false;
         self.rounds += 1;
-        let goes_on = self.rounds < ctx.config.max_rounds;
+        let goes_on = self.rounds < ctx.config.sessions.max_rounds;
         if !goes_on {
             self.rounds = 0;
         }
@@ -184,10 +184,10 @@ impl Search {
     /// Waits, twice as long as the last time.
     fn pause(&mut self, now: Instant, ctx: &mut Context, anew: bool) {
         let doubled = 2_u32.saturating_pow(self.pauses.min(31));
-        let nominal = ctx.config.session_backoff.saturating_mul(doubled);
+        let nominal = ctx.config.sessions.session_backoff.saturating_mul(doubled);
         self.pauses += 1;
         self.paused = true;
-        let pause = jitter(&mut ctx.rng, nominal.min(ctx.config.session_backoff_max));
+        let pause = jitter(&mut ctx.rng, nominal.min(ctx.config.sessions.session_backoff_max));
         self.step = Step::Pausing { until: now + pause, anew };
     }
 
@@ -220,7 +220,7 @@ impl Search {
     /// When what it remembers does not count any more if nobody waits: as long after an element came
     /// up, or was lost, as one has to last in order to serve.
     pub(super) fn fades(&self, ctx: &Context) -> Option<Instant> {
-        let at = self.last + ctx.config.stable_after;
+        let at = self.last + ctx.config.sessions.stable_after;
         match self.step {
             _ if self.named.is_some() => None,
             Step::Ready => Some(at),

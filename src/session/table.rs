@@ -19,7 +19,7 @@ use crate::wire::{
     BodyRef, Message, MessageRef, Notes, PeIdentifier, Policy, PolicyType, PoolElement, PoolHandle,
     Transport,
 };
-use crate::{Config, Instant};
+use crate::{Capabilities, Config, Instant};
 
 const TABLE: &str = include_str!("table.md");
 
@@ -35,7 +35,7 @@ const EVENTS: [&str; 13] = [
     "send",
     "withdraw",
     "give_up",
-    "move_session",
+    "move_to",
     "resume",
     "close",
     "abort",
@@ -56,7 +56,7 @@ impl Alone {
     /// waiting in the others.
     fn new(state: &str) -> Self {
         let now = Instant::EPOCH;
-        let mut ctx = Context::new(Config::default(), 1);
+        let mut ctx = Context::new(Config::default(), Capabilities::TCP, 1);
         let mut cache = Cache::new();
         let mut sessions = Sessions::new(&ctx);
         let pool = store_pool(&mut ctx, &mut cache);
@@ -177,10 +177,13 @@ impl Alone {
             }
             ("withdraw", _) => refusal(sessions.withdraw(env, id, MessageId(0))),
             ("give_up", _) => refusal(sessions.give_up(env, id)),
-            ("move_session", _) => refusal(sessions.move_to(env, id, Some(PeIdentifier::new(3)))),
+            ("move_to", _) => refusal(sessions.move_to(env, id, Some(PeIdentifier::new(3)))),
             ("resume", _) => refusal(sessions.resume(env, id)),
             ("close", _) => refusal(sessions.close(env, id)),
-            ("abort", _) => refusal(sessions.abort(env, id)),
+            ("abort", _) => {
+                sessions.abort(env, id);
+                None
+            }
             (other, _) => panic!("{other}"),
         };
         match refused {

@@ -34,7 +34,9 @@
 //!         }
 //!         Event::FailedOver { from, to, .. } => {
 //!             assert_eq!((from, to), (Some(a), b));
-//!             sim.call(user, |pu, now| pu.send(now, session, "hello", Failover::Unconfirmed))?;
+//!             sim.call(user, |pu, now| {
+//!                 pu.session_mut(now, session).unwrap().send("hello", Failover::Unconfirmed)
+//!             })?;
 //!         }
 //!         Event::Received { element, data, .. } => {
 //!             assert_eq!((element, &data[..]), (Some(b), &b"hello"[..]));
@@ -84,8 +86,10 @@ pub use element::Service;
 pub use host::{Fault, Host, Lie, UserId};
 
 use crate::slab::{Key, Slab};
-use crate::wire::{PeIdentifier, PoolHandle, ServerIdentifier};
-use crate::{CloseReason, Config, ConfigError, Event, Instant, PoolUser, Rng};
+use crate::wire::{PeIdentifier, PoolHandle, Protocol, ServerIdentifier};
+use crate::{
+    Capabilities, CloseReason, Config, ConfigError, Confirms, Event, Instant, PoolUser, Rng,
+};
 use element::Element;
 use host::{Cast, Place};
 use network::{Link, Network, Packet, Way};
@@ -138,6 +142,12 @@ enum Occurrence {
 }
 
 /// The world and its users.
+/// What the driver of every pool user in it can do.
+const CAPABILITIES: Capabilities = Capabilities::NONE
+    .with_registrars(Protocol::Sctp)
+    .with_registrars(Protocol::Tcp)
+    .with_authentication();
+
 impl Sim {
     /// An empty world at [`Instant::EPOCH`]. Everything that is left to chance follows from `seed`.
     #[must_use]
@@ -186,16 +196,31 @@ impl Sim {
     #[must_use]
     pub fn config(&self) -> Config {
         let registrars = (1..=self.registrars.len()).map(ServerIdentifier::new);
-        let registrars = registrars.map(|server| self.registrar_at(server)).collect();
-        Config { registrars, ..Config::default() }
+        let mut config = Config::default();
+        config.discovery.registrars = registrars.map(|server| self.registrar_at(server)).collect();
+        config
     }
 
-    /// A pool user, with a host of its own.
+    /// A pool user, with a host of its own and a driver that speaks SCTP and tells nothing of what
+    /// it sends.
     ///
     /// # Errors
     /// The configuration contradicts itself.
     pub fn user(&mut self, config: Config) -> Result<UserId, ConfigError> {
-        let pool_user = PoolUser::new(config, self.rng.next_u64())?;
+        self.user_that_confirms(config, Confirms::Nothing)
+    }
+
+    /// The same with a driver that tells what becomes of each message.
+    ///
+    /// # Errors
+    /// The configuration contradicts itself.
+    pub fn user_that_confirms(
+        &mut self,
+        config: Config,
+        confirms: Confirms,
+    ) -> Result<UserId, ConfigError> {
+        let capabilities = CAPABILITIES.with_elements(Protocol::Sctp, confirms);
+        let pool_user = PoolUser::new(config, capabilities, self.rng.next_u64())?;
         let (place, channels) = (Place::default(), BTreeMap::new());
         let user = User { pool_user, place, channels, wakes: None, touched: false };
         Ok(UserId(self.users.add(user)))

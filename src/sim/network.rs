@@ -329,7 +329,8 @@ impl Sim {
             _ => None,
         });
         let unsent: Vec<_> = unsent.collect();
-        if self.confirms(user) && self.users[user].channels.contains_key(&channel) {
+        if self.confirms(user).tells_delivered() && self.users[user].channels.contains_key(&channel)
+        {
             for message in unsent {
                 self.note(user, Some(peer), &Note::Unsent(message));
                 self.call(user, |pu, now| pu.handle_unsent(now, channel, message));
@@ -373,7 +374,7 @@ impl Sim {
         }
         self.use_link(key);
         let fault = self.place(peer).and_then(|place| place.fault);
-        if let (Packet::Data(message, _), true) = (&packet, self.confirms(user)) {
+        if let (Packet::Data(message, _), true) = (&packet, self.confirms(user).tells_delivered()) {
             self.push(key, Way::ToUser, Packet::Receipt(*message));
         }
         let answers = match fault {

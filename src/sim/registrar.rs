@@ -97,7 +97,7 @@ impl Sim {
         let transports = vec![Transport::tcp(at), self.registrar_at(server).transport];
         let Ok(datagram) = Message::server_announce(server, transports).to_bytes() else { return };
         for user in (1..=self.users.len()).map(UserId) {
-            let listens = self.users[user].pool_user.config().accept_announces;
+            let listens = self.users[user].pool_user.config().discovery.accept_announces;
             if listens && self.can_hear(user, server) {
                 self.call(user, |pu, now| pu.handle_announce(now, at, &datagram));
             }

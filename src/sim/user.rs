@@ -9,7 +9,7 @@ use super::transcript::Note;
 use super::{Occurrence, Sim, UserId};
 use crate::slab::Key;
 use crate::wire::Protocol;
-use crate::{Action, ChannelId, Instant, Payload, PoolUser};
+use crate::{Action, ChannelId, Confirms, Instant, Payload, PoolUser};
 
 /// A pool user and its driver.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Sim {
             }
             Payload::Data { message, data, .. } => {
                 self.note(user, peer, &Note::SendsData(message, &data));
-                if self.pool_user(user).config().confirms_writes {
+                if self.confirms(user).tells_written() {
                     self.call(user, |pu, now| pu.handle_written(now, channel, message));
                 }
                 Packet::Data(message, data)
@@ -55,9 +55,9 @@ impl Sim {
         self.push(link, Way::ToPeer, packet);
     }
 
-    /// Whether the driver of a pool user is to say which messages have arrived.
-    pub(super) fn confirms(&self, user: UserId) -> bool {
-        self.pool_user(user).config().confirms_delivery.contains(Protocol::Sctp)
+    /// What the driver of a pool user tells of messages.
+    pub(super) fn confirms(&self, user: UserId) -> Confirms {
+        self.pool_user(user).capabilities().confirms(Protocol::Sctp)
     }
 
     /// Sees to it that a pool user is looked after when its next deadline comes.

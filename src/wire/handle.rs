@@ -1,5 +1,6 @@
 //! Pool handles: the names of pools.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::fmt;
@@ -52,6 +53,12 @@ impl PoolHandle {
 impl From<&str> for PoolHandle {
     fn from(name: &str) -> Self {
         Self::from(name.as_bytes())
+    }
+}
+
+impl From<String> for PoolHandle {
+    fn from(name: String) -> Self {
+        Self::from(name.into_bytes())
     }
 }
 

@@ -42,6 +42,12 @@ pub enum Protocol {
     Opaque = 0x10,
 }
 
+impl Protocol {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Dccp, Self::Sctp, Self::Tcp, Self::Udp, Self::UdpLite, Self::Opaque];
+}
+
 /// A transport in received bytes.
 ///
 /// Two are equal if they consist of the same bytes.

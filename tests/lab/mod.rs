@@ -14,15 +14,63 @@ use asap_pu::wire::{
     Protocol, ServerIdentifier, Transport,
 };
 use asap_pu::{
-    Action, Authentication, ChannelId, CloseReason, Config, Event, Failover, Instant, MessageId,
-    Payload, PeerKind, PoolId, PoolUser, Protocols, Recipient, Registrar, RequestId, ResolveError,
-    SendError, SendErrorReason, SendOptions, SessionId, SessionOptions, TimerKind,
+    Action, Authentication, Capabilities, ChannelId, CloseReason, Config, ConfigError, Confirms,
+    Event, Failover, Instant, MessageId, Payload, PeerKind, PoolId, PoolUser, Recipient, Registrar,
+    RequestId, ResolveError, SendError, SendErrorReason, SendOptions, SessionId, SessionOptions,
+    TimerKind,
 };
 
 /// A pool user, its time, and what it wants of its driver and its application.
 pub(crate) struct Lab {
     pub(crate) pu: PoolUser,
     pub(crate) now: Instant,
+}
+
+/// What the user wishes, and what the driver can do; by itself it reads and writes as the former.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    pub(crate) config: Config,
+    pub(crate) capabilities: Capabilities,
+}
+
+impl Setup {
+    pub(crate) fn pool_user(self, seed: u64) -> PoolUser {
+        PoolUser::new(self.config, self.capabilities, seed).expect("configuration")
+    }
+
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        self.config.validate(&self.capabilities)
+    }
+
+    /// What the driver tells of messages over TCP.
+    pub(crate) fn confirm(&mut self, confirms: Confirms) {
+        self.capabilities = self.capabilities.with_elements(Protocol::Tcp, confirms);
+    }
+
+    /// The driver tells control messages from data over TCP.
+    pub(crate) fn tell_control(&mut self) {
+        self.capabilities = self.capabilities.with_control(Protocol::Tcp);
+    }
+}
+
+impl From<Config> for Setup {
+    fn from(config: Config) -> Self {
+        Self { config, capabilities: SCTP_AND_TCP }
+    }
+}
+
+impl core::ops::Deref for Setup {
+    type Target = Config;
+
+    fn deref(&self) -> &Config {
+        &self.config
+    }
+}
+
+impl core::ops::DerefMut for Setup {
+    fn deref_mut(&mut self) -> &mut Config {
+        &mut self.config
+    }
 }
 
 /// The parts of an `Open` that tests look at.
@@ -34,8 +82,8 @@ pub(crate) struct Opened {
 }
 
 impl Lab {
-    pub(crate) fn new(config: Config) -> Self {
-        Self { pu: PoolUser::new(config, 1).expect("configuration"), now: Instant::EPOCH }
+    pub(crate) fn new(setup: impl Into<Setup>) -> Self {
+        Self { pu: setup.into().pool_user(1), now: Instant::EPOCH }
     }
 
     /// A pool user that knows the registrars at these addresses.
@@ -48,9 +96,9 @@ impl Lab {
         Self::at_home_with(config(&[REGISTRAR]))
     }
 
-    pub(crate) fn at_home_with(config: Config) -> (Self, ChannelId) {
+    pub(crate) fn at_home_with(config: impl Into<Setup>) -> (Self, ChannelId) {
         let mut lab = Self::new(config);
-        lab.pu.start(lab.now);
+        lab.pu.registrars_mut(lab.now).find_home();
         let home = lab.open_one();
         lab.up(home.channel);
         assert!(matches!(lab.event(), Event::RegistrarFound { .. }));
@@ -59,7 +107,7 @@ impl Lab {
 
     /// A pool user with a session at one of `elements`, and the channel to that.
     pub(crate) fn in_session(
-        config: Config,
+        config: impl Into<Setup>,
         options: SessionOptions,
         elements: &[PoolElement],
     ) -> (Self, ChannelId, SessionId, Opened) {
@@ -164,7 +212,9 @@ impl Lab {
 
     /// What the policy chooses, in turn.
     pub(crate) fn choose<const N: usize>(&mut self, pool: PoolId) -> [u32; N] {
-        [(); N].map(|()| self.pu.select(self.now, pool, &[]).unwrap().identifier().get())
+        [(); N].map(|()| {
+            self.pu.pool_mut(self.now, pool).unwrap().select(&[]).unwrap().identifier().get()
+        })
     }
 
     /// The registrar lists `elements` for `handle`.
@@ -178,21 +228,36 @@ pub(crate) const POOL: &str = "EchoPool";
 pub(crate) const FIVE: [&str; 5] =
     ["192.0.2.1:3863", "192.0.2.2:3863", "192.0.2.3:3863", "192.0.2.4:3863", "192.0.2.5:3863"];
 
-pub(crate) fn config(registrars: &[&str]) -> Config {
+/// A driver that speaks what drivers speak, and tells nothing.
+pub(crate) const SCTP_AND_TCP: Capabilities = Capabilities::NONE
+    .with_registrars(Protocol::Sctp)
+    .with_registrars(Protocol::Tcp)
+    .with_elements(Protocol::Sctp, Confirms::Nothing)
+    .with_elements(Protocol::Tcp, Confirms::Nothing)
+    .with_authentication();
+
+/// One that speaks nothing but TCP.
+pub(crate) const TCP: Capabilities = Capabilities::NONE
+    .with_registrars(Protocol::Tcp)
+    .with_elements(Protocol::Tcp, Confirms::Nothing)
+    .with_authentication();
+
+pub(crate) fn config(registrars: &[&str]) -> Setup {
     let mut config = Config::default();
-    config.registrars = registrars.iter().map(|at| Registrar::tcp(at.parse().unwrap())).collect();
-    config
+    config.discovery.registrars =
+        registrars.iter().map(|at| Registrar::tcp(at.parse().unwrap())).collect();
+    config.into()
 }
 
 /// A pool user that knows one registrar, with a change of the configuration.
-pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Lab {
+pub(crate) fn with(change: impl FnOnce(&mut Setup)) -> Lab {
     let mut config = config(&[REGISTRAR]);
     change(&mut config);
     Lab::new(config)
 }
 
 /// The same, with a home, reached on the channel returned.
-pub(crate) fn at_home(change: impl FnOnce(&mut Config)) -> (Lab, ChannelId) {
+pub(crate) fn at_home(change: impl FnOnce(&mut Setup)) -> (Lab, ChannelId) {
     let mut config = config(&[REGISTRAR]);
     change(&mut config);
     Lab::at_home_with(config)
@@ -272,9 +337,9 @@ pub(crate) fn announce(lab: &mut Lab, source: &str, server: u32, transports: Vec
 }
 
 /// A driver whose mapping for TCP tells control messages from data.
-pub(crate) fn mapped() -> Config {
+pub(crate) fn mapped() -> Setup {
     let mut config = config(&[REGISTRAR]);
-    config.control_mapping = Protocols::NONE.with(Protocol::Tcp);
+    config.tell_control();
     config
 }
 
@@ -292,7 +357,7 @@ pub(crate) fn send(
     data: &'static str,
     failover: Failover,
 ) -> MessageId {
-    lab.pu.send(lab.now, session, data, failover).unwrap()
+    lab.pu.session_mut(lab.now, session).unwrap().send(data, failover).unwrap()
 }
 
 /// The element on `from` dies; the session goes on at another one. Returns the new channel.
@@ -338,7 +403,7 @@ pub(crate) fn to(to: Recipient) -> SendOptions {
 }
 
 /// A session that chooses for each message, in a pool of three.
-pub(crate) fn choosing_lab(config: Config) -> (Lab, ChannelId, SessionId) {
+pub(crate) fn choosing_lab(config: impl Into<Setup>) -> (Lab, ChannelId, SessionId) {
     let (mut lab, home) = Lab::at_home_with(config);
     let session = lab.pu.open_session(lab.now, POOL, choosing()).unwrap();
     lab.actions();

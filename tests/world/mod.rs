@@ -35,7 +35,10 @@ pub(crate) fn open(sim: &mut Sim, user: UserId) -> SessionId {
 /// Sends what may be sent again.
 pub(crate) fn send(sim: &mut Sim, user: UserId, session: SessionId, data: &[u8]) -> MessageId {
     let data = data.to_vec();
-    sim.call(user, |pu, now| pu.send(now, session, data, Failover::Unconfirmed)).unwrap()
+    sim.call(user, |pu, now| {
+        pu.session_mut(now, session).unwrap().send(data, Failover::Unconfirmed)
+    })
+    .unwrap()
 }
 
 /// What is told within a time.

@@ -145,26 +145,28 @@ impl Options {
                     false => Registrar::tcp(at),
                 };
                 registrar.security = security.clone();
-                config.registrars.push(registrar);
+                config.discovery.registrars.push(registrar);
             }
         }
-        config.accept_announces = self.listens();
-        config.announced_security = security;
-        config.announce_wait = timeout;
-        config.request_deadline = timeout;
+        config.discovery.accept_announces = self.listens();
+        config.discovery.announced_security = security;
+        config.discovery.announce_wait = timeout;
+        config.resolution.request_deadline = timeout;
         // All tries together take as long as the user waits.
-        config.t1_request = timeout / (config.max_request_retransmit + 1);
+        config.resolution.t1_request = timeout / (config.resolution.max_request_retransmit + 1);
         // Three are tried at once. Where there are more, each three have their share of the time.
-        config.t5_hunt = match u32::try_from(config.registrars.len().div_ceil(3)) {
-            Ok(rounds @ 2..) => timeout / rounds,
-            _ => timeout * 2,
-        };
-        config.t5_max = config.t5_hunt;
-        config.resolution_interval = config.resolution_interval.min(config.t1_request);
-        config.t7_outdate = config.t7_outdate.max(timeout);
-        config.elements_wanted = Some(self.wanted).filter(|wanted| *wanted > 0);
+        config.discovery.t5_hunt =
+            match u32::try_from(config.discovery.registrars.len().div_ceil(3)) {
+                Ok(rounds @ 2..) => timeout / rounds,
+                _ => timeout * 2,
+            };
+        config.discovery.t5_max = config.discovery.t5_hunt;
+        config.resolution.resolution_interval =
+            config.resolution.resolution_interval.min(config.resolution.t1_request);
+        config.discovery.t7_outdate = config.discovery.t7_outdate.max(timeout);
+        config.resolution.elements_wanted = Some(self.wanted).filter(|wanted| *wanted > 0);
         if let Some(seconds) = self.watch {
-            config.stale_cache_value = Duration::from_secs(seconds.into());
+            config.cache.stale_cache_value = Duration::from_secs(seconds.into());
         }
         Ok(config)
     }

@@ -38,8 +38,8 @@ use std::{io, mem};
 
 use asap_pu::wire::{ASAP_PPID, Protocol, Transport};
 use asap_pu::{
-    Action, Authentication, ChannelId, CloseReason, Config, Event, Instant, Payload, PeerKind,
-    PoolUser, Protocols, Security,
+    Action, Authentication, Capabilities, ChannelId, CloseReason, Config, Confirms, Event, Instant,
+    Payload, PeerKind, PoolUser, Security,
 };
 use socket2::Domain;
 
@@ -72,26 +72,27 @@ pub struct Driver {
     turn: usize,
 }
 
+/// SCTP, telling what became of each message.
+const CAPABILITIES: Capabilities = Capabilities::NONE
+    .with_registrars(Protocol::Sctp)
+    .with_elements(Protocol::Sctp, Confirms::Delivered)
+    .with_longest_message(LONGEST);
+
 impl Driver {
     /// A pool user that reaches registrars and elements over SCTP. The seed should differ from
     /// process to process, so that not all choose alike.
     ///
-    /// Of `config`, what says what the driver can do is replaced; a session queues 128 KiB at most,
-    /// because the kernel takes no longer message. Nor does it take an empty one, which then counts
-    /// as unsent.
+    /// The kernel takes no message that is longer than 128 KiB. Nor does it take an empty one, which
+    /// then counts as unsent.
     ///
     /// # Errors
     /// The configuration contradicts itself ([`InvalidInput`]), or the kernel has no SCTP
     /// ([`Unsupported`](io::ErrorKind::Unsupported)).
-    pub fn new(mut config: Config, seed: u64) -> io::Result<Self> {
+    pub fn new(config: Config, seed: u64) -> io::Result<Self> {
         Association::new(Domain::IPV4).map_err(explain)?;
-        let sctp = Protocols::from(Protocol::Sctp);
-        (config.registrar_protocols, config.element_protocols) = (sctp, sctp);
-        (config.confirms_delivery, config.confirms_writes) = (sctp, true);
-        config.max_queued_bytes = config.max_queued_bytes.min(LONGEST);
         let invalid = |error| io::Error::new(InvalidInput, error);
         Ok(Self {
-            user: PoolUser::new(config, seed).map_err(invalid)?,
+            user: PoolUser::new(config, CAPABILITIES, seed).map_err(invalid)?,
             data_ppid: 0,
             watcher: None,
             start: std::time::Instant::now(),

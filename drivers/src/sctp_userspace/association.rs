@@ -254,7 +254,7 @@ impl<M: Clone> Association<M> {
         if packet.answers() {
             self.rounds = 0;
         }
-        self.advance(now);
+        self.look(now);
         self.with_randomness(|socket| socket.handle_input(packet.bytes()));
         self.settle(out);
         if matches!(self.phase, Phase::Up) {
@@ -312,7 +312,7 @@ impl<M: Clone> Association<M> {
         unordered: bool,
         out: &mut Outputs<M>,
     ) {
-        self.advance(now);
+        self.look(now);
         let id = self.last_message + 1;
         let message = Message::new(STREAM, PpId(ppid), data.to_vec());
         let lifecycle_id = LifecycleId::new(id);
@@ -336,7 +336,7 @@ impl<M: Clone> Association<M> {
         if self.socket.state() == SocketState::Connecting {
             self.socket.close();
         }
-        self.advance(now);
+        self.look(now);
         self.phase = Phase::Closing { until: now + LINGER };
         self.settle(out);
     }
@@ -388,7 +388,15 @@ impl<M: Clone> Association<M> {
         }
     }
 
-    /// Lets the library know what time it is.
+    /// Lets the library know what time it is, and fires no timer: what it waits for may have come
+    /// meanwhile, and not been read.
+    fn look(&mut self, now: Instant) {
+        let before_any = self.socket.poll_timeout() - Duration::from_nanos(1);
+        let now = SocketTime::zero() + now.since(self.born + self.unseen);
+        self.socket.advance_time(now.min(before_any));
+    }
+
+    /// Fires the timers that are due.
     fn advance(&mut self, now: Instant) {
         let late = self.library_timeout().map_or(Duration::ZERO, |due| now.since(due));
         if late > LATE {

@@ -67,6 +67,8 @@ impl Driver {
     pub fn event(&mut self, patience: Duration) -> Option<Event> {
         let end = self.now() + patience;
         let mut is_over = false;
+        // What has come while the application did something else, before timers that wait for it.
+        self.receive(Duration::ZERO);
         loop {
             self.machine.handle_timeout(self.now());
             self.send();

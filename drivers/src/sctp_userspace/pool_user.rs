@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 
 use asap_pu::wire::{ASAP_PPID, Protocol, Transport};
 use asap_pu::{
-    Action, Authentication, ChannelId, CloseReason, Config, Event, Instant, MessageId, Payload,
-    PeerKind, PoolUser, Protocols, Security,
+    Action, Authentication, Capabilities, ChannelId, CloseReason, Config, Confirms, Event, Instant,
+    MessageId, Payload, PeerKind, PoolUser, Security,
 };
 use bytes::Bytes;
 
@@ -49,30 +49,26 @@ enum Name {
     Control(Bytes),
 }
 
+/// SCTP, telling what became of each message.
+const CAPABILITIES: Capabilities = Capabilities::NONE
+    .with_registrars(Protocol::Sctp)
+    .with_elements(Protocol::Sctp, Confirms::Delivered)
+    .with_longest_message(LONGEST);
+
 impl SctpPoolUser {
     /// A pool user that reaches registrars and elements over SCTP. Seed and secret should differ from
     /// process to process: of the seed, that not all choose alike, of the secret, that nobody can
     /// guess it ([`Endpoint::new`]).
     ///
-    /// Of `config`, what says what the driver can do is replaced; a session queues 128 KiB at most,
-    /// because no longer message is sent. Nor is an empty one, which then counts as unsent.
+    /// No message is sent that is longer than 128 KiB. Nor is an empty one, which then counts as unsent.
     ///
     /// # Errors
     /// The configuration contradicts itself, or the settings are out of their range
     /// ([`InvalidInput`]).
-    pub fn new(
-        mut config: Config,
-        seed: u64,
-        settings: Settings,
-        secret: u128,
-    ) -> io::Result<Self> {
-        let sctp = Protocols::from(Protocol::Sctp);
-        (config.registrar_protocols, config.element_protocols) = (sctp, sctp);
-        (config.confirms_delivery, config.confirms_writes) = (sctp, true);
-        config.max_queued_bytes = config.max_queued_bytes.min(LONGEST);
+    pub fn new(config: Config, seed: u64, settings: Settings, secret: u128) -> io::Result<Self> {
         let invalid = |error| io::Error::new(InvalidInput, error);
         Ok(Self {
-            user: PoolUser::new(config, seed).map_err(invalid)?,
+            user: PoolUser::new(config, CAPABILITIES, seed).map_err(invalid)?,
             endpoint: Endpoint::new(settings, secret)?,
             channels: BTreeMap::new(),
             by_association: BTreeMap::new(),

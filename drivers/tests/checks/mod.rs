@@ -56,8 +56,8 @@ pub(crate) fn live(data: &[u8]) {
                 let Some(id) = sides[at].up.pop() else { continue };
                 sides[at].endpoint.close(now, id);
             }
-            3 => now = now + Duration::from_millis(u64::from(argument) * 20),
-            4 => now = now + Duration::from_secs(u64::from(argument)),
+            3 => now += Duration::from_millis(u64::from(argument) * 20),
+            4 => now += Duration::from_secs(u64::from(argument)),
             5 => drop(sides[at].out.pop_front()),
             6 => {
                 let Some(copy) = sides[at].out.front().cloned() else { continue };
@@ -169,7 +169,7 @@ fn finish(mut sides: [Side; 2], mut now: Instant) {
                 sides[1 - at].endpoint.handle_datagram(now, from, &datagram.bytes);
             }
         }
-        now = now + Duration::from_millis(100);
+        now += Duration::from_millis(100);
     }
     for side in &sides {
         assert_eq!(side.endpoint.associations(), 0);

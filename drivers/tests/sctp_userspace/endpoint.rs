@@ -293,12 +293,32 @@ fn a_sleep_ends_nothing() {
     send(&mut net, 0, id, 1, 0, b"before");
     net.run(SECOND / 1000);
     let sent = net.sent.len();
-    net.now = net.now + 3600 * SECOND;
+    net.now += 3600 * SECOND;
     send(&mut net, 0, id, 2, 0, b"after");
     net.run(3 * SECOND);
     assert!(ends(&net.hosts[0]).is_empty() && ends(&net.hosts[1]).is_empty());
     assert_eq!(received(&net.hosts[1]).len(), 2);
     assert!(net.sent.len() - sent < 20, "{} packets", net.sent.len() - sent);
+}
+
+/// What has come is read before timers that wait for it fire: an application that takes its time makes
+/// nobody send again.
+#[test]
+fn nothing_is_sent_again_whose_acknowledgement_was_not_read() {
+    let mut net = two(6, FAIR);
+    let id = up(&mut net);
+    net.run(SECOND);
+    send(&mut net, 0, id, 1, 0, b"once");
+    net.run(Duration::from_millis(15));
+    let answer = net.sent.last().unwrap().1.clone();
+    assert_eq!((answer.bytes[12], answer.to), (3, net.hosts[0].at[0]));
+    let (sent, from) = (net.sent.len(), net.hosts[1].at[0]);
+    net.now += 10 * SECOND;
+    let now = net.now;
+    net.hosts[0].sctp().handle_datagram(now, from, &answer.bytes);
+    net.run(Duration::from_millis(1));
+    let again = net.sent[sent..].iter().filter(|(_, datagram)| datagram.bytes[12] == 0).count();
+    assert_eq!((again, &fates(&net.hosts[0])[&1][..]), (0, &["written", "delivered"][..]));
 }
 
 /// A peer whose process or host was exchanged knows nothing of the association and says so.

@@ -67,7 +67,7 @@ fn element() -> Role {
 /// that exist.
 fn world(weather: Weather, listed: &[&str], existing: &[&str]) -> (Net, Rc<RefCell<Vec<u32>>>) {
     let mut config = Config::default();
-    config.registrars = vec![Registrar::sctp(PORT, [[10, 0, 0, 1].into()])];
+    config.discovery.registrars = vec![Registrar::sctp(PORT, [[10, 0, 0, 1].into()])];
     let mut user = SctpPoolUser::new(config, 1, Settings::default(), 1).unwrap();
     user.mark_data(PPID).unwrap();
     let reported = Rc::new(RefCell::new(Vec::new()));
@@ -97,7 +97,10 @@ fn next<T>(net: &mut Net, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
 fn send(net: &mut Net, session: SessionId, data: &str) {
     let now = net.now;
     let user = net.hosts[0].user().user();
-    user.send(now, session, data.as_bytes().to_vec(), Failover::Undelivered).unwrap();
+    user.session_mut(now, session)
+        .unwrap()
+        .send(data.as_bytes().to_vec(), Failover::Undelivered)
+        .unwrap();
 }
 
 /// By whom the next answer is, its number, and what was asked.

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 fn driver(port: u16, registrar: impl Into<std::net::IpAddr>) -> Driver {
     let mut config = Config::default();
-    config.registrars = vec![Registrar::sctp(PORT, [registrar.into()])];
+    config.discovery.registrars = vec![Registrar::sctp(PORT, [registrar.into()])];
     let settings = Settings { carrier: Carrier::Udp(port), ..Settings::default() };
     Driver::new(config, 1, settings).unwrap()
 }
@@ -35,7 +35,12 @@ fn a_pool_is_resolved_and_served_over_udp() {
         driver.watcher = Some(to);
         let now = driver.now();
         let session = driver.user().open_session(now, "pool", Default::default()).unwrap();
-        driver.user().send(now, session, b"hello".to_vec(), Failover::Undelivered).unwrap();
+        driver
+            .user()
+            .session_mut(now, session)
+            .unwrap()
+            .send(b"hello".to_vec(), Failover::Undelivered)
+            .unwrap();
         assert!(matches!(driver.event(PATIENCE), Some(Event::RegistrarFound { .. })));
         assert!(matches!(driver.event(PATIENCE), Some(Event::Connected { .. })));
         let event = driver.event(PATIENCE);
@@ -71,7 +76,7 @@ fn a_refused_port_is_told_at_once() {
 fn plain_ip_works_or_says_in_one_line_why_not() {
     let settings = Settings { carrier: Carrier::Ip, ..Settings::default() };
     let mut config = Config::default();
-    config.registrars = vec![Registrar::sctp(PORT, [[127, 0, 0, 1].into()])];
+    config.discovery.registrars = vec![Registrar::sctp(PORT, [[127, 0, 0, 1].into()])];
     match Driver::new(config, 1, settings) {
         Err(error) => {
             assert!(matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported));

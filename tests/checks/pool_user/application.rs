@@ -52,7 +52,7 @@ impl Application {
 
     /// The one session there is, where there can be no other.
     pub(super) fn sole(&self, config: &Config) -> Option<SessionId> {
-        let alive = (config.max_sessions == 1).then(|| self.alive().next());
+        let alive = (config.limits.max_sessions == 1).then(|| self.alive().next());
         alive.flatten().map(|session| session.id)
     }
 
@@ -83,7 +83,7 @@ impl Application {
     pub(super) fn is_settled(&self, now: Instant, pu: &PoolUser, driver: &Driver) {
         let (config, next) = (pu.config(), pu.poll_timeout());
         for (request, asked) in &self.requests {
-            let until = *asked + config.request_deadline;
+            let until = *asked + config.resolution.request_deadline;
             assert!(now < until, "{request:?} outlasts its deadline");
             assert!(next.is_some_and(|next| next <= until), "{request:?} nobody wakes up");
         }

@@ -18,7 +18,7 @@ impl World {
         let Self { pu, application, driver, .. } = self;
         let pool = |pu: &PoolUser, handle: Handle| pu.find_pool(handle.0.as_bytes());
         match *step {
-            Step::Start => pu.start(now),
+            Step::Start => pu.registrars_mut(now).find_home(),
             Step::Resolve(handle) => {
                 if let Ok(request) = pu.resolve(now, handle.0) {
                     let known = application.requests.insert(request, self.latest);
@@ -55,12 +55,14 @@ impl World {
                 }
             }
             Step::Purge(handle) => {
-                pool(pu, handle).map(|pool| pu.purge(pool));
+                if let Some(pool) = pool(pu, handle) {
+                    pu.pool_mut(now, pool).unwrap().purge();
+                }
             }
             Step::PurgeAll => pu.purge_all(),
-            Step::AddRegistrar(n) => drop(pu.add_registrar(now, registrar(n % 7))),
+            Step::AddRegistrar(n) => drop(pu.registrars_mut(now).add(registrar(n % 7))),
             Step::RemoveRegistrar(n) => {
-                pu.remove_registrar(now, &registrar(n % 7).transport);
+                pu.registrars_mut(now).remove(&registrar(n % 7).transport);
             }
             Step::OpenSession { handle, hold, choose, element } => {
                 let mut options = SessionOptions::default();
@@ -89,10 +91,14 @@ impl World {
             Step::Select { handle, avoid } => {
                 let avoid = avoid.identifier();
                 let Some(id) = pool(pu, handle) else { return true };
-                let chosen = pu.select(now, id, &[avoid]).map(|chosen| chosen.identifier());
+                let chosen = pu
+                    .pool_mut(now, id)
+                    .unwrap()
+                    .select(&[avoid])
+                    .map(|chosen| chosen.identifier());
                 let found = pu.pool(id).expect("it was there");
                 let spoken = |it: &ElementRef<'_>| {
-                    pu.config().element_protocols.contains(it.transport().protocol())
+                    pu.capabilities().reaches_elements(it.transport().protocol())
                 };
                 let others = found.elements().filter(|it| it.identifier() != avoid && spoken(it));
                 let left: Vec<_> = others.map(|it| it.identifier()).collect();
@@ -107,8 +113,9 @@ impl World {
             }
             Step::SelectSeveral { handle, wanted } => {
                 let wanted = usize::from(wanted % 8);
-                let chosen = pool(pu, handle).map(|pool| pu.select_several(now, pool, wanted, &[]));
-                if let Some(Ok(chosen)) = chosen {
+                let chosen = pool(pu, handle)
+                    .map(|pool| pu.pool_mut(now, pool).unwrap().select_several(wanted, &[]));
+                if let Some(chosen) = chosen {
                     let mut all: Vec<_> = chosen.iter().map(|it| it.identifier()).collect();
                     all.sort_unstable();
                     all.dedup();
@@ -121,23 +128,26 @@ impl World {
                 driver.blame(failed);
                 let marked = pu.pool(id).is_some_and(|pool| pool.is_marked(self.latest, failed));
                 let before = pu.stats().failures;
-                let next = pu.fail_over(now, id, failed).map(|next| next.identifier());
+                let next =
+                    pu.pool_mut(now, id).unwrap().fail_over(failed).map(|next| next.identifier());
                 assert_ne!(next, Ok(failed), "[SESSION-1]");
                 assert!(pu.stats().failures - before <= u64::from(!marked), "[REPORT-2]");
             }
             Step::FailElement { handle, failed } => {
                 let failed = failed.identifier();
                 let Some(id) = pool(pu, handle) else { return true };
-                if pu.fail_element(now, id, failed).is_ok() {
+                if pu.pool_mut(now, id).unwrap().fail_element(failed).is_ok() {
                     driver.blame(failed);
                     driver.may_end(|it| it.element() == Some(failed), LossReason::GivenUp, at);
                     application.alive_mut().for_each(Session::given_up);
                     let found = pu.pool(id).expect("it was there");
-                    let marks = !pu.config().failure_mark.is_zero();
+                    let marks = !pu.config().cache.failure_mark.is_zero();
                     assert_eq!(found.is_marked(self.latest, failed), marks, "[SESSION-22]");
                     let mut left = application.alive().filter(|it| {
-                        pu.session_handle(it.id) == Some(found.handle())
-                            && pu.session_element(it.id) == Some(failed)
+                        pu.session(it.id).and_then(|session| session.handle())
+                            == Some(found.handle())
+                            && pu.session(it.id).and_then(|session| session.element())
+                                == Some(failed)
                     });
                     assert!(left.next().is_none(), "[SESSION-22] all of its sessions");
                 }
@@ -145,14 +155,16 @@ impl World {
             Step::ReportAt { handle, failed } => {
                 let at = failed.transport(Reach::Tcp);
                 driver.blame(failed.identifier());
-                let reported =
-                    pool(pu, handle).map(|pool| pu.report_unreachable_at(now, pool, &at));
+                let reported = pool(pu, handle)
+                    .map(|pool| pu.pool_mut(now, pool).unwrap().report_unreachable_at(&at));
                 if let Some(Ok(reported)) = reported {
                     assert_eq!(reported, failed.identifier(), "[REPORT-6]");
                 }
             }
             Step::Trust { handle, element } => {
-                pool(pu, handle).map(|pool| pu.trust(pool, element.identifier()));
+                if let Some(pool) = pool(pu, handle) {
+                    pu.pool_mut(now, pool).unwrap().trust(element.identifier());
+                }
             }
             Step::ShutDown => {
                 pu.shut_down(now);
@@ -177,7 +189,7 @@ impl World {
             | Step::Abort(n) => n,
             Step::SetCard(ref list) => {
                 let set = self.pu.set_card(list.elements());
-                assert_eq!(set.is_ok(), self.pu.config().identity.is_some());
+                assert_eq!(set.is_ok(), self.pu.config().sessions.identity.is_some());
                 return true;
             }
             _ => return false,
@@ -195,7 +207,11 @@ impl World {
         let Self { pu, application, driver, latest, .. } = self;
         let listed = application.listed.clone();
         let session = &mut application.sessions[at];
-        let (id, known) = (session.id, !session.over);
+        let id = session.id;
+        assert_eq!(pu.session_mut(now, id).is_ok(), !session.over, "[CORE-5]");
+        if session.over {
+            return true;
+        }
         match *step {
             Step::Send { failover, to, receipt, len, .. } => {
                 let mut options = SendOptions::from(failover);
@@ -206,43 +222,40 @@ impl World {
                     [&b"sent"[..], &(at as u16).to_be_bytes(), &made.to_be_bytes()].concat();
                 data.resize(data.len() + usize::from(len / 3), 0);
                 let data = Bytes::from(data);
-                let sent = pu.send(now, id, data.clone(), options);
-                let meant_for = pu.session_element(id);
+                let sent = pu.session_mut(now, id).unwrap().send(data.clone(), options);
+                let meant_for = pu.session(id).and_then(|session| session.element());
                 session.sent(pu, moment, (data, options), meant_for, sent);
             }
             Step::Move { to, .. } => {
                 let before = pu.stats().moves;
-                let moved = pu.move_session(now, id, to.map(Element::identifier));
-                assert!(known || moved.is_err());
+                let moved = pu.session_mut(now, id).unwrap().move_to(to.map(Element::identifier));
+                assert!(moved.is_ok() || pu.stats().moves == before);
                 if pu.stats().moves > before {
                     session.moved(*latest);
                     driver.may_end(|it| it.may_belong_to(id), LossReason::Moved, moment);
                 }
             }
             Step::SetCookie { .. } | Step::ForgetCookie(_) => {
-                let set = pu.set_cookie(id, cookie.clone()).is_ok();
-                assert!(!set || known && pu.session_cookie(id) == cookie.as_ref(), "[SESSION-8]");
+                let set = pu.session_mut(now, id).unwrap().set_cookie(cookie.clone()).is_ok();
+                let latest = pu.session(id).and_then(|session| session.cookie());
+                assert!(!set || latest == cookie.as_ref(), "[SESSION-8]");
                 session.owes_unknown();
             }
             Step::Confirm { m, .. } => {
                 let Some(message) = nth(session.messages.keys(), m).copied() else { return true };
-                let news = pu.confirm(now, id, message);
-                assert!(known || !news);
+                let news = pu.session_mut(now, id).unwrap().confirm(message);
                 let sent = session.messages.get_mut(&message).expect("it was sent");
-                if let Some(channel) =
-                    sent.confirmed(news, session.closing.is_some()).filter(|_| known)
-                {
+                if let Some(channel) = sent.confirmed(news, session.closing.is_some()) {
                     driver.written(channel, message);
                     session.progressed(*latest);
                 }
             }
             Step::Withdraw { m, .. } => {
                 let Some(message) = nth(session.messages.keys(), m).copied() else { return true };
-                let withdrawn = pu.withdraw(now, id, message);
+                let withdrawn = pu.session_mut(now, id).unwrap().withdraw(message);
                 let sent = session.messages.get_mut(&message).expect("it was sent");
                 match withdrawn {
                     Ok(data) => sent.withdrawn(Some(&data)),
-                    Err(CommandError::UnknownSession) => assert!(!known),
                     Err(error) => {
                         assert_eq!(error, CommandError::NotWaiting);
                         sent.withdrawn(None);
@@ -250,8 +263,7 @@ impl World {
                 }
             }
             Step::GiveUp(_) => {
-                let given_up = pu.give_up(now, id).is_ok();
-                assert!(known || !given_up);
+                let given_up = pu.session_mut(now, id).unwrap().give_up().is_ok();
                 if given_up {
                     session.given_up();
                     // Of one that the driver has not heard of, the address is not known.
@@ -264,24 +276,20 @@ impl World {
                 }
             }
             Step::Resume(_) => {
-                let resumed = pu.resume(now, id).is_ok();
-                assert!(known || !resumed);
+                let resumed = pu.session_mut(now, id).unwrap().resume().is_ok();
                 session.resumed |= resumed;
                 session.held = session.held.filter(|_| !resumed);
             }
             Step::Close(_) => {
-                let closed = pu.close(now, id);
-                assert!(closed.is_err() || known && session.closing.is_none());
+                let closed = pu.session_mut(now, id).unwrap().close();
+                assert!(closed.is_err() || session.closing.is_none());
                 if closed.is_ok() {
                     session.closing = Some(*latest);
                 }
             }
             Step::Abort(_) => {
-                let returned = pu.abort(now, id);
-                assert_eq!(returned.is_ok(), known);
-                if let Ok(returned) = returned {
-                    session.aborted(&returned);
-                }
+                let returned = pu.session_mut(now, id).unwrap().abort();
+                session.aborted(&returned);
             }
             _ => {}
         }

@@ -5,18 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use asap_pu::wire::{Body, Message, PeIdentifier, PoolHandle, Protocol, Transport};
 use asap_pu::{
-    ChannelId, CloseReason, Config, Instant, LossReason, MessageId, PeerKind, Security, SessionId,
-    Stats,
+    Capabilities, ChannelId, CloseReason, Config, Confirms, Instant, LossReason, MessageId,
+    PeerKind, Security, SessionId, Stats,
 };
 use bytes::Bytes;
 
 use super::Moment;
-use super::messages::{Between, Tells};
+use super::messages::Between;
 use super::step::Element;
 
 /// What the driver knows.
 #[derive(Debug, Default)]
 pub(super) struct Driver {
+    /// What it can do.
+    pub(super) capabilities: Capabilities,
     /// Every channel there ever was.
     pub(super) known: BTreeSet<ChannelId>,
     /// Those that the pool user has closed.
@@ -40,8 +42,8 @@ pub(super) struct Channel {
     pub(super) peer: PeerKind,
     /// Where it leads; nowhere in particular where the peer opened it.
     to: Option<Transport>,
-    /// What it runs over, and whether control messages can be told from data on it.
-    protocol: Protocol,
+    /// What the driver tells of messages on it, and whether control messages can be told from data.
+    pub(super) confirms: Confirms,
     carries_control: bool,
     /// Whose it is, where that is known.
     pub(super) owner: Option<SessionId>,
@@ -80,12 +82,12 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    fn new(peer: PeerKind, to: Option<Transport>, protocol: Protocol, control: bool) -> Self {
+    fn new(peer: PeerKind, to: Option<Transport>, confirms: Confirms, control: bool) -> Self {
         Self {
             peer,
             up: to.is_none(),
             to,
-            protocol,
+            confirms,
             carries_control: control,
             owner: None,
             called: Instant::EPOCH,
@@ -113,12 +115,6 @@ impl Channel {
     /// The element that it leads to; `None` where the peer opened it.
     pub(super) fn element(&self) -> Option<PeIdentifier> {
         self.to.as_ref().map(Element::at)
-    }
-
-    /// What the driver tells of messages on it.
-    pub(super) fn tells(&self, config: &Config) -> Tells {
-        let delivery = config.confirms_delivery.contains(self.protocol);
-        Tells { delivery, writes: config.confirms_writes }
     }
 
     pub(super) const fn has_control(&self) -> bool {
@@ -151,7 +147,7 @@ impl Channel {
 
     /// Whether it has been up for so long that its element is known to serve.
     pub(super) fn is_stable(&self, now: Instant, config: &Config) -> bool {
-        self.up && now >= self.since + config.stable_after
+        self.up && now >= self.since + config.sessions.stable_after
     }
 
     /// Whether it ended with that reason, or may have.
@@ -194,11 +190,11 @@ impl Channel {
         assert!(known.is_none() || self.back.remove(&message), "handed over twice");
         self.unwritten.push(message);
         self.undelivered.push(message);
-        if config.confirms_writes {
+        if self.confirms >= Confirms::Written {
             self.lengths.insert(message, len);
             let bytes: usize = self.unwritten.iter().map(|it| self.lengths[it]).sum();
-            let fits = self.unwritten.len() == 1 || bytes <= config.window_bytes;
-            assert!(fits && self.unwritten.len() <= config.window_messages, "[SESSION-15]");
+            let fits = self.unwritten.len() == 1 || bytes <= config.limits.window_bytes;
+            assert!(fits && self.unwritten.len() <= config.limits.window_messages, "[SESSION-15]");
         }
     }
 
@@ -233,6 +229,10 @@ const fn loss(reason: CloseReason, was_up: bool) -> LossReason {
 }
 
 impl Driver {
+    pub(super) fn new(capabilities: Capabilities) -> Self {
+        Self { capabilities, ..Self::default() }
+    }
+
     pub(super) fn accept(
         &mut self,
         now: Instant,
@@ -242,7 +242,8 @@ impl Driver {
         control: bool,
     ) {
         self.name(channel);
-        let mut accepted = Channel::new(PeerKind::Element, None, protocol, control);
+        let confirms = self.capabilities.confirms(protocol);
+        let mut accepted = Channel::new(PeerKind::Element, None, confirms, control);
         (accepted.owner, accepted.since) = (Some(session), now);
         self.live.insert(channel, accepted);
     }
@@ -259,9 +260,10 @@ impl Driver {
         self.name(channel);
         let control = match to {
             Transport::Sctp(sctp) => sctp.transport_use.carries_control(),
-            _ => config.control_mapping.contains(to.protocol()),
+            _ => self.capabilities.tells_control(to.protocol()),
         };
-        let mut opened = Channel::new(peer, Some(to.clone()), to.protocol(), control);
+        let confirms = self.capabilities.confirms(to.protocol());
+        let mut opened = Channel::new(peer, Some(to.clone()), confirms, control);
         opened.called = now;
         self.live.insert(channel, opened);
         match peer {
@@ -271,11 +273,12 @@ impl Driver {
                 assert!(registrars.len() <= 3, "[HUNT-3]");
                 let here = registrars.iter().filter(|it| it.to.as_ref() == Some(to));
                 assert_eq!(here.count(), 1, "a registrar is not tried beside itself");
-                assert!(config.registrar_protocols.contains(to.protocol()), "[HUNT-15]");
-                let configured = config.registrars.iter().find(|known| known.transport == *to);
+                assert!(self.capabilities.reaches_registrars(to.protocol()), "[HUNT-15]");
+                let configured =
+                    config.discovery.registrars.iter().find(|known| known.transport == *to);
                 assert!(configured.is_none_or(|known| known.security == *security), "[HUNT-14]");
             }
-            _ => assert!(config.element_protocols.contains(to.protocol()), "[SELECT-9]"),
+            _ => assert!(self.capabilities.reaches_elements(to.protocol()), "[SELECT-9]"),
         }
         self.live.get_mut(&channel).expect("just opened")
     }
@@ -302,7 +305,7 @@ impl Driver {
                 found.echoes.push(cookie);
             }
             (PeerKind::Element, Body::BusinessCard { .. }) => {
-                assert!(found.carries_control && config.identity.is_some(), "[SESSION-9]");
+                assert!(found.carries_control && config.sessions.identity.is_some(), "[SESSION-9]");
                 found.talked = true;
             }
             (_, Body::Error { causes, .. }) => {
@@ -379,7 +382,7 @@ impl Driver {
     pub(super) fn passes(&mut self, now: Instant, config: &Config, at: Moment) {
         for channel in self.live.values_mut() {
             let element = channel.element().filter(|_| channel.peer == PeerKind::Element);
-            if !channel.up && now >= channel.called + config.connect_timeout {
+            if !channel.up && now >= channel.called + config.sessions.connect_timeout {
                 channel.ends.push((LossReason::TimedOut, at));
                 self.blamed.extend(element);
             }
@@ -389,7 +392,7 @@ impl Driver {
     /// [SESSION-3]: nobody is waited for longer than `connect_timeout`.
     pub(super) fn gives_up_in_time(&self, now: Instant, config: &Config) {
         let mut waiting = self.live.values().filter(|it| it.peer == PeerKind::Element && !it.up);
-        assert!(waiting.all(|it| now < it.called + config.connect_timeout), "[SESSION-3]");
+        assert!(waiting.all(|it| now < it.called + config.sessions.connect_timeout), "[SESSION-3]");
     }
 
     /// A channel, be it that it is no more.
@@ -464,21 +467,22 @@ impl Driver {
         let reports: u64 = self.reports.values().sum();
         let again = stats.reports_repeated;
         assert!(reports <= stats.failures + again, "[REPORT-2] one report for each failure");
-        let most = times(config.report_interval).saturating_add(1 + again);
+        let most = times(config.resolution.report_interval).saturating_add(1 + again);
         // What was reported is remembered for as many elements as a pool may have.
-        if config.max_elements > 30 {
+        if config.limits.max_elements > 30 {
             let worst = self.reports.values().max().copied().unwrap_or(0);
             assert!(worst <= most, "[REPORT-4] {worst} reports of one element");
         }
-        let per_second = u64::from(config.max_reports_per_second);
+        let per_second = u64::from(config.limits.max_reports_per_second);
         let seconds = times(Duration::from_secs(1));
         assert!(reports <= per_second * (seconds + 1), "[REPORT-4]");
-        let most =
-            u64::from(config.max_error_reports) * times(Duration::from_secs(10)).saturating_add(1);
+        let most = u64::from(config.limits.max_error_reports)
+            * times(Duration::from_secs(10)).saturating_add(1);
         assert!(self.live.values().all(|channel| channel.errors <= most), "[TLV-8]");
-        let most = times(config.resolution_interval).saturating_add(1 + stats.requests_moved);
+        let most =
+            times(config.resolution.resolution_interval).saturating_add(1 + stats.requests_moved);
         // Pauses are remembered for as many pools as may be asked for.
-        if config.max_requests > 30 {
+        if config.limits.max_requests > 30 {
             let worst = self.requests.values().max().copied().unwrap_or(0);
             assert!(worst <= most, "[RES-15] {worst} requests for one pool");
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use asap_pu::wire::PeIdentifier;
 use asap_pu::{
-    ChannelId, Failover, Instant, LossReason, Recipient, SendOptions, UndeliveredReason,
+    ChannelId, Confirms, Failover, Instant, LossReason, Recipient, SendOptions, UndeliveredReason,
 };
 use bytes::Bytes;
 
@@ -48,7 +48,7 @@ pub(super) struct Waited {
 struct Handover {
     channel: ChannelId,
     element: Option<PeIdentifier>,
-    tells: Tells,
+    confirms: Confirms,
     at: Moment,
     state: State,
 }
@@ -68,13 +68,6 @@ enum State {
     Gone {
         at_end: bool,
     },
-}
-
-/// What the driver tells of messages on a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tells {
-    pub(super) delivery: bool,
-    pub(super) writes: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,26 +172,26 @@ impl Sent {
         &mut self,
         channel: ChannelId,
         element: Option<PeIdentifier>,
-        tells: Tells,
+        confirms: Confirms,
         at: Moment,
         max_handovers: u32,
     ) {
         assert!(self.is_open() && !self.is_decided, "sent after its end");
-        let written = !tells.writes;
+        let written = confirms < Confirms::Written;
         let mut state = State::Out { written, delivered: false };
         if self.is_to_all() {
             let anew = self.handovers.iter().all(|it| it.channel != channel);
             assert!(anew && !self.copies.contains_key(&element), "one copy for each element");
-            if written && !tells.delivery {
+            if written && confirms < Confirms::Delivered {
                 state = State::Done(at);
             }
         } else {
             assert!(!self.is_out(), "handed over twice");
-            if written && !tells.delivery && !self.repeats() {
+            if written && confirms < Confirms::Delivered && !self.repeats() {
                 self.fate = Some(Fate::Done { delivered: false, at, told: false });
             }
         }
-        self.handovers.push(Handover { channel, element, tells, at, state });
+        self.handovers.push(Handover { channel, element, confirms, at, state });
         if self.is_to_all() {
             return;
         }
@@ -238,7 +231,7 @@ impl Sent {
         let handover = self.handovers.iter_mut().rev().find(|it| it.channel == channel);
         let handover = handover.expect("it was handed over there");
         let delivered = how == Confirmation::Delivered;
-        let is_last_word = delivered || !handover.tells.delivery;
+        let is_last_word = delivered || handover.confirms < Confirms::Delivered;
         if how == Confirmation::Unsent {
             handover.state = State::Back(at);
         } else if to_all && is_last_word {
@@ -320,7 +313,7 @@ impl Sent {
                 self.handovers.last(),
                 Some(Handover {
                     state: State::Out { written: true, .. } | State::Gone { at_end: true },
-                    tells: Tells { delivery: false, .. },
+                    confirms: Confirms::Nothing | Confirms::Written,
                     ..
                 })
             )

@@ -134,12 +134,13 @@ struct World {
 impl World {
     fn new(setup: &Setup, order: Order) -> Self {
         Self {
-            pu: PoolUser::new(setup.config.clone(), setup.seed).expect("a valid configuration"),
+            pu: PoolUser::new(setup.config.clone(), setup.capabilities, setup.seed)
+                .expect("a valid configuration"),
             now: Instant::EPOCH,
             latest: Instant::EPOCH,
             is_late: false,
             order,
-            driver: Driver::default(),
+            driver: Driver::new(setup.capabilities),
             application: Application::default(),
             moment: 0,
             made: 0,
@@ -284,7 +285,7 @@ impl World {
         self.tick();
         assert!(self.pu.poll_action().is_none() && self.pu.poll_event().is_none());
         assert_eq!(before, (self.pu.poll_timeout(), *self.pu.stats()));
-        assert!(self.application.read <= self.pu.config().max_unread_bytes, "[CORE-9]");
+        assert!(self.application.read <= self.pu.config().limits.max_unread_bytes, "[CORE-9]");
         self.driver.gives_up_in_time(self.latest, self.pu.config());
         self.application.is_settled(self.latest, &self.pu, &self.driver);
         self.application.alive_mut().for_each(Session::has_read_all);
@@ -381,24 +382,29 @@ impl World {
         self.most_alive = self.most_alive.max(self.application.alive().count());
         let (pu, config) = (&self.pu, self.pu.config());
         let (alive, requests) = (self.application.alive().count(), &self.application.requests);
-        assert!(requests.len() <= config.max_requests);
-        assert!(alive <= config.max_sessions);
+        assert!(requests.len() <= config.limits.max_requests);
+        assert!(alive <= config.limits.max_sessions);
         // Where sessions hold, or held, all others, one is kept beside the limits.
         let pools = pu.pools().count();
-        let fits = pools <= config.max_pools && pu.cache_bytes() <= config.max_cache_bytes;
+        let fits =
+            pools <= config.limits.max_pools && pu.cache_bytes() <= config.limits.max_cache_bytes;
         assert!(fits || pools <= self.most_alive + 1, "[CACHE-6]");
-        assert!(pu.pools().all(|(_, pool)| pool.elements().len() <= config.max_elements));
-        assert!(pu.registrars().count() <= 7 + config.max_announced);
+        assert!(pu.pools().all(|(_, pool)| pool.elements().len() <= config.limits.max_elements));
+        assert!(pu.registrars().iter().count() <= 7 + config.limits.max_announced);
         let mut sessions: Vec<_> = pu.sessions().collect();
         sessions.sort_unstable();
         let mut known: Vec<_> = self.application.alive().map(|it| it.id).collect();
         known.sort_unstable();
         assert_eq!(sessions, known);
         for session in self.application.alive() {
-            let queued = pu.session_queued(session.id).expect("a session that is not over");
-            assert!(queued <= config.max_queued_messages);
-            let cookie = pu.session_cookie(session.id).map_or(0, Bytes::len);
-            assert!(cookie <= config.max_cookie_len);
+            let queued = pu
+                .session(session.id)
+                .map(|session| session.queued())
+                .expect("a session that is not over");
+            assert!(queued <= config.limits.max_queued_messages);
+            let cookie =
+                pu.session(session.id).and_then(|session| session.cookie()).map_or(0, Bytes::len);
+            assert!(cookie <= config.limits.max_cookie_len);
         }
         // A session may have a channel to each element.
         assert!(pu.channels() <= 3 + alive * 7);
@@ -434,7 +440,7 @@ impl World {
             self.peer(now, &Step::Data { n, len: 1 });
             self.peer(now, &Step::Announce { n, listed: true });
         }
-        self.pu.start(now);
+        self.pu.registrars_mut(now).find_home();
         self.pu.handle_timeout(now);
         assert!(self.pu.poll_action().is_none() && self.pu.poll_event().is_none());
         assert_eq!(self.pu.poll_timeout(), None);

@@ -121,8 +121,9 @@ impl World {
     fn opened(&mut self, now: Instant, channel: ChannelId, authentication: Authentication) {
         let at = self.happens();
         let alive: Vec<_> = self.application.alive().map(|session| session.id).collect();
-        let cookies =
-            alive.iter().filter_map(|id| Some((*id, self.pu.session_cookie(*id)?.clone())));
+        let cookies = alive.iter().filter_map(|id| {
+            Some((*id, self.pu.session(*id).and_then(|session| session.cookie())?.clone()))
+        });
         let cookies = cookies.collect();
         let Self { pu, driver, application, latest, .. } = self;
         let waits = driver.live.get(&channel).filter(|found| !found.up);
@@ -131,8 +132,12 @@ impl World {
             let element = element.unwrap_or(PeIdentifier::new(0));
             pu.pools().map(|(_, pool)| pool.is_marked(*latest, element)).collect::<Vec<_>>()
         };
-        let elements =
-            |pu: &PoolUser| alive.iter().map(|id| pu.session_element(*id)).collect::<Vec<_>>();
+        let elements = |pu: &PoolUser| {
+            alive
+                .iter()
+                .map(|id| pu.session(*id).and_then(|session| session.element()))
+                .collect::<Vec<_>>()
+        };
         let (marked, before) = (marks(pu), elements(pu));
         let unknown = pu.stats().unknown_channels;
         pu.handle_opened(now, channel, authentication);
@@ -308,7 +313,9 @@ impl World {
                         return;
                     }
                     let mut alive = self.application.alive();
-                    let found = alive.any(|it| self.pu.session_cookie(it.id) == Some(&cookie));
+                    let found = alive.any(|it| {
+                        self.pu.session(it.id).and_then(|session| session.cookie()) == Some(&cookie)
+                    });
                     assert_eq!(stored, found, "[SESSION-7] the latest one replaces the former");
                 }
             }

@@ -281,7 +281,7 @@ impl Session {
         driver: &Driver,
     ) {
         let Some(reason) = reason else { return };
-        let deadline = config.session_deadline;
+        let deadline = config.sessions.session_deadline;
         let closes = self.closing.is_some_and(|closing| now >= closing + deadline);
         let searched = !self.chooses() && self.search.at_most >= deadline;
         let sent = &self.messages[&message];
@@ -335,7 +335,7 @@ impl Session {
         driver: &Driver,
     ) {
         self.over = true;
-        let deadline = config.session_deadline;
+        let deadline = config.sessions.session_deadline;
         let (id, closes) = (self.id, self.closing.is_some());
         assert!(error.is_some() || closes, "{id:?} ends without a reason");
         assert!(error.is_some() || !self.must_fail, "{id:?} ends in good order");
@@ -351,7 +351,10 @@ impl Session {
                 assert!(!self.chooses(), "[SESSION-18] one that chooses goes on");
                 let failed = channels.filter(|(_, channel)| !channel.surely_up()).count();
                 let failed = failed + self.words.len();
-                assert!(failed >= config.max_rounds as usize, "[SESSION-18] {failed} failed");
+                assert!(
+                    failed >= config.sessions.max_rounds as usize,
+                    "[SESSION-18] {failed} failed"
+                );
             }
             Some(SessionError::ChannelLost(reason)) => {
                 let is_so = self.channel_is_all() && self.has_lost(None, *reason, driver);
@@ -391,7 +394,8 @@ impl Session {
         let config = pu.config();
         let [least, most] = self.load();
         let exceeds = |(messages, bytes): (usize, usize)| {
-            messages >= config.max_queued_messages || bytes + data.len() > config.max_queued_bytes
+            messages >= config.limits.max_queued_messages
+                || bytes + data.len() > config.limits.max_queued_bytes
         };
         match sent {
             Ok(id) => {
@@ -405,18 +409,20 @@ impl Session {
             Err(SendError { reason, data: returned, .. }) => {
                 assert_eq!(returned, data, "what is refused is given back");
                 match reason {
-                    SendErrorReason::UnknownSession => assert!(self.over),
                     SendErrorReason::Closing => assert!(!self.over),
                     SendErrorReason::QueueFull { waiting, unsettled, .. } => {
                         assert!(exceeds(most), "[SESSION-15] there is room");
                         let all = waiting + unsettled;
                         assert!(all >= least.0 && all <= most.0, "{all} of {least:?} to {most:?}");
-                        assert_eq!(Some(waiting), pu.session_queued(self.id));
+                        assert_eq!(
+                            Some(waiting),
+                            pu.session(self.id).map(|session| session.queued())
+                        );
                         let takes = self.messages.iter().map(|(id, sent)| (*id, sent.load()[1]));
                         self.refused = Some(takes.filter(|(_, load)| *load > (0, 0)).collect());
                     }
                     SendErrorReason::TooLong => {
-                        assert!(data.len() > config.max_queued_bytes, "[SESSION-2]");
+                        assert!(data.len() > config.limits.max_queued_bytes, "[SESSION-2]");
                     }
                     _ => {}
                 }
@@ -447,8 +453,8 @@ impl Session {
             Kind::AtAddress => None,
             _ => found.element(),
         };
+        let confirms = found.confirms;
         found.take(config, self.id, message, data.len());
-        let tells = found.tells(config);
         if to_one && !self.chooses() {
             found.take_in_order(message, self.messages[&message].was_handed_over());
             self.flows(found, channel, element);
@@ -458,7 +464,7 @@ impl Session {
         }
         let sent = self.messages.get_mut(&message).expect("a message that was sent");
         assert_eq!((&sent.data, sent.options.unordered), (data, unordered));
-        sent.handed_over(channel, element, tells, at, config.max_handovers);
+        sent.handed_over(channel, element, confirms, at, config.sessions.max_handovers);
     }
 
     /// [SESSION-10]: data flows on a new channel once the application has read of it, and the cookie
@@ -596,8 +602,9 @@ impl Session {
 /// forgotten after a while without a loss.
 fn most_rounds(time: Duration, config: &Config) -> usize {
     let nth = |n: u32| {
-        let doubled = config.session_backoff.saturating_mul(2_u32.saturating_pow(n.min(31)));
-        doubled.min(config.session_backoff_max) * 3 / 4
+        let doubled =
+            config.sessions.session_backoff.saturating_mul(2_u32.saturating_pow(n.min(31)));
+        doubled.min(config.sessions.session_backoff_max) * 3 / 4
     };
     let rounds = |time: Duration| {
         let (mut rounds, mut spent) = (1_u32, nth(0));
@@ -607,7 +614,7 @@ fn most_rounds(time: Duration, config: &Config) -> usize {
         }
         rounds as usize
     };
-    let forgotten = time.as_nanos() / config.stable_after.as_nanos().max(1);
+    let forgotten = time.as_nanos() / config.sessions.stable_after.as_nanos().max(1);
     let forgotten = usize::try_from(forgotten).unwrap_or(usize::MAX);
     rounds(time).saturating_mul(forgotten.saturating_add(1))
 }
@@ -654,13 +661,13 @@ impl Session {
         next: Option<Instant>,
     ) {
         let (id, config) = (self.id, pu.config());
-        let deadline = config.session_deadline;
+        let deadline = config.sessions.session_deadline;
         let told = |at: Instant| next.is_some_and(|next| next <= at);
         self.messages.values().for_each(Sent::is_told);
         assert!(!self.must_fail, "[SESSION-17] {id:?} goes on");
         let [_, most] = self.load();
-        let has_room =
-            most.0 <= config.max_queued_messages / 2 && most.1 <= config.max_queued_bytes / 2;
+        let has_room = most.0 <= config.limits.max_queued_messages / 2
+            && most.1 <= config.limits.max_queued_bytes / 2;
         let shrunk = self.refused.as_ref().is_some_and(|refused| {
             let before = refused.values().fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
             most.0 < before.0 || most.1 < before.1
@@ -669,7 +676,7 @@ impl Session {
         let waiting = self.messages.values().filter(|sent| sent.waits() && !sent.is_to_all());
         let to_all = self.messages.values().filter(|sent| sent.is_to_all() && sent.waits());
         let (waiting, to_all) = (waiting.count(), to_all.count());
-        let queued = pu.session_queued(id).expect("it is not over");
+        let queued = pu.session(id).map(|session| session.queued()).expect("it is not over");
         assert!(queued >= waiting && queued <= waiting + to_all, "{queued} of {waiting}");
         for sent in self.messages.values().filter(|sent| sent.waits()) {
             let until = sent.waits_until(now, deadline);

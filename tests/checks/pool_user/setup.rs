@@ -8,7 +8,7 @@ use asap_pu::wire::{
     Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement, Protocol, Transport,
     TransportUse,
 };
-use asap_pu::{Config, Identity, Protocols, Registrar, StaleAnswers};
+use asap_pu::{Capabilities, Config, Confirms, Identity, Registrar, StaleAnswers};
 
 use super::step::{Element, List, Reach};
 use crate::checks::selection::Greatest;
@@ -20,6 +20,7 @@ const GREATEST: PolicyType = PolicyType::new(0x8000_0001);
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
     pub(crate) config: Config,
+    pub(crate) capabilities: Capabilities,
     pub(crate) seed: u64,
     pub(crate) compared: Compared,
 }
@@ -43,82 +44,86 @@ impl<'a> Arbitrary<'a> for Setup {
             1 => Compared::InAnyOrder,
             _ => Compared::Alone,
         };
-        Ok(Self { config: config(u)?, seed, compared })
+        let (config, capabilities) = config(u)?;
+        Ok(Self { config, capabilities, seed, compared })
     }
 }
 
 /// Few registrars, small limits, and every choice that changes what happens.
-fn config(u: &mut Unstructured<'_>) -> Result<Config> {
+fn config(u: &mut Unstructured<'_>) -> Result<(Config, Capabilities)> {
     let mut config = Config::default();
     let secs = |u: &mut Unstructured<'_>, of: &[u64]| Ok(Duration::from_secs(*u.choose(of)?));
     let flags = u.arbitrary::<u16>()?;
     let flag = |bit: u16| flags >> bit & 1 == 1;
 
-    config.accept_announces = flag(0);
+    config.discovery.accept_announces = flag(0);
     let least = u8::from(!flag(0));
-    config.registrars = (0..u.int_in_range(least..=4)?).map(registrar).collect();
-    config.authenticated_only = flag(1) && flag(2);
-    config.element_protocols = Protocols::NONE.with(Protocol::Tcp).with(Protocol::Sctp);
+    config.discovery.registrars = (0..u.int_in_range(least..=4)?).map(registrar).collect();
+    config.discovery.authenticated_only = flag(1) && flag(2);
+    let confirms = |delivered: bool| match (delivered, flag(6)) {
+        (true, _) => Confirms::Delivered,
+        (false, true) => Confirms::Written,
+        (false, false) => Confirms::Nothing,
+    };
+    let mut capabilities = Capabilities::NONE
+        .with_registrars(Protocol::Tcp)
+        .with_registrars(Protocol::Sctp)
+        .with_elements(Protocol::Tcp, confirms(flag(4)))
+        .with_elements(Protocol::Sctp, confirms(flag(5)))
+        .with_authentication();
     if flag(11) {
-        config.element_protocols = config.element_protocols.with(Protocol::Opaque);
+        capabilities = capabilities.with_elements(Protocol::Opaque, confirms(false));
     }
     if flag(3) {
-        config.control_mapping = Protocol::Tcp.into();
+        capabilities = capabilities.with_control(Protocol::Tcp);
     }
-    config.confirms_delivery = [
-        Protocols::NONE,
-        Protocol::Tcp.into(),
-        Protocol::Sctp.into(),
-        Protocols::NONE.with(Protocol::Tcp).with(Protocol::Sctp),
-    ][usize::from(flags >> 4 & 3)];
-    config.confirms_writes = flag(6);
-    config.trust_card_addresses = flag(7);
-    config.identity = flag(8).then(|| Identity::new("a", PeIdentifier::new(1)));
+    config.sessions.trust_card_addresses = flag(7);
+    config.sessions.identity = flag(8).then(|| Identity::new("a", PeIdentifier::new(1)));
     if flag(9) {
-        config.custom_policies = vec![(GREATEST, || Box::<Greatest>::default())];
+        config.cache.custom_policies = vec![(GREATEST, || Box::<Greatest>::default())];
     }
-    config.elements_wanted = flag(10).then_some(128);
+    config.resolution.elements_wanted = flag(10).then_some(128);
     // Which deadline comes first, and which never comes.
     let short = |bit: u16, secs: u64, other: Duration| {
         if flag(bit) { Duration::from_secs(secs) } else { other }
     };
-    config.session_deadline = short(12, 7, config.session_deadline);
-    config.request_deadline = short(13, 16, config.request_deadline);
-    config.connect_timeout = short(14, 20, config.connect_timeout);
-    config.session_backoff = short(15, 30, config.session_backoff);
-    config.max_request_retransmit = if flag(15) { 0 } else { 2 };
+    config.sessions.session_deadline = short(12, 7, config.sessions.session_deadline);
+    config.resolution.request_deadline = short(13, 16, config.resolution.request_deadline);
+    config.sessions.connect_timeout = short(14, 20, config.sessions.connect_timeout);
+    config.sessions.session_backoff = short(15, 30, config.sessions.session_backoff);
+    config.resolution.max_request_retransmit = if flag(15) { 0 } else { 2 };
     let stale = [StaleAnswers::Served, StaleAnswers::Fallback, StaleAnswers::Withheld];
-    config.stale_answers = *u.choose(&stale)?;
-    config.stale_cache_value = secs(u, &[30, 0, 1])?;
-    config.negative_cache_value = secs(u, &[0, 3])?;
-    config.failure_mark = secs(u, &[60, 2, 0])?;
-    config.report_interval = secs(u, &[1, 0, 30])?;
-    config.failover_spread = secs(u, &[1, 0])?;
+    config.cache.stale_answers = *u.choose(&stale)?;
+    config.cache.stale_cache_value = secs(u, &[30, 0, 1])?;
+    config.cache.negative_cache_value = secs(u, &[0, 3])?;
+    config.cache.failure_mark = secs(u, &[60, 2, 0])?;
+    config.resolution.report_interval = secs(u, &[1, 0, 30])?;
+    config.sessions.failover_spread = secs(u, &[1, 0])?;
 
-    config.max_announced = u.int_in_range(1..=3)?;
-    config.max_barred = u.int_in_range(1..=2)?;
-    config.max_subscriptions = u.int_in_range(1..=2)?;
-    config.max_pools = u.int_in_range(1..=3)?;
-    config.max_cache_bytes = *u.choose(&[64 << 20, 300])?;
-    config.max_elements = *u.choose(&[64, 2])?;
-    config.max_requests = *u.choose(&[1_000, 1, 2, 5])?;
-    config.max_reports_per_second = u.int_in_range(1..=3)?;
-    config.max_pending_reports = u.int_in_range(0..=3)?;
-    config.max_sessions = *u.choose(&[1, 1, 2, 5])?;
-    config.max_queued_messages = u.int_in_range(1..=6)?;
-    config.max_queued_bytes = *u.choose(&[1_000, 150])?;
-    config.max_cookie_len = 2_000;
-    config.max_rounds = u.int_in_range(1..=9)?;
-    config.max_handovers = u.int_in_range(1..=4)?;
-    config.stable_after = secs(u, &[10, 2])?;
-    config.session_backoff_max = secs(u, &[30, 3])?;
-    config.failover_burst = u.int_in_range(0..=3)?;
-    config.window_messages = u.int_in_range(1..=3)?;
-    config.window_bytes = *u.choose(&[250, 1, 100_000])?;
-    config.max_unread_bytes = *u.choose(&[2_000, 400, 0])?;
-    config.max_control_bytes = u.int_in_range(40..=295)?;
-    config.max_error_reports = u.int_in_range(0..=3)?;
-    Ok(config)
+    config.limits.max_announced = u.int_in_range(1..=3)?;
+    config.limits.max_barred = u.int_in_range(1..=2)?;
+    config.limits.max_subscriptions = u.int_in_range(1..=2)?;
+    config.limits.max_pools = u.int_in_range(1..=3)?;
+    config.limits.max_cache_bytes = *u.choose(&[64 << 20, 300])?;
+    config.limits.max_elements = *u.choose(&[64, 2])?;
+    config.limits.max_requests = *u.choose(&[1_000, 1, 2, 5])?;
+    config.limits.max_reports_per_second = u.int_in_range(1..=3)?;
+    config.limits.max_pending_reports = u.int_in_range(0..=3)?;
+    config.limits.max_sessions = *u.choose(&[1, 1, 2, 5])?;
+    config.limits.max_queued_messages = u.int_in_range(1..=6)?;
+    config.limits.max_queued_bytes = *u.choose(&[1_000, 150])?;
+    config.limits.max_cookie_len = 2_000;
+    config.sessions.max_rounds = u.int_in_range(1..=9)?;
+    config.sessions.max_handovers = u.int_in_range(1..=4)?;
+    config.sessions.stable_after = secs(u, &[10, 2])?;
+    config.sessions.session_backoff_max = secs(u, &[30, 3])?;
+    config.sessions.failover_burst = u.int_in_range(0..=3)?;
+    config.limits.window_messages = u.int_in_range(1..=3)?;
+    config.limits.window_bytes = *u.choose(&[250, 1, 100_000])?;
+    config.limits.max_unread_bytes = *u.choose(&[2_000, 400, 0])?;
+    config.limits.max_control_bytes = u.int_in_range(40..=295)?;
+    config.limits.max_error_reports = u.int_in_range(0..=3)?;
+    Ok((config, capabilities))
 }
 
 /// A few registrars, the odd ones by TLS.
