@@ -12,8 +12,8 @@ use super::sockets::{Incoming, Sockets};
 use super::{SctpPoolUser, Settings};
 use crate::join;
 
-/// How many datagrams are read before the application hears of any.
-const BURST: usize = 64;
+/// How many datagrams are read before the application hears of any, and before they are acknowledged.
+const BURST: usize = 16;
 
 /// A [pool user](SctpPoolUser) in touch with the world.
 #[derive(Debug)]
@@ -67,17 +67,18 @@ impl Driver {
     pub fn event(&mut self, patience: Duration) -> Option<Event> {
         let end = self.now() + patience;
         let mut is_over = false;
-        // What has come while the application did something else, before timers that wait for it.
-        self.receive(Duration::ZERO);
+        self.machine.handle_commands(self.now());
+        self.send();
         loop {
-            self.machine.handle_timeout(self.now());
-            self.send();
             let event = self.machine.poll_event();
             if event.is_some() || is_over || self.machine.is_shut_down() {
                 return event;
             }
             let wake = self.machine.poll_timeout().map_or(end, |at| at.min(end));
+            // What has come while the application did something else, before timers that wait for it.
             self.receive(wake.since(self.now()));
+            self.machine.handle_timeout(self.now());
+            self.send();
             is_over = self.now() >= end;
         }
     }

@@ -151,7 +151,13 @@ impl SctpPoolUser {
         self.step(now);
     }
 
-    /// The time has come that [`poll_timeout`](Self::poll_timeout) told, or commands were given.
+    /// Commands were given: does what follows from them.
+    pub fn handle_commands(&mut self, now: Instant) {
+        self.step(now);
+    }
+
+    /// The time has come that [`poll_timeout`](Self::poll_timeout) told. What has come by then is better
+    /// handed in before, since timers may wait for it.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.endpoint.handle_timeout(now);
         self.user.handle_timeout(now);
