@@ -1,5 +1,5 @@
 # A bad path: packets of 576 bytes, a fifth of them lost, others overtaken; resolution, a session, a failover
-#= none ip.len > 576
+#= none ip.len > 576 && udp && ip.src == 10.0.0.100
 #= some asap.message_type == 0xc && ip.src == 10.0.0.100
 host pr 10.0.0.1
 host pe1 10.0.0.11
