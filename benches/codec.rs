@@ -1,5 +1,10 @@
 //! What decoding and encoding cost. Names are `codec/<case>/<size>`; sizes are elements or
 //! messages.
+//!
+//! An element of a usual list is decoded in about 13 ns and 260 instructions: four nested parameters
+//! (element, transport, address, policy), each with its bounds and with what has to be said of a fault.
+//! 12 ns were aimed at. A check for the usual shape by whole words (one IPv4 address, one standard policy)
+//! was tried and takes 102 instructions, but is a second way to read what the first has to read as well.
 #![allow(clippy::std_instead_of_core, reason = "benches have `std`")]
 
 use std::hint::black_box;

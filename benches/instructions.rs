@@ -1,6 +1,4 @@
-//! One case a time, so many times over, for `instructions.sh` to count instructions with valgrind.
-//!
-//! `--list` prints the names of the cases; a name and a number run it.
+//! Each case so many times over, for `instructions.sh` to count instructions with valgrind.
 
 use core::hint::black_box;
 
@@ -14,24 +12,32 @@ use asap_pu::wire::{
 /// A name, and what is counted.
 type Case = (String, Box<dyn FnMut()>);
 
+/// Runs of a case that are counted.
+const RUNS: u32 = 100;
+
 fn main() {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    match args.as_slice() {
-        [list] if list == "--list" => cases().iter().for_each(|(name, _)| println!("{name}")),
-        [name, count] => {
-            let count: u32 = count.parse().expect("a number");
-            let (_, mut run) = cases().into_iter().find(|case| case.0 == *name).expect("a case");
-            (0..count).for_each(|_| run());
-        }
+    if !std::env::args().any(|arg| arg == "--count") {
         // A plain `cargo bench` comes by here.
-        _ => println!("run benches/instructions.sh"),
+        return println!("run benches/instructions.sh");
+    }
+    for (name, mut run) in cases() {
+        // What is allocated the first time is not counted.
+        (0..10).for_each(|_| run());
+        mark();
+        (0..RUNS).for_each(|_| run());
+        mark();
+        println!("{name} {RUNS}");
     }
 }
 
+/// By its name the script knows where a case begins and ends.
+#[inline(never)]
+fn mark() {
+    black_box(());
+}
+
 fn cases() -> Vec<Case> {
-    let mut cases = codec();
-    cases.append(&mut selection());
-    cases
+    codec().into_iter().chain(selection()).collect()
 }
 
 fn codec() -> Vec<Case> {
@@ -74,45 +80,38 @@ fn selection() -> Vec<Case> {
         ("plu", Policy::PriorityLeastUsed),
         ("rlu", Policy::RandomizedLeastUsed),
     ];
-    let mut cases = Vec::new();
+    let mut cases: Vec<Case> = Vec::new();
     for (name, policy) in POLICIES {
-        for n in [4, 16, 128, 1024] {
-            let lists = [1, 2].map(|seed| members(n, seed));
+        for n in [4, 8, 16, 128, 1024] {
             let mut rng = Rng::new(1);
             let mut selector = Selector::new();
-            selector.refresh(policy, &lists[0]);
+            selector.refresh(policy, &members(n, 1));
             let pick = move || _ = black_box(selector.pick(&mut rng, |_| false));
-            cases.push((format!("selection/pick/{name}/{n}"), Box::new(pick) as Box<dyn FnMut()>));
+            cases.push((format!("selection/pick/{name}/{n}"), Box::new(pick)));
 
-            let mut selector = Selector::new();
-            let mut round = 0;
-            let refresh = move || {
-                round += 1;
-                selector.refresh(policy, black_box(&lists[round % 2]));
-            };
-            cases.push((format!("selection/refresh/{name}/{n}"), Box::new(refresh)));
-
-            let lists = [1, 2].map(|seed| members(n, seed));
-            let (mut selector, mut rng, mut round) = (Selector::new(), Rng::new(1), 0);
-            let once_each = move || {
-                round += 1;
-                selector.refresh(policy, black_box(&lists[round % 2]));
-                _ = black_box(selector.pick(&mut rng, |_| false));
-            };
-            cases.push((format!("selection/once_each/{name}/{n}"), Box::new(once_each)));
-
-            if n < 1024 {
-                continue;
-            }
             let (list, mut selector) = (members(n, 1), Selector::new());
             let same = move || selector.refresh(policy, black_box(&list));
             cases.push((format!("selection/same/{name}/{n}"), Box::new(same)));
 
+            for k in [1, 10, 100] {
+                let lists = [1, 2].map(|seed| members(n, seed));
+                let (mut selector, mut rng, mut round) = (Selector::new(), Rng::new(1), 0);
+                let changed = move || {
+                    round += 1;
+                    selector.refresh(policy, black_box(&lists[round % 2]));
+                    (0..k).for_each(|_| _ = black_box(selector.pick(&mut rng, |_| false)));
+                };
+                cases.push((format!("selection/refresh_then_{k}/{name}/{n}"), Box::new(changed)));
+            }
+        }
+        let left: [(&str, fn(usize) -> bool); 3] =
+            [("half", |at| at % 2 == 1), ("all_but_one", |at| at == 2), ("all", |_| false)];
+        for (marked, left) in left {
             let (mut selector, mut rng) = (Selector::new(), Rng::new(1));
-            selector.refresh(policy, &members(n, 1));
-            (0..n as usize).for_each(|at| selector.set_usable(at, at == 2));
-            let marked = move || _ = black_box(selector.pick(&mut rng, |_| false));
-            cases.push((format!("selection/marked/{name}/{n}"), Box::new(marked)));
+            selector.refresh(policy, &members(1024, 1));
+            (0..1024).for_each(|at| selector.set_usable(at, left(at)));
+            let pick = move || _ = black_box(selector.pick(&mut rng, |_| false));
+            cases.push((format!("selection/marked_{marked}/{name}/1024"), Box::new(pick)));
         }
     }
     cases

@@ -5,27 +5,25 @@ set -eu
 cd "$(dirname "$0")/.."
 
 baseline=benches/instructions.txt
-runs=500
 exe=$(cargo bench --bench instructions --no-run 2>&1 | sed -n 's/.*(\(.*instructions-[^)]*\)).*/\1/p')
-out=$(mktemp)
-trap 'rm -f "$out"' EXIT
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
 
-count() { # case, runs: instructions in all
-    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$exe" "$1" "$2" 2>&1 |
-        sed -n 's/.*Collected : \([0-9]*\).*/\1/p'
-}
-
+# At each mark a part is written, and they are numbered: one for what is before a case, one for the case.
+valgrind --quiet --tool=callgrind --callgrind-out-file="$out/part" --dump-before='instructions::mark' \
+    "$exe" --count >"$out/cases"
 {
     echo "# instructions a run; $(rustc --version), $(rustc -vV | sed -n 's/host: //p')"
-    "$exe" --list | while read -r name; do
-        few=$(count "$name" "$runs")
-        many=$(count "$name" $((3 * runs)))
-        echo "$name $(((many - few) / (2 * runs)))"
-    done
-} >"$out"
+    part=0
+    while read -r name runs; do
+        part=$((part + 2))
+        total=$(sed -n 's/^totals: //p' "$out/part.$part")
+        echo "$name $((total / runs))"
+    done <"$out/cases"
+} >"$out/counts"
 
 if [ "${1-}" = --save ]; then
-    cp "$out" "$baseline"
+    cp "$out/counts" "$baseline"
     exit
 fi
 awk '
@@ -33,8 +31,8 @@ awk '
     NR == FNR { was[$1] = $2; next }
     {
         change = was[$1] ? 100 * ($2 - was[$1]) / was[$1] : 0
-        printf "%-34s %8d %8d %+6.1f %%\n", $1, was[$1], $2, change
+        printf "%-40s %8d %8d %+6.1f %%\n", $1, was[$1], $2, change
         if (change > 5 && $2 > was[$1] + 2) worse = 1
     }
     END { exit worse }
-' "$baseline" "$out"
+' "$baseline" "$out/counts"

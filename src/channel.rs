@@ -4,7 +4,8 @@
 //! [`handle_opened`](crate::PoolUser::handle_opened) or, whenever the channel ends or never comes
 //! up, [`handle_closed`](crate::PoolUser::handle_closed). Between the two it carries out
 //! [`Action::Send`] and hands in what arrives. [`Action::Close`] is the machine's last word on a
-//! channel: the driver need not answer it, and what it still says about the channel is ignored.
+//! channel: the driver need not answer it and forgets the channel with it. What was on its way is
+//! ignored; input that comes after it was polled is a mistake ([`Misuse`]).
 //! Identifiers are not used again while either side may still speak of them.
 //!
 //! Nothing is queued here that a session could still take elsewhere. Control messages wait with
@@ -22,6 +23,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::id::{ChannelId, LinkId, MessageId};
+use crate::misuse::{Input, Misuse};
 use crate::slab::Slab;
 use crate::wire::{FramingError, StreamDecoder, Transport};
 use crate::{Instant, Security};
@@ -56,7 +58,9 @@ pub enum Action {
         payload: Payload,
     },
     /// End a channel after what was sent on it; an attempt to set it up is given up. Expects no
-    /// answer.
+    /// answer. How long the peer may take to have all of it is for the driver to bound, or else one
+    /// that takes nothing more holds a descriptor for ever: half a minute in the drivers of this
+    /// project.
     #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     Close {
         /// The channel, whose name is not used again.
@@ -257,6 +261,17 @@ impl Channels {
     /// Who uses a channel that is up.
     pub(crate) fn user(&self, channel: ChannelId) -> Option<ChannelUser> {
         self.slab.get(channel.0).filter(|c| c.phase == Phase::Open).map(|c| c.user)
+    }
+
+    /// The driver's mistake where `input` came on a channel and finds no use for it; none where the
+    /// driver has not heard yet that the channel is closed.
+    pub(crate) fn mistake(&self, channel: ChannelId, input: Input) -> Option<Misuse> {
+        match self.slab.get(channel.0).map(|found| found.phase) {
+            None if self.closing.contains(&channel) => None,
+            None | Some(Phase::Wanted) => Some(Misuse::UnknownChannel { channel, input }),
+            Some(Phase::Opening) => Some(Misuse::BeforeOpened { channel, input }),
+            Some(Phase::Open) => Some(Misuse::OpenedTwice { channel }),
+        }
     }
 
     /// Whether a control message of `len` bytes fits beside those that wait on all channels.

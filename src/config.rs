@@ -265,6 +265,9 @@ group! {
         /// How many bytes of control messages wait for a driver that does not poll; more are dropped
         /// and counted, but for the cookie and the business card that a channel begins with.
         max_control_bytes: usize = 16 << 20, nonzero;
+        /// How many of the latest [`Note`](crate::Note)s are kept; 0 keeps none. One takes 96 bytes, and
+        /// up to a few hundred more where it names an SCTP transport with many addresses.
+        max_notes: usize = 64;
         /// How many ASAP_ERROR messages answer one channel in ten seconds at most.
         max_error_reports: u32 = 4;
     }
@@ -380,6 +383,7 @@ impl Config {
             max_unread_bytes: 4 << 10,
             max_message_len: 4 << 10,
             max_control_bytes: 4 << 10,
+            max_notes: 8,
             ..Limits::default()
         };
         config

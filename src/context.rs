@@ -1,5 +1,6 @@
 //! What every machine may use: what the user wishes and the driver can do, the way to the driver,
-//! the way to the application, the generator and the counters.
+//! the way to the application, the generator, the counters and the
+//! journal.
 
 use bytes::Bytes;
 
@@ -8,6 +9,8 @@ use crate::event::Events;
 #[cfg(test)]
 use crate::explorer::told_by;
 use crate::id::ChannelId;
+use crate::journal::{Journal, NoteKind};
+use crate::misuse::Watch;
 use crate::{Capabilities, Config, Rng, Stats};
 
 /// Handed to every call of a machine.
@@ -20,11 +23,15 @@ pub(crate) struct Context {
     pub(crate) stats: Stats,
     pub(crate) channels: Channels,
     pub(crate) events: Events,
+    pub(crate) journal: Journal,
+    pub(crate) watch: Watch,
 }
 
 impl Context {
     pub(crate) fn new(config: Config, capabilities: Capabilities, seed: u64) -> Self {
         Self {
+            journal: Journal::new(config.limits.max_notes),
+            watch: Watch::new(),
             config,
             capabilities,
             rng: Rng::new(seed),
@@ -32,6 +39,12 @@ impl Context {
             channels: Channels::new(),
             events: Events::new(),
         }
+    }
+
+    /// Notes what was decided, and why.
+    #[inline]
+    pub(crate) fn note(&mut self, what: impl FnOnce() -> NoteKind) {
+        self.journal.note(what);
     }
 
     /// Queues a control message on a channel, within the bound for a driver that does not poll;
@@ -49,4 +62,4 @@ impl Context {
 }
 
 #[cfg(test)]
-told_by!(Context { channels, events } others { config, capabilities, rng, stats });
+told_by!(Context { channels, events } others { config, capabilities, rng, stats, journal, watch });

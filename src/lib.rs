@@ -16,6 +16,8 @@ mod event;
 #[cfg(test)]
 mod explorer;
 mod id;
+mod journal;
+mod misuse;
 mod pool;
 mod pool_user;
 mod reach;
@@ -44,12 +46,17 @@ pub use config::{
 pub use error::{CommandError, ResolveError, SendError, SendErrorReason, SessionError};
 pub use event::Event;
 pub use id::{ChannelId, MessageId, PoolId, RequestId, SessionId};
+pub use journal::{
+    HomeLossReason, MarkEnd, Note, NoteKind, PassedOver, PauseReason, Peer, ReportDrop,
+};
+pub use misuse::{Input, Misuse};
 pub use pool::{ElementRef, Pool};
-pub use pool_user::{PoolMut, PoolUser, RegistrarsMut, RegistrarsRef, SessionMut, SessionRef};
+pub use pool_user::{PoolMut, PoolUser, RegistrarsMut, RegistrarsRef, SessionMut};
 pub use registrar::HomeSearch;
 pub use rng::Rng;
 pub use session::{
-    Failover, LossReason, Recipient, SendOptions, SessionOptions, UndeliveredReason, Unsettled,
+    Failover, HeldBack, LossReason, Recipient, SendOptions, SessionOptions, SessionRef,
+    SessionState, SessionTimer, UndeliveredReason, Unsettled,
 };
 pub use stats::Stats;
 #[cfg(feature = "std")]

@@ -24,6 +24,7 @@ use crate::context::Context;
 #[cfg(test)]
 use crate::explorer::ahead;
 use crate::id::{ChannelId, PoolId};
+use crate::journal::{NoteKind, ReportDrop};
 use crate::recent::Recent;
 use crate::timers::TimerKind;
 use crate::wire::{self, PeIdentifier, PoolHandle};
@@ -100,14 +101,16 @@ impl Reports {
         identifier: PeIdentifier,
     ) {
         let key = (handle.clone(), identifier);
-        let full = self.pending.len() >= ctx.config.limits.max_pending_reports;
-        if full || self.recent.until(now, &key).is_some() {
-            ctx.stats.reports_dropped += 1;
-            return;
+        let report = Report { handle, identifier, pool, since: now, again: false };
+        if self.pending.len() >= ctx.config.limits.max_pending_reports {
+            return report.drop(ctx, ReportDrop::TooMany);
+        }
+        if self.recent.until(now, &key).is_some() {
+            return report.drop(ctx, ReportDrop::TooSoon);
         }
         let again = now + ctx.config.resolution.report_interval;
         self.recent.remember(now, again, ctx.config.limits.max_elements, key);
-        self.pending.push_back(Report { handle, identifier, pool, since: now, again: false });
+        self.pending.push_back(report);
         self.call(now, ctx);
     }
 
@@ -119,6 +122,7 @@ impl Reports {
             let withdrawn = is_well(report);
             if withdrawn {
                 ctx.stats.reports_withdrawn += 1;
+                report.note(ctx, |handle, element| NoteKind::ReportWithdrawn { handle, element });
                 recent.forget(&(report.handle.clone(), report.identifier));
             }
             !withdrawn
@@ -156,11 +160,14 @@ impl Reports {
 
     /// Lets a report wait once more, before the others, which are younger.
     fn repeat(&mut self, ctx: &mut Context, report: Report) {
-        if report.again || self.pending.len() >= ctx.config.limits.max_pending_reports {
-            ctx.stats.reports_dropped += u64::from(!report.again);
+        if report.again {
             return;
         }
+        if self.pending.len() >= ctx.config.limits.max_pending_reports {
+            return report.drop(ctx, ReportDrop::TooMany);
+        }
         ctx.stats.reports_repeated += 1;
+        report.note(ctx, |handle, element| NoteKind::ReportRepeated { handle, element });
         self.pending.push_front(Report { again: true, ..report });
     }
 
@@ -189,11 +196,12 @@ impl Reports {
             let encoded =
                 wire::encode_endpoint_unreachable(&mut self.buffer, handle.as_bytes(), *identifier);
             if encoded.is_err() {
-                ctx.stats.reports_dropped += 1;
+                report.drop(ctx, ReportDrop::TooLong);
                 continue;
             }
             self.window.1 += 1;
             ctx.stats.reports_sent += u64::from(!report.again);
+            report.note(ctx, |handle, element| NoteKind::ReportSent { handle, element, channel });
             let over = |(at, _): &(Instant, Report)| now.since(*at) > RESEND;
             while self.left.front().is_some_and(over)
                 || self.left.len() >= ctx.config.limits.max_pending_reports
@@ -215,8 +223,8 @@ impl Reports {
     fn expire(&mut self, now: Instant, ctx: &mut Context) {
         let age = ctx.config.resolution.report_age;
         while self.pending.front().is_some_and(|oldest| now.since(oldest.since) >= age) {
-            self.pending.pop_front();
-            ctx.stats.reports_dropped += 1;
+            let oldest = self.pending.pop_front();
+            oldest.iter().for_each(|report| report.drop(ctx, ReportDrop::TooOld));
         }
     }
 
@@ -227,6 +235,18 @@ impl Reports {
         if let Some(home) = self.home.filter(|_| may_go) {
             ctx.channels.touch(home);
         }
+    }
+}
+
+impl Report {
+    /// It will not be sent.
+    fn drop(&self, ctx: &mut Context, reason: ReportDrop) {
+        ctx.stats.reports_dropped += 1;
+        self.note(ctx, |handle, element| NoteKind::ReportDropped { handle, element, reason });
+    }
+
+    fn note(&self, ctx: &mut Context, what: impl FnOnce(PoolHandle, PeIdentifier) -> NoteKind) {
+        ctx.note(|| what(self.handle.clone(), self.identifier));
     }
 }
 

@@ -193,4 +193,6 @@ counters! {
     messages_unsent,
     /// Confirmations for messages that are not waited for.
     unknown_confirmations,
+    /// Mistakes of the driver, see [`Misuse`](crate::Misuse).
+    misuses,
 }

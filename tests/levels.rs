@@ -27,7 +27,7 @@ use asap_pu::wire::{
     Body, Cause, CauseCode, Message, PeIdentifier, Policy, PoolElement, ServerIdentifier,
     StreamDecoder, Transport,
 };
-use asap_pu::{Config, ConfigError, Event, Registrar};
+use asap_pu::{Config, ConfigError, Event, Failover, Registrar, SessionOptions};
 
 const POOL: &str = "EchoPool";
 
@@ -244,4 +244,53 @@ fn the_std_driver_refuses_tls() {
         .push(Registrar::tcp(registrar.parse().unwrap()).with_tls("pr.example"));
     let refused = std_driver::driver::Driver::new(config, 1).err();
     assert_eq!(refused, Some(ConfigError::NoAuthentication("discovery.registrars")));
+}
+
+/// [SESSION-3]: an element whose host is cut off without a word is noticed, whether something is on its
+/// way to it or not. Takes place in a process with a network of its own, where such can be had.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_std_driver_notices_an_element_that_is_cut_off() {
+    const OWN: &str = "ASAP_PU_OWN_NETWORK";
+    if std::env::var_os(OWN).is_none() {
+        let within = |script: &str| {
+            let mut unshare = std::process::Command::new("unshare");
+            let this = std::env::current_exe().unwrap();
+            unshare.args(["-rn", "sh", "-c", script]).arg(this).env(OWN, "").output()
+        };
+        if !within("ip link set lo up").is_ok_and(|prepared| prepared.status.success()) {
+            println!("no networks of one's own here");
+            return;
+        }
+        let test = "the_std_driver_notices_an_element_that_is_cut_off";
+        let told = within(&format!("ip link set lo up && exec \"$0\" --exact {test} --nocapture"));
+        let told = told.unwrap();
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+        return;
+    }
+    let at = element(1, usize::MAX);
+    let mut driver = std_driver::driver::Driver::new(Config::default(), 1).unwrap();
+    let sessions = [(); 2].map(|()| {
+        let (now, options) = (driver.now(), SessionOptions::default());
+        driver.user().open_session_at(now, Transport::tcp(at), options).unwrap()
+    });
+    let send = |driver: &mut std_driver::driver::Driver, session| {
+        let now = driver.now();
+        driver.user().session_mut(now, session).unwrap().send("hello\n", Failover::Never).unwrap();
+    };
+    sessions.iter().for_each(|session| send(&mut driver, *session));
+    for _ in sessions {
+        while !matches!(driver.event(Duration::from_secs(60)), Some(Event::Received { .. })) {}
+    }
+    let cut = std::process::Command::new("ip").args(["link", "set", "lo", "down"]).status();
+    assert!(cut.unwrap().success());
+    send(&mut driver, sessions[0]);
+    let mut ended = Vec::new();
+    while ended.len() < 2 {
+        match driver.event(Duration::from_secs(60)) {
+            Some(Event::SessionEnded { session, .. }) => ended.push(session),
+            Some(_) => {}
+            None => panic!("nothing is noticed but of {ended:?}"),
+        }
+    }
 }

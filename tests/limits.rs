@@ -15,8 +15,9 @@ use std::collections::BTreeMap;
 
 use asap_pu::wire::{Body, CauseCode, Message, ParameterType, PolicyType, RawParameter, Transport};
 use asap_pu::{
-    CloseReason, CommandError, Config, Confirms, Event, Failover, Registrar, ResolveError, Rng,
-    SendErrorReason, SendOptions, SessionError, SessionOptions, Stats, UndeliveredReason,
+    CloseReason, CommandError, Config, Confirms, Event, Failover, Note, NoteKind, Registrar,
+    ResolveError, Rng, SendErrorReason, SendOptions, SessionError, SessionOptions, Stats,
+    UndeliveredReason,
 };
 use lab::*;
 
@@ -29,6 +30,19 @@ fn every_limit_is_reached() {
     assert!(limits.len() >= 20, "{limits:?}");
     for (limit, _) in limits {
         assert!(source.contains(&format!("#[test]\nfn {limit}() {{")), "{limit} has no test");
+    }
+}
+
+/// [CORE-15]: the latest notes are kept, and where none are to be, none.
+#[test]
+fn max_notes() {
+    for max in [0, 1, 3] {
+        let (mut lab, home) = at_home(|config| config.limits.max_notes = max);
+        lab.pool(home, &three());
+        assert_eq!(lab.pu.notes().len(), max);
+        let list = |note: &Note| matches!(note.what, NoteKind::ListReplaced { .. });
+        assert_eq!(lab.pu.notes().next_back().is_some_and(list), max > 0);
+        assert_eq!(core::iter::from_fn(|| lab.pu.poll_note()).count(), max + usize::from(max > 0));
     }
 }
 

@@ -11,7 +11,7 @@ use asap_pu::wire::{
     StreamDecoder, Transport, TransportRef, TransportUse, encode_cookie_echo,
     encode_endpoint_unreachable, encode_handle_resolution,
 };
-use asap_pu::{Event, HomeSearch, Rng, SendOptions, SessionOptions, StaleAnswers};
+use asap_pu::{Event, HomeSearch, Rng, SendOptions, SessionOptions, SessionState, StaleAnswers};
 
 mod lab;
 mod support;
@@ -227,7 +227,21 @@ fn looking_allocates_nothing() {
                 (Some(one), Some(0))
             );
             assert_eq!(pu.session(session).and_then(|session| session.cookie()), None);
+            let view = pu.session(session).unwrap();
+            assert_eq!((view.state(), view.since()), (SessionState::Up, Some(lab.now)));
+            assert_eq!(
+                (view.elements().count(), view.calling(), view.is_closing()),
+                (1, None, false)
+            );
+            assert_eq!((view.unconfirmed(), view.oldest(), view.held_back()), (0, None, None));
+            assert_eq!((view.tried(), view.rounds(), view.last_loss()), (&[][..], 0, None));
+            assert_eq!(view.next_step(), None);
         }
+        let registrars = pu.registrars();
+        assert_eq!((registrars.home_since(), registrars.hunt()), (Some(lab.now), None));
+        assert_eq!((registrars.announced().count(), registrars.barred().count()), (0, 0));
+        assert_eq!((registrars.tried().count(), pu.subscriptions().count()), (0, 1));
+        assert_eq!(pu.pools().flat_map(|(_, pool)| pool.marks(lab.now)).count(), 1);
         assert!(pu.cache_bytes() > 0 && !pu.is_shut_down());
         black_box((pu.stats(), pu.config()));
     });

@@ -6,7 +6,7 @@ use core::cell::Cell;
 
 use asap_pu::selection::{CustomPolicy, Member, Policy as Chosen, Selector};
 use asap_pu::wire::{Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement};
-use asap_pu::{CommandError, ConfigError, Rng};
+use asap_pu::{CommandError, ConfigError, Rng, SessionOptions};
 use bytes::Bytes;
 use lab::*;
 
@@ -155,6 +155,38 @@ fn where_all_have_failed_choices_go_round() {
     assert_eq!(lab.choose(pool), [3, 3]);
     lab.secs(1);
     assert_eq!(lab.choose(pool), [1, 3, 1, 3]);
+}
+
+/// [SELECT-11]: elements that a session tried in vain have had no turn: whoever was cut off from all of
+/// them, and has tried each once whatever its weight, goes on as if nothing had been.
+#[test]
+fn tries_in_vain_are_no_turns() {
+    let (mut lab, home) = Lab::at_home();
+    let weighted = |(id, weight)| {
+        let mut element = element(id);
+        element.policy = Policy::WeightedRoundRobin { weight };
+        element
+    };
+    let elements = [(1, 4), (2, 2), (3, 1)].map(weighted).to_vec();
+    let policy = Some(PolicyType::WEIGHTED_ROUND_ROBIN.into());
+    let list = Message::handle_resolution_response(POOL, policy, elements);
+    let mut turns = [0; 3];
+    for _ in 0..21 {
+        let session = lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+        let mut tried = opens_among(&lab.actions());
+        lab.receive(home, &list);
+        for _ in 0..3 {
+            tried.extend(opens_among(&lab.actions()));
+            lab.fail(tried.pop().unwrap().channel);
+        }
+        lab.pu.session_mut(lab.now, session).unwrap().close().unwrap();
+        // Until the marks are over.
+        lab.secs(61);
+        let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
+        let [chosen] = lab.choose(pool);
+        turns[chosen as usize - 1] += 1;
+    }
+    assert_eq!(turns, [12, 6, 3]);
 }
 
 /// [SELECT-7]: a policy that is not known is served in the registrar's order, and the user can see that; one of the

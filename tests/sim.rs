@@ -549,6 +549,43 @@ fn what_never_left_is_handed_back() {
     assert_eq!((stats.messages_unsent, stats.unknown_confirmations), (2, 0));
 }
 
+/// [REPORT-8]: the same goes for what is said to registrars: of two reports to one that is cut off, the
+/// one that never left goes to the next.
+#[test]
+fn a_report_that_never_left_is_handed_back() {
+    let mut sim = Sim::new(1);
+    let lines = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&lines);
+    sim.log(move |line| log.borrow_mut().push(line.to_string()));
+    let registrars = [(); 2].map(|()| sim.registrar());
+    let elements = [(); 3].map(|()| sim.element(POOL, Policy::RoundRobin));
+    let user = sim.user_that_confirms(sim.config(), Confirms::Delivered).unwrap();
+    sim.call(user, |pu, now| pu.resolve(now, POOL)).unwrap();
+    events(&mut sim, secs(1));
+    let told = |words: &str, of: &str| {
+        let lines = lines.borrow();
+        lines.iter().filter(|line| line.contains(words) && line.contains(of)).count()
+    };
+    let home = registrars
+        .into_iter()
+        .find(|home| told("sends ASAP_HANDLE_RESOLUTION to", &Host::from(*home).to_string()) > 0);
+    let home = home.unwrap();
+    sim.fail(home, Fault::Cut);
+    let pool = sim.pool_user(user).find_pool(POOL.as_bytes()).unwrap();
+    // Only who was chosen can have failed.
+    sim.call(user, |pu, now| pu.pool_mut(now, pool).unwrap().select_several(2, &[]).len());
+    for element in &elements[..2] {
+        sim.call(user, |pu, now| pu.pool_mut(now, pool).unwrap().report_unreachable(*element))
+            .unwrap();
+    }
+    events(&mut sim, secs(60));
+    let reports = |to| told("sends ASAP_ENDPOINT_UNREACHABLE to", &Host::from(to).to_string());
+    for to in registrars {
+        assert_eq!(reports(to), if to == home { 2 } else { 1 }, "{:#?}", lines.borrow());
+    }
+    assert_eq!(sim.pool_user(user).stats().control_unsent, 1);
+}
+
 /// [RES-11]: updates are granted where the simulation says so, end with the channel, and are asked
 /// for again from the next registrar.
 #[test]

@@ -16,9 +16,9 @@ use std::{env, io, process, thread};
 
 use asap_pu::wire::{PeIdentifier, Transport, TransportUse};
 use asap_pu::{Config, Event, Failover, MessageId, PoolId, Registrar, SessionId};
-use asap_pu_drivers::ANNOUNCE_GROUP;
 use asap_pu_drivers::any_sctp::Driver;
 use asap_pu_drivers::sctp_userspace::{Carrier, UDP_PORT};
+use asap_pu_drivers::{ANNOUNCE_GROUP, ANNOUNCE_GROUP_V6};
 
 const USAGE: &str = "usage: sctp [--encapsulate[=PORT] | --raw] [ADDRESS,...:PORT]...";
 
@@ -84,6 +84,8 @@ fn run() -> Result<(), Box<dyn Error>> {
     eprintln!("sctp: {driver}");
     if discover {
         driver.listen(ANNOUNCE_GROUP, Ipv4Addr::UNSPECIFIED)?;
+        // Where there is IPv6.
+        let _ = driver.listen(ANNOUNCE_GROUP_V6, Ipv4Addr::UNSPECIFIED);
     }
     let (to_commands, commands) = mpsc::sync_channel(1);
     thread::spawn(move || {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use asap_pu::{Config, Event, Instant, PoolUser};
@@ -67,11 +67,20 @@ impl Driver {
     ///
     /// # Errors
     /// The socket cannot be had, or the group not be joined.
-    pub fn listen(&mut self, group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<()> {
+    pub fn listen(&mut self, group: impl Into<SocketAddr>, interface: Ipv4Addr) -> io::Result<()> {
         match &mut self.inner {
             #[cfg(target_os = "linux")]
             Inner::Kernel(driver) => driver.listen(group, interface),
             Inner::UserSpace(driver) => driver.listen(group, interface),
+        }
+    }
+
+    /// Looks for link-local addresses on the interface with this index.
+    pub fn find_link_local(&mut self, interface: u32) {
+        match &mut self.inner {
+            #[cfg(target_os = "linux")]
+            Inner::Kernel(driver) => driver.find_link_local(interface),
+            Inner::UserSpace(driver) => driver.find_link_local(interface),
         }
     }
 

@@ -2,10 +2,11 @@
 
 use std::fmt::{self, Display};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 #[cfg(feature = "tokio")]
 use std::path::Path;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 use asap_pu::CloseReason;
 use asap_pu::wire::Transport;
@@ -22,6 +23,15 @@ pub mod tokio;
 
 /// Where registrars announce themselves in practice; what IANA assigned is 224.0.1.185.
 pub const ANNOUNCE_GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 0, 0, 50), 3863);
+
+/// The group of IPv6 that IANA assigned (RFC 5352 §8.4), of a site: who sends to a smaller one does so
+/// from an address that is good on one link.
+pub const ANNOUNCE_GROUP_V6: SocketAddrV6 =
+    SocketAddrV6::new(Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 0x133), 3863, 0, 0);
+
+/// How long what was sent may take to be through once a channel is closed; a peer that takes longer is cut
+/// off.
+const LINGER: Duration = Duration::from_secs(30);
 
 /// What passes a driver, for tools that show it (`watcher` in each driver).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,17 +113,97 @@ pub fn trust(file: &Path) -> Result<rustls::ClientConfig, String> {
     }
 }
 
-/// A socket for what registrars announce to a multicast group. Other programs on the host can have
-/// one too.
-fn join(group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+/// A socket for what registrars announce to a multicast group: on the interface with this address, or
+/// in the scope of an IPv6 group; where that says nothing, on one that the system chooses. Other
+/// programs on the host can have one too.
+fn join(group: SocketAddr, interface: Ipv4Addr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(group), Type::DGRAM, None)?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     // Where the system allows it, not what is sent to this host alone.
-    let at = if cfg!(unix) { *group.ip() } else { Ipv4Addr::UNSPECIFIED };
-    socket.bind(&SocketAddrV4::new(at, group.port()).into())?;
-    socket.join_multicast_v4(group.ip(), &interface)?;
+    let at = match group {
+        SocketAddr::V4(_) if !cfg!(unix) => (Ipv4Addr::UNSPECIFIED, group.port()).into(),
+        SocketAddr::V6(at) if !cfg!(unix) || lacks_scope(at) => {
+            (Ipv6Addr::UNSPECIFIED, group.port()).into()
+        }
+        group => group,
+    };
+    if group.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&at.into())?;
+    match group {
+        SocketAddr::V4(group) => socket.join_multicast_v4(group.ip(), &interface)?,
+        SocketAddr::V6(group) => socket.join_multicast_v6(group.ip(), group.scope_id())?,
+    }
     Ok(socket.into())
+}
+
+/// Whether the system wants to know the interface for a group of one interface or one link.
+fn lacks_scope(group: SocketAddrV6) -> bool {
+    group.scope_id() == 0 && group.ip().segments()[0] & 0xf <= 2
+}
+
+/// Where link-local addresses are, which mean nothing without an interface (RFC 4007 §6) and are listed
+/// without one: where the registrar is that has announced itself last from such an address.
+#[derive(Debug, Default)]
+struct Zone(u32);
+
+impl Zone {
+    /// Takes the interface from an address that has one.
+    fn learn(&mut self, from: SocketAddr) {
+        if let SocketAddr::V6(from) = from {
+            if from.scope_id() != 0 {
+                self.0 = from.scope_id();
+            }
+        }
+    }
+
+    /// The address as the system wants it.
+    fn complete(&self, mut at: SocketAddr) -> SocketAddr {
+        if let SocketAddr::V6(at) = &mut at {
+            if at.ip().is_unicast_link_local() && at.scope_id() == 0 {
+                at.set_scope_id(self.0);
+            }
+        }
+        at
+    }
+}
+
+/// How long this machine has slept since it was observed first. The clocks of the standard library stand
+/// still meanwhile, and what a pool user knows grows old.
+#[derive(Debug)]
+struct Sleep(Duration);
+
+impl Sleep {
+    fn observe() -> Self {
+        Self(slept())
+    }
+
+    fn so_far(&self) -> Duration {
+        slept().saturating_sub(self.0)
+    }
+}
+
+/// How long this machine has slept since it was started.
+#[cfg(target_os = "linux")]
+fn slept() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+    let read = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
+    loop {
+        let (before, all, after) =
+            (read(ClockId::Monotonic), read(ClockId::Boottime), read(ClockId::Monotonic));
+        // Unless this thread was held up in between.
+        if after.saturating_sub(before) < Duration::from_millis(1) {
+            return all.saturating_sub(after);
+        }
+    }
+}
+
+/// Nobody tells.
+#[cfg(not(target_os = "linux"))]
+fn slept() -> Duration {
+    Duration::ZERO
 }
 
 fn show(watcher: &Option<Watcher>, seen: impl FnOnce() -> Seen) {

@@ -18,16 +18,21 @@
 //! data than its window allows, and control messages are few.
 //!
 //! Elements speak plain TCP: data only, in pieces of any size (RFC 5354 §3.5).
+//!
+//! A peer that is gone without a word, cut off or without power, answers to nothing: the system is
+//! asked to find out, by keep-alives where nothing is on its way. A peer that is there and takes
+//! nothing of what is written to it has failed as well; one that takes a little at a time has not.
 
 use std::collections::BTreeMap;
-use std::future::pending;
+use std::future::poll_fn;
 use std::io::{
     self,
-    ErrorKind::{AddrNotAvailable, BrokenPipe, ConnectionReset, Unsupported, WriteZero},
+    ErrorKind::{AddrNotAvailable, BrokenPipe, ConnectionReset, TimedOut, Unsupported},
 };
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
-use std::pin::pin;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use asap_pu::wire::{Protocol, Transport};
@@ -38,13 +43,15 @@ use asap_pu::{
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedReceiver, UnboundedSender};
+use tokio::sync::oneshot;
 use tokio::time::{self, timeout};
 use tokio_rustls::TlsConnector;
 
-use crate::{LastFailure, Seen, Watcher, join, show};
+use crate::{LINGER, LastFailure, Seen, Sleep, Watcher, Zone, join, show};
 
 /// How much is read at once.
 const READ_LEN: usize = 16 << 10;
@@ -52,11 +59,12 @@ const READ_LEN: usize = 16 << 10;
 /// How many inputs wait for the driver before the tasks have to.
 const MAX_INPUTS: usize = 64;
 
-/// How long a peer may accept nothing of what is written to it before it counts as failed.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a peer's host may say nothing, and a peer accept nothing of what is written to it, before
+/// it counts as failed.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// How long a peer may take to close its side once this side is closed.
-const LINGER: Duration = Duration::from_secs(2);
+const HALF_CLOSED: Duration = Duration::from_secs(2);
 
 /// A pool user in touch with the world.
 #[derive(Debug)]
@@ -64,13 +72,15 @@ pub struct Driver {
     user: PoolUser,
     /// What the pool user calls [`Instant::EPOCH`].
     start: time::Instant,
+    sleep: Sleep,
     tls: Option<Arc<ClientConfig>>,
     /// The channels that the pool user asked for and has not closed.
     channels: BTreeMap<ChannelId, Channel>,
     inputs: Receiver<(ChannelId, Input)>,
     to_inputs: Sender<(ChannelId, Input)>,
     /// Where registrars announce themselves.
-    announces: Option<UdpSocket>,
+    announces: Vec<UdpSocket>,
+    zone: Zone,
     datagram: Box<[u8]>,
     failure: LastFailure,
     /// Where a copy goes of what is exchanged with registrars; nowhere if not changed.
@@ -83,6 +93,8 @@ struct Channel {
     peer: PeerKind,
     to: Transport,
     queue: UnboundedSender<Payload>,
+    /// To drop it tells the task that the channel is closed, whatever is queued.
+    _open: oneshot::Sender<()>,
 }
 
 /// What happens on a channel.
@@ -117,11 +129,13 @@ impl Driver {
         Ok(Self {
             user: PoolUser::new(config, CAPABILITIES, seed)?,
             start: time::Instant::now(),
+            sleep: Sleep::observe(),
             tls: None,
             channels: BTreeMap::new(),
             inputs,
             to_inputs,
-            announces: None,
+            announces: Vec::new(),
+            zone: Zone::default(),
             datagram: vec![0; 0x1_0000].into(),
             failure: LastFailure::default(),
             watcher: None,
@@ -135,18 +149,28 @@ impl Driver {
         Self { tls: Some(tls.into()), ..self }
     }
 
-    /// Listens to what registrars announce to the multicast `group` (RFC 5352 §2.2.10), on the
-    /// interface with this address or, where that is unspecified, the one that the system chooses.
-    /// Other programs on the host can do the same.
+    /// Listens to what registrars announce to the multicast `group` (RFC 5352 §2.2.10), such as
+    /// [`ANNOUNCE_GROUP`](crate::ANNOUNCE_GROUP), and to other groups as before. The interface is the
+    /// one with this address, or of an IPv6 group the one that its scope names
+    /// ([`SocketAddrV6::scope_id`](std::net::SocketAddrV6::scope_id)); where that is unspecified, the system chooses. Other programs on
+    /// the host can do the same.
     ///
     /// # Errors
     /// The socket cannot be had, or the group not be joined.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn listen(&mut self, group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<()> {
-        self.announces = Some(UdpSocket::from_std(join(group, interface)?)?);
+    pub fn listen(&mut self, group: impl Into<SocketAddr>, interface: Ipv4Addr) -> io::Result<()> {
+        let group = group.into();
+        self.announces.push(UdpSocket::from_std(join(group, interface)?)?);
+        self.zone.learn(group);
         Ok(())
+    }
+
+    /// Looks for link-local addresses on the interface with this index. An announce from such an
+    /// address says itself where it came in.
+    pub fn find_link_local(&mut self, interface: u32) {
+        self.zone = Zone(interface);
     }
 
     /// The pool user, for commands and to look at. Its actions and events are the driver's.
@@ -154,10 +178,10 @@ impl Driver {
         &mut self.user
     }
 
-    /// The time as the pool user sees it.
+    /// The time as the pool user sees it, which goes on while the machine sleeps.
     #[must_use]
     pub fn now(&self) -> Instant {
-        Instant::EPOCH + self.start.elapsed()
+        Instant::EPOCH + self.start.elapsed() + self.sleep.so_far()
     }
 
     /// What to tell people where [`Event::NoRegistrarReachable`] is the end.
@@ -184,14 +208,10 @@ impl Driver {
             let left = wake.since(self.now());
             tokio::select! {
                 Some((channel, input)) = self.inputs.recv() => self.take(channel, input),
-                Ok((len, source)) = async {
-                    match &self.announces {
-                        Some(socket) => socket.recv_from(&mut self.datagram).await,
-                        None => pending().await,
-                    }
-                } => {
+                (len, source) = announce(&self.announces, &mut self.datagram) => {
                     let (now, datagram) = (self.now(), &self.datagram[..len]);
                     show(&self.watcher, || Seen::Announced(source, datagram.to_vec()));
+                    self.zone.learn(source);
                     self.user.handle_announce(now, source, datagram);
                 }
                 () = time::sleep(left) => {}
@@ -228,13 +248,16 @@ impl Driver {
             match action {
                 Action::Open { channel, peer, to, security, .. } => {
                     let (queue, payloads) = mpsc::unbounded_channel();
-                    let connecting = connect(to.clone(), security, self.tls.clone());
+                    let (open, closed) = oneshot::channel();
+                    let at = to.socket_addrs().next().map(|at| self.zone.complete(at));
+                    let connecting = connect(at, security, self.tls.clone());
                     let inputs = self.to_inputs.clone();
                     tokio::spawn(async move {
-                        let ended = carry(connecting, channel, payloads, &inputs).await;
+                        let carried = carry(connecting, channel, payloads, &inputs);
+                        let ended = until_late(carried, closed).await;
                         let _ = inputs.send((channel, Input::Ended(ended))).await;
                     });
-                    self.channels.insert(channel, Channel { peer, to, queue });
+                    self.channels.insert(channel, Channel { peer, to, queue, _open: open });
                 }
                 Action::Send { channel, payload, .. } => {
                     if let Payload::Control(message) = &payload {
@@ -314,12 +337,13 @@ async fn carry(
                 Payload::Data { data, message, .. } => (data, Some(message)),
                 _ => continue,
             };
-            write(&mut to, &bytes).await?;
+            to.write_all(&bytes).await?;
+            to.flush().await?;
             if let Some(message) = message {
                 let _ = inputs.send((channel, Input::Written(message))).await;
             }
         }
-        timeout(WRITE_TIMEOUT, to.shutdown()).await?
+        to.shutdown().await
     };
     let written = tokio::select! {
         ended = &mut reading => return ended,
@@ -327,33 +351,118 @@ async fn carry(
     };
     // A system that closes with something unread cuts off what was just written, and what came
     // before a failure counts.
-    match (written, timeout(LINGER, reading).await) {
+    match (written, timeout(HALF_CLOSED, reading).await) {
         // Where the peer had closed in good order, that it takes nothing more is no failure.
         (Err(error), Ok(Ok(()))) if matches!(error.kind(), BrokenPipe | ConnectionReset) => Ok(()),
         (written, _) => written,
     }
 }
 
-/// Writes all of it, however slowly the peer reads, as long as it does.
-async fn write(to: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match timeout(WRITE_TIMEOUT, to.write(bytes)).await?? {
-            0 => return Err(WriteZero.into()),
-            written => bytes = &bytes[written..],
-        }
+/// Lets a channel live, but not long after it was closed.
+async fn until_late(
+    carried: impl Future<Output = io::Result<()>>,
+    closed: oneshot::Receiver<()>,
+) -> io::Result<()> {
+    tokio::select! {
+        ended = carried => ended,
+        () = async { let _ = closed.await; time::sleep(LINGER).await } => Err(TimedOut.into()),
     }
-    timeout(WRITE_TIMEOUT, to.flush()).await?
+}
+
+/// The next datagram that comes to any of the sockets, and from where.
+async fn announce(sockets: &[UdpSocket], buffer: &mut [u8]) -> (usize, SocketAddr) {
+    poll_fn(|context| {
+        for socket in sockets {
+            let mut read = ReadBuf::new(buffer);
+            // An error that a datagram has caused is no end: the next turn looks again.
+            if let Poll::Ready(Ok(source)) = socket.poll_recv_from(context, &mut read) {
+                return Poll::Ready((read.filled().len(), source));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// A connection that fails once its peer takes nothing of what is written to it, below whatever buffers
+/// that.
+struct Watched<S> {
+    stream: S,
+    /// Ends when the peer has taken nothing for too long.
+    stalled: Option<Pin<Box<time::Sleep>>>,
+}
+
+impl<S: AsyncWrite + Unpin> Watched<S> {
+    fn new(stream: S) -> Self {
+        Self { stream, stalled: None }
+    }
+
+    fn watch<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        outcome: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.stalled = None;
+            return outcome;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(time::sleep(SILENCE)));
+        stalled.as_mut().poll(context).map(|()| Err(TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.watch(context, written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.watch(context, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut_down = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.watch(context, shut_down)
+    }
+}
+
+/// Has the system find out about a peer whose host is gone without a word. Where it cannot say after
+/// which time what was sent counts as lost, its own value applies to that, many minutes in most.
+fn watch_host(stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new().with_time(SILENCE / 2).with_interval(SILENCE / 4);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(SILENCE))?;
+    Ok(())
 }
 
 /// Connects, and has the peer prove who it is where `security` asks for it.
 async fn connect(
-    to: Transport,
+    at: Option<SocketAddr>,
     security: Security,
     tls: Option<Arc<ClientConfig>>,
 ) -> io::Result<(Box<dyn Stream>, Authentication)> {
-    let at = to.socket_addrs().next().ok_or(AddrNotAvailable)?;
-    let stream = TcpStream::connect(at).await?;
+    let stream = TcpStream::connect(at.ok_or(AddrNotAvailable)?).await?;
     stream.set_nodelay(true)?;
+    watch_host(&stream)?;
+    let stream = Watched::new(stream);
     let identity = match security {
         Security::None => return Ok((Box::new(stream), Authentication::None)),
         Security::Tls { identity, .. } => String::from(identity),
@@ -409,29 +518,98 @@ fn reason(error: &io::Error) -> CloseReason {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::duplex;
+    use std::future::pending;
+
+    use rustls::pki_types::PrivatePkcs8KeyDer;
+    use rustls::{RootCertStore, ServerConfig};
+    use tokio::io::{DuplexStream, duplex};
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::client::TlsStream;
 
     use super::*;
 
     /// A peer that takes a hundred bytes now and then is slow, and has not failed, however long all
-    /// of it takes; one that takes nothing more has.
+    /// of it takes; one that takes nothing more has. TLS, which has a buffer of its own in between,
+    /// makes no difference.
     #[tokio::test(start_paused = true)]
     async fn a_peer_has_failed_when_it_takes_nothing_more() {
-        let (mut to, mut peer) = duplex(100);
-        let reading = async {
-            for _ in 0..50 {
-                time::sleep(WRITE_TIMEOUT - Duration::from_secs(1)).await;
-                peer.read_exact(&mut [0; 100]).await.unwrap();
+        for secured in [false, true] {
+            let (to, mut peer) = duplex(100);
+            let to = Watched::new(to);
+            let mut to: Box<dyn Stream> = match secured {
+                false => Box::new(to),
+                true => Box::new(secure(to, &mut peer).await),
+            };
+            let reading = async {
+                for _ in 0..100 {
+                    time::sleep(SILENCE - Duration::from_secs(1)).await;
+                    let _ = peer.read(&mut [0; 100]).await.unwrap();
+                }
+                pending::<()>().await;
+            };
+            let writing = async {
+                to.write_all(&[0; 5_000]).await.unwrap();
+                to.flush().await.unwrap();
+                to.write_all(&[0; 100_000]).await.unwrap_err()
+            };
+            tokio::select! {
+                () = reading => {}
+                error = writing => assert_eq!(error.kind(), TimedOut),
             }
-            pending::<()>().await;
-        };
-        let writing = async {
-            write(&mut to, &[0; 5_000]).await.unwrap();
-            write(&mut to, &[0; 5_000]).await.unwrap_err()
-        };
-        tokio::select! {
-            () = reading => {}
-            error = writing => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
         }
+    }
+
+    /// What was sent before a channel was closed is waited for, but not as long as the peer likes.
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_channel_ends() {
+        let (stream, mut peer) = duplex(100);
+        let stream: Box<dyn Stream> = Box::new(Watched::new(stream));
+        let connecting = std::future::ready(Ok((stream, Authentication::None)));
+        let (inputs, mut heard) = mpsc::channel(MAX_INPUTS);
+        let (queue, payloads) = mpsc::unbounded_channel();
+        let (open, closed) = oneshot::channel();
+        let mut driver = Driver::new(Config::default(), 1).unwrap();
+        let at = Transport::tcp(([192, 0, 2, 1], 7).into());
+        driver.user.open_session_at(Instant::EPOCH, at, Default::default()).unwrap();
+        let Some(Action::Open { channel, .. }) = driver.user.poll_action() else { panic!() };
+        let living = tokio::spawn(async move {
+            until_late(carry(connecting, channel, payloads, &inputs), closed).await
+        });
+        assert!(matches!(heard.recv().await, Some((_, Input::Opened(_)))));
+        queue.send(Payload::Control(vec![0; 5_000].into())).unwrap();
+        drop((queue, open));
+        let mut taken = 0;
+        loop {
+            match peer.read(&mut [0; 100]).await.unwrap() {
+                0 => break,
+                len => taken += len,
+            }
+            time::sleep(SILENCE - Duration::from_secs(1)).await;
+        }
+        assert!((200..1_000).contains(&taken), "{taken}");
+        assert_eq!(living.await.unwrap().unwrap_err().kind(), TimedOut);
+    }
+
+    /// TLS over one end of a pipe, whose other end shows what it makes of what is written.
+    async fn secure(
+        to: Watched<DuplexStream>,
+        peer: &mut DuplexStream,
+    ) -> TlsStream<Watched<DuplexStream>> {
+        let rcgen::CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["pr.example".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der()).into();
+        let mut roots = RootCertStore::empty();
+        roots.add(cert.der().clone()).unwrap();
+        let server = ServerConfig::builder().with_no_client_auth();
+        let mut server = server.with_single_cert(vec![cert.into()], key).unwrap();
+        // Nobody would read them.
+        server.send_tls13_tickets = 0;
+        let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let name = ServerName::try_from("pr.example").unwrap();
+        let connector = TlsConnector::from(Arc::new(client));
+        let acceptor = TlsAcceptor::from(Arc::new(server));
+        let (client, server) = tokio::join!(connector.connect(name, to), acceptor.accept(peer));
+        server.unwrap();
+        client.unwrap()
     }
 }

@@ -185,6 +185,12 @@ fn failures_are_told_apart() {
             5,
             "cannot listen to announces at 239.0.0.50:3863 on the interface 192.0.2.99: ".into(),
         ),
+        (
+            words("--tcp --interface lo x"),
+            5,
+            "cannot listen to announces at 239.0.0.50:3863 on the interface lo: for IPv4 ".into(),
+        ),
+        (words("--interface nowhere0 x"), 2, "error: invalid value 'nowhere0' for '--int".into()),
         (words(&format!("-r ::1 --tls pr.example --ca {missing} x")), 5, format!("{missing}: ")),
     ] {
         arguments.push("--timeout=1".to_owned());

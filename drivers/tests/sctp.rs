@@ -24,7 +24,11 @@ const SHORTLY: Duration = Duration::from_millis(300);
 const PPID: u32 = 33;
 
 fn driver() -> Option<Driver> {
-    let driver = Driver::new(Config::default(), 1);
+    driver_with(Config::default())
+}
+
+fn driver_with(config: Config) -> Option<Driver> {
+    let driver = Driver::new(config, 1);
     if driver.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unsupported) {
         println!("no SCTP here");
         return None;
@@ -270,6 +274,32 @@ fn what_is_refused_comes_back() {
     assert_eq!(driver.event(SHORTLY), None);
     let (_user, heard) = serving.join().unwrap();
     assert_eq!(heard, Incoming::Message { ppid: PPID, data: b"hello".into() });
+}
+
+/// [REPORT-8]: what a registrar was to be asked and what never left comes back when it dies, so that it is
+/// left and the rest goes to another one.
+#[test]
+fn questions_that_never_left_come_back() {
+    let mut config = Config::default();
+    config.limits.max_handle_len = 1_000;
+    let Some(mut driver) = driver_with(config) else { return };
+    let (die, death) = mpsc::channel::<()>();
+    // It breaks off then, for something is unread.
+    let (at, serving) = peer(move |_user| death.recv().unwrap_err());
+    let now = driver.now();
+    driver.user().registrars_mut(now).add(Registrar::sctp(at.port(), [at.ip()])).unwrap();
+    for n in 0..60 {
+        driver.user().resolve(now, &*format!("{n:0>1000}")).unwrap();
+    }
+    assert!(matches!(driver.event(PATIENCE), Some(Event::RegistrarFound { .. })));
+    assert_eq!(driver.event(SHORTLY), None);
+    assert_eq!(driver.user().stats().requests_sent, 60);
+    drop(die);
+    serving.join().unwrap();
+    while driver.user().stats().homes_lost == 0 {
+        driver.event(SHORTLY);
+    }
+    assert_eq!(driver.user().stats().control_unsent, 1);
 }
 
 /// [REPORT-7] [SESSION-20]: a peer that speaks and shuts the association down in good order has

@@ -5,7 +5,7 @@
 mod example;
 mod peers;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::time::Duration;
 
 use asap_pu::wire::{Message, ServerIdentifier, Transport};
@@ -14,7 +14,7 @@ use asap_pu::{
     SessionError, SessionOptions,
 };
 use asap_pu_drivers::tokio::Driver;
-use asap_pu_drivers::trust;
+use asap_pu_drivers::{ANNOUNCE_GROUP, trust};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
@@ -235,6 +235,40 @@ async fn announces_are_heard() {
     }
 }
 
+/// [HUNT-7] [HUNT-8]: the same over IPv6, where registrars announce themselves from a link-local address
+/// and listen there.
+#[cfg(target_os = "linux")]
+#[test]
+fn announces_are_heard_over_ipv6() {
+    if !peers::has_own_network("announces_are_heard_over_ipv6") {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let local = tokio::net::lookup_host("fe80::1%d0:0").await.unwrap().next().unwrap();
+        let SocketAddr::V6(v6) = local else { panic!("{local}") };
+        let registrar = peers::registrar_at(local, &[([192, 0, 2, 1], 7).into()]).await;
+        let socket = UdpSocket::bind(local).await.unwrap();
+        let transport = Transport::tcp(registrar.at);
+        let announce = Message::server_announce(ServerIdentifier::new(0x5afe), vec![transport]);
+        let mut group =
+            SocketAddrV6::new([0xff02, 0, 0, 0, 0, 0, 0, 0x133].into(), 3863, 0, v6.scope_id());
+        tokio::spawn(async move {
+            loop {
+                socket.send_to(&announce.to_bytes().unwrap(), group).await.unwrap();
+                time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        for scope in [0, v6.scope_id()] {
+            let mut driver = asking(&[]);
+            group.set_scope_id(scope);
+            driver.listen(ANNOUNCE_GROUP, Ipv4Addr::LOCALHOST).unwrap();
+            driver.listen(group, Ipv4Addr::UNSPECIFIED).unwrap();
+            assert_eq!(outcome(&mut driver).await, Ok(Authentication::None), "scope {scope}");
+        }
+    });
+}
+
 /// What is sent to this host alone is no announce.
 #[cfg(unix)]
 #[tokio::test]
@@ -439,6 +473,47 @@ fn no_element_is_blamed_for_a_lack_of_descriptors() {
         drop(driver);
         assert_eq!(registrar.heard.recv().await, Some(Heard::Question));
         assert_eq!(registrar.heard.recv().await, Some(Heard::End));
+    });
+}
+
+/// [SESSION-3]: an element whose host is cut off without a word is noticed, whether something is on its
+/// way to it or not.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_element_that_is_cut_off_is_noticed() {
+    if !peers::has_own_network("an_element_that_is_cut_off_is_noticed") {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let at = element(1, usize::MAX).await;
+        let mut driver = Driver::new(Config::default(), 1).unwrap();
+        let sessions = [(); 2].map(|()| {
+            command(&mut driver, |user, now| {
+                user.open_session_at(now, Transport::tcp(at), SessionOptions::default()).unwrap()
+            })
+        });
+        let send = |driver: &mut Driver, session| {
+            command(driver, |user, now| {
+                user.session_mut(now, session).unwrap().send("hello\n", Failover::Never)
+            })
+            .unwrap();
+        };
+        sessions.iter().for_each(|session| send(&mut driver, *session));
+        for _ in sessions {
+            while !matches!(driver.event(PATIENCE).await, Some(Event::Received { .. })) {}
+        }
+        let cut = std::process::Command::new("ip").args(["link", "set", "lo", "down"]).status();
+        assert!(cut.unwrap().success());
+        send(&mut driver, sessions[0]);
+        let mut ended = Vec::new();
+        while ended.len() < 2 {
+            match driver.event(PATIENCE).await {
+                Some(Event::SessionEnded { session, .. }) => ended.push(session),
+                Some(_) => {}
+                None => panic!("nothing is noticed but of {ended:?}"),
+            }
+        }
     });
 }
 

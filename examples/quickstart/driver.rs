@@ -96,9 +96,11 @@ impl<'a> Driver<'a> {
     /// where nothing can happen any more.
     pub(crate) fn next_event(&mut self, deadline: Option<Instant>) -> Option<Event> {
         loop {
+            self.explain();
             while let Some(action) = self.pool_user.poll_action() {
                 self.perform(action);
             }
+            self.explain();
             if let Some(event) = self.pool_user.poll_event() {
                 self.ladder.event(self.now(), &event);
                 return Some(event);
@@ -112,6 +114,13 @@ impl<'a> Driver<'a> {
                 None if deadline.is_some_and(|deadline| deadline <= self.now()) => return None,
                 None => self.pool_user.handle_timeout(self.now()),
             }
+        }
+    }
+
+    /// Shows why the pool user does what it does; elsewhere this is for the log.
+    fn explain(&mut self) {
+        while let Some(note) = self.pool_user.poll_note() {
+            self.ladder.note(&note);
         }
     }
 

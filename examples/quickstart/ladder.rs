@@ -7,7 +7,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use asap_pu::wire::{Body, Message, PeIdentifier, Policy, PoolElement, StreamDecoder, Transport};
-use asap_pu::{Action, ChannelId, CloseReason, Event, Instant, Payload};
+use asap_pu::{Action, ChannelId, Event, Instant, LossReason, Note, NoteKind, PassedOver, Payload};
 
 use super::driver::Input;
 use super::frame::Frame;
@@ -21,6 +21,9 @@ const WIDTH: usize = 7;
 /// Who takes part, by the place from left to right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Lane(usize);
+
+/// The lanes in one line.
+type Row = [char; WIDTH * LANES.len()];
 
 /// A peer in the picture: its lane and its name.
 pub(crate) type Party = (Lane, String);
@@ -125,10 +128,11 @@ impl<'a> Ladder<'a> {
         }
     }
 
-    /// Something happened to a channel. Data shows when the application reads it.
+    /// Something came on a channel. Data shows when the application reads it, and what becomes of the
+    /// channel when the pool user notes it.
     pub(crate) fn input(&mut self, now: Instant, channel: ChannelId, input: &Input) {
-        let Some((lane, name)) = self.channels.get(&channel).cloned() else { return };
-        let (tone, what) = match input {
+        let Some((lane, _)) = self.channels.get(&channel).cloned() else { return };
+        match input {
             Input::Bytes(bytes) => {
                 let (mut rest, mut messages) = (&bytes[..], Vec::new());
                 while let Ok(Some(message)) = self.stream.next(&mut rest) {
@@ -137,18 +141,54 @@ impl<'a> Ladder<'a> {
                 for message in messages {
                     self.message(now, lane, Lane::POOL_USER, &message);
                 }
-                return;
             }
             Input::Frame(Frame::Control(message)) => {
-                return self.message(now, lane, Lane::POOL_USER, message);
+                self.message(now, lane, Lane::POOL_USER, message);
             }
-            Input::Frame(Frame::Data(_)) => return,
-            Input::Dialled(Ok(_)) => (Tone::Plain, "channel up"),
-            Input::Dialled(Err(_)) => (Tone::Trouble, "refused"),
-            Input::Ended(CloseReason::Closed) => (Tone::Trouble, "channel closed"),
-            Input::Ended(_) => (Tone::Trouble, "channel broke"),
+            Input::Frame(Frame::Data(_)) | Input::Dialled(_) | Input::Ended(_) => {}
+        }
+    }
+
+    /// The pool user has decided something, or knows what became of a channel.
+    pub(crate) fn note(&mut self, note: &Note) {
+        let (tone, what, detail) = match &note.what {
+            NoteKind::ChannelUp { channel, .. } => {
+                return self.channel(note.at, *channel, Tone::Plain, "channel up");
+            }
+            NoteKind::ChannelLost { channel, reason: LossReason::GivenUp, .. } => {
+                let name = self.channels.get(channel).map(|(_, name)| name.clone());
+                (Tone::Trouble, "gives up", name.unwrap_or_default())
+            }
+            NoteKind::ChannelLost { channel, reason, .. } => {
+                let what = match reason {
+                    LossReason::Refused => "refused",
+                    LossReason::Closed => "channel closed",
+                    _ => "channel broke",
+                };
+                return self.channel(note.at, *channel, Tone::Trouble, what);
+            }
+            NoteKind::HuntRound { round, .. } => {
+                (Tone::Plain, "hunts", format!("for a home registrar, round {round}"))
+            }
+            NoteKind::ElementMarked { element, .. } => {
+                (Tone::Trouble, "marks", format!("{} as unreachable", name(Some(*element))))
+            }
+            NoteKind::ElementPassedOver { element, reason, .. } => {
+                let why = match reason {
+                    PassedOver::Marked { .. } => "it is marked".into(),
+                    other => other.to_string(),
+                };
+                (Tone::Plain, "passes over", format!("{}: {why}", name(Some(*element))))
+            }
+            NoteKind::MessagesPutBack { more, .. } => {
+                (Tone::Plain, "puts back", format!("what waits for an answer ({})", more + 1))
+            }
+            NoteKind::PoolUnknown { handle, .. } => {
+                (Tone::Trouble, "hears", format!("that there is no pool {handle:?}"))
+            }
+            _ => return,
         };
-        self.rung(now, lane, Lane::POOL_USER, tone, what, &name);
+        self.decision(note.at, tone, what, &detail);
     }
 
     /// The application is told something.
@@ -202,11 +242,21 @@ impl Ladder<'_> {
         }
     }
 
+    /// Something became of a channel.
+    fn channel(&mut self, now: Instant, channel: ChannelId, tone: Tone, what: &str) {
+        let Some((lane, name)) = self.channels.get(&channel).cloned() else { return };
+        self.rung(now, lane, Lane::POOL_USER, tone, what, &name);
+    }
+
+    /// What the pool user does all by itself.
+    fn decision(&mut self, now: Instant, tone: Tone, what: &str, detail: &str) {
+        let mut row = Self::row();
+        row[Lane::POOL_USER.column()] = '●';
+        self.line(now, &row, tone, what, detail);
+    }
+
     fn rung(&mut self, now: Instant, from: Lane, to: Lane, tone: Tone, what: &str, detail: &str) {
-        let mut row = [' '; WIDTH * LANES.len()];
-        for lane in 0..LANES.len() {
-            row[Lane(lane).column()] = '│';
-        }
+        let mut row = Self::row();
         let (first, last) = (from.column().min(to.column()), from.column().max(to.column()));
         for place in &mut row[first + 1..last] {
             *place = if *place == '│' { '┼' } else { '─' };
@@ -216,6 +266,19 @@ impl Ladder<'_> {
         } else {
             (row[first + 1], row[last]) = ('◀', '┤');
         }
+        self.line(now, &row, tone, what, detail);
+    }
+
+    /// The lanes, with nothing between them.
+    fn row() -> Row {
+        let mut row = [' '; WIDTH * LANES.len()];
+        for lane in 0..LANES.len() {
+            row[Lane(lane).column()] = '│';
+        }
+        row
+    }
+
+    fn line(&mut self, now: Instant, row: &Row, tone: Tone, what: &str, detail: &str) {
         let time = format!("{:>6.3} ", now.since(Instant::EPOCH).as_secs_f64());
         let line = [
             Tone::Faint.paint(self.colour, &time),

@@ -46,6 +46,7 @@ impl Outcome {
         };
         let [a, b, c] = [first, second, third].map(|identifier| &self.elements[&identifier]);
         let misunderstood = stats.malformed + stats.unknown_messages + stats.unexpected_messages;
+        let mistakes = misunderstood + stats.misuses;
         vec![
             (
                 "Two dead registrars were passed over, a third became the home",
@@ -88,7 +89,7 @@ impl Outcome {
             (
                 "Everything was closed in good order",
                 self.told(|event| matches!(event, Event::SessionEnded { error: None, .. }))
-                    && (self.pool_user.channels(), misunderstood) == (0, 0),
+                    && (self.pool_user.channels(), mistakes) == (0, 0),
                 registrar.left && c.left,
             ),
         ]

@@ -13,7 +13,7 @@ use super::trouble::{KINDS, Kind};
 /// neighbour in the list all at once, a user's first turn of Weighted Round Robin goes to whom its
 /// list begins with, and loads are known as they were a while ago. So these bounds are twice what
 /// was seen with other seeds, and a tenth of what a policy that always chooses the same would show.
-const BOUNDS: [f64; POLICIES.len()] = [10.0, 20.0, 6.0, 6.0, 30.0];
+const BOUNDS: [f64; POLICIES.len()] = [10.0, 12.0, 6.0, 6.0, 30.0];
 
 /// The longest that a session may look for an element (`session_deadline`).
 const SEARCH: Duration = Duration::from_secs(60);

@@ -1,4 +1,5 @@
-//! A driver to copy: TCP, threads and the clock of the standard library around a [`PoolUser`].
+//! A driver to copy: TCP, threads and the clock of the standard library around a [`PoolUser`], and
+//! `socket2` for two options of sockets that the library has no words for.
 //!
 //! The application owns the [`Driver`] and calls [`Driver::event`], which does all the work that is
 //! the pool user's. What blocks has threads of its own, two for each channel: one connects and then
@@ -20,12 +21,20 @@
 //!
 //! Elements speak plain TCP: data only, in pieces of any size (RFC 5354 §3.5). The standard library
 //! knows no TLS, so channels that are to be secured fail.
+//!
+//! A peer that is gone without a word, cut off or without power, answers to nothing: the system is
+//! asked to find out, by keep-alives where nothing is on its way. A peer that is there and takes
+//! nothing of what is written to it has failed as well; one that takes a little at a time has not.
+//!
+//! The clock is one that nobody sets. On most systems it stands still while the machine sleeps, and
+//! with it all deadlines: what a pool user knew then counts as fresh as it was, and channels that have
+//! ended meanwhile are found out about like those whose peer is cut off.
 #![allow(clippy::disallowed_methods, reason = "a driver reads the clock")]
 #![allow(clippy::std_instead_of_alloc, reason = "programs have `std`")]
 #![allow(dead_code, reason = "each example uses a part")]
 
 use core::iter;
-use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -39,9 +48,13 @@ use asap_pu::{
     Action, Authentication, Capabilities, ChannelId, CloseReason, Config, ConfigError, Confirms,
     Event, Instant, MessageId, Payload, PeerKind, PoolUser,
 };
+use socket2::{SockRef, TcpKeepalive};
 
 /// How much is read at once.
 const READ_LEN: usize = 16 << 10;
+
+/// How much is written at once.
+const WRITE_LEN: usize = 64 << 10;
 
 /// How many inputs wait for the driver before the threads have to.
 const MAX_INPUTS: usize = 64;
@@ -49,11 +62,16 @@ const MAX_INPUTS: usize = 64;
 /// How long an address may take to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a peer may accept nothing of what is written before it counts as failed.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a peer's host may say nothing, and a peer accept nothing of what is written to it, before
+/// it counts as failed.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// How long what was sent may go on to be written once a channel is closed; a peer that takes nothing
+/// more has [`SILENCE`] all the same.
+const LINGER: Duration = Duration::from_secs(30);
 
 /// How long a peer may take to close its side once this side is closed.
-const LINGER: Duration = Duration::from_secs(2);
+const HALF_CLOSED: Duration = Duration::from_secs(2);
 
 /// How often the thread that listens looks whether it is still wanted.
 const LISTEN_INTERVAL: Duration = Duration::from_millis(100);
@@ -75,6 +93,9 @@ pub(crate) struct Driver {
     to_inputs: Arc<SyncSender<Input>>,
     /// Why the registrar's channel ended that ended last.
     failure: Option<String>,
+    /// The interface for link-local addresses, which mean nothing without one (RFC 4007 §6): where the
+    /// registrar is that has announced itself last from such an address.
+    zone: u32,
 }
 
 /// The driver's end of a channel; to drop it is to close the channel behind what is queued.
@@ -82,6 +103,8 @@ struct Channel {
     peer: PeerKind,
     to: Transport,
     queue: Sender<Payload>,
+    /// To drop it tells the threads that the channel is closed, whatever is queued.
+    _open: Arc<()>,
 }
 
 /// What happens.
@@ -109,20 +132,37 @@ impl Driver {
             inputs,
             to_inputs: Arc::new(to_inputs),
             failure: None,
+            zone: 0,
         })
     }
 
-    /// Listens to what registrars announce to the multicast `group` (RFC 5352 §2.2.10), on the
-    /// interface with this address or, where that is unspecified, the one that the system chooses.
+    /// Listens to what registrars announce to the multicast `group` (RFC 5352 §2.2.10). The interface is
+    /// the one with this address, or of an IPv6 group the one that its scope names; where that is
+    /// unspecified, the system chooses.
     ///
     /// # Errors
     /// The group cannot be joined, or another program listens on the port: the standard library
     /// cannot share it.
-    pub(crate) fn listen(&self, group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<()> {
+    pub(crate) fn listen(
+        &self,
+        group: impl Into<SocketAddr>,
+        interface: Ipv4Addr,
+    ) -> io::Result<()> {
+        let group = group.into();
         // Where the system allows it, not what is sent to this host alone.
-        let at = if cfg!(unix) { *group.ip() } else { Ipv4Addr::UNSPECIFIED };
-        let socket = UdpSocket::bind((at, group.port()))?;
-        socket.join_multicast_v4(group.ip(), &interface)?;
+        let at = match group {
+            SocketAddr::V4(_) if !cfg!(unix) => (Ipv4Addr::UNSPECIFIED, group.port()).into(),
+            // A system wants to know the interface for a group of one link.
+            SocketAddr::V6(at) if !cfg!(unix) || at.scope_id() == 0 => {
+                (Ipv6Addr::UNSPECIFIED, group.port()).into()
+            }
+            group => group,
+        };
+        let socket = UdpSocket::bind(at)?;
+        match group {
+            SocketAddr::V4(group) => socket.join_multicast_v4(group.ip(), &interface)?,
+            SocketAddr::V6(group) => socket.join_multicast_v6(group.ip(), group.scope_id())?,
+        }
         socket.set_read_timeout(Some(LISTEN_INTERVAL))?;
         let inputs = Arc::downgrade(&self.to_inputs);
         thread::Builder::new().spawn(move || listen(&socket, &inputs)).map(drop)
@@ -192,15 +232,18 @@ impl Driver {
             match action {
                 Action::Open { channel, peer, to, .. } => {
                     let (queue, payloads) = mpsc::channel();
-                    let (at, inputs) = (to.clone(), Arc::downgrade(&self.to_inputs));
-                    self.channels.insert(channel, Channel { peer, to, queue });
+                    let (at, inputs) = (self.place(&to), Arc::downgrade(&self.to_inputs));
+                    let open = Arc::new(());
+                    let is_open = Arc::downgrade(&open);
+                    self.channels.insert(channel, Channel { peer, to, queue, _open: open });
                     let thread = thread::Builder::new().spawn(move || {
-                        let connected = connect(&at);
+                        let connected = connect(at);
                         let Some(inputs) = inputs.upgrade() else { return };
                         // If the driver is gone nobody is left to be told, and the payloads have
                         // come to their end.
                         let tell = |input| drop(inputs.send(input));
-                        let ended = connected.and_then(|to| carry(channel, &to, &payloads, &tell));
+                        let ended = connected
+                            .and_then(|to| carry(channel, &to, &payloads, &is_open, &tell));
                         tell(Input::Ended(channel, ended));
                     });
                     if let Err(error) = thread {
@@ -219,13 +262,29 @@ impl Driver {
         }
     }
 
+    /// The one address that a TCP transport has, as the system wants it.
+    fn place(&self, to: &Transport) -> Option<SocketAddr> {
+        let mut at = to.socket_addrs().next()?;
+        if let SocketAddr::V6(at) = &mut at {
+            if at.ip().is_unicast_link_local() {
+                at.set_scope_id(self.zone);
+            }
+        }
+        Some(at)
+    }
+
     /// Hands in what happened. What comes on a channel that the pool user has closed meanwhile it
     /// passes over.
     fn take(&mut self, input: Input) {
         let now = self.now();
         let Self { user, channels, .. } = self;
         match input {
-            Input::Announce(source, datagram) => user.handle_announce(now, source, &datagram),
+            Input::Announce(source, datagram) => {
+                if let SocketAddr::V6(source) = source {
+                    self.zone = source.scope_id();
+                }
+                user.handle_announce(now, source, &datagram);
+            }
             Input::Opened(channel) => user.handle_opened(now, channel, Authentication::None),
             Input::Received(channel, bytes) => match channels.get(&channel) {
                 Some(Channel { peer: PeerKind::Registrar, .. }) => {
@@ -254,6 +313,7 @@ fn carry(
     channel: ChannelId,
     stream: &TcpStream,
     payloads: &Receiver<Payload>,
+    is_open: &Weak<()>,
     tell: &(impl Fn(Input) + Sync),
 ) -> io::Result<()> {
     tell(Input::Opened(channel));
@@ -263,10 +323,10 @@ fn carry(
             tell(Input::Ended(channel, read(channel, stream, tell)));
             drop(reading);
         })?;
-        let written = write(channel, stream, payloads, tell);
+        let written = write(channel, stream, payloads, is_open, tell);
         // A system that closes with something unread cuts off what was just written, and what came
         // before a failure counts.
-        let _ = is_read.recv_timeout(LINGER);
+        let _ = is_read.recv_timeout(HALF_CLOSED);
         tell(Input::Ended(channel, written));
         // This ends the other thread. It fails where the peer was faster.
         let _ = stream.shutdown(Shutdown::Both);
@@ -274,12 +334,19 @@ fn carry(
     })
 }
 
-/// Connects to the one address that a TCP transport has.
-fn connect(to: &Transport) -> io::Result<TcpStream> {
-    let at = to.socket_addrs().next().ok_or(ErrorKind::AddrNotAvailable)?;
+/// Connects, and has the system find out about a peer whose host is gone without a word. Where it cannot
+/// say after which time what was sent counts as lost, its own value applies to that, many minutes in
+/// most.
+fn connect(at: Option<SocketAddr>) -> io::Result<TcpStream> {
+    let at = at.ok_or(ErrorKind::AddrNotAvailable)?;
     let stream = TcpStream::connect_timeout(&at, CONNECT_TIMEOUT)?;
     stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+    stream.set_write_timeout(Some(SILENCE))?;
+    let socket = SockRef::from(&stream);
+    let keepalive = TcpKeepalive::new().with_time(SILENCE / 2).with_interval(SILENCE / 4);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(SILENCE))?;
     Ok(stream)
 }
 
@@ -321,21 +388,51 @@ fn read(channel: ChannelId, mut stream: &TcpStream, tell: &impl Fn(Input)) -> io
 /// Writes until the driver drops its end, and closes this side then.
 fn write(
     channel: ChannelId,
-    mut stream: &TcpStream,
+    stream: &TcpStream,
     payloads: &Receiver<Payload>,
+    is_open: &Weak<()>,
     tell: &impl Fn(Input),
 ) -> io::Result<()> {
+    let mut closed = None;
+    let mut is_late = || {
+        is_open.strong_count() == 0
+            && closed.get_or_insert_with(std::time::Instant::now).elapsed() >= LINGER
+    };
     for payload in payloads {
         match payload {
-            Payload::Control(message) => stream.write_all(&message)?,
+            Payload::Control(message) => write_all(stream, &message, &mut is_late)?,
             Payload::Data { message, data, .. } => {
-                stream.write_all(&data)?;
+                write_all(stream, &data, &mut is_late)?;
                 tell(Input::Written(channel, message));
             }
             _ => {}
         }
     }
     stream.shutdown(Shutdown::Write)
+}
+
+/// Writes all of it, however slowly the peer reads, as long as it does.
+fn write_all(
+    mut stream: &TcpStream,
+    mut bytes: &[u8],
+    is_late: &mut impl FnMut() -> bool,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        if is_late() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        match stream.write(&bytes[..bytes.len().min(WRITE_LEN)]) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(len) => bytes = &bytes[len..],
+            // What a system calls a time-out of its own.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Hands in announces, as long as there is a driver.

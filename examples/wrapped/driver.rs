@@ -21,6 +21,10 @@
 //! registrar has to be at a TCP or SCTP address, but nobody says that it is the driver who goes
 //! there.
 //!
+//! *Silence.* A peer that is cut off without a word ends no channel by itself. Whoever carries frames
+//! across a network, here the gateway, has to find out by asking, and to say then that the channel broke;
+//! `docs/failures.md` has the times of the other drivers.
+//!
 //! ```text
 //! 01 00 00 00 02 61 6c 70 68 61     open channel 2 to "alpha"
 //! 02 00 00 00 02                    it is up

@@ -91,12 +91,23 @@ start() {
 # listens HOST N: whether so many SCTP sockets do there.
 listens() { [ "$(ip netns exec "$1" awk '$4 == 10' /proc/net/sctp/eps | wc -l)" -ge "$2" ]; }
 
+# rests HOST: whether no association is left there. Those of a process that is killed hold its ports until their peers
+# have confirmed the end, and who wants to listen at one gives up.
+rests() { [ "$(ip netns exec "$1" cat /proc/net/sctp/assocs | wc -l)" -le 1 ]; }
+
 # What the scenarios have most of. A registrar is there when its ASAP and ENRP sockets listen.
 registrar() { # LABEL HOST IDENTIFIER [OPTION]...
     local label=$1 host=$2 identifier=$3
     shift 3
+    within 60 rests "$host" || fail "the ports of $host are still in use"
     start "$label" "$host" rspregistrar "-identifier=$identifier" -mentordiscoverytimeout=1000 -logcolor=off "$@"
     within 30 listens "$host" 2 || fail "$label does not listen"
+}
+# comes_back POOL: whether a registrar announces itself that has not heard of the pool, as one does that was restarted.
+comes_back() {
+    local status=0
+    looked pu "$1" > /dev/null 2>&1 || status=$?
+    [ "$status" = 1 ]
 }
 element() { # LABEL HOST IDENTIFIER SERVICE [OPTION]...
     local label=$1 host=$2 identifier=$3 service=$4
@@ -129,14 +140,9 @@ gone() {
 runs() { [ -n "${pid[$1]-}" ] && kill -0 "${pid[$1]}" 2>/dev/null; }
 ended() { ! runs "$1"; }
 
-# narrow HOST MTU: the longest packets on its cable. lossy HOST PERCENT: how many of those from and to it are lost; the
-# others overtake each other.
-narrow() { ip link set "v$1" mtu "$2" && ip -n "$1" link set eth0 mtu "$2"; }
-lossy() {
-    log "$1 loses $2 %"
-    tc qdisc replace dev "v$1" root netem loss "$2%" delay 5ms 4ms
-    ip netns exec "$1" tc qdisc replace dev eth0 root netem loss "$2%" delay 5ms 4ms
-}
+# lossy HOST: it gets four packets of five that are sent to it. narrow HOST: packets to it and from it are short.
+lossy() { tc qdisc add dev "v$1" root netem loss 20%; }
+narrow() { ip link set "v$1" mtu 576 && ip -n "$1" link set eth0 mtu 576; }
 
 # unplug HOST, plug HOST: its cable.
 unplug() { log "$1 is cut off" && ip link set "v$1" down; }
@@ -219,6 +225,9 @@ looked() {
     [ "$over:$1" != raw:pu ] || status=$(sed -n '$s/^status //p' <<< "$output")
     return "$status"
 }
+
+# current: which `element`, by its last digit, the session of `pu` has heard of last.
+current() { element=$(grep -o '^received 0x0000000[0-9]' /out/pu.log | tail -n 1 | tail -c 2); }
 
 # lookup STATUS WORDS ARGUMENT...: with what, and with which words, `asap-lookup` ends on the host `pu`.
 lookup() {

@@ -22,6 +22,9 @@ tell pu 'purge pool'
 tell pu 'resolve pool'
 expect pu '^(RegistrarLost|NoRegistrar)'
 registrar pr1 pr1 0x1 -asap=10.0.0.1:3863 -enrp=10.0.0.1:9901
+within 60 comes_back pool || fail 'the registrar does not announce itself'
+# Once more, should the first request have come to its end meanwhile.
+tell pu 'resolve pool'
 expect pu '^registrar 10.0.0.1:3863' 60
 expect pu '^failed pool: no such pool'
 start pe_again pe elements 10.0.0.1:3863 10.0.0.11:7 pool,0x1,0x1

@@ -10,7 +10,9 @@ use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng};
 use rand_distr::weighted::{WeightedAliasIndex, WeightedTreeIndex};
 
-use crate::order::{DeadlineScan, Edf, FourAry, Interleaved, SlotExpansion, SmoothWrr, Wrr};
+use crate::order::{
+    DeadlineScan, Edf, FourAry, Interleaved, SlotExpansion, SmoothWrr, TwoHeaps, Wrr,
+};
 
 mod least_loaded;
 mod p2c;
@@ -73,6 +75,7 @@ pub fn bare(weights: &Weights) -> Vec<(&'static str, Vec<Contender>)> {
                 order::<SmoothWrr>("smooth", w),
                 order::<DeadlineScan>("scan", w),
                 order::<FourAry>("four-ary", w),
+                order::<TwoHeaps>("two-heaps", w),
                 order::<Edf>("edf", w),
                 order::<Interleaved>("interleaved", w),
                 order::<SlotExpansion>("slots", w),
@@ -162,6 +165,7 @@ pub fn refreshed(weights: &Weights, k: usize) -> Vec<(&'static str, Vec<Contende
                 rebuilt("smooth", w, k, SmoothWrr::new, SmoothWrr::pick),
                 rebuilt("scan", w, k, DeadlineScan::new, DeadlineScan::pick),
                 rebuilt("four-ary", w, k, FourAry::new, FourAry::pick),
+                rebuilt("two-heaps", w, k, TwoHeaps::new, TwoHeaps::pick),
                 rebuilt("edf", w, k, Edf::new, Edf::pick),
                 rebuilt("interleaved", w, k, Interleaved::new, Interleaved::pick),
                 rebuilt("slots", w, k, SlotExpansion::new, SlotExpansion::pick),

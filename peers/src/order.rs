@@ -44,6 +44,20 @@ pub struct FourAry {
     strides: Vec<u64>,
 }
 
+/// Earliest deadlines among those that are due, in two four-ary heaps: what keeps everybody within one
+/// turn of its share costs a second heap, and about one move a turn between them.
+pub struct TwoHeaps {
+    /// Deadline and position of those that are due.
+    due: Vec<(u64, u32)>,
+    /// From when on the others are.
+    waiting: Vec<(u64, u32)>,
+    weights: Vec<u64>,
+    /// The turns that each had, of a cycle.
+    served: Vec<u64>,
+    sum: u64,
+    time: u64,
+}
+
 /// The same by looking at all deadlines, each packed with its position into one number.
 pub struct DeadlineScan {
     keys: Vec<u128>,
@@ -131,6 +145,56 @@ impl Wrr for FourAry {
         sink(&mut self.heap, 0, (deadline + self.strides[at as usize], at));
         at as usize
     }
+}
+
+impl Wrr for TwoHeaps {
+    fn new(weights: &[u32]) -> Self {
+        let weights: Vec<u64> = weights.iter().copied().map(u64::from).collect();
+        let sum: u64 = weights.iter().sum();
+        let mut due: Vec<_> = weights.iter().map(|weight| sum.div_ceil(*weight)).zip(0..).collect();
+        for at in (0..due.len().div_ceil(4)).rev() {
+            let key = due[at];
+            sink(&mut due, at, key);
+        }
+        let (waiting, served) = (Vec::with_capacity(due.len()), vec![0; due.len()]);
+        Self { due, waiting, weights, served, sum, time: 0 }
+    }
+
+    fn pick(&mut self) -> usize {
+        self.time += 1;
+        let (_, at) = self.due[0];
+        let (weight, served) = (self.weights[at as usize], &mut self.served[at as usize]);
+        *served += 1;
+        let from = (*served * self.sum).div_ceil(weight);
+        if from <= self.time {
+            sink(&mut self.due, 0, (((*served + 1) * self.sum).div_ceil(weight), at));
+        } else {
+            if let Some(last) = self.due.pop().filter(|_| !self.due.is_empty()) {
+                sink(&mut self.due, 0, last);
+            }
+            rise(&mut self.waiting, (from, at));
+        }
+        while self.waiting.first().is_some_and(|(from, _)| *from <= self.time) {
+            let (_, at) = self.waiting[0];
+            if let Some(last) = self.waiting.pop().filter(|_| !self.waiting.is_empty()) {
+                sink(&mut self.waiting, 0, last);
+            }
+            let turn = self.served[at as usize] + 1;
+            rise(&mut self.due, ((turn * self.sum).div_ceil(self.weights[at as usize]), at));
+        }
+        at as usize
+    }
+}
+
+/// Puts another key in.
+fn rise<K: Copy + Ord>(heap: &mut Vec<K>, key: K) {
+    let mut at = heap.len();
+    heap.push(key);
+    while at > 0 && key < heap[(at - 1) / 4] {
+        heap[at] = heap[(at - 1) / 4];
+        at = (at - 1) / 4;
+    }
+    heap[at] = key;
 }
 
 /// Puts a key in at `at`, and lower where those below come first.
@@ -275,6 +339,7 @@ pub fn print() {
         print!(" ours {}", quality::<Ours>(&weights));
         print!(" | smooth {}", quality::<SmoothWrr>(&weights));
         print!(" | edf {}", quality::<Edf>(&weights));
+        print!(" | two-heaps {}", quality::<TwoHeaps>(&weights));
         print!(" | interleaved {}", quality::<Interleaved>(&weights));
         println!(" | slots {}", quality::<SlotExpansion>(&weights));
     }

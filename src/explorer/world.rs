@@ -731,6 +731,7 @@ impl World {
     fn check(&self) {
         let known = self.channels.values().filter(|channel| !channel.gone).count();
         assert_eq!(known, self.user.channels(), "channels that nobody knows");
+        assert_eq!(self.user.stats().misuses, 0, "this driver makes no mistake");
         assert!(self.channels.values().all(|c| !c.gone), "a channel that is not closed");
         for (request, until) in &self.requests {
             assert!(*until > self.now, "{request:?} has not ended in time");

@@ -43,6 +43,7 @@ fn plain(registrars: u8) -> Setup {
     config.resolution.elements_wanted = None;
     config.limits.max_cookie_len = 16;
     config.limits.max_queued_messages = 3;
+    config.limits.max_notes = 0;
     Setup { config, capabilities: Capabilities::TCP }
 }
 

@@ -140,6 +140,12 @@ impl Scratch {
         }
     }
 
+    /// How many elements have no transport that the driver speaks.
+    pub(super) fn unspoken(&self) -> u32 {
+        let unspoken = self.elements.iter().filter(|element| !element.spoken).count();
+        u32::try_from(unspoken).unwrap_or(u32::MAX)
+    }
+
     pub(super) fn index_of(&self, identifier: PeIdentifier) -> Option<usize> {
         let found = self.by_identifier.binary_search_by_key(&identifier, |(id, _)| *id).ok()?;
         Some(self.by_identifier[found].1 as usize)

@@ -32,12 +32,13 @@ use crate::context::Context;
 use crate::error::CommandError;
 #[cfg(test)]
 use crate::explorer::ahead;
+use crate::journal::{MarkEnd, NoteKind, PassedOver};
 use crate::selection::{self, Member, Selector};
 use crate::wire::{
     Elements, PeIdentifier, PolicyType, PoolHandle, Protocol, ServerIdentifier, Transport,
     TransportRef,
 };
-use crate::{Instant, Rng};
+use crate::{Config, Instant};
 
 /// A resolved pool.
 ///
@@ -177,7 +178,24 @@ impl Pool {
     /// Whether an element was found unreachable and is passed over at `now`.
     #[must_use]
     pub fn is_marked(&self, now: Instant, identifier: PeIdentifier) -> bool {
-        self.marks.get(&identifier).is_some_and(|mark| mark.until > now)
+        self.marked_until(now, identifier).is_some()
+    }
+
+    /// Until when it is.
+    pub(crate) fn marked_until(&self, now: Instant, identifier: PeIdentifier) -> Option<Instant> {
+        self.marks.get(&identifier).map(|mark| mark.until).filter(|until| *until > now)
+    }
+
+    /// Whether the list is older than `stale_cache_value` (RFC 5352 §3.3 C2).
+    pub(crate) fn is_stale(&self, now: Instant, config: &Config) -> bool {
+        now.since(self.fetched) >= config.cache.stale_cache_value
+    }
+
+    /// The elements that were found unreachable and are passed over at `now`, and until when each is;
+    /// also those that are not listed at present.
+    pub fn marks(&self, now: Instant) -> impl Iterator<Item = (PeIdentifier, Instant)> {
+        let marks = self.marks.iter().filter(move |(_, mark)| mark.until > now);
+        marks.map(|(identifier, mark)| (*identifier, mark.until))
     }
 
     /// What is kept on the heap, in bytes; of failure marks, in nodes that are filled to two thirds.
@@ -210,7 +228,16 @@ impl Pool {
         if !scratch.take_in(ctx, self, policy, elements) {
             return None;
         }
-        let change = if told { scratch.compare(self) } else { Change::default() };
+        let compares = told || ctx.journal.is_on();
+        let change = if compares { scratch.compare(self) } else { Change::default() };
+        ctx.note(|| NoteKind::ListReplaced {
+            handle: self.handle.clone(),
+            elements: u32::try_from(scratch.elements.len()).unwrap_or(u32::MAX),
+            joined: change.joined,
+            left: change.left,
+            altered: change.altered,
+            unspoken: scratch.unspoken(),
+        });
         let used = self.elements.iter().filter(|e| e.used).map(|e| e.identifier);
         let used = used.chain(self.absent.iter().copied());
         let mut absent: Vec<_> = used.filter(|id| scratch.index_of(*id).is_none()).collect();
@@ -233,8 +260,8 @@ impl Pool {
         self.policy = policy;
         self.fetched = now;
         self.authentication = authentication;
-        self.end_marks(now);
-        Some(change)
+        self.end_marks(now, ctx);
+        Some(if told { change } else { Change::default() })
     }
 
     /// The choice by policy, or the oldest failure where nothing else is left; never one of
@@ -242,13 +269,13 @@ impl Pool {
     pub(crate) fn select(
         &mut self,
         now: Instant,
-        rng: &mut Rng,
+        ctx: &mut Context,
         avoid: &[PeIdentifier],
     ) -> Option<ElementRef<'_>> {
-        self.look_at_marks(now);
+        self.look_at_marks(now, ctx);
         let elements = &self.elements;
         let skip = |index: usize| avoid.contains(&elements[index].identifier);
-        let index = self.selector.pick(rng, skip).or_else(|| self.failed.oldest(skip))?;
+        let index = self.selector.pick(&mut ctx.rng, skip).or_else(|| self.failed.oldest(skip))?;
         self.elements[index].used = true;
         self.was_tried(index);
         Some(ElementRef { pool: self, index })
@@ -259,15 +286,15 @@ impl Pool {
     pub(crate) fn select_several(
         &mut self,
         now: Instant,
-        rng: &mut Rng,
+        ctx: &mut Context,
         wanted: usize,
         avoid: &[PeIdentifier],
     ) -> Vec<ElementRef<'_>> {
-        self.look_at_marks(now);
+        self.look_at_marks(now, ctx);
         let elements = &self.elements;
         let skip = |index: usize| avoid.contains(&elements[index].identifier);
         let mut chosen = Vec::new();
-        self.selector.pick_many(rng, wanted, skip, |index| chosen.push(index));
+        self.selector.pick_many(&mut ctx.rng, wanted, skip, |index| chosen.push(index));
         if chosen.len() < wanted {
             chosen.extend(self.failed.in_order(skip).take(wanted - chosen.len()));
         }
@@ -288,6 +315,14 @@ impl Pool {
             self.elements[index].used = true;
         }
         found.is_some()
+    }
+
+    /// Why an element that was asked for is not [handed out](Self::hand_out).
+    pub(crate) fn why_not(&self, identifier: PeIdentifier) -> PassedOver {
+        match self.index_of(identifier) {
+            Some(_) => PassedOver::NotSpoken,
+            None => PassedOver::NotListed,
+        }
     }
 
     /// Whether an element is left beside `avoid` that has not failed.
@@ -349,11 +384,11 @@ impl Pool {
             return false;
         }
         if self.marks.len() >= ctx.config.limits.max_elements {
-            self.end_marks(now);
+            self.end_marks(now, ctx);
             let oldest = self.marks.iter().min_by_key(|(_, mark)| mark.failure);
             if let Some(oldest) = oldest.map(|(oldest, _)| *oldest) {
                 if self.marks.len() >= ctx.config.limits.max_elements {
-                    self.unmark(oldest);
+                    self.unmark(ctx, oldest, MarkEnd::TooMany);
                     ctx.stats.marks_forgotten += 1;
                 }
             }
@@ -364,25 +399,49 @@ impl Pool {
         self.marks_end = Some(self.marks_end.map_or(until, |end| end.min(until)));
         self.tell(identifier);
         ctx.stats.failures += 1;
+        let (pool, element) = (&self.handle, identifier);
+        ctx.note(|| NoteKind::ElementMarked { handle: pool.clone(), element, until });
         true
     }
 
-    /// Ends the mark of an element that was reached after all.
-    pub(crate) fn unmark(&mut self, identifier: PeIdentifier) {
-        if self.marks.remove(&identifier).is_some() {
-            self.tell(identifier);
+    /// Takes back a choice by policy, of an element that could not be reached.
+    pub(crate) fn take_back(&mut self, identifier: PeIdentifier) {
+        if let Some(index) = self.index_of(identifier) {
+            self.selector.take_back(index);
         }
     }
 
+    /// Ends the mark of an element that was reached after all.
+    pub(crate) fn unmark(&mut self, ctx: &mut Context, identifier: PeIdentifier, reason: MarkEnd) {
+        if self.marks.remove(&identifier).is_some() {
+            self.tell(identifier);
+            let (pool, element) = (&self.handle, identifier);
+            ctx.note(|| NoteKind::MarkEnded { handle: pool.clone(), element, reason });
+        }
+    }
+
+    /// The elements that are marked at `now`, and until when each is.
+    pub(crate) fn marked(&self, now: Instant) -> impl Iterator<Item = (PeIdentifier, Instant)> {
+        let marks = self.marks.iter().map(|(identifier, mark)| (*identifier, mark.until));
+        marks.filter(move |(_, until)| *until > now)
+    }
+
     /// Ends the marks whose time is over, and those of elements that have moved.
-    fn end_marks(&mut self, now: Instant) {
+    fn end_marks(&mut self, now: Instant, ctx: &mut Context) {
         let mut marks = core::mem::take(&mut self.marks);
         marks.retain(|identifier, mark| {
             let moved = match (self.index_of(*identifier), mark.transport) {
                 (Some(index), Some(transport)) => fingerprint(self.encoded(index)) != transport,
                 _ => false,
             };
-            mark.until > now && !moved
+            let reason = match mark.until <= now {
+                true => MarkEnd::Expired,
+                false if moved => MarkEnd::Moved,
+                false => return true,
+            };
+            let (pool, element) = (&self.handle, *identifier);
+            ctx.note(|| NoteKind::MarkEnded { handle: pool.clone(), element, reason });
+            false
         });
         self.marks = marks;
         self.marks_end = self.marks.values().map(|mark| mark.until).min();
@@ -395,9 +454,9 @@ impl Pool {
     }
 
     /// Ends the marks whose time has come, if it has for any.
-    fn look_at_marks(&mut self, now: Instant) {
+    fn look_at_marks(&mut self, now: Instant, ctx: &mut Context) {
         if self.marks_end.is_some_and(|end| end <= now) {
-            self.end_marks(now);
+            self.end_marks(now, ctx);
         }
     }
 

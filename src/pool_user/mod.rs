@@ -11,10 +11,11 @@ mod registrars;
 mod sessions;
 
 use alloc::vec::Vec;
+use core::fmt;
 
 pub use self::pools::PoolMut;
 pub use self::registrars::{RegistrarsMut, RegistrarsRef};
-pub use self::sessions::{SessionMut, SessionRef};
+pub use self::sessions::SessionMut;
 use crate::cache::Cache;
 #[cfg(test)]
 use crate::channel::ChannelUser;
@@ -28,11 +29,12 @@ use crate::explorer::{Kind, told_by};
 #[cfg(test)]
 use crate::id::ChannelId;
 use crate::id::{PoolId, RequestId, SessionId};
+use crate::journal::{Note, NoteKind};
 use crate::pool::{Change, Pool};
-use crate::registrar::{Home, Registrars};
+use crate::registrar::{self, Home, Registrars};
 use crate::report::Reports;
-use crate::resolver::{Resolver, Route};
-use crate::session::{Env, Need, Sessions};
+use crate::resolver::{self, Resolver, Route};
+use crate::session::{self, Env, Sessions};
 #[cfg(test)]
 use crate::slab::Key;
 use crate::slab::Slab;
@@ -57,7 +59,7 @@ use crate::{Capabilities, Config, ConfigError, Instant, Stats};
 /// | what for | commands | to look at |
 /// |---|---|---|
 /// | registrars | [`registrars_mut`](Self::registrars_mut): `find_home`, `add`, `remove` | [`registrars`](Self::registrars) |
-/// | pools | [`resolve`](Self::resolve), [`populate`](Self::populate), [`refresh`](Self::refresh), [`cancel`](Self::cancel), [`subscribe`](Self::subscribe), [`unsubscribe`](Self::unsubscribe), [`purge_all`](Self::purge_all) | [`pools`](Self::pools), [`find_pool`](Self::find_pool), [`subscription`](Self::subscription) |
+/// | pools | [`resolve`](Self::resolve), [`populate`](Self::populate), [`refresh`](Self::refresh), [`cancel`](Self::cancel), [`subscribe`](Self::subscribe), [`unsubscribe`](Self::unsubscribe), [`purge_all`](Self::purge_all) | [`pools`](Self::pools), [`find_pool`](Self::find_pool), [`subscription`](Self::subscription), [`subscriptions`](Self::subscriptions) |
 /// | one pool | [`pool_mut`](Self::pool_mut): `select`, `fail_over`, `report_unreachable`, `trust`, … | [`pool`](Self::pool) |
 /// | sessions | [`open_session`](Self::open_session), [`open_session_at`](Self::open_session_at), [`accept`](Self::accept), [`set_card`](Self::set_card) | [`sessions`](Self::sessions) |
 /// | one session | [`session_mut`](Self::session_mut): `send`, `confirm`, `withdraw`, `give_up`, `move_to`, `close`, … | [`session`](Self::session) |
@@ -66,7 +68,29 @@ use crate::{Capabilities, Config, ConfigError, Instant, Stats};
 /// Every call that may act on time takes the current time. The polls may be called in any order and
 /// as often as one likes; none has to be drained before another call. Time that goes backwards
 /// counts as standing still.
-#[derive(Debug)]
+///
+/// # Why something happened
+///
+/// Each decision leaves a [`Note`]: who was tried, passed over, marked, left, and for which reason.
+/// [`poll_note`](Self::poll_note) hands them out one after the other, for a log; [`notes`](Self::notes)
+/// shows the latest, for a dump after the fact.
+///
+/// # For those who write drivers
+///
+/// Input is always accepted, so that a driver which breaks a rule gets no error: things only go worse.
+/// Each rule that can be broken is a [`Misuse`](crate::Misuse), which is counted
+/// ([`Stats::misuses`](crate::Stats::misuses)) and noted. The tests of a driver are strict if they fail at
+/// the first, as those in the simulator do:
+///
+/// ```
+/// # use asap_pu::{Capabilities, Config, Instant, NoteKind, PoolUser};
+/// # let mut pool_user = PoolUser::new(Config::default(), Capabilities::TCP, 1)?;
+/// # pool_user.registrars_mut(Instant::EPOCH).find_home();
+/// while let Some(note) = pool_user.poll_note() {
+///     assert!(!matches!(note.what, NoteKind::Misused { .. }), "{note}");
+/// }
+/// # Ok::<(), asap_pu::ConfigError>(())
+/// ```
 #[cfg_attr(test, derive(Clone))]
 pub struct PoolUser {
     ctx: Context,
@@ -180,6 +204,12 @@ impl PoolUser {
         self.ending == Ending::Done && self.ctx.channels.is_idle()
     }
 
+    /// What was decided and why, as far back as it is kept ([`max_notes`](crate::Config::max_notes)),
+    /// the oldest first, whether or not it was read.
+    pub fn notes(&self) -> impl DoubleEndedIterator<Item = &Note> + ExactSizeIterator {
+        self.ctx.journal.iter()
+    }
+
     /// How many channels are being set up or are up.
     #[must_use]
     pub fn channels(&self) -> usize {
@@ -226,9 +256,7 @@ impl PoolUser {
             true => ResolveError::NoRegistrarReachable,
             false => ResolveError::NoRegistrarKnown,
         };
-        if self.resolver.handle_timeout(now, &mut self.ctx, &unreached) {
-            self.registrars.doubt(now, &mut self.ctx);
-        }
+        self.resolver.handle_timeout(now, &mut self.ctx, &unreached);
         self.reports.handle_timeout(now, &mut self.ctx);
         // A session whose deadline comes together with its resolution's hears the reason, not the
         // consequence.
@@ -243,6 +271,7 @@ impl PoolUser {
 impl PoolUser {
     /// What the driver is to do next.
     pub fn poll_action(&mut self) -> Option<Action> {
+        self.ctx.watch.polled();
         loop {
             let action = self.next_action();
             if action.is_some() || self.ending != Ending::Begun || !self.is_quiet() {
@@ -251,6 +280,13 @@ impl PoolUser {
             self.registrars.shut_down(&mut self.ctx);
             self.ending = Ending::Done;
         }
+    }
+
+    /// What was decided and why: the next [`Note`] that was not read. Where some were overwritten before
+    /// that, [`NoteKind::NotesMissed`] says so first. Unlike the other outputs, this one may be left
+    /// alone.
+    pub fn poll_note(&mut self) -> Option<Note> {
+        self.ctx.journal.poll()
     }
 
     /// What the application is to know next.
@@ -355,60 +391,74 @@ impl PoolUser {
 
     /// The time never goes back.
     fn advance(&mut self, now: Instant) -> Instant {
+        self.ctx.time_passes(self.now, now);
         self.now = self.now.max(now);
         self.now
     }
 
-    /// Brings the machines up to date with each other.
+    /// Brings the machines up to date with each other: serves what they need, then compares what
+    /// they know, from which more may follow.
     fn route(&mut self, now: Instant) {
         while self.ending != Ending::Done {
-            if let Some((waiter, handle, error)) = self.resolver.poll_failed() {
-                self.fail(now, waiter, handle, error);
-                continue;
-            }
-            if let Some(need) = self.sessions.poll_need() {
-                match need {
-                    Need::Resolve { session, handle, anew } => {
-                        self.look_up(now, &handle, Waiter::Session(session), anew);
-                    }
-                    Need::Forget { session, handle } => {
-                        self.resolver.cancel(&handle, &Waiter::Session(session));
-                    }
-                    Need::Report { handle, identifier } => {
-                        let pool = self.cache.find_held(handle.as_bytes());
-                        let of = (handle, pool);
-                        self.reports.unreachable(now, &mut self.ctx, of, identifier);
-                    }
-                    Need::LookUp { handle } => self.look_up(now, &handle, Waiter::Refresh, false),
-                }
-                continue;
-            }
-            let Self { registrars, resolver, reports, ctx, .. } = self;
-            if registrars.take_hopeless() {
-                resolver.fail(ctx, &ResolveError::NoRegistrarKnown, |_| true);
-                continue;
-            }
-            if resolver.take_doubts() {
-                registrars.suspect();
-            }
-            let home = registrars.home();
-            let channel = home.map(|home| home.channel);
-            let wanted =
-                |home: &Home| ctx.config.resolution.elements_wanted.filter(|_| home.takes_wanted);
-            let route = home.map(|home| Route { channel: home.channel, wanted: wanted(home) });
-            resolver.set_home(now, ctx, route);
-            reports.set_home(now, ctx, channel);
-            self.withdraw_reports(now);
-            let Self { registrars, resolver, reports, ctx, .. } = self;
-            let beside = reports.is_waiting() || resolver.is_subscribed();
-            registrars.set_wanted(now, ctx, resolver.is_waiting(), beside);
-            if resolver.take_abandoned() && registrars.abandoned(now, ctx) {
-                continue;
-            }
-            if !registrars.is_hopeless() {
+            if let Some(need) = self.resolver.poll_need() {
+                self.serve_resolver(now, need);
+            } else if let Some(need) = self.sessions.poll_need() {
+                self.serve_session(now, need);
+            } else if let Some(registrar::Need::FailAll) = self.registrars.poll_need() {
+                self.resolver.fail(&mut self.ctx, &ResolveError::NoRegistrarKnown, |_| true);
+            } else if self.is_settled(now) {
                 return;
             }
         }
+    }
+
+    fn serve_resolver(&mut self, now: Instant, need: resolver::Need<Waiter>) {
+        match need {
+            resolver::Need::Doubt => self.registrars.doubt(now, &mut self.ctx),
+            resolver::Need::Suspect => self.registrars.suspect(),
+            resolver::Need::Fail { waiter, handle, error } => {
+                self.fail(now, waiter, handle, error);
+            }
+        }
+    }
+
+    fn serve_session(&mut self, now: Instant, need: session::Need) {
+        match need {
+            session::Need::Resolve { session, handle, anew } => {
+                self.look_up(now, &handle, Waiter::Session(session), anew);
+            }
+            session::Need::Forget { session, handle } => {
+                self.resolver.cancel(&handle, &Waiter::Session(session));
+            }
+            session::Need::Report { handle, identifier } => {
+                let pool = self.cache.find_held(handle.as_bytes());
+                let of = (handle, pool);
+                self.reports.unreachable(now, &mut self.ctx, of, identifier);
+            }
+            session::Need::LookUp { handle } => {
+                self.look_up(now, &handle, Waiter::Refresh, false);
+            }
+        }
+    }
+
+    /// Lets each machine know who is the home, and whether one is wanted; says whether nothing
+    /// follows from it for the others.
+    fn is_settled(&mut self, now: Instant) -> bool {
+        let Self { registrars, resolver, reports, ctx, .. } = self;
+        let home = registrars.home();
+        let channel = home.map(|home| home.channel);
+        let wanted =
+            |home: &Home| ctx.config.resolution.elements_wanted.filter(|_| home.takes_wanted);
+        let route = home.map(|home| Route { channel: home.channel, wanted: wanted(home) });
+        resolver.set_home(now, ctx, route);
+        reports.set_home(now, ctx, channel);
+        self.withdraw_reports(now);
+        let Self { registrars, resolver, reports, ctx, .. } = self;
+        let beside = reports.is_waiting() || resolver.is_subscribed();
+        registrars.set_wanted(now, ctx, resolver.is_waiting(), beside);
+        // Whether a home that is left is missed depends on who still waits.
+        let left = resolver.take_abandoned() && registrars.abandoned(now, ctx);
+        !left && !registrars.needs_any()
     }
 
     /// Reports of elements whose mark has ended before its time are not true any more.
@@ -443,6 +493,10 @@ impl PoolUser {
             return;
         }
         self.ctx.stats.cache_stale += 1;
+        if !self.resolver.is_asked(handle) {
+            let fetched = self.cache.get(pool).map_or(now, Pool::fetched);
+            self.ctx.note(|| NoteKind::PoolStale { handle: handle.clone(), fetched });
+        }
         match self.ctx.config.cache.stale_answers {
             StaleAnswers::Served => {
                 if !self.resolver.is_asked(handle) {
@@ -463,8 +517,7 @@ impl PoolUser {
     fn is_fresh(&mut self, now: Instant, pool: PoolId) -> bool {
         let outdated = self.cache.is_outdated(pool);
         self.cache.get_mut(pool).filter(|_| !outdated).is_some_and(|found| {
-            let age = now.since(found.fetched());
-            age < self.ctx.config.cache.stale_cache_value
+            !found.is_stale(now, &self.ctx.config)
                 || self.resolver.is_up_to_date(now, found.handle().as_bytes())
         })
     }
@@ -525,6 +578,35 @@ impl PoolUser {
             !self.reports.is_waiting() && !self.ctx.channels.has_control(home.channel)
         };
         self.sessions.live() == 0 && self.registrars.home().is_none_or(has_said_all)
+    }
+}
+
+/// How it stands at a glance, and what has happened so far: each counter that is not zero. Nothing of
+/// what was sent, received or resolved.
+impl fmt::Debug for PoolUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        struct Counters<'a>(&'a Stats);
+        impl fmt::Debug for Counters<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut map = f.debug_map();
+                for (name, count) in self.0.iter().filter(|(_, count)| *count > 0) {
+                    map.entry(&format_args!("{name}"), &count);
+                }
+                map.finish()
+            }
+        }
+        f.debug_struct("PoolUser")
+            .field("now", &self.now)
+            .field("registrars", &self.registrars())
+            .field("pools", &self.pools().count())
+            .field("subscriptions", &self.subscriptions().count())
+            .field("requests", &self.requests.len())
+            .field("sessions", &self.sessions().count())
+            .field("channels", &self.channels())
+            .field("next_timer", &self.next_timer())
+            .field("notes", &self.notes().len())
+            .field("stats", &Counters(self.stats()))
+            .finish_non_exhaustive()
     }
 }
 

@@ -8,12 +8,14 @@ use crate::Instant;
 use crate::channel::{Authentication, ChannelUser, CloseReason};
 use crate::context::Context;
 use crate::error::ResolveError;
-use crate::id::{ChannelId, LinkId, MessageId};
+use crate::id::{ChannelId, MessageId};
+use crate::journal::{HomeLossReason, NoteKind};
+use crate::misuse::{Input, Misuse};
 use crate::reach::Origin;
-use crate::session::{Env, Sessions};
+use crate::session::Word;
 use crate::wire::{
     self, BodyRef, Cause, CauseCode, Causes, DecodeError, MessageRef, Notes, PolicyType,
-    PoolHandle, RawParameter, Reason,
+    PoolHandle, Protocol, RawParameter, Reason,
 };
 
 /// How many causes of a refusal are told: more than there are codes, and few, since everyone who
@@ -39,7 +41,7 @@ impl PoolUser {
                 let (sessions, mut env) = self.session_machine(now);
                 sessions.opened(&mut env, link);
             }
-            None => self.ctx.stats.unknown_channels += 1,
+            None => self.ctx.unknown_channel(channel, Input::Opened),
         }
         self.route(now);
     }
@@ -68,9 +70,12 @@ impl PoolUser {
         match self.ctx.channels.user(channel) {
             Some(ChannelUser::Session(link)) if !self.sessions.has_control(link) => {
                 self.ctx.stats.unexpected_messages += 1;
+                if self.sessions.is_mapped(link) {
+                    self.ctx.misuse(Misuse::ControlNotDeclared { channel });
+                }
             }
             Some(user) => self.handle_asap(now, channel, user, message),
-            None => self.ctx.stats.unknown_channels += 1,
+            None => self.ctx.unknown_channel(channel, Input::Control),
         }
         self.route(now);
     }
@@ -79,9 +84,13 @@ impl PoolUser {
     pub fn handle_stream(&mut self, now: Instant, channel: ChannelId, mut bytes: &[u8]) {
         let now = self.advance(now);
         let max_len = self.ctx.config.limits.max_message_len;
+        if self.ctx.channels.user(channel).is_none() {
+            self.ctx.unknown_channel(channel, Input::Stream);
+        }
         while let Some(user) = self.ctx.channels.user(channel) {
             if user != ChannelUser::Registrar {
                 self.ctx.stats.unexpected_messages += 1;
+                self.ctx.misuse(Misuse::StreamOfElement { channel });
                 break;
             }
             match self.ctx.channels.next_in_stream(channel, max_len, &mut bytes) {
@@ -89,7 +98,7 @@ impl PoolUser {
                 Ok(None) => break,
                 Err(_) => {
                     self.ctx.stats.broken_streams += 1;
-                    self.registrars.leave(now, &mut self.ctx);
+                    self.registrars.leave(now, &mut self.ctx, HomeLossReason::Framing);
                 }
             }
         }
@@ -106,8 +115,14 @@ impl PoolUser {
                 sessions.received(&mut env, link, data);
                 self.serve_sessions(now);
             }
-            Some(ChannelUser::Registrar) => self.ctx.stats.unexpected_messages += 1,
-            None => self.ctx.stats.unknown_channels += 1,
+            Some(ChannelUser::Registrar) => {
+                self.ctx.stats.unexpected_messages += 1;
+                let home = self.registrars.home().map(|home| home.transport.protocol());
+                if home == Some(Protocol::Tcp) {
+                    self.ctx.misuse(Misuse::DataOfRegistrar { channel });
+                }
+            }
+            None => self.ctx.unknown_channel(channel, Input::Data),
         }
     }
 
@@ -135,18 +150,14 @@ impl PoolUser {
     /// The driver has written an application message: it is with the transport, and there is room
     /// for another one in the channel's window. For transports declared as [`Confirms::Written`](crate::Confirms) or more.
     pub fn handle_written(&mut self, now: Instant, channel: ChannelId, message: MessageId) {
-        self.handle_confirmation(now, channel, |sessions, env, link| {
-            sessions.written(env, link, message)
-        });
+        self.handle_confirmation(now, channel, message, Word::Written);
     }
 
     /// The transport confirmed that an application message arrived. Drivers of transports that
     /// cannot tell leave it out; the application can say it instead, with
     /// [`confirm`](Self::confirm).
     pub fn handle_delivered(&mut self, now: Instant, channel: ChannelId, message: MessageId) {
-        self.handle_confirmation(now, channel, |sessions, env, link| {
-            sessions.delivered(env, link, message)
-        });
+        self.handle_confirmation(now, channel, message, Word::Delivered);
     }
 
     /// The transport gives back an application message that it has not sent, as SCTP does when an
@@ -155,9 +166,7 @@ impl PoolUser {
     /// the channel lives, the message goes again by itself, up to `max_handovers` times; else to
     /// the next element, or back to the application, as its sender wished.
     pub fn handle_unsent(&mut self, now: Instant, channel: ChannelId, message: MessageId) {
-        self.handle_confirmation(now, channel, |sessions, env, link| {
-            sessions.unsent(env, link, message)
-        });
+        self.handle_confirmation(now, channel, message, Word::Unsent);
     }
 
     /// The transport gives back a control message that it has not sent, by the bytes of its
@@ -168,7 +177,7 @@ impl PoolUser {
     pub fn handle_control_unsent(&mut self, now: Instant, channel: ChannelId, message: &[u8]) {
         let now = self.advance(now);
         let Some(user) = self.ctx.channels.user(channel) else {
-            self.ctx.stats.unknown_channels += 1;
+            self.ctx.unknown_channel(channel, Input::ControlUnsent);
             return;
         };
         self.ctx.stats.control_unsent += 1;
@@ -178,7 +187,7 @@ impl PoolUser {
             {
                 self.reports.unsent(&mut self.ctx, channel, handle, identifier);
             }
-            self.registrars.leave(now, &mut self.ctx);
+            self.registrars.leave(now, &mut self.ctx, HomeLossReason::NotSent);
         }
         self.route(now);
     }
@@ -190,15 +199,24 @@ impl PoolUser {
         &mut self,
         now: Instant,
         channel: ChannelId,
-        confirm: impl FnOnce(&mut Sessions, &mut Env<'_>, LinkId) -> bool,
+        message: MessageId,
+        word: Word,
     ) {
         let now = self.advance(now);
         let awaited = match self.ctx.channels.user(channel) {
             Some(ChannelUser::Session(link)) => {
                 let (sessions, mut env) = self.session_machine(now);
-                confirm(sessions, &mut env, link)
+                sessions.confirmed(&mut env, link, message, word)
             }
-            _ => false,
+            user => {
+                let input = word.into();
+                let misuse = match user {
+                    Some(_) => Some(Misuse::ConfirmationNotAwaited { channel, message, input }),
+                    None => self.ctx.channels.mistake(channel, input),
+                };
+                misuse.into_iter().for_each(|misuse| self.ctx.misuse(misuse));
+                false
+            }
         };
         self.ctx.stats.unknown_confirmations += u64::from(!awaited);
         self.serve_sessions(now);
@@ -265,6 +283,7 @@ impl PoolUser {
                     }
                     None => {
                         self.ctx.stats.answers_useless += 1;
+                        self.ctx.note(|| NoteKind::ListUnusable { handle: (*handle).into() });
                         self.cache.outdate(handle);
                         if !self.resolver.is_unanswered(handle, channel) {
                             self.resolver.hasten(now, &mut self.ctx, handle);
@@ -292,11 +311,17 @@ impl PoolUser {
             true => ResolveError::UnknownPoolHandle,
             false => ResolveError::Rejected(codes.take(MAX_CODES).collect()),
         };
+        if !unknown {
+            let why = &error;
+            self.ctx
+                .note(|| NoteKind::RequestRefused { handle: handle.into(), error: why.clone() });
+        }
         if unknown {
             let was_known = self.cache.find(handle).is_some() || self.resolver.was_listed(handle);
             if was_known && self.dispute(now, handle) {
                 return;
             }
+            self.ctx.note(|| NoteKind::PoolUnknown { handle: handle.into() });
             self.cache.store_unknown(now, &self.ctx, handle);
         }
         if self.resolver.subscription(handle).is_some() {
@@ -347,7 +372,7 @@ impl PoolUser {
                     });
                     if refused {
                         self.ctx.stats.requests_unknown += 1;
-                        self.registrars.leave(now, &mut self.ctx);
+                        self.registrars.leave(now, &mut self.ctx, HomeLossReason::UnknownRequest);
                         return;
                     }
                 }

@@ -7,6 +7,7 @@ use crate::Instant;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::id::{PoolId, RequestId};
+use crate::journal::MarkEnd;
 use crate::pool::{ElementRef, Pool};
 use crate::reach::Origin;
 use crate::wire::{PeIdentifier, PoolHandle, Transport};
@@ -165,6 +166,11 @@ impl PoolUser {
     pub fn subscription(&self, handle: &[u8]) -> Option<bool> {
         self.resolver.subscription(handle)
     }
+
+    /// All pools that are subscribed to, and of each whether the home registrar tells of its changes.
+    pub fn subscriptions(&self) -> impl Iterator<Item = (&PoolHandle, bool)> {
+        self.resolver.subscriptions()
+    }
 }
 
 /// For applications that own their connections (RFC 5351 §4.1).
@@ -176,7 +182,7 @@ impl<'a> PoolMut<'a> {
     /// No element of the pool is left.
     pub fn select(self, avoid: &[PeIdentifier]) -> Result<ElementRef<'a>, CommandError> {
         let (now, (pool, ctx)) = (self.now, self.into_parts()?);
-        pool.select(now, &mut ctx.rng, avoid).ok_or(CommandError::NoElementLeft)
+        pool.select(now, ctx, avoid).ok_or(CommandError::NoElementLeft)
     }
 
     /// Chooses as many as `wanted` different elements, best first, none of `avoid`; fewer where
@@ -186,7 +192,7 @@ impl<'a> PoolMut<'a> {
     pub fn select_several(self, wanted: usize, avoid: &[PeIdentifier]) -> Vec<ElementRef<'a>> {
         let (now, parts) = (self.now, self.into_parts());
         let chosen = |(pool, ctx): (&'a mut Pool, &mut Context)| {
-            pool.select_several(now, &mut ctx.rng, wanted, avoid)
+            pool.select_several(now, ctx, wanted, avoid)
         };
         parts.map(chosen).unwrap_or_default()
     }
@@ -254,8 +260,9 @@ impl<'a> PoolMut<'a> {
     /// report of its failure if that has not left yet.
     pub fn trust(&mut self, element: PeIdentifier) {
         let Self { user, id, now } = self;
-        if let Some(pool) = user.cache.get_mut(*id) {
-            pool.unmark(element);
+        let PoolUser { cache, ctx, .. } = &mut **user;
+        if let Some(pool) = cache.get_mut(*id) {
+            pool.unmark(ctx, element, MarkEnd::Trusted);
         }
         user.route(*now);
     }

@@ -1,7 +1,10 @@
 //! The registrars that are known: what an application can look at, and what it can change.
 
+use core::fmt;
+
 use super::{Ending, PoolUser};
 use crate::Instant;
+use crate::channel::Authentication;
 use crate::config::Registrar;
 use crate::error::CommandError;
 use crate::reach::Origin;
@@ -9,7 +12,7 @@ use crate::registrar::{self, HomeSearch};
 use crate::wire::Transport;
 
 /// What is known of registrars, see [`PoolUser::registrars`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct RegistrarsRef<'a> {
     pub(super) machine: &'a registrar::Registrars,
     pub(super) now: Instant,
@@ -29,10 +32,34 @@ impl<'a> RegistrarsRef<'a> {
         self.machine.home().map(|home| &home.transport)
     }
 
+    /// Since when it is the home.
+    #[must_use]
+    pub fn home_since(&self) -> Option<Instant> {
+        self.machine.home().map(|home| home.since)
+    }
+
+    /// Whether the home registrar was authenticated (RFC 5352 §9.3).
+    #[must_use]
+    pub fn home_authentication(&self) -> Option<Authentication> {
+        self.machine.home().map(|home| home.authentication)
+    }
+
     /// How the search for a home registrar stands.
     #[must_use]
     pub fn home_search(&self) -> HomeSearch {
         self.machine.search()
+    }
+
+    /// The present round of the hunt, counted from 1, and when T5-Serverhunt ends it (RFC 5352 §3.6
+    /// SH5); none while nothing is hunted for.
+    #[must_use]
+    pub fn hunt(&self) -> Option<(u32, Instant)> {
+        self.machine.round()
+    }
+
+    /// The registrars that the hunt tries at the moment, three at most.
+    pub fn tried(&self) -> impl Iterator<Item = &'a Transport> + use<'a> {
+        self.machine.tried()
     }
 
     /// All known registrars, configured and announced ones, in the order in which they became
@@ -51,6 +78,22 @@ impl<'a> RegistrarsRef<'a> {
     /// §9.2).
     pub fn barred(&self) -> impl Iterator<Item = (&'a Transport, Instant)> + use<'a> {
         self.machine.barred(self.now)
+    }
+}
+
+impl fmt::Debug for RegistrarsRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Any transport may be as long as a message.
+        let home = self.home().map(|home| (home.protocol(), home.socket_addrs().next()));
+        f.debug_struct("RegistrarsRef")
+            .field("home", &home)
+            .field("home_since", &self.home_since())
+            .field("home_search", &self.home_search())
+            .field("hunt", &self.hunt())
+            .field("known", &self.iter().count())
+            .field("announced", &self.announced().count())
+            .field("barred", &self.barred().count())
+            .finish_non_exhaustive()
     }
 }
 

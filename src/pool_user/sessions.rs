@@ -6,20 +6,11 @@ use bytes::Bytes;
 
 use super::{Ending, PoolUser};
 use crate::Instant;
-use crate::cache::Cache;
 use crate::error::{CommandError, SendError, SendErrorReason};
 use crate::id::{ChannelId, MessageId, SessionId};
 use crate::reach::Origin;
-use crate::session::{Env, SendOptions, SessionOptions, Sessions, Unsettled};
+use crate::session::{Env, SendOptions, SessionOptions, SessionRef, Sessions, Unsettled};
 use crate::wire::{PeIdentifier, PoolElement, PoolHandle, Protocol, Transport};
-
-/// A session to look at, see [`PoolUser::session`].
-#[derive(Debug, Clone, Copy)]
-pub struct SessionRef<'a> {
-    sessions: &'a Sessions,
-    cache: &'a Cache,
-    id: SessionId,
-}
 
 /// A session and the time, for commands; see [`PoolUser::session_mut`].
 #[derive(Debug)]
@@ -101,8 +92,8 @@ impl PoolUser {
     /// A session to look at; `None` if there is no such session, or its end was read.
     #[must_use]
     pub fn session(&self, session: SessionId) -> Option<SessionRef<'_>> {
-        let Self { sessions, cache, .. } = self;
-        sessions.exists(session).then_some(SessionRef { sessions, cache, id: session })
+        let Self { sessions, ctx, cache, now, .. } = self;
+        sessions.look(ctx, cache, *now, session)
     }
 
     /// A session, for commands.
@@ -134,32 +125,6 @@ impl PoolUser {
     /// The node is no pool element by its configuration, or the card does not fit into a message.
     pub fn set_card(&mut self, elements: Vec<PoolElement>) -> Result<(), CommandError> {
         self.sessions.set_card(&mut self.ctx, elements)
-    }
-}
-
-impl<'a> SessionRef<'a> {
-    /// Its pool; none where it was opened at an address, or by a peer that has not named its pool.
-    #[must_use]
-    pub fn handle(&self) -> Option<&'a PoolHandle> {
-        self.sessions.handle(self.cache, self.id)
-    }
-
-    /// The element that it is connected to; none where it chooses one for each message.
-    #[must_use]
-    pub fn element(&self) -> Option<PeIdentifier> {
-        self.sessions.element(self.id)
-    }
-
-    /// How many of its messages wait to be handed to the driver.
-    #[must_use]
-    pub fn queued(&self) -> usize {
-        self.sessions.queued(self.id)
-    }
-
-    /// The latest cookie that it received.
-    #[must_use]
-    pub fn cookie(&self) -> Option<&'a Bytes> {
-        self.sessions.cookie(self.id)
     }
 }
 

@@ -23,6 +23,7 @@ use super::bars::Bars;
 use crate::config::{Registrar, Security};
 use crate::context::Context;
 use crate::error::CommandError;
+use crate::journal::{NoteKind, PassedOver};
 use crate::reach::Origin;
 use crate::timers::Timers;
 use crate::wire::{ServerIdentifier, Transport, TransportUse, Transports};
@@ -297,7 +298,7 @@ impl Addresses {
     pub(super) fn choose<'a>(
         &mut self,
         now: Instant,
-        config: &Config,
+        ctx: &mut Context,
         mut busy: impl Iterator<Item = &'a Transport>,
     ) -> Option<AddressId> {
         let busy: [_; MAX_CHANNELS] = array::from_fn(|_| {
@@ -310,14 +311,15 @@ impl Addresses {
             let free = |turns: &BTreeSet<Turn>| {
                 turns.iter().find(|(.., group)| !busy.contains(&Some(*group))).copied()
             };
-            let announced = free(&self.announced).filter(|_| self.takes_announced(config));
+            let announced = free(&self.announced).filter(|_| self.takes_announced(&ctx.config));
             let kept = free(&self.kept);
             let (.., group) = if for_kept { kept.or(announced) } else { announced.or(kept) }?;
             let (_, id) = *self.groups.get(&group)?.open.first()?;
             let transport = &self.list.get(&id)?.registrar.transport;
-            if !self.bars.has(now, transport) {
-                return Some(id);
-            }
+            let Some(until) = self.bars.until(now, transport) else { return Some(id) };
+            let reason = PassedOver::Barred { until };
+            let at = transport;
+            ctx.note(|| NoteKind::RegistrarPassedOver { transport: at.clone(), reason });
             self.close(id);
             self.spent.insert(id);
         }

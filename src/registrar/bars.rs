@@ -6,6 +6,7 @@ use core::net::SocketAddr;
 use crate::Instant;
 use crate::context::Context;
 use crate::event::Entry;
+use crate::journal::NoteKind;
 use crate::wire::{Protocol, Transport};
 
 /// All bars, bounded in number; each costs as much as any other, however many there are.
@@ -38,7 +39,9 @@ impl Bars {
 
     /// Leaves a registrar alone from here on; announces do not change that.
     pub(super) fn add(&mut self, now: Instant, ctx: &mut Context, transport: Transport) {
+        let until = now + ctx.config.discovery.bar_time;
         ctx.stats.registrars_barred += 1;
+        ctx.note(|| NoteKind::RegistrarBarred { transport: transport.clone(), until });
         while self.list.first_key_value().is_some_and(|(_, bar)| bar.until <= now) {
             self.drop_oldest();
         }
@@ -53,7 +56,7 @@ impl Bars {
             self.by_place.insert(place, self.next);
         }
         let all_told = self.untold == self.next;
-        self.list.insert(self.next, Bar { transport, until: now + ctx.config.discovery.bar_time });
+        self.list.insert(self.next, Bar { transport, until });
         self.next += 1;
         if all_told {
             ctx.events.push(Entry::Suspects);
@@ -62,9 +65,14 @@ impl Bars {
 
     /// Whether a transport leads to a registrar that is left alone.
     pub(super) fn has(&self, now: Instant, transport: &Transport) -> bool {
-        places(transport).any(|place| {
-            let bar = self.by_place.get(&place).and_then(|id| self.list.get(id));
-            bar.is_some_and(|bar| bar.until > now)
+        self.until(now, transport).is_some()
+    }
+
+    /// Until when it is.
+    pub(super) fn until(&self, now: Instant, transport: &Transport) -> Option<Instant> {
+        places(transport).find_map(|place| {
+            let bar = self.by_place.get(&place).and_then(|id| self.list.get(id))?;
+            Some(bar.until).filter(|until| *until > now)
         })
     }
 

@@ -65,7 +65,6 @@ use core::time::Duration;
 
 use self::addresses::{AddressId, Addresses, announced_transports};
 pub use self::search::HomeSearch;
-use crate::Instant;
 use crate::channel::{Authentication, ChannelUser, CloseReason};
 use crate::config::{Registrar, Security};
 use crate::context::Context;
@@ -74,9 +73,11 @@ use crate::event::{Entry, Event};
 #[cfg(test)]
 use crate::explorer::ahead;
 use crate::id::ChannelId;
+use crate::journal::{HomeLossReason, NoteKind, PassedOver, Peer};
 use crate::reach::Origin;
 use crate::timers::{TimerKind, jitter};
 use crate::wire::{ServerIdentifier, Transport, Transports};
+use crate::{Instant, LossReason};
 
 /// SH1: "An ASAP Endpoint MUST NOT establish more than three associations or connections."
 const MAX_CHANNELS: usize = 3;
@@ -92,8 +93,12 @@ pub(crate) struct Registrars {
     /// The home registrar, if there is one. One that is searched beside is in doubt.
     home: Option<Home>,
     search: Option<Search>,
+    /// Which round of the search it is.
+    round: u32,
     /// When T5 ends the present round, also if the search is broken off before.
     round_ends: Instant,
+    /// How many rounds the present hunt has begun.
+    rounds: u32,
     /// What T5-Serverhunt is set to next, before jitter.
     t5: Duration,
     /// When a home was lost last that had given no valid answer.
@@ -109,6 +114,13 @@ pub(crate) struct Registrars {
     preferred: Option<Transport>,
     /// What the application has not heard.
     notice: Option<Event>,
+}
+
+/// What the registrar machine needs of the other machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Those who wait for a registrar to be told that none is known.
+    FailAll,
 }
 
 /// The search for a home.
@@ -185,7 +197,9 @@ impl Registrars {
             addresses: Addresses::new(ctx),
             home: None,
             search: None,
+            round: 0,
             round_ends: Instant::EPOCH,
+            rounds: 0,
             t5: ctx.config.discovery.t5_hunt,
             fell: None,
             wanted: false,
@@ -211,6 +225,17 @@ impl Registrars {
             (Some(_), None) => HomeSearch::Home,
             (Some(_), Some(_)) => HomeSearch::Doubted,
         }
+    }
+
+    /// The present round of a hunt, and when it ends.
+    pub(crate) fn round(&self) -> Option<(u32, Instant)> {
+        let search = self.search.as_ref().filter(|search| search.stage != Stage::Listening)?;
+        Some((self.rounds, search.deadline))
+    }
+
+    /// Those that a channel is being set up to.
+    pub(crate) fn tried(&self) -> impl Iterator<Item = &Transport> {
+        self.attempts().map(|attempt| &attempt.transport)
     }
 
     fn stage(&self) -> Option<Stage> {
@@ -256,14 +281,14 @@ impl Registrars {
         self.notice.take()
     }
 
-    /// Whether those who wait for a registrar are to be told that none is known.
-    pub(crate) fn is_hopeless(&self) -> bool {
-        self.hopeless
+    /// What it needs next of the other machines.
+    pub(crate) fn poll_need(&mut self) -> Option<Need> {
+        core::mem::take(&mut self.hopeless).then_some(Need::FailAll)
     }
 
-    /// The same, asked once.
-    pub(crate) fn take_hopeless(&mut self) -> bool {
-        core::mem::take(&mut self.hopeless)
+    /// Whether it needs anything of the other machines.
+    pub(crate) fn needs_any(&self) -> bool {
+        self.hopeless
     }
 
     /// The application wants a home before anyone needs it (HUNT-2).
@@ -293,17 +318,18 @@ impl Registrars {
             (None, None) if by_request || worth_a_hunt => self.seek(now, ctx),
             // Nobody waited for its answer any longer, which is no reason to trust it again.
             (Some(home), None) if by_request && home.silent => {
+                home.note_doubt(ctx);
                 self.begin_hunt(now, ctx);
                 self.hunt(now, ctx);
             }
-            (None, Some(Stage::Listening)) if !by_request && !self.started => self.stop(ctx),
+            (None, Some(Stage::Listening)) if !by_request && !self.started => self.end_hunt(ctx),
             (None, Some(Stage::Reopening)) if !needed => {
                 let former = self.attempts().next().map(|attempt| attempt.transport.clone());
                 self.preferred = former;
-                self.stop(ctx);
+                self.end_hunt(ctx);
             }
-            (None, Some(Stage::Hunting)) if !needed => self.stop(ctx),
-            (Some(_), Some(_)) if !wanted => self.stop(ctx),
+            (None, Some(Stage::Hunting)) if !needed => self.end_hunt(ctx),
+            (Some(_), Some(_)) if !wanted => self.end_hunt(ctx),
             _ => {}
         }
     }
@@ -311,7 +337,8 @@ impl Registrars {
     /// T1-ENRPrequest of a request to the home expired: hunt beside it (§3.7.2).
     pub(crate) fn doubt(&mut self, now: Instant, ctx: &mut Context) {
         self.suspect();
-        if self.home.is_some() && self.search.is_none() {
+        if let Some(home) = self.home.as_ref().filter(|_| self.search.is_none()) {
+            home.note_doubt(ctx);
             self.begin_hunt(now, ctx);
             self.begin_round(now, ctx);
             self.hunt(now, ctx);
@@ -331,7 +358,7 @@ impl Registrars {
     pub(crate) fn abandoned(&mut self, now: Instant, ctx: &mut Context) -> bool {
         let is_silent = self.home.as_ref().is_some_and(|home| home.silent);
         if is_silent {
-            self.leave(now, ctx);
+            self.leave(now, ctx, HomeLossReason::Silent);
         }
         is_silent
     }
@@ -340,6 +367,11 @@ impl Registrars {
     pub(crate) fn answered(&mut self, ctx: &mut Context) {
         if let Some(home) = &mut self.home {
             (home.proven, home.silent, home.refusals) = (true, false, 0);
+            if self.search.is_some() {
+                let Home { channel, transport, .. } = &*home;
+                let (channel, transport) = (*channel, transport);
+                ctx.note(|| NoteKind::HomeTrusted { channel, transport: transport.clone() });
+            }
             self.t5 = ctx.config.discovery.t5_hunt;
             self.fell = None;
             self.stop(ctx);
@@ -356,7 +388,7 @@ impl Registrars {
         if home.refusals >= MAX_REFUSALS
             && self.addresses.knows_other(now, &ctx.config, &home.transport)
         {
-            let gone = self.lose(now, ctx, Blame::Refusing);
+            let gone = self.lose(now, ctx, Blame::Refusing, HomeLossReason::Refusals);
             gone.iter().for_each(|home| ctx.channels.close(home.channel));
             self.start(now, ctx);
         }
@@ -371,6 +403,7 @@ impl Registrars {
         authentication: Authentication,
     ) {
         let Some(attempt) = self.take_attempt(|attempt| attempt.channel == channel) else { return };
+        ctx.note(|| NoteKind::ChannelUp { channel, peer: attempt.peer() });
         let secured = attempt.secured || ctx.config.discovery.authenticated_only;
         if secured && authentication != Authentication::Verified {
             ctx.channels.close(channel);
@@ -379,13 +412,15 @@ impl Registrars {
             return;
         }
         if !self.addresses.may_be_home(&ctx.config, &attempt.transport) {
+            let Attempt { transport, .. } = attempt;
+            ctx.note(|| NoteKind::RegistrarPassedOver { transport, reason: PassedOver::Unsecured });
             ctx.channels.close(channel);
             self.go_on(now, ctx);
             return;
         }
         if let Some(former) = self.home.take() {
             ctx.channels.close(former.channel);
-            ctx.stats.homes_lost += 1;
+            former.note_loss(ctx, HomeLossReason::Replaced);
             self.addresses.demote(&former.transport);
         }
         self.stop(ctx);
@@ -393,6 +428,7 @@ impl Registrars {
         self.preferred = None;
         ctx.stats.homes_found += 1;
         let Attempt { channel, transport, .. } = attempt;
+        ctx.note(|| NoteKind::HomeFound { channel, transport: transport.clone() });
         self.tell(ctx, Event::RegistrarFound { transport: transport.clone(), authentication });
         let takes_wanted = self.addresses.takes_wanted(&transport);
         self.home = Some(Home {
@@ -416,6 +452,7 @@ impl Registrars {
         reason: CloseReason,
     ) {
         if let Some(attempt) = self.take_attempt(|attempt| attempt.channel == channel) {
+            attempt.note_loss(ctx, LossReason::of(reason, false));
             match reason {
                 CloseReason::Unauthenticated => {
                     self.addresses.bars.add(now, ctx, attempt.transport);
@@ -440,7 +477,8 @@ impl Registrars {
                 CloseReason::Closed => Blame::Leaving,
                 CloseReason::Failed | CloseReason::Unauthenticated => Blame::Failing,
             };
-            self.lose(now, ctx, blame);
+            let reason = HomeLossReason::Channel(LossReason::of(reason, true));
+            self.lose(now, ctx, blame, reason);
         }
     }
 
@@ -453,8 +491,8 @@ impl Registrars {
     }
 
     /// The home is no good: it broke its byte stream, or does not know what a resolution is.
-    pub(crate) fn leave(&mut self, now: Instant, ctx: &mut Context) {
-        if let Some(home) = self.lose(now, ctx, Blame::Failing) {
+    pub(crate) fn leave(&mut self, now: Instant, ctx: &mut Context, reason: HomeLossReason) {
+        if let Some(home) = self.lose(now, ctx, Blame::Failing, reason) {
             ctx.channels.close(home.channel);
         }
     }
@@ -518,12 +556,12 @@ impl Registrars {
         let listed = self.addresses.remove(transport);
         let tried = self.take_attempt(|attempt| attempt.transport == *transport);
         if let Some(attempt) = &tried {
-            ctx.channels.close(attempt.channel);
+            attempt.close(ctx);
             self.go_on(now, ctx);
         }
         let is_home = self.home.as_ref().is_some_and(|home| home.transport == *transport);
         if is_home {
-            self.leave(now, ctx);
+            self.leave(now, ctx, HomeLossReason::Removed);
             self.start(now, ctx);
         }
         listed || tried.is_some() || is_home
@@ -545,6 +583,8 @@ impl Registrars {
         self.started = false;
         if let Some(home) = self.home.take() {
             ctx.channels.close(home.channel);
+            let reason = HomeLossReason::ShutDown;
+            ctx.note(|| home.loss(reason));
         }
     }
 
@@ -556,8 +596,12 @@ impl Registrars {
         }
         ctx.stats.t5_expired += 1;
         self.tell_in_vain(ctx);
-        self.give_up_attempts(ctx);
+        self.give_up_attempts(ctx, |attempt, ctx| {
+            ctx.channels.close(attempt.channel);
+            attempt.note_loss(ctx, LossReason::TimedOut);
+        });
         self.t5 = self.t5.saturating_mul(2).min(ctx.config.discovery.t5_max);
+        self.rounds = self.rounds.saturating_add(1);
         self.begin_round(now, ctx);
         self.hunt(now, ctx);
     }
@@ -581,8 +625,12 @@ impl Registrars {
     fn listen(&mut self, now: Instant, ctx: &mut Context) {
         self.stop(ctx);
         self.tell(ctx, Event::NoRegistrarKnown);
-        if ctx.config.discovery.accept_announces && !ctx.config.discovery.announce_wait.is_zero() {
-            self.enter(Stage::Listening, now + ctx.config.discovery.announce_wait);
+        let waits =
+            ctx.config.discovery.accept_announces && !ctx.config.discovery.announce_wait.is_zero();
+        let until = waits.then(|| now + ctx.config.discovery.announce_wait);
+        ctx.note(|| NoteKind::AnnounceAwaited { until });
+        if let Some(until) = until {
+            self.enter(Stage::Listening, until);
         } else {
             self.started = false;
             self.hopeless = true;
@@ -599,6 +647,9 @@ impl Registrars {
     fn hunt(&mut self, now: Instant, ctx: &mut Context) {
         ctx.stats.hunts += 1;
         self.enter(Stage::Hunting, self.round_ends);
+        self.round = self.round.saturating_add(1);
+        let (round, ends) = (self.round, self.round_ends);
+        ctx.note(|| NoteKind::HuntRound { round, ends });
         self.fill(now, ctx);
     }
 
@@ -611,9 +662,15 @@ impl Registrars {
     }
 
     /// The home's channel is gone; hunts if anyone waits.
-    fn lose(&mut self, now: Instant, ctx: &mut Context, blame: Blame) -> Option<Home> {
+    fn lose(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        blame: Blame,
+        reason: HomeLossReason,
+    ) -> Option<Home> {
         let home = self.home.take()?;
-        ctx.stats.homes_lost += 1;
+        home.note_loss(ctx, reason);
         if !home.proven && blame != Blame::Nothing {
             self.fell = Some(now);
         }
@@ -650,21 +707,28 @@ impl Registrars {
             Some(search) => (search.stage, search.deadline) = (stage, deadline),
             None => {
                 let attempts = Vec::new();
+                self.round = 0;
                 self.search = Some(Search { stage, deadline, attempts, in_vain: false });
             }
         }
     }
 
+    /// Nobody waits for a registrar.
+    fn end_hunt(&mut self, ctx: &mut Context) {
+        self.stop(ctx);
+        ctx.note(|| NoteKind::HuntEnded);
+    }
+
     /// Ends the search.
     fn stop(&mut self, ctx: &mut Context) {
-        self.give_up_attempts(ctx);
+        self.give_up_attempts(ctx, Attempt::close);
         self.search = None;
     }
 
     /// Gives up all attempts, which is not held against their addresses.
-    fn give_up_attempts(&mut self, ctx: &mut Context) {
+    fn give_up_attempts(&mut self, ctx: &mut Context, end: impl Fn(&Attempt, &mut Context)) {
         for attempt in self.search.iter_mut().flat_map(|search| search.attempts.drain(..)) {
-            ctx.channels.close(attempt.channel);
+            end(&attempt, ctx);
             self.addresses.put_back(&attempt.transport);
         }
     }
@@ -674,6 +738,7 @@ impl Registrars {
     /// the pool user run after it: for RETRAN.max after such a home was lost, T5 keeps what it has
     /// grown to.
     fn begin_hunt(&mut self, now: Instant, ctx: &mut Context) {
+        self.rounds = 1;
         if self.fell.is_none_or(|at| now.since(at) >= ctx.config.discovery.t5_max) {
             self.t5 = ctx.config.discovery.t5_hunt;
             if self.round_ends > now {
@@ -703,7 +768,7 @@ impl Registrars {
             let home = home.as_ref().map(|home| &home.transport);
             let tried = search.iter().flat_map(|search| &search.attempts);
             let busy = tried.map(|attempt| &attempt.transport).chain(home);
-            let Some(id) = addresses.choose(now, &ctx.config, busy) else { break };
+            let Some(id) = addresses.choose(now, ctx, busy) else { break };
             self.attempt(ctx, id);
         }
         if self.attempts().next().is_none() {
@@ -723,6 +788,7 @@ impl Registrars {
         let secured = security != Security::None;
         let channel = ctx.channels.open(user, transport.clone(), security);
         ctx.stats.hunt_attempts += 1;
+        ctx.note(|| NoteKind::RegistrarTried { channel, transport: transport.clone() });
         search.attempts.push(Attempt { channel, transport, secured });
     }
 
@@ -741,6 +807,8 @@ impl Registrars {
         let Some(search) = self.search.as_mut().filter(|_| self.home.is_none()) else { return };
         let is_hunt = search.stage == Stage::Hunting;
         if is_hunt && !core::mem::replace(&mut search.in_vain, true) {
+            let round = self.round;
+            ctx.note(|| NoteKind::HuntInVain { round });
             self.tell(ctx, Event::NoRegistrarReachable);
         }
     }
@@ -750,6 +818,39 @@ impl Registrars {
         if self.notice.replace(event).is_none() {
             ctx.events.push(Entry::Registrar);
         }
+    }
+}
+
+impl Home {
+    fn note_doubt(&self, ctx: &mut Context) {
+        let Self { channel, transport, .. } = self;
+        ctx.note(|| NoteKind::HomeDoubted { channel: *channel, transport: transport.clone() });
+    }
+
+    fn note_loss(&self, ctx: &mut Context, reason: HomeLossReason) {
+        ctx.stats.homes_lost += 1;
+        ctx.note(|| self.loss(reason));
+    }
+
+    fn loss(&self, reason: HomeLossReason) -> NoteKind {
+        NoteKind::HomeLost { channel: self.channel, transport: self.transport.clone(), reason }
+    }
+}
+
+impl Attempt {
+    /// It is of no more use.
+    fn close(&self, ctx: &mut Context) {
+        ctx.channels.close(self.channel);
+        ctx.note(|| NoteKind::ChannelClosed { channel: self.channel, peer: self.peer() });
+    }
+
+    fn note_loss(&self, ctx: &mut Context, reason: LossReason) {
+        let channel = self.channel;
+        ctx.note(|| NoteKind::ChannelLost { channel, peer: self.peer(), reason });
+    }
+
+    fn peer(&self) -> Peer {
+        Peer::Registrar { transport: self.transport.clone() }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::channel::{Action, Authentication, CloseReason, Next};
 use crate::config::Registrar;
 use crate::context::Context;
 use crate::id::ChannelId;
+use crate::journal::HomeLossReason;
 use crate::wire::{BodyRef, Message, MessageRef, Notes, ServerIdentifier};
 use crate::{Capabilities, Config, Instant};
 
@@ -150,7 +151,7 @@ impl Bench {
                     machine.remove(now, ctx, &transport);
                 }
             }
-            "home no good" => machine.leave(now, ctx),
+            "home no good" => machine.leave(now, ctx, HomeLossReason::Framing),
             "shut down" => machine.shut_down(ctx),
             other => panic!("{other}"),
         }

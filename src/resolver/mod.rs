@@ -43,6 +43,7 @@ use crate::error::ResolveError;
 #[cfg(test)]
 use crate::explorer::ahead;
 use crate::id::ChannelId;
+use crate::journal::NoteKind;
 use crate::recent::Recent;
 use crate::timers::{TimerKind, Timers};
 use crate::wire::{self, PoolHandle};
@@ -66,14 +67,23 @@ pub(crate) struct Resolver<W> {
     paced: VecDeque<Instant>,
     /// Since when the home owes an answer to a request that nobody waits for any more.
     overdue: Option<Instant>,
-    /// Whether somebody has asked for something since then.
-    doubts: bool,
     /// Whether a request to the home has ended without an answer.
     abandoned: bool,
-    /// Waiters whose query failed.
-    failed: VecDeque<(W, PoolHandle, ResolveError)>,
+    needs: VecDeque<Need<W>>,
     /// The request last encoded, to be reused.
     buffer: Vec<u8>,
+}
+
+/// What the resolver needs of the other machines.
+#[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Clone, Hash))]
+pub(crate) enum Need<W> {
+    /// Another registrar beside the home, which has not answered in time (§3.7.2).
+    Doubt,
+    /// The same as soon as a request waits: the home has left an earlier one unanswered.
+    Suspect,
+    /// The waiter to be told that its query failed.
+    Fail { waiter: W, handle: PoolHandle, error: ResolveError },
 }
 
 /// One outstanding resolution.
@@ -128,9 +138,8 @@ impl<W: Copy + Ord> Resolver<W> {
             disputes: Disputes::new(),
             paced: VecDeque::new(),
             overdue: None,
-            doubts: false,
             abandoned: false,
-            failed: VecDeque::new(),
+            needs: VecDeque::new(),
             buffer: Vec::new(),
         }
     }
@@ -149,9 +158,9 @@ impl<W: Copy + Ord> Resolver<W> {
         of_each.into_iter().flatten().min()
     }
 
-    /// A waiter whose query failed.
-    pub(crate) fn poll_failed(&mut self) -> Option<(W, PoolHandle, ResolveError)> {
-        self.failed.pop_front()
+    /// What it needs next of the other machines.
+    pub(crate) fn poll_need(&mut self) -> Option<Need<W>> {
+        self.needs.pop_front()
     }
 
     /// Whether `handle` is being resolved.
@@ -162,7 +171,9 @@ impl<W: Copy + Ord> Resolver<W> {
     /// Adds a waiter; asks the home if nobody has asked yet.
     pub(crate) fn ask(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle, waiter: W) {
         let deadline = now + ctx.config.resolution.request_deadline;
-        self.doubts |= self.overdue.take_if(|at| *at <= now).is_some();
+        if self.overdue.take_if(|at| *at <= now).is_some() {
+            self.needs.push_back(Need::Suspect);
+        }
         if let Some(query) = self.queries.get_mut(handle) {
             if query.waiting.insert(waiter) {
                 query.waiters.push_back((waiter, deadline));
@@ -182,6 +193,7 @@ impl<W: Copy + Ord> Resolver<W> {
             query.state = State::Pausing;
             self.t1.set(&mut query.t1, Some(turn), handle.clone());
             ctx.stats.requests_paused += 1;
+            ctx.note(|| NoteKind::RequestPaused { handle: handle.clone(), until: turn });
         }
         self.deadlines.set(&mut query.deadline, Some(deadline), handle.clone());
         self.queries.insert(handle.clone(), query);
@@ -206,11 +218,6 @@ impl<W: Copy + Ord> Resolver<W> {
     /// Anything came from the home that could be an answer.
     pub(crate) const fn heard(&mut self) {
         self.overdue = None;
-    }
-
-    /// Whether someone has asked a home that left an earlier request unanswered; told once.
-    pub(crate) const fn take_doubts(&mut self) -> bool {
-        mem::replace(&mut self.doubts, false)
     }
 
     /// Whether a request to the home has ended without an answer, whoever ended it; told once.
@@ -285,6 +292,7 @@ impl<W: Copy + Ord> Resolver<W> {
         waiter: W,
     ) -> Option<impl Iterator<Item = W> + use<W>> {
         let again = self.disputes.add(now, ctx, handle, since, waiter)?;
+        ctx.note(|| NoteKind::PoolDisputed { handle: handle.into(), again });
         if !self.subscriptions.ask_at(handle, again) {
             self.disputes.ask_at(handle, again);
         }
@@ -316,14 +324,13 @@ impl<W: Copy + Ord> Resolver<W> {
         }
     }
 
-    /// Something is due. Says whether a request went unanswered, so that the home is to be doubted;
-    /// a request that reached no registrar in time fails with `unreached`.
+    /// Something is due. A request that reached no registrar in time fails with `unreached`.
     pub(crate) fn handle_timeout(
         &mut self,
         now: Instant,
         ctx: &mut Context,
         unreached: &ResolveError,
-    ) -> bool {
+    ) {
         let mut doubt = false;
         while let Some(handle) = self.t1.pop_due(now) {
             doubt |= self.repeat(now, ctx, &handle);
@@ -332,7 +339,9 @@ impl<W: Copy + Ord> Resolver<W> {
             self.expire(now, ctx, &handle, unreached);
         }
         self.renew(now, ctx);
-        doubt
+        if doubt {
+            self.needs.push_front(Need::Doubt);
+        }
     }
 
     /// The pause is over, or T1 expired: sends once more, or gives up. Says whether it was T1.
@@ -349,7 +358,16 @@ impl<W: Copy + Ord> Resolver<W> {
             self.subscriptions.renew_later(now, ctx, handle.as_bytes());
         } else {
             let sent = self.transmit(now, ctx, handle, sendings.saturating_add(1));
-            ctx.stats.requests_repeated += u64::from(sent);
+            if let Some(channel) = sent {
+                ctx.stats.requests_repeated += 1;
+                let of = ctx.config.resolution.max_request_retransmit;
+                ctx.note(|| NoteKind::RequestRepeated {
+                    handle: handle.clone(),
+                    channel,
+                    repetition: sendings,
+                    of,
+                });
+            }
         }
         true
     }
@@ -368,13 +386,16 @@ impl<W: Copy + Ord> Resolver<W> {
             State::Pausing | State::Waiting { sendings: 0 } => unreached,
             _ => &ResolveError::NotAnswered,
         };
+        let mut failed = 0;
         while query.waiters.front().is_some_and(|(_, at)| *at <= now) {
             let Some((waiter, _)) = query.waiters.pop_front() else { break };
             if query.waiting.remove(&waiter) {
-                self.failed.push_back((waiter, handle.clone(), error.clone()));
-                ctx.stats.requests_failed += 1;
+                let (handle, error) = (handle.clone(), error.clone());
+                self.needs.push_back(Need::Fail { waiter, handle, error });
+                failed += 1;
             }
         }
+        note_failure(ctx, handle, error, failed);
         self.rearm(handle);
         if self.home.is_some() && !self.is_asked(handle) {
             self.subscriptions.renew_later(now, ctx, handle.as_bytes());
@@ -389,25 +410,27 @@ impl<W: Copy + Ord> Resolver<W> {
             State::Pausing => return,
             State::Waiting { sendings } | State::Asked { sendings, .. } => sendings,
         };
-        let sent = self.transmit(now, ctx, handle, sendings.max(1));
-        match sendings {
-            0 => ctx.stats.requests_sent += u64::from(sent),
-            _ => ctx.stats.requests_moved += u64::from(sent),
+        let Some(channel) = self.transmit(now, ctx, handle, sendings.max(1)) else { return };
+        if sendings == 0 {
+            ctx.stats.requests_sent += 1;
+            ctx.note(|| NoteKind::RequestSent { handle: handle.clone(), channel });
+        } else {
+            ctx.stats.requests_moved += 1;
+            ctx.note(|| NoteKind::RequestMoved { handle: handle.clone(), channel });
         }
     }
 
     /// Sends the request for the `sendings`th time, which counts whether or not the driver has left
-    /// room for it; says whether it has.
+    /// room for it; says on which channel if it has.
     fn transmit(
         &mut self,
         now: Instant,
         ctx: &mut Context,
         handle: &PoolHandle,
         sendings: u32,
-    ) -> bool {
-        let (Some(home), Some(query)) = (self.home, self.queries.get_mut(handle)) else {
-            return false;
-        };
+    ) -> Option<ChannelId> {
+        let home = self.home?;
+        let query = self.queries.get_mut(handle)?;
         let Route { channel: on, wanted } = home;
         let subscribing = self.subscriptions.has(handle.as_bytes());
         query.state = State::Asked { on, sendings, subscribing };
@@ -425,12 +448,12 @@ impl<W: Copy + Ord> Resolver<W> {
         // A handle that was let in fits into a message: its length is bounded by the configuration,
         // and what is too long after all is never answered and fails at its deadline.
         if encoded.is_err() {
-            return false;
+            return None;
         }
         if query.request != self.buffer {
             query.request = Bytes::copy_from_slice(&self.buffer);
         }
-        ctx.send_control(on, query.request.clone())
+        ctx.send_control(on, query.request.clone()).then_some(on)
     }
 
     /// The home is gone: the query waits for another one.
@@ -451,14 +474,17 @@ impl<W: Copy + Ord> Resolver<W> {
     ) {
         let Some(query) = self.queries.get_mut(handle) else { return };
         let Query { waiters, waiting, .. } = query;
-        let mut failed = Vec::new();
-        waiters.retain(|(waiter, _)| {
-            let fails = which(waiter) && waiting.remove(waiter);
-            failed.extend(fails.then_some((*waiter, ())));
-            !fails && waiting.contains(waiter)
+        let (needs, mut failed) = (&mut self.needs, 0);
+        waiters.retain(|&(waiter, _)| {
+            let fails = which(&waiter) && waiting.remove(&waiter);
+            if fails {
+                let (handle, error) = (handle.clone(), error.clone());
+                needs.push_back(Need::Fail { waiter, handle, error });
+                failed += 1;
+            }
+            !fails && waiting.contains(&waiter)
         });
-        ctx.stats.requests_failed += failed.len() as u64;
-        self.failed.extend(failed.into_iter().map(|(w, _)| (w, handle.clone(), error.clone())));
+        note_failure(ctx, handle, error, failed);
         self.rearm(handle);
     }
 
@@ -489,6 +515,14 @@ impl<W: Copy + Ord> Resolver<W> {
     }
 }
 
+/// So many who waited for a request hear that it failed.
+fn note_failure(ctx: &mut Context, handle: &PoolHandle, error: &ResolveError, waiters: usize) {
+    ctx.stats.requests_failed += waiters as u64;
+    if waiters > 0 {
+        ctx.note(|| NoteKind::RequestFailed { handle: handle.clone(), error: error.clone() });
+    }
+}
+
 fn waiters<W: Ord>(query: Option<Query<W>>) -> impl Iterator<Item = W> {
     let both = query.map(|query| (query.waiters, query.waiting));
     let (waiters, waiting) = both.unwrap_or_default();
@@ -499,10 +533,10 @@ fn waiters<W: Ord>(query: Option<Query<W>>) -> impl Iterator<Item = W> {
 #[cfg(test)]
 impl<W: core::hash::Hash> core::hash::Hash for Resolver<W> {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-        let Self { queries, home, t1, deadlines, recent, subscriptions, failed, .. } = self;
-        (queries, home, t1, deadlines, recent, subscriptions, failed).hash(state);
-        let Self { disputes, paced, overdue, doubts, abandoned, .. } = self;
-        (disputes, paced, overdue.map(ahead), doubts, abandoned).hash(state);
+        let Self { queries, home, t1, deadlines, recent, subscriptions, needs, .. } = self;
+        (queries, home, t1, deadlines, recent, subscriptions, needs).hash(state);
+        let Self { disputes, paced, overdue, abandoned, .. } = self;
+        (disputes, paced, overdue.map(ahead), abandoned).hash(state);
     }
 }
 

@@ -67,6 +67,12 @@ impl<W: Copy + Ord> Resolver<W> {
         self.subscriptions.list.get(handle).map(|subscription| subscription.updates)
     }
 
+    /// Every pool that is subscribed to, and whether the home sends updates of it.
+    pub(crate) fn subscriptions(&self) -> impl Iterator<Item = (&PoolHandle, bool)> {
+        let list = self.subscriptions.list.iter();
+        list.map(|(handle, subscription)| (handle, subscription.updates))
+    }
+
     /// Keeps a pool up to date from here on. `waiter` waits for all the requests that this takes.
     pub(crate) fn subscribe(
         &mut self,

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
 
-use super::{Resolver, Route, State};
+use super::{Need, Resolver, Route, State};
 use crate::channel::{Action, ChannelUser, Channels, Next};
 use crate::context::Context;
 use crate::error::ResolveError;
@@ -80,7 +80,7 @@ impl Bench {
         for event in happen {
             bench.event(event);
             bench.sent();
-            while bench.machine.poll_failed().is_some() {}
+            while bench.machine.poll_need().is_some() {}
         }
         assert_eq!(bench.state(), state.trim_end_matches('\''));
         bench
@@ -170,7 +170,8 @@ fn every_state_meets_every_event() {
             if answered > 0 {
                 cell += " +";
             }
-            if bench.machine.poll_failed().is_some() {
+            let mut needs = core::iter::from_fn(|| bench.machine.poll_need());
+            if needs.any(|need| matches!(need, Need::Fail { .. })) {
                 cell += " !";
             }
             let expected = if *expected == "." { state.trim_end_matches('\'') } else { expected };

@@ -47,7 +47,7 @@ impl LeastUsedDegradation {
             key(if old == new { sum } else { new.value.into() }, chosen, 0)
         });
         let carried = self.carried.drain(..).enumerate();
-        self.sums.fill(carried.map(|(at, known)| {
+        self.sums.seat(carried.map(|(at, known)| {
             let (sum, chosen) = parts(known);
             key(sum, chosen, at)
         }));
@@ -88,6 +88,14 @@ impl LeastUsedDegradation {
         } else {
             Some(lowest)
         }
+    }
+
+    /// The choice of the member at `at` was none: its load is not as high as that.
+    pub(super) fn take_back(&mut self, member: &Member, at: usize) {
+        let known = self.sums.key(at);
+        let (sum, chosen) = parts(known);
+        let before = sum.saturating_sub(member.degradation.into()).max(member.value.into());
+        self.sums.set(at, key(before, chosen, at) | known & OUT);
     }
 
     pub(super) fn heap_size(&self) -> usize {

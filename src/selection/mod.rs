@@ -70,19 +70,23 @@
 //! | policy | what holds |
 //! |---|---|
 //! | round robin, and equals of `Priority`, `LeastUsed`, `PriorityLeastUsed` | none has a second turn while another that was listed (and equal) all the time waits for one; one that joins has its turn behind the one listed before it |
-//! | weighted round robin | what a member got is within two turns of the sum of its shares, w/W at each choice; within one in a list whose members begin evenly |
+//! | weighted round robin | what a member got is within two turns of the sum of its shares, w/W at each choice; within one in a list whose members begin evenly, and in any list that has stood for some cycles |
 //! | random policies | each choice by itself has the chances of its list |
 //! | `LeastUsedDegradation` | a member has its choices counted until its load or degradation is another (§5.2.2: "updated"), also over lists that leave it out; equals as above |
 //!
-//! The bound of weighted round robin is what the tests show for lists that do not depend on the
-//! choices. Whoever sees the choices and makes lists against them can drive any rule farther, the
-//! more members there are: as the logarithm of their number.
+//! The two turns of weighted round robin are what the tests show for lists that do not depend on the
+//! choices; that one turn cannot be kept behind a change, and nothing but the logarithm of their number
+//! against whoever sees the choices and makes lists against them, has the same reason for any rule: the
+//! shares to come are not known (`weighted_round_robin.rs` has both examples).
+//!
+//! A choice that came to nothing counts for nothing, where that is told ([`Selector::take_back`]).
 //!
 //! # What it costs
 //!
 //! A pick allocates nothing. Round robin, both random policies, priority and least used cost the
-//! same at any length of the list; weighted round robin and least used with degradation grow with
-//! its logarithm. Members taken out of the choice cost nothing, those passed over by a single choice
+//! same at any length of the list; weighted round robin and least used with degradation look at all
+//! members of a short list, and in longer ones grow with the logarithm of its length; behind a change
+//! weighted round robin looks at all for some turns there too. Members taken out of the choice cost nothing, those passed over by a single choice
 //! a term linear in their number. A list that is the same as before is compared, and that is all.
 //! Another one takes time linear in its length, or sorts once where it comes in another order; a part
 //! of that is done at the first pick that needs it. So is the change of who is in the choice.
@@ -329,6 +333,25 @@ impl Selector {
             out(at);
         }
         wanted
+    }
+
+    /// Takes back a choice that came to nothing, since the member could not be reached; ignored where
+    /// `at` is not in the list.
+    ///
+    /// Nobody had that turn: weighted round robin gives it back to the member, and to the others what
+    /// they were owed for it. (Else whoever tries all members in vain, being cut off from them, has had
+    /// one turn of each, whatever their weights, and for long makes up for that.) Least used with
+    /// degradation takes the degradation off the load. The other policies keep nothing that adds up.
+    pub fn take_back(&mut self, at: usize) {
+        if self.is_new {
+            self.arrange();
+        }
+        let Some(member) = self.members.get(at) else { return };
+        match &mut self.chooser {
+            Chooser::WeightedRoundRobin(chooser) => chooser.take_back(member, at),
+            Chooser::LeastUsedDegradation(chooser) => chooser.take_back(member, at),
+            _ => {}
+        }
     }
 
     /// The policy that is followed.

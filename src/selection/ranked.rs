@@ -72,22 +72,32 @@ impl Ranked {
         rank: impl Fn(&Member) -> u64,
         is_in: impl Fn(usize) -> bool,
     ) {
-        let ranks = || members.iter().map(&rank).enumerate().filter(|(at, _)| is_in(*at));
-        let best = ranks().map(|(_, rank)| rank).min();
         self.order.clear();
-        self.order.extend(ranks().filter(|(_, r)| Some(*r) == best).map(|(at, _)| at as u32));
-        self.best = self.order.len();
-        self.turn = 0;
-        // Mostly they are in order but for where it begins.
-        let begin = self.order.windows(2).position(|pair| self.last(pair[0]) > self.last(pair[1]));
-        if let Some(begin) = begin {
-            self.order.rotate_left(begin + 1);
-            if !self.order.is_sorted_by_key(|&at| (self.last(at), at)) {
-                let chosen = &self.chosen;
-                self.order.sort_unstable_by_key(|&at| (chosen[at as usize], at));
+        self.best = 0;
+        let mut best = u64::MAX;
+        for (at, member) in members.iter().enumerate().filter(|(at, _)| is_in(*at)) {
+            let rank = rank(member);
+            let last = self.order.len();
+            self.order.push(at as u32);
+            if rank < best {
+                (best, self.best) = (rank, 0);
+            }
+            if rank == best {
+                self.order.swap(self.best, last);
+                self.best += 1;
             }
         }
-        self.order.extend(ranks().filter(|(_, r)| Some(*r) != best).map(|(at, _)| at as u32));
+        self.turn = 0;
+        // Mostly they are in order but for where it begins.
+        let equals = &mut self.order[..self.best];
+        let chosen = |at: u32| self.chosen[at as usize];
+        let begin = equals.windows(2).position(|pair| chosen(pair[0]) > chosen(pair[1]));
+        if let Some(begin) = begin {
+            equals.rotate_left(begin + 1);
+            if !equals.is_sorted_by_key(|&at| (chosen(at), at)) {
+                equals.sort_unstable_by_key(|&at| (chosen(at), at));
+            }
+        }
         self.is_sorted = false;
     }
 
@@ -175,10 +185,6 @@ impl Ranked {
         }
         self.choices += 1;
         self.choices
-    }
-
-    fn last(&self, at: u32) -> u32 {
-        self.chosen[at as usize]
     }
 
     /// After four billion choices the turns of equals begin anew.

@@ -39,12 +39,17 @@ pub(crate) trait Key: Copy + Ord {
 impl<K: Key> Tournament<K> {
     /// Begins anew with these keys.
     pub(crate) fn fill(&mut self, keys: impl ExactSizeIterator<Item = K>) {
+        self.seat(keys);
+        self.play();
+    }
+
+    /// The same, where [`change`](Self::change) follows before anybody asks for the lowest.
+    pub(crate) fn seat(&mut self, keys: impl ExactSizeIterator<Item = K>) {
         self.keys.clear();
         self.players = keys.len().next_multiple_of(FAN).max(FAN);
         self.keys.reserve_exact(size(self.players));
         self.keys.extend(keys);
         self.keys.resize(self.players, K::ABSENT);
-        self.play();
     }
 
     /// Changes all keys of the first `count` players.

@@ -22,11 +22,29 @@
 //! makes many of those large, they cannot all be served at once.) Where the list stands for a cycle,
 //! or for more turns than it pays to look at all members for each, deadlines take over.
 //!
+//! *What can be kept behind a change*, by any rule, is less than in one list. Of 2n equals n are served,
+//! and then the weight is with the others, who are half a turn behind: the last of those is 3/2 − 1/n
+//! turns behind before its turn comes. Whoever sees the choices, and always gives the weight to those
+//! who were not served yet, makes the last of n wait for 1/n + … + 1/2 turns, about ln n − 0.4, and
+//! there are rules that keep to that order and none that do better (Adler, Berenbrink, Friedetzky,
+//! Goldberg, Goldberg and Paterson, 2003). But a list that stands becomes even: once each member
+//! that began ahead has fallen due, after a cycle or two, no more turns have deadlines by any moment than
+//! there were turns, so that by earliest deadlines all are kept, and the due rule keeps the other side.
+//!
+//! *A choice that came to nothing* is taken back with the shares of it, among those that were in the
+//! choice. Taken together these were turns of nobody.
+//!
 //! Those who left the choice were ahead or behind, so the lags of those who are in it need not add up
 //! to nothing. For who is due, each one's equal part of that *surplus* is left aside.
 //!
-//! The order within a list is exact: in it a lag is a whole number of W-ths, the *credit*. Only from
-//! list to list lags are rounded, to [`LAG_BITS`] binary places.
+//! The order by deadlines is exact: within a list a lag is a whole number of W-ths, the *credit*. Only
+//! from list to list lags are rounded, to [`LAG_BITS`] binary places; and to find who is farthest behind
+//! they are compared in fewer, in which errors do not add up beyond that list.
+//!
+//! Two numbers of 32 bits a member decide, so that processors compare several at once: in lists of up
+//! to 64 members, looking at all takes less than anything that knows the lowest. In longer ones two
+//! tournaments hold those that are due by deadline, and the others by when they will be: other than
+//! by deadlines alone a turn changes both, which is what the due rule costs.
 //!
 //! A member that is passed over loses the turns that come to it, and time goes on. Weights can be
 //! such that very many turns in a row would be lost, so after [`LOST_TURNS`] time leaps to the next
@@ -36,14 +54,22 @@ use alloc::vec::Vec;
 
 use super::carry::Absent;
 use super::random::uniform_of;
-use super::tournament::{FEW, Key as _, Tournament};
+use super::tournament::{Key as _, Tournament};
 use super::{Member, heap};
 use crate::Rng;
 
+/// Up to so many members all are looked at for each turn, several at once as processors can; among
+/// more, deadlines play a tournament.
+const FEW: usize = 1 << FEW_BITS;
+const FEW_BITS: u32 = 6;
+
 /// The turns by lag before deadlines take over: in short lists a cycle, but not more than this.
 const TURNS_BY_LAG: i64 = 1 << 10;
-/// The same in long lists, where the deadlines cost as much as that.
-const TURNS_BY_LAG_IF_LONG: i64 = 8;
+/// The same in long lists: by then they have cost as much as the deadlines do.
+const TURNS_BY_LAG_IF_LONG: i64 = 64;
+
+/// In lists longer than this, positions would leave too few bits to compare lags by.
+const LONGEST_BY_LAG: usize = 1 << 16;
 
 /// Turns that a pick passes over one by one.
 const LOST_TURNS: usize = 32;
@@ -53,9 +79,16 @@ const LAG_BITS: u32 = 56;
 /// Lags are kept below this many turns, which only what is passed over on purpose could reach.
 const LAG_LIMIT: i64 = 32 << LAG_BITS;
 
-/// For how many turns time is counted before it begins anew, so that products with weights fit. Tests
+/// For how many turns time is counted before it begins anew, so that moments fit into few bits. Tests
 /// cannot wait for that.
-const HORIZON: i64 = if cfg!(test) { 1 << 12 } else { 1 << 29 };
+const HORIZON: i64 = if cfg!(test) { 1 << 12 } else { 1 << 23 };
+/// Moments before and behind this are all one, being out of sight until time begins anew.
+const FAR: i64 = 2 * HORIZON;
+/// When a member is due that is not in the choice.
+const NEVER: i32 = i32::MAX;
+
+/// The bits of a lag in `ahead`, behind the point and of the position together; six are before it.
+const LAG_KEY_BITS: u32 = 25;
 
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, Hash))]
@@ -64,8 +97,14 @@ pub(super) struct WeightedRoundRobin {
     lags: Vec<i64>,
     absent: Absent<i64>,
     credits: Vec<Credit>,
-    /// When the turns of each member fall due, while deadlines decide.
-    turns: Vec<Turns>,
+    /// While lags decide: how far each member is ahead when the next turn is over, with its position
+    /// in the lowest bits; and its share of a turn.
+    ahead: Vec<i32>,
+    shares: Vec<i32>,
+    /// While deadlines decide, in whole turns: the first moment at which each member's next turn is
+    /// due, and the first moment at which the one behind that is due, which is the deadline.
+    from: Vec<i32>,
+    until: Vec<i32>,
     /// The sum of all weights; 0 where nobody has any.
     sum: i64,
     /// Each member's part of what the lags add up to.
@@ -108,20 +147,9 @@ struct Credit {
     credit: i64,
     /// The weight; 0 where it is not in the choice.
     weight: u32,
-    /// From one turn to the next, W/w, what is behind the whole turns, in w-ths.
+    /// From one turn to the next, W/w: the whole turns, and what is left of it in w-ths.
+    step: i32,
     rest: u32,
-}
-
-/// When the turns of a member fall due, in whole turns.
-#[derive(Debug, Clone, Copy)]
-#[cfg_attr(test, derive(Hash))]
-struct Turns {
-    /// The first moment at which its next turn is due.
-    from: i64,
-    /// The first moment at which the one behind that is due: the deadline.
-    until: i64,
-    /// From one to the next, W/w rounded down.
-    step: i64,
 }
 
 impl WeightedRoundRobin {
@@ -130,8 +158,10 @@ impl WeightedRoundRobin {
         self.absent.carry(&mut self.lags, old, new, |_, _| 0, |_, _, lag| lag);
         self.credits.clear();
         self.credits.reserve_exact(new.len());
-        self.turns.clear();
-        self.turns.reserve_exact(new.len());
+        for numbers in [&mut self.ahead, &mut self.shares, &mut self.from, &mut self.until] {
+            numbers.clear();
+            numbers.reserve_exact(new.len());
+        }
         if new.len() > FEW {
             self.due.reserve(new.len());
             self.waiting.reserve(new.len());
@@ -140,33 +170,20 @@ impl WeightedRoundRobin {
         self.weightless.reserve_exact(new.iter().filter(|m| m.value == 0).count());
     }
 
-    /// Begins to count time for the members in the choice.
+    /// Has these members in the choice.
     pub(super) fn arrange(&mut self, members: &[Member], is_in: impl Fn(usize) -> bool) {
         self.settle();
-        let (mut sum, mut count, mut surplus, mut is_even) = (0, 0, 0_i128, true);
         self.weightless.clear();
         self.credits.clear();
-        self.credits.extend(members.iter().zip(&self.lags).enumerate().map(|(at, (m, lag))| {
+        self.credits.extend(members.iter().enumerate().map(|(at, m)| {
             let is_in = is_in(at);
-            let weight = if is_in { m.value } else { 0 };
-            if weight > 0 {
-                sum += i64::from(weight);
-                count += 1;
-                surplus += i128::from(*lag);
-                is_even &= *lag == 0;
-            } else if is_in {
+            if is_in && m.value == 0 {
                 self.weightless.push(at as u32);
             }
-            Credit { credit: 0, weight, rest: 0 }
+            Credit { credit: 0, weight: if is_in { m.value } else { 0 }, step: 0, rest: 0 }
         }));
-        self.sum = sum;
-        self.surplus = surplus.div_euclid(count.max(1)) as i64;
+        self.sum = self.credits.iter().map(|it| i64::from(it.weight)).sum();
         self.first = self.credits.iter().position(|it| it.weight > 0).unwrap_or(0);
-        (self.rule, self.end) = match is_even {
-            true => (Rule::Cycle, 0),
-            false if members.len() > FEW => (Rule::Lag, TURNS_BY_LAG_IF_LONG),
-            false => (Rule::Lag, TURNS_BY_LAG.min(sum)),
-        };
         self.begin();
     }
 
@@ -190,11 +207,32 @@ impl WeightedRoundRobin {
         next.or_else(|| uniform_of(rng, &self.weightless, skip))
     }
 
+    /// The choice of the member at `at` was none: those among whom it was, as far as they are known,
+    /// lose their shares of that turn, and it has the turn back.
+    pub(super) fn take_back(&mut self, member: &Member, at: usize) {
+        if member.value == 0 {
+            return;
+        }
+        self.settle();
+        let own = self.credits[at].weight;
+        let sum = self.sum + i64::from(member.value - own);
+        let share = |weight: u32| ((i128::from(weight) << LAG_BITS) / i128::from(sum)) as i64;
+        for (lag, it) in self.lags.iter_mut().zip(&self.credits) {
+            *lag = (*lag - share(it.weight)).max(-LAG_LIMIT);
+        }
+        let back = (1 << LAG_BITS) - share(member.value - own);
+        self.lags[at] = (self.lags[at] + back).min(LAG_LIMIT);
+        self.begin();
+    }
+
     pub(super) fn heap_size(&self) -> usize {
         heap(&self.lags)
             + self.absent.heap_size()
             + heap(&self.credits)
-            + heap(&self.turns)
+            + heap(&self.ahead)
+            + heap(&self.shares)
+            + heap(&self.from)
+            + heap(&self.until)
             + self.due.heap_size()
             + self.waiting.heap_size()
             + heap(&self.weightless)
@@ -223,28 +261,22 @@ impl WeightedRoundRobin {
     /// Who would have the largest lag without this turn.
     #[inline]
     fn farthest_behind(&self) -> usize {
-        let behind = self.time + 1;
-        let (mut best, mut highest) = (0, i64::MIN);
-        for (at, it) in self.credits.iter().enumerate() {
-            let credit = it.credit + behind * i64::from(it.weight);
-            if credit > highest && it.weight > 0 {
-                (best, highest) = (at, credit);
-            }
-        }
-        best
+        let lowest = self.ahead.iter().copied().fold(i32::MAX, i32::min);
+        self.position(lowest as u64)
     }
 
     /// Who has the earliest deadline among those that are due.
     #[inline]
     fn earliest(&self) -> Option<usize> {
-        let (mut best, mut earliest) = (0, i64::MAX);
-        for (at, turns) in self.turns.iter().enumerate() {
-            let until = if turns.from <= self.time { turns.until } else { i64::MAX };
-            if until < earliest {
-                (best, earliest) = (at, until);
-            }
-        }
-        (earliest < i64::MAX).then_some(best)
+        let time = self.time as i32;
+        let turns = self.from.iter().zip(&self.until).zip(0..);
+        let deadlines = turns.map(|((from, until), at)| {
+            // All ones where it is not due: other than a branch, that is done for several at once.
+            let waits = (time - from) >> 31;
+            until << FEW_BITS | at | waits & i32::MAX
+        });
+        let earliest = deadlines.fold(i32::MAX, i32::min);
+        (earliest < i32::MAX).then_some(earliest as usize % FEW)
     }
 
     /// The same by the tournament.
@@ -264,14 +296,16 @@ impl WeightedRoundRobin {
         let it = &mut self.credits[at];
         it.credit -= self.sum;
         if self.rule == Rule::Lag {
-            return;
+            self.ahead[at] += 1 << LAG_KEY_BITS;
+            return self.share_out();
         }
-        self.turns[at].advance(it);
+        let from = self.until[at];
+        let until = it.next(from);
+        (self.from[at], self.until[at]) = (from, until);
         if self.is_short() {
             return;
         }
-        let Turns { from, until, .. } = self.turns[at];
-        if from <= self.time {
+        if i64::from(from) <= self.time {
             self.due.set(at, self.key(until, at));
         } else {
             self.due.set(at, u64::ABSENT);
@@ -280,10 +314,18 @@ impl WeightedRoundRobin {
         self.admit();
     }
 
+    /// Another turn to be had: each member has its share of it.
+    #[inline]
+    fn share_out(&mut self) {
+        for (ahead, share) in self.ahead.iter_mut().zip(&self.shares) {
+            *ahead -= share;
+        }
+    }
+
     /// In a long list, lets those be due whose moment has come.
     #[inline]
     fn admit(&mut self) {
-        let behind = self.key(self.time + 1, 0);
+        let behind = self.key(self.time as i32 + 1, 0);
         loop {
             let next = self.waiting.lowest();
             if next >= behind {
@@ -291,7 +333,7 @@ impl WeightedRoundRobin {
             }
             let at = self.position(next);
             self.waiting.set(at, u64::ABSENT);
-            self.due.lower(at, self.key(self.turns[at].until, at));
+            self.due.lower(at, self.key(self.until[at], at));
         }
     }
 
@@ -299,16 +341,12 @@ impl WeightedRoundRobin {
     /// is counted anew.
     #[cold]
     fn begin_again(&mut self) -> Option<usize> {
-        if self.time >= HORIZON {
-            for it in &mut self.credits {
-                it.credit += self.time * i64::from(it.weight);
-            }
-            (self.time, self.end) = (0, self.end - self.time);
-            self.place();
-        }
         if self.rule == Rule::Lag {
             self.rule = Rule::Deadline;
             self.place();
+        }
+        if self.time >= HORIZON {
+            self.count_anew(self.time);
         }
         if self.rule == Rule::Cycle {
             return Some(self.first);
@@ -331,11 +369,17 @@ impl WeightedRoundRobin {
     /// Where nobody is due, time goes on until somebody is.
     #[cold]
     fn idle(&mut self) {
-        let next = self.turns.iter().map(|turns| turns.from).min();
-        self.time = next.unwrap_or(0).max(self.time);
-        if !self.is_short() {
-            self.admit();
+        let weighty = self.credits.iter().filter(|it| it.weight > 0);
+        self.count_anew(weighty.map(Credit::due).min().unwrap_or(0).max(self.time));
+    }
+
+    /// Time is counted anew from a moment on.
+    fn count_anew(&mut self, from: i64) {
+        for it in &mut self.credits {
+            it.credit += from * i64::from(it.weight);
         }
+        (self.time, self.end) = (0, self.end - from);
+        self.place();
     }
 
     /// Goes on when the member whose turn it is has to be passed over.
@@ -382,36 +426,79 @@ impl WeightedRoundRobin {
         Some(next)
     }
 
-    /// Lets time begin, by the lags.
+    /// Lets time begin, by the lags of those in the choice.
     fn begin(&mut self) {
+        let (mut count, mut surplus, mut is_even) = (0, 0_i128, true);
+        for (_, lag) in self.credits.iter().zip(&self.lags).filter(|(it, _)| it.weight > 0) {
+            count += 1;
+            surplus += i128::from(*lag);
+            is_even &= *lag == 0;
+        }
+        self.surplus = surplus.div_euclid(count.max(1)) as i64;
         for (it, lag) in self.credits.iter_mut().zip(&self.lags).filter(|(it, _)| it.weight > 0) {
             it.credit = credit(lag - self.surplus, self.sum);
         }
-        if self.rule != Rule::Lag {
-            self.place();
+        (self.rule, self.end) = match is_even {
+            true => (Rule::Cycle, 0),
+            false if self.is_short() => (Rule::Lag, TURNS_BY_LAG.min(self.sum)),
+            false if self.credits.len() <= LONGEST_BY_LAG => (Rule::Lag, TURNS_BY_LAG_IF_LONG),
+            false => (Rule::Deadline, HORIZON),
+        };
+        self.shift = usize::BITS - self.credits.len().leading_zeros();
+        match self.rule {
+            Rule::Lag => self.compare_lags(),
+            _ => self.place(),
         }
+    }
+
+    /// Finds by the lags how far each member is ahead. To decide who is served they need not be exact.
+    fn compare_lags(&mut self) {
+        let shift = LAG_KEY_BITS - self.shift;
+        let per_weight = (1 << 62) / self.sum.max(1);
+        let mask = (1 << self.shift) - 1;
+        self.shares.clear();
+        self.shares.extend(
+            self.credits.iter().map(|it| {
+                (i64::from(it.weight) * per_weight >> (62 - LAG_KEY_BITS)) as i32 & !mask
+            }),
+        );
+        self.ahead.clear();
+        self.ahead.extend(self.credits.iter().zip(&self.lags).zip(0..).map(|((it, lag), at)| {
+            if it.weight == 0 {
+                i32::MAX & !mask | at
+            } else {
+                (-lag >> (LAG_BITS - shift) << self.shift) as i32 | at
+            }
+        }));
+        self.share_out();
     }
 
     /// Finds by the credits when the turns fall due.
     fn place(&mut self) {
-        self.turns.clear();
-        self.turns.extend(self.credits.iter_mut().map(|it| it.turns(self.sum)));
+        let Self { credits, from, until, .. } = self;
+        from.clear();
+        until.clear();
+        for it in credits {
+            let (due, deadline) = it.turns(self.sum);
+            from.push(due);
+            until.push(deadline);
+        }
         if self.is_short() {
             return;
         }
-        self.shift = usize::BITS - self.turns.len().leading_zeros();
-        let Self { turns, due, waiting, shift, time, .. } = self;
+        let Self { from, until, due, waiting, shift, time, .. } = self;
         let (shift, time) = (*shift, *time);
-        due.fill(turns.iter().enumerate().map(|(at, turns)| {
-            if turns.from <= time { key(shift, turns.until, at) } else { u64::ABSENT }
+        let turns = || from.iter().zip(until.iter()).enumerate();
+        due.fill(turns().map(|(at, (from, until))| {
+            if i64::from(*from) <= time { key(shift, *until, at) } else { u64::ABSENT }
         }));
-        waiting.fill(turns.iter().enumerate().map(|(at, turns)| {
-            let waits = turns.from > time && turns.from < i64::MAX;
-            if waits { key(shift, turns.from, at) } else { u64::ABSENT }
+        waiting.fill(turns().map(|(at, (from, _))| {
+            let waits = i64::from(*from) > time && *from < NEVER;
+            if waits { key(shift, *from, at) } else { u64::ABSENT }
         }));
     }
 
-    /// Brings the lags up to the present, where time is to begin anew.
+    /// Brings the lags up to the present; behind it time has to begin anew.
     fn settle(&mut self) {
         if self.sum == 0 || self.credits.is_empty() {
             return;
@@ -433,7 +520,7 @@ impl WeightedRoundRobin {
     }
 
     #[inline]
-    const fn key(&self, turn: i64, at: usize) -> u64 {
+    const fn key(&self, turn: i32, at: usize) -> u64 {
         key(self.shift, turn, at)
     }
 
@@ -454,27 +541,23 @@ impl Credit {
         div_ceil(sum - self.credit, self.weight)
     }
 
-    fn turns(&mut self, sum: i64) -> Turns {
+    /// When its next turn is due, and its deadline.
+    fn turns(&mut self, sum: i64) -> (i32, i32) {
         if self.weight == 0 {
-            return Turns { from: i64::MAX, until: i64::MAX, step: 0 };
+            return (NEVER, 0);
         }
-        let weight = u64::from(self.weight);
-        self.rest = (sum as u64 % weight) as u32;
-        let from = self.due();
-        let mut turns = Turns { from, until: from, step: (sum as u64 / weight) as i64 };
-        turns.advance(self);
-        turns
+        let weight = i64::from(self.weight);
+        (self.step, self.rest) = (near(sum / weight), (sum % weight) as u32);
+        (near(self.due()), near(self.deadline(sum)))
     }
-}
 
-impl Turns {
-    /// Goes on to its next turn, of a member whose credit is that of when it falls due.
+    /// The deadline of the turn that is due from `from` on, its credit being that of when it falls due.
     #[inline]
-    const fn advance(&mut self, it: &Credit) {
+    fn next(&self, from: i32) -> i32 {
         // By how many w-ths of a turn it is due before the moment that is a whole turn.
-        let early = self.until * it.weight as i64 + it.credit;
-        let late = (early < it.rest as i64) as i64;
-        (self.from, self.until) = (self.until, self.until + self.step + late);
+        let early = i64::from(from) * i64::from(self.weight) + self.credit;
+        let late = i32::from(early < i64::from(self.rest));
+        (from + self.step + late).min(FAR as i32)
     }
 }
 
@@ -483,20 +566,15 @@ fn credit(lag: i64, sum: i64) -> i64 {
     -((i128::from(-lag) * i128::from(sum)) >> LAG_BITS) as i64
 }
 
-/// Turns, from long before the first to long behind the last that are counted, and the position
-/// behind them.
+/// A moment that is in sight.
+fn near(turn: i64) -> i32 {
+    turn.clamp(-FAR, FAR) as i32
+}
+
+/// A moment, and the position behind it.
 #[inline]
-const fn key(shift: u32, turn: i64, at: usize) -> u64 {
-    let middle = 1 << (62 - shift);
-    let turn = middle + turn;
-    let turn = if turn < 0 {
-        0
-    } else if turn < 2 * middle {
-        turn
-    } else {
-        2 * middle - 1
-    };
-    (turn as u64) << shift | at as u64
+const fn key(shift: u32, turn: i32, at: usize) -> u64 {
+    ((turn as i64 + FAR) as u64) << shift | at as u64
 }
 
 /// Division by a weight, rounded up.

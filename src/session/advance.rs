@@ -7,10 +7,14 @@
 use super::link::{Facts, Link};
 use super::options::{LossReason, UndeliveredReason};
 use super::search::{Next, Search, Step};
-use super::{Busy, Env, Gate, Life, MAX_SPARE, Mode, Need, Pool, Session, Sessions, Wake};
+use super::{
+    Busy, Env, Gate, Life, MAX_SPARE, Mode, Need, Pool, Session, SessionTimer, Sessions, Wake,
+};
 use crate::channel::ChannelUser;
+use crate::context::Context;
 use crate::error::{ResolveError, SessionError};
 use crate::id::{LinkId, PoolId, SessionId};
+use crate::journal::NoteKind;
 use crate::slab::Slab;
 use crate::wire::{PeIdentifier, Transport};
 use crate::{Instant, Security};
@@ -25,7 +29,8 @@ impl Sessions {
         if !session.is_over() {
             if let Some(busy) = &mut session.busy {
                 let limit = env.ctx.config.sessions.session_deadline;
-                busy.queue.expire(env.now, limit, &mut busy.inbox);
+                let told = &mut busy.inbox.noted(&mut env.ctx.journal, id);
+                busy.queue.expire(env.now, limit, told);
             }
             if matches!(session.life(), Life::Closing(until) if *until <= env.now) {
                 self.end(env, id, Some(SessionError::DeadlineReached));
@@ -62,8 +67,8 @@ impl Sessions {
         if env.now >= since + env.ctx.config.sessions.session_deadline {
             self.end(env, id, Some(SessionError::DeadlineReached));
         } else if !calls {
-            if let Some((element, to)) = self.find(env, id) {
-                self.call(env, id, element, to);
+            if let Some(next) = self.find(env, id) {
+                self.call(env, id, next);
             }
         }
     }
@@ -77,13 +82,15 @@ impl Sessions {
     }
 
     /// Turns to the next element that the session is to keep.
-    fn call(&mut self, env: &mut Env<'_>, id: SessionId, element: PeIdentifier, to: Transport) {
+    fn call(&mut self, env: &mut Env<'_>, id: SessionId, next: Next) {
+        let Next { element, to, has_turn } = next;
         let Some(session) = self.slab.get_mut(id.0) else { return };
         let Some(busy) = &mut session.busy else { return };
         let former = session.element.replace(element);
         if former.is_some_and(|former| former != element) {
-            let reason = UndeliveredReason::ElementLost(session.left);
-            busy.queue.element_left(reason, &mut busy.inbox);
+            let reason = UndeliveredReason::ElementLost(session.left.unwrap_or(LossReason::Closed));
+            let told = &mut busy.inbox.noted(&mut env.ctx.journal, id);
+            busy.queue.element_left(reason, told);
         }
         if self.is_drained(id) {
             return;
@@ -93,6 +100,7 @@ impl Sessions {
         let link = there.unwrap_or_else(|| self.open_link(env, id, Some(element), to));
         let Some(session) = self.slab.get_mut(id.0) else { return };
         session.kept = Some(link);
+        self.count_turn(link, has_turn);
         let cookie_echoed = self.take_over(env, link);
         let Some(found) = self.links.get(link.0).filter(|_| there.is_some()) else { return };
         if found.up.is_some() {
@@ -136,7 +144,8 @@ impl Sessions {
         let link = match meant {
             Some((_, Some(reason))) if !goes_on => {
                 let reason = UndeliveredReason::ElementLost(reason);
-                busy.queue.return_head(reason, &mut busy.inbox);
+                let told = &mut busy.inbox.noted(&mut env.ctx.journal, id);
+                busy.queue.return_head(reason, told);
                 return true;
             }
             Some((element, None)) => session.link_to(element),
@@ -145,18 +154,21 @@ impl Sessions {
         let (link, element) = match link.zip(meant) {
             Some((link, (element, _))) => (link, element),
             None => {
-                let Some((element, to)) = self.find(env, id) else { return false };
+                let Some(Next { element, to, has_turn }) = self.find(env, id) else { return false };
                 let was_named = named.is_some_and(|(named, _)| named != element);
                 let Some(session) = self.slab.get_mut(id.0) else { return false };
                 if was_named && !goes_on {
                     if let Some(Busy { queue, inbox, .. }) = session.busy.as_deref_mut() {
-                        queue.return_head(UndeliveredReason::NotListed, inbox);
+                        let told = &mut inbox.noted(&mut env.ctx.journal, id);
+                        queue.return_head(UndeliveredReason::NotListed, told);
                     }
                     return true;
                 }
                 let there = self.one_that_is_up(env, id, element);
                 let element = there.unwrap_or(element);
-                (self.link_to(env, id, element, to), element)
+                let link = self.link_to(env, id, element, to);
+                self.count_turn(link, has_turn);
+                (link, element)
             }
         };
         let Some(session) = self.slab.get_mut(id.0) else { return false };
@@ -232,9 +244,9 @@ impl Sessions {
                 return None;
             };
             let Some(search) = search else {
-                let chosen = pool.select(env.now, &mut env.ctx.rng, &[]);
-                if let Some(chosen) = chosen {
-                    return Some((chosen.identifier(), chosen.transport().to_owned()));
+                let chosen = Next::by_policy(env.now, env.ctx, pool, &[]);
+                if chosen.is_some() {
+                    return chosen;
                 }
                 self.end(env, id, Some(SessionError::NoUsableElement));
                 return None;
@@ -249,24 +261,31 @@ impl Sessions {
                 }
                 search.named = None;
                 search.first = Some(named).filter(|_| is_listed);
+                if !is_listed {
+                    let reason = pool.why_not(named);
+                    let (session, element) = (id, named);
+                    env.ctx.note(|| NoteKind::ElementPassedOver { session, element, reason });
+                }
                 if !is_listed && element.take().is_some() {
-                    queue.element_left(UndeliveredReason::NotListed, inbox);
+                    let told = &mut inbox.noted(&mut env.ctx.journal, id);
+                    queue.element_left(UndeliveredReason::NotListed, told);
                 }
             }
             // A choice that nobody has failed before is the policy's.
             let advised = !chooses || !search.tried.is_empty();
             let preferred = extra.as_ref().filter(|_| advised);
             let preferred = preferred.map_or(&[][..], |extra| &extra.preferred);
-            let chosen = search.choose(env.now, env.ctx, pool, preferred);
+            let chosen = search.choose(env.now, env.ctx, id, pool, preferred);
             if chosen.is_some() {
                 return chosen;
             }
             if search.tried.is_empty() {
                 self.end(env, id, Some(SessionError::NoUsableElement));
-            } else if search.round_over(env.now, env.ctx) {
+            } else if search.round_over(env.now, env.ctx, id) {
                 continue;
             } else if chooses {
-                queue.give_up(UndeliveredReason::AllElementsFailed, inbox);
+                let told = &mut inbox.noted(&mut env.ctx.journal, id);
+                queue.give_up(UndeliveredReason::AllElementsFailed, told);
             } else {
                 self.end(env, id, Some(SessionError::AllElementsFailed));
             }
@@ -294,6 +313,23 @@ impl Sessions {
         link
     }
 
+    /// The element that a link leads to was chosen for its turn. While it is not known whether it can
+    /// be reached, that may yet be taken back.
+    fn count_turn(&mut self, link: LinkId, has_turn: bool) {
+        if let Some(link) = self.links.get_mut(link.0).filter(|link| link.up.is_none()) {
+            link.turns += u32::from(has_turn);
+        }
+    }
+
+    /// Takes back the choices that a link came of, which never came up.
+    pub(super) fn take_back(&self, env: &mut Env<'_>, link: &Link) {
+        let session = self.slab.get(link.session.0);
+        let Some(Session { pool: Pool::Known(pool), .. }) = session else { return };
+        if let (Some(pool), Some(element)) = (env.cache.get_mut(*pool), link.element) {
+            (0..link.turns).for_each(|_| pool.take_back(element));
+        }
+    }
+
     /// Asks for a channel.
     pub(super) fn open_link(
         &mut self,
@@ -305,26 +341,33 @@ impl Sessions {
         let facts = Facts::of(env.ctx, &to);
         LinkId(self.links.insert_with(|key| {
             let user = ChannelUser::Session(LinkId(key));
+            let noted = env.ctx.journal.is_on().then(|| to.clone());
             let channel = env.ctx.channels.open(user, to, Security::None);
+            if let Some(transport) = noted {
+                let session = id;
+                env.ctx.note(|| NoteKind::ElementTried { session, element, channel, transport });
+            }
             Link::new(id, element, channel, facts)
         }))
     }
 
     /// Asks for the elements of the session's pool.
-    pub(super) fn resolve(&mut self, env: &Env<'_>, id: SessionId, anew: bool) {
+    pub(super) fn resolve(&mut self, env: &mut Env<'_>, id: SessionId, anew: bool) {
         let Self { slab, spare, needs, .. } = self;
         let Some(session) = slab.get_mut(id.0) else { return };
         let search = Busy::of(&mut session.busy, spare).search(env.now);
         search.step = Step::Resolving(None);
         let asked = core::mem::replace(&mut session.asked, true);
         if let Some(handle) = session.handle(env.cache).cloned().filter(|_| !asked) {
-            needs.push_back(Need::Resolve { session: id, handle, anew });
+            let session = id;
+            env.ctx.note(|| NoteKind::SessionResolves { session, handle: handle.clone() });
+            needs.push_back(Need::Resolve { session, handle, anew });
         }
     }
 
     /// Asks for the elements of the session's pool although it knows some, and goes on with those if
     /// no registrar answers as fast as an element has to (CACHE-8): one that failed may be back.
-    fn resolve_anew(&mut self, env: &Env<'_>, id: SessionId) {
+    fn resolve_anew(&mut self, env: &mut Env<'_>, id: SessionId) {
         self.resolve(env, id, true);
         let session = self.slab.get_mut(id.0);
         if let Some(search) = session.and_then(|session| session.busy.as_mut()?.search.as_mut()) {
@@ -447,39 +490,67 @@ impl Session {
     /// for, and says when there is something to do next.
     fn wakes(&mut self, env: &Env<'_>, links: &Slab<Link>) -> Option<Instant> {
         let Env { now, ctx, .. } = env;
-        let kept = self.kept.and_then(|link| links.get(link.0));
-        let is_up = kept.is_some_and(|link| link.up.is_some());
-        let calls = self.extra.as_ref().is_some_and(|extra| extra.calling > 0);
+        let (looks, is_up) = (self.looks(links), self.is_up(links));
+        if let Some(busy) = &mut self.busy {
+            let Busy { queue, search, .. } = &mut **busy;
+            queue.run_clock(*now, looks);
+            search.take_if(|search| {
+                let fades = || !is_up && search.fades(ctx).is_some_and(|at| at <= *now);
+                !looks && (search.is_blank() || fades())
+            });
+        }
+        self.next_step(*now, ctx, links).map(|(at, _)| at)
+    }
+
+    /// What it waits for by itself, whatever its links do, and until when.
+    pub(super) fn next_step(
+        &self,
+        now: Instant,
+        ctx: &Context,
+        links: &Slab<Link>,
+    ) -> Option<(Instant, SessionTimer)> {
         let closes = match self.life() {
-            Life::Closing(until) => Some(*until),
+            Life::Closing(until) => Some((*until, SessionTimer::Close)),
             _ => None,
         };
-        let Self { mode, gate, rests, busy: Some(busy), .. } = self else { return closes };
-        let Busy { queue, search, .. } = &mut **busy;
-        let seeks = match mode {
-            Mode::Keep => !is_up && !*rests,
-            Mode::Choose => queue.waiting() > 0 && *gate == Gate::Open,
-        };
-        // What is assigned to a link that is not up waits for an element too.
-        let looks = seeks || queue.assigned() > 0 && calls;
-        queue.run_clock(*now, looks);
-        // While an element is kept, what it shows decides.
-        let fades = |search: &Search| search.fades(ctx).filter(|_| !looks && !is_up);
-        search.take_if(|search| {
-            !looks && search.is_blank() || fades(search).is_some_and(|at| at <= *now)
-        });
+        let Some(Busy { queue, search, .. }) = self.busy.as_deref() else { return closes };
+        let (seeks, looks, is_up) = (self.seeks(links), self.looks(links), self.is_up(links));
         let deadline = ctx.config.sessions.session_deadline;
         let searches = search.as_ref().map(|search| {
             let step = match search.step {
-                Step::Resolving(until) if seeks => until,
-                Step::Pausing { until, .. } if seeks => Some(until),
+                Step::Resolving(until) if seeks => until.map(|at| (at, SessionTimer::List)),
+                Step::Pausing { until, .. } if seeks => Some((until, SessionTimer::Pause)),
                 _ => None,
             };
-            let ends = search.since.filter(|_| seeks).map(|since| since + deadline);
-            [step, ends, fades(search)]
+            let ends = search.since.filter(|_| seeks);
+            let ends = ends.map(|since| (since + deadline, SessionTimer::Deadline));
+            // While an element is kept, what it shows decides.
+            let fades = search.fades(ctx).filter(|_| !looks && !is_up);
+            [step, ends, fades.map(|at| (at, SessionTimer::Forget))]
         });
-        let expires = queue.next_expiry(*now, deadline);
+        let expires = queue.next_expiry(now, deadline).map(|at| (at, SessionTimer::Message));
         [closes, expires].into_iter().chain(searches.into_iter().flatten()).flatten().min()
+    }
+
+    /// Whether the element that it keeps is connected.
+    fn is_up(&self, links: &Slab<Link>) -> bool {
+        self.kept.and_then(|link| links.get(link.0)).is_some_and(|link| link.up.is_some())
+    }
+
+    /// Whether it looks for an element, to keep or for the message whose turn it is.
+    fn seeks(&self, links: &Slab<Link>) -> bool {
+        let waits = || self.busy.as_ref().is_some_and(|busy| busy.queue.waiting() > 0);
+        match self.mode {
+            Mode::Keep => !self.is_up(links) && !self.rests,
+            Mode::Choose => self.gate == Gate::Open && waits(),
+        }
+    }
+
+    /// Whether it does, or has one for whom messages wait and who is not up.
+    fn looks(&self, links: &Slab<Link>) -> bool {
+        let assigned = || self.busy.as_ref().is_some_and(|busy| busy.queue.assigned() > 0);
+        let calls = self.extra.as_ref().is_some_and(|extra| extra.calling > 0);
+        self.seeks(links) || calls && assigned()
     }
 
     /// The resolver has an answer; says whether that is still waited for.
@@ -496,9 +567,7 @@ impl Session {
     pub(super) fn has_stale_list(&self, env: &Env<'_>) -> bool {
         let Pool::Known(pool) = self.pool else { return false };
         let pool = env.cache.get(pool);
-        pool.is_some_and(|pool| {
-            env.now.since(pool.fetched()) >= env.ctx.config.cache.stale_cache_value
-        })
+        pool.is_some_and(|pool| pool.is_stale(env.now, &env.ctx.config))
     }
 
     /// The link to an element.

@@ -4,7 +4,9 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::options::{LossReason, Unsettled};
+use super::inbox::note_fate;
+use super::options::{LossReason, UndeliveredReason, Unsettled};
+use super::queue::Fate;
 use super::search::Search;
 use super::{Busy, Env, Gate, Life, Mode, Pool, SendOptions, Session, SessionOptions, Sessions};
 use crate::error::{CommandError, SendError, SendErrorReason};
@@ -215,6 +217,11 @@ impl Sessions {
         let mut busy = session.busy.take().unwrap_or_default();
         env.ctx.events.release(busy.inbox.unread(Events::cost));
         let unsettled: Vec<_> = busy.queue.take_all().collect();
+        for Unsettled { message, handed_over, .. } in &unsettled {
+            let fate = if *handed_over { Fate::Lost } else { Fate::Returned };
+            let fate = fate(UndeliveredReason::SessionEnded);
+            note_fate(&mut env.ctx.journal, id, *message, fate);
+        }
         self.end(env, id, None);
         self.remove(env, id);
         let handed_over = unsettled.iter().filter(|message| message.handed_over).count();

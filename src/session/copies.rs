@@ -12,6 +12,7 @@ use super::inbox::News;
 use super::options::{LossReason, Recipient, UndeliveredReason};
 use super::{Env, Pool, Sessions};
 use crate::id::{LinkId, MessageId, SessionId};
+use crate::journal::{NoteKind, PassedOver};
 use crate::wire::PeIdentifier;
 
 impl Sessions {
@@ -43,7 +44,8 @@ impl Sessions {
         let copies = others.len() + usize::from(kept.is_some());
         let own = own.filter(|_| to == Recipient::AllAndSelf);
         if copies == 0 && own.is_none() {
-            busy.queue.return_head(UndeliveredReason::NoRecipient, &mut busy.inbox);
+            let told = &mut busy.inbox.noted(&mut env.ctx.journal, id);
+            busy.queue.return_head(UndeliveredReason::NoRecipient, told);
             return true;
         }
         busy.queue.copy_head(copies);
@@ -83,6 +85,8 @@ impl Sessions {
             }
             // The driver does not speak its transport.
             None => {
+                let reason = PassedOver::NotSpoken;
+                env.ctx.note(|| NoteKind::ElementPassedOver { session: id, element, reason });
                 let failure = UndeliveredReason::ElementLost(LossReason::Refused);
                 self.copied(id, Some(element), message, Some(failure));
             }
@@ -141,6 +145,7 @@ impl Sessions {
         for id in links {
             let Some(link) = self.take_link(id) else { continue };
             env.ctx.channels.close(link.channel);
+            env.ctx.note(|| NoteKind::ChannelClosed { channel: link.channel, peer: link.peer() });
             self.end_lane(link, reason);
         }
     }

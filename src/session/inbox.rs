@@ -11,7 +11,9 @@ use alloc::collections::VecDeque;
 use bytes::Bytes;
 
 use super::options::{LossReason, UndeliveredReason};
-use crate::id::MessageId;
+use super::queue::Fate;
+use crate::id::{MessageId, SessionId};
+use crate::journal::{Journal, NoteKind};
 use crate::wire::PeIdentifier;
 
 /// What is to be read.
@@ -56,7 +58,51 @@ pub(super) enum News {
     CookieTooLong,
 }
 
+/// Who is told what becomes of a session's messages: the application, when it reads, and the journal.
+#[derive(Debug)]
+pub(super) struct Told<'a> {
+    inbox: &'a mut Inbox,
+    journal: &'a mut Journal,
+    session: SessionId,
+}
+
+impl Told<'_> {
+    /// A message waits for an element once more.
+    pub(super) fn put_back(&mut self, message: MessageId) {
+        let session = self.session;
+        self.journal.note(|| NoteKind::MessagesPutBack { session, message, more: 0 });
+    }
+
+    /// A message has met its fate, which the queue keeps until it is read.
+    pub(super) fn fate(&mut self, message: MessageId, fate: Fate) {
+        note_fate(self.journal, self.session, message, fate);
+        self.inbox.push(News::Fate(message));
+    }
+}
+
+/// Notes the fate of a message; of one that was sent there is nothing to explain.
+pub(super) fn note_fate(journal: &mut Journal, session: SessionId, message: MessageId, fate: Fate) {
+    match fate {
+        Fate::Sent { .. } => {}
+        Fate::Returned(reason) => {
+            journal.note(|| NoteKind::MessagesReturned { session, message, more: 0, reason });
+        }
+        Fate::Lost(reason) => {
+            journal.note(|| NoteKind::MessagesLost { session, message, more: 0, reason });
+        }
+    }
+}
+
 impl Inbox {
+    /// Tells the journal too, what becomes of messages of `session`.
+    pub(super) const fn noted<'a>(
+        &'a mut self,
+        journal: &'a mut Journal,
+        session: SessionId,
+    ) -> Told<'a> {
+        Told { inbox: self, journal, session }
+    }
+
     pub(super) fn push(&mut self, news: News) {
         self.gates += usize::from(news.closes_gate());
         self.news.push_back(news);

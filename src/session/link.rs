@@ -17,6 +17,7 @@ use crate::Confirms;
 use crate::channel::Channels;
 use crate::context::Context;
 use crate::id::{ChannelId, MessageId, SessionId};
+use crate::journal::Peer;
 use crate::wire::{PeIdentifier, Protocol, Transport, TransportUse};
 use crate::{Config, Instant};
 
@@ -33,6 +34,8 @@ pub(super) struct Link {
     pub(super) facts: Facts,
     /// Whether it was chosen for a message, and not only for copies of messages to all.
     pub(super) chosen: bool,
+    /// How often the policy chose its element before the channel was up.
+    pub(super) turns: u32,
     /// Whether a message that was handed over on it is done, so that what is heard may be an answer.
     pub(super) answers: bool,
     /// Whether the element has shown that it serves.
@@ -49,6 +52,7 @@ pub(super) struct Link {
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(test, derive(Hash))]
 pub(super) struct Facts {
+    pub(super) protocol: Protocol,
     /// Whether it carries control messages.
     pub(super) control: bool,
     pub(super) confirms: Confirms,
@@ -80,12 +84,18 @@ impl Link {
             up: None,
             facts,
             chosen: false,
+            turns: 0,
             answers: false,
             proven: false,
             timer: None,
             cookie: None,
             lane: None,
         }
+    }
+
+    /// Who is at the other end, for a note.
+    pub(super) const fn peer(&self) -> Peer {
+        Peer::Element { session: self.session, element: self.element }
     }
 
     /// Whether a message of `len` bytes may be handed over; a long one goes alone.
@@ -187,6 +197,6 @@ impl Facts {
 
     /// What holds on a channel over `protocol`.
     pub(super) fn over(ctx: &Context, protocol: Protocol, control: bool) -> Self {
-        Self { control, confirms: ctx.capabilities.confirms(protocol) }
+        Self { protocol, control, confirms: ctx.capabilities.confirms(protocol) }
     }
 }

@@ -78,6 +78,7 @@ mod queue;
 mod search;
 #[cfg(test)]
 mod table;
+mod view;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -92,8 +93,10 @@ use self::link::Link;
 pub use self::options::{
     Failover, LossReason, Recipient, SendOptions, SessionOptions, UndeliveredReason, Unsettled,
 };
+pub(crate) use self::queue::Word;
 use self::queue::{Fate, Queue};
 use self::search::Search;
+pub use self::view::{HeldBack, SessionRef, SessionState, SessionTimer};
 use crate::Instant;
 use crate::cache::Cache;
 use crate::context::Context;
@@ -104,6 +107,7 @@ use crate::explorer::{ahead, told_by};
 #[cfg(test)]
 use crate::id::ChannelId;
 use crate::id::{LinkId, MessageId, PoolId, SessionId};
+use crate::journal::NoteKind;
 use crate::slab::Slab;
 use crate::timers::Timers;
 use crate::wire::{PeIdentifier, PoolHandle};
@@ -179,8 +183,8 @@ struct Session {
     kept: Option<LinkId>,
     /// The element that it keeps, or will turn to: what may go nowhere else is for this one.
     element: Option<PeIdentifier>,
-    /// Why it has lost an element for the last time.
-    left: LossReason,
+    /// Why it has lost an element for the last time, if it has lost any.
+    left: Option<LossReason>,
     /// Whether the element has closed the channel, and nothing is to be sent.
     rests: bool,
     /// The element that the application last heard of, if it has of any.
@@ -301,31 +305,6 @@ impl Sessions {
     /// Whether any session needs something of the other machines.
     pub(crate) fn needs_any(&self) -> bool {
         !self.needs.is_empty()
-    }
-
-    /// The element that a session keeps, if it is connected.
-    pub(crate) fn element(&self, id: SessionId) -> Option<PeIdentifier> {
-        let link = self.links.get(self.slab.get(id.0)?.kept?.0)?;
-        link.element.filter(|_| link.up.is_some())
-    }
-
-    /// The pool of a session, if it has one.
-    pub(crate) fn handle<'a>(&'a self, cache: &'a Cache, id: SessionId) -> Option<&'a PoolHandle> {
-        self.slab.get(id.0)?.handle(cache)
-    }
-
-    /// How many messages of a session wait to be handed over.
-    pub(crate) fn queued(&self, id: SessionId) -> usize {
-        let busy = self.slab.get(id.0).and_then(|session| session.busy.as_ref());
-        busy.map_or(0, |busy| busy.queue.waiting() + busy.queue.assigned())
-    }
-
-    /// The latest cookie of a session.
-    pub(crate) fn cookie(&self, id: SessionId) -> Option<&Bytes> {
-        let session = self.slab.get(id.0)?;
-        let link = session.responsible().and_then(|link| self.links.get(link.0));
-        let latest = link.and_then(|link| link.cookie.as_deref());
-        latest.or_else(|| session.extra.as_ref()?.cookie.as_ref())
     }
 
     /// Every session there is.
@@ -452,9 +431,11 @@ impl Sessions {
         let Some(session) = self.slab.get_mut(id.0) else { return };
         if let Some(busy) = &mut session.busy {
             busy.search = None;
-            busy.queue.end(error.is_none(), reason, &mut busy.inbox);
+            let told = &mut busy.inbox.noted(&mut env.ctx.journal, id);
+            busy.queue.end(error.is_none(), reason, told);
         }
         self.timers.set(&mut session.timer, None, Wake::Session(id));
+        env.ctx.note(|| NoteKind::SessionEnded { session: id, error: error.clone() });
         session.extra().life = Life::Over(error);
         self.live -= 1;
     }
@@ -492,7 +473,7 @@ impl Session {
             gate: Gate::Open,
             kept: None,
             element: None,
-            left: LossReason::Closed,
+            left: None,
             rests: false,
             known: None,
             noted: false,

@@ -11,9 +11,12 @@ use super::options::{LossReason, UndeliveredReason};
 use super::queue::{Limits, Word};
 use super::search::{Search, Step};
 use super::{Busy, Env, Gate, Mode, Need, Pool, Session, SessionOptions, Sessions, Wake};
+use crate::Confirms;
 use crate::channel::{ChannelUser, CloseReason, Payload};
 use crate::error::{CommandError, SessionError};
 use crate::id::{ChannelId, LinkId, MessageId, PoolId, SessionId};
+use crate::journal::{MarkEnd, NoteKind};
+use crate::misuse::Misuse;
 use crate::wire::{self, BodyRef, PeIdentifier, PoolHandle, Protocol};
 
 impl Sessions {
@@ -34,6 +37,7 @@ impl Sessions {
         let link = LinkId(self.links.insert_with(|key| {
             let channel = env.ctx.channels.accept(ChannelUser::Session(LinkId(key)));
             let mut link = Link::new(id, None, channel, facts);
+            env.ctx.note(|| NoteKind::ChannelUp { channel, peer: link.peer() });
             link.up = Some(env.now);
             link
         }));
@@ -60,6 +64,7 @@ impl Sessions {
         let Some(session) = slab.get_mut(link.session.0) else { return };
         let owner = link.session;
         link.up = Some(env.now);
+        env.ctx.note(|| NoteKind::ChannelUp { channel: link.channel, peer: link.peer() });
         if let Some(busy) = &mut session.busy {
             busy.queue.link_up(env.now, id);
         }
@@ -93,11 +98,15 @@ impl Sessions {
         match (session.known, link.element) {
             (None, element) if is_kept || session.mode == Mode::Choose => {
                 inbox.push(News::Connected(element));
+                let owner = link.session;
+                env.ctx.note(|| NoteKind::SessionConnected { session: owner, element });
                 session.known = Some(element);
             }
             (Some(from), Some(to)) if is_kept => {
                 inbox.push(News::FailedOver { from, to, cookie_echoed });
                 env.ctx.stats.failovers += u64::from(from != Some(to));
+                let owner = link.session;
+                env.ctx.note(|| NoteKind::FailedOver { session: owner, from, to, cookie_echoed });
                 session.known = Some(Some(to));
                 session.gate = Gate::Untold;
             }
@@ -158,14 +167,7 @@ impl Sessions {
     /// The channel of a link is no more, by the driver's word.
     pub(crate) fn closed(&mut self, env: &mut Env<'_>, id: LinkId, reason: CloseReason) {
         let was_up = self.links.get(id.0).is_some_and(|link| link.up.is_some());
-        let reason = match reason {
-            CloseReason::Closed => LossReason::Closed,
-            CloseReason::Failed if was_up => LossReason::Broken,
-            CloseReason::Failed => LossReason::Refused,
-            CloseReason::Unauthenticated => LossReason::Unauthenticated,
-            CloseReason::Local => LossReason::Local,
-        };
-        self.lose(env, id, reason);
+        self.lose(env, id, LossReason::of(reason, was_up));
     }
 
     /// A link is no more.
@@ -210,10 +212,15 @@ impl Sessions {
             self.prove(id);
         }
         let Some(link) = self.take_link(id) else { return };
+        let channel = link.channel;
+        env.ctx.note(|| NoteKind::ChannelLost { channel, peer: link.peer(), reason });
         match reason {
             LossReason::Closed => env.ctx.stats.channels_closed += 1,
             LossReason::Local => env.ctx.stats.local_failures += 1,
             _ => {}
+        }
+        if !was_up {
+            self.take_back(env, &link);
         }
         if let Some(element) = element.filter(|_| reason.is_failure()) {
             self.failed(env, owner, element);
@@ -233,7 +240,8 @@ impl Sessions {
             session.last_lost(element, reason);
         }
         let Busy { queue, inbox, .. } = Busy::of(&mut session.busy, spare);
-        queue.link_lost(env.now, id, reason, env.ctx.config.sessions.max_handovers, inbox);
+        let told = &mut inbox.noted(&mut env.ctx.journal, owner);
+        queue.link_lost(env.now, id, reason, env.ctx.config.sessions.max_handovers, told);
         let cookie = link.cookie.as_deref().cloned();
         self.end_lane(link, UndeliveredReason::ElementLost(reason));
         if !was_kept && !chooses {
@@ -244,7 +252,7 @@ impl Sessions {
         if cookie.is_some() && (was_kept || chosen) {
             session.extra().cookie = cookie;
         }
-        session.left = reason;
+        session.left = Some(reason);
         let Session { busy: Some(busy), .. } = session else { return };
         let Busy { queue, inbox, search } = &mut **busy;
         if was_up {
@@ -260,7 +268,8 @@ impl Sessions {
             }
         }
         if was_kept && reason.is_failure() {
-            queue.element_left(UndeliveredReason::ElementLost(reason), inbox);
+            let told = &mut inbox.noted(&mut env.ctx.journal, owner);
+            queue.element_left(UndeliveredReason::ElementLost(reason), told);
             session.element = None;
         }
         if matches!(session.pool, Pool::None) {
@@ -275,13 +284,18 @@ impl Sessions {
         session.accepted = false;
         let idle = was_up && reason == LossReason::Closed && queue.waiting() == 0;
         session.rests = was_kept && idle;
+        if session.rests {
+            env.ctx.note(|| NoteKind::SessionRested { session: owner, element });
+        } else if was_up {
+            env.ctx.note(|| NoteKind::FailoverBegan { session: owner, from: element });
+        }
         if idle && (proven || search.is_none()) {
             return;
         }
         // Without progress the search goes on from where it was.
         let flapped = was_up && !proven;
         let search = search.get_or_insert_with(|| Search::begin(env.now));
-        let pauses = search.element_lost(env.now, env.ctx, element, reason, flapped);
+        let pauses = search.element_lost(env.now, env.ctx, owner, (element, reason), flapped);
         if !was_up || pauses || session.rests || reason == LossReason::Moved {
             return;
         }
@@ -292,7 +306,8 @@ impl Sessions {
             && search.step == Step::Ready
         {
             env.ctx.stats.failovers_spread += 1;
-            search.yield_within(env.now, &mut env.ctx.rng, spread);
+            let until = search.yield_within(env.now, &mut env.ctx.rng, spread);
+            env.ctx.note(|| NoteKind::FailoverSpread { session: owner, until });
         }
         if was_kept {
             self.refresh_stale_list(env, owner);
@@ -306,7 +321,7 @@ impl Sessions {
         let pool = self.slab.get(link.session.0).map(|session| &session.pool);
         if let (Some(Pool::Known(pool)), Some(element)) = (pool, link.element) {
             if let Some(pool) = env.cache.get_mut(*pool) {
-                pool.unmark(element);
+                pool.unmark(env.ctx, element, MarkEnd::Proven);
             }
         }
         self.prove(id);
@@ -330,6 +345,7 @@ impl Sessions {
     /// confirms it, is answered when it does.
     fn heard(&mut self, env: &mut Env<'_>, id: LinkId) -> Option<&Link> {
         let link = self.links.get(id.0)?;
+        env.ctx.watch.delivered.heard(link.channel);
         if link.answers && !link.proven {
             self.progress(env, id);
         }
@@ -387,6 +403,11 @@ impl Sessions {
         self.links.get(id.0).is_some_and(|link| link.facts.control)
     }
 
+    /// Whether it is for the driver, and not for the peer, to say what is a control message on a link.
+    pub(crate) fn is_mapped(&self, id: LinkId) -> bool {
+        self.links.get(id.0).is_some_and(|link| link.facts.protocol != Protocol::Sctp)
+    }
+
     /// Hands over the next message on a link, at the moment when the driver asks for it.
     pub(crate) fn pull(&mut self, env: &mut Env<'_>, id: LinkId) -> Option<Payload> {
         let owner = self.links.get(id.0)?.session;
@@ -432,8 +453,14 @@ impl Sessions {
             let (confirms, element) = (link.facts.confirms, link.element);
             env.ctx.stats.messages_sent += 1;
             let (message, unordered) = (message.id, options.unordered);
+            match confirms {
+                Confirms::Nothing => {}
+                Confirms::Written => env.ctx.watch.written.owe(env.now, link.channel, true),
+                Confirms::Delivered => env.ctx.watch.delivered.owe(env.now, link.channel, false),
+            }
             let Some(data) = copy else {
-                let (data, again, done) = queue.hand_over(env.now, message, id, confirms, inbox)?;
+                let told = &mut inbox.noted(&mut env.ctx.journal, owner);
+                let (data, again, done) = queue.hand_over(env.now, message, id, confirms, told)?;
                 link.answers |= done;
                 env.ctx.stats.messages_resent += u64::from(again);
                 return Some(Payload::Data { message, data, unordered });
@@ -448,6 +475,40 @@ impl Sessions {
     }
 
     /// The driver tells what became of a message on a link; says whether that was waited for.
+    pub(crate) fn confirmed(
+        &mut self,
+        env: &mut Env<'_>,
+        id: LinkId,
+        message: MessageId,
+        word: Word,
+    ) -> bool {
+        let Some(link) = self.links.get(id.0) else { return false };
+        let (channel, input) = (link.channel, word.into());
+        let is_declared = link.facts.confirms.tells(word);
+        match word {
+            _ if !is_declared => {
+                env.ctx.misuse(Misuse::ConfirmationNotDeclared { channel, message, input });
+            }
+            Word::Written => env.ctx.watch.written.settle(),
+            Word::Delivered | Word::Unsent => env.ctx.watch.delivered.settle(),
+        }
+        let heard = self.hear(env, id, message, word);
+        if !heard && is_declared && self.is_mistaken(id, message, word) {
+            env.ctx.misuse(Misuse::ConfirmationNotAwaited { channel, message, input });
+        }
+        heard
+    }
+
+    /// Whether a driver that tells this of a message, and is not heard, is mistaken.
+    fn is_mistaken(&self, id: LinkId, message: MessageId, word: Word) -> bool {
+        let session = self.links.get(id.0).and_then(|link| self.slab.get(link.session.0));
+        session.is_some_and(|session| {
+            let queue = session.busy.as_ref().map(|busy| &busy.queue);
+            message >= session.next_message
+                || queue.is_some_and(|queue| queue.is_mistaken(message, id, word))
+        })
+    }
+
     fn hear(&mut self, env: &mut Env<'_>, id: LinkId, message: MessageId, word: Word) -> bool {
         let Self { slab, links, .. } = self;
         let Some(link) = links.get_mut(id.0) else { return false };
@@ -458,12 +519,14 @@ impl Sessions {
         let max_handovers = env.ctx.config.sessions.max_handovers;
         let limits = Limits { confirms: link.facts.confirms, max_handovers };
         let mut copied = None;
-        let heard = queue.hear(env.now, message, id, word, limits, inbox).or_else(|| {
+        let told = &mut inbox.noted(&mut env.ctx.journal, link.session);
+        let heard = queue.hear(env.now, message, id, word, limits, told).or_else(|| {
             let told = word != Word::Written || !limits.confirms.tells_delivered();
             copied = told.then_some((word == Word::Unsent).then_some(UndeliveredReason::NotSent));
             Some((link.hear_of_copy(message, told)?, told && word != Word::Unsent))
         });
         let Some((room, done)) = heard else { return false };
+        env.ctx.stats.messages_unsent += u64::from(word == Word::Unsent);
         link.free(room);
         link.answers |= done;
         let (owner, element) = (link.session, link.element);
@@ -476,23 +539,6 @@ impl Sessions {
         }
         self.advance(env, owner);
         true
-    }
-
-    /// A message was written.
-    pub(crate) fn written(&mut self, env: &mut Env<'_>, id: LinkId, message: MessageId) -> bool {
-        self.hear(env, id, message, Word::Written)
-    }
-
-    /// A message was delivered.
-    pub(crate) fn delivered(&mut self, env: &mut Env<'_>, id: LinkId, message: MessageId) -> bool {
-        self.hear(env, id, message, Word::Delivered)
-    }
-
-    /// The transport gives a message back.
-    pub(crate) fn unsent(&mut self, env: &mut Env<'_>, id: LinkId, message: MessageId) -> bool {
-        let waited_for = self.hear(env, id, message, Word::Unsent);
-        env.ctx.stats.messages_unsent += u64::from(waited_for);
-        waited_for
     }
 
     /// The application's word that a message has arrived, wherever it went.

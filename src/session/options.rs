@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use thiserror::Error;
 
+use crate::channel::CloseReason;
 use crate::id::MessageId;
 use crate::wire::PeIdentifier;
 
@@ -207,6 +208,17 @@ impl Failover {
 }
 
 impl LossReason {
+    /// What the end of a channel comes to that was up, or was not.
+    pub(crate) const fn of(reason: CloseReason, was_up: bool) -> Self {
+        match reason {
+            CloseReason::Closed => Self::Closed,
+            CloseReason::Failed if was_up => Self::Broken,
+            CloseReason::Failed => Self::Refused,
+            CloseReason::Unauthenticated => Self::Unauthenticated,
+            CloseReason::Local => Self::Local,
+        }
+    }
+
     /// Whether the element has failed, as opposed to having closed, or not being concerned.
     pub(super) const fn is_failure(self) -> bool {
         !matches!(self, Self::Closed | Self::Moved | Self::Local)

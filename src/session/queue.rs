@@ -23,12 +23,13 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::inbox::{Inbox, News};
+use super::inbox::Told;
 use super::options::{LossReason, UndeliveredReason, Unsettled};
 use super::{Failover, SendOptions};
 #[cfg(test)]
 use crate::explorer;
 use crate::id::{LinkId, MessageId};
+use crate::misuse::Input;
 use crate::{Config, Confirms, Instant};
 
 /// The messages of one session.
@@ -57,6 +58,7 @@ pub(super) struct Message {
     pub(super) id: MessageId,
     pub(super) data: Bytes,
     pub(super) options: SendOptions,
+    sent: Instant,
     place: Place,
     /// How often it was handed over.
     handovers: u32,
@@ -114,7 +116,7 @@ pub(super) struct Load {
 
 /// What it has told of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Word {
+pub(crate) enum Word {
     Written,
     Delivered,
     Unsent,
@@ -158,8 +160,8 @@ impl Queue {
             return Err(data);
         }
         self.load = Load { messages: self.load.messages + 1, bytes };
-        let (place, handovers, uncertain) = (Place::Settled, 0, false);
-        self.messages.push_back(Message { id, data, options, place, handovers, uncertain });
+        let (sent, place, handovers, uncertain) = (now, Place::Settled, 0, false);
+        self.messages.push_back(Message { id, data, options, sent, place, handovers, uncertain });
         let since = self.clock.at(now);
         self.put(self.messages.len() - 1, Place::Waiting(since));
         Ok(())
@@ -224,9 +226,9 @@ impl Queue {
     }
 
     /// The next message may go nowhere.
-    pub(super) fn return_head(&mut self, reason: UndeliveredReason, inbox: &mut Inbox) {
+    pub(super) fn return_head(&mut self, reason: UndeliveredReason, told: &mut Told<'_>) {
         if let Some(index) = self.head_index() {
-            self.fail(index, reason, inbox);
+            self.fail(index, reason, told);
         }
     }
 
@@ -249,7 +251,7 @@ impl Queue {
         id: MessageId,
         link: LinkId,
         confirms: Confirms,
-        inbox: &mut Inbox,
+        told: &mut Told<'_>,
     ) -> Option<(Bytes, bool, bool)> {
         let index = self.find(id)?;
         let message = &mut self.messages[index];
@@ -265,7 +267,7 @@ impl Queue {
         } else {
             let data = core::mem::take(&mut message.data);
             self.load.bytes -= data.len();
-            self.succeed(index, false, inbox);
+            self.succeed(index, false, told);
             data
         };
         Some((data, again, done))
@@ -280,7 +282,7 @@ impl Queue {
         link: LinkId,
         word: Word,
         limits: Limits,
-        inbox: &mut Inbox,
+        told: &mut Told<'_>,
     ) -> Option<(Room, bool)> {
         let index = self.find(id)?;
         let message = &mut self.messages[index];
@@ -299,15 +301,28 @@ impl Queue {
                     _ => !limits.confirms.tells_delivered() && !failover.repeats(),
                 };
                 if done {
-                    self.succeed(index, word == Word::Delivered, inbox);
+                    self.succeed(index, word == Word::Delivered, told);
                 }
             }
             Word::Unsent if failover.goes_on() => {
-                self.put_back(now, index, limits.max_handovers, inbox);
+                self.put_back(now, index, limits.max_handovers, told);
             }
-            Word::Unsent => self.fail(index, UndeliveredReason::NotSent, inbox),
+            Word::Unsent => self.fail(index, UndeliveredReason::NotSent, told),
         }
         Some((room, done))
+    }
+
+    /// Whether a driver that tells this of a message, and was not [heard](Self::hear), is mistaken. Of
+    /// one that is settled it may not know that.
+    pub(super) fn is_mistaken(&self, id: MessageId, link: LinkId, word: Word) -> bool {
+        match self.find(id).map(|index| self.messages[index].place) {
+            Some(Place::Waiting(_) | Place::Assigned(..)) => true,
+            // That it was written may be told after that it was delivered.
+            Some(Place::Out { link: on, delivered, .. }) => {
+                on != link || word != Word::Written || !delivered
+            }
+            _ => false,
+        }
     }
 
     /// A message arrived, by the application's word, wherever it went; `None` if that was not waited
@@ -345,25 +360,25 @@ impl Queue {
         link: LinkId,
         reason: LossReason,
         max_handovers: u32,
-        inbox: &mut Inbox,
+        told: &mut Told<'_>,
     ) {
         for index in 0..self.messages.len() {
             let message = &mut self.messages[index];
             let failover = message.options.failover;
             match message.place {
                 Place::Assigned(on, _) if on == link && failover.goes_on() => {
-                    self.put_back(now, index, u32::MAX, inbox);
+                    self.put_back(now, index, u32::MAX, told);
                 }
                 Place::Out { link: on, .. } if on == link && failover.repeats() => {
                     message.uncertain = true;
-                    self.put_back(now, index, max_handovers, inbox);
+                    self.put_back(now, index, max_handovers, told);
                 }
                 Place::Assigned(on, _) if on == link => {
-                    self.fail(index, UndeliveredReason::ElementLost(reason), inbox);
+                    self.fail(index, UndeliveredReason::ElementLost(reason), told);
                 }
                 Place::Out { link: on, .. } if on == link => {
                     message.uncertain = true;
-                    self.fail(index, UndeliveredReason::ElementLost(reason), inbox);
+                    self.fail(index, UndeliveredReason::ElementLost(reason), told);
                 }
                 _ => {}
             }
@@ -373,18 +388,18 @@ impl Queue {
 
     /// What waits and may go nowhere but to an element that the session turns away from, is
     /// returned.
-    pub(super) fn element_left(&mut self, reason: UndeliveredReason, inbox: &mut Inbox) {
-        self.fail_waiting(reason, inbox, |message| !message.options.failover.goes_on());
+    pub(super) fn element_left(&mut self, reason: UndeliveredReason, told: &mut Told<'_>) {
+        self.fail_waiting(reason, told, |message| !message.options.failover.goes_on());
     }
 
     /// What waits finds no element.
-    pub(super) fn give_up(&mut self, reason: UndeliveredReason, inbox: &mut Inbox) {
-        self.fail_waiting(reason, inbox, |_| true);
+    pub(super) fn give_up(&mut self, reason: UndeliveredReason, told: &mut Told<'_>) {
+        self.fail_waiting(reason, told, |_| true);
     }
 
     /// What has waited for an element for `limit` in all is given up, be it that it is assigned to a
     /// link, unless that is up.
-    pub(super) fn expire(&mut self, now: Instant, limit: Duration, inbox: &mut Inbox) {
+    pub(super) fn expire(&mut self, now: Instant, limit: Duration, told: &mut Told<'_>) {
         let clock = self.clock.at(now);
         if self.waiting + self.assigned == 0 || clock.saturating_sub(self.oldest) < limit {
             return;
@@ -397,7 +412,7 @@ impl Queue {
                 continue;
             };
             if clock.saturating_sub(since) >= limit {
-                self.fail(index, UndeliveredReason::DeadlineReached, inbox);
+                self.fail(index, UndeliveredReason::DeadlineReached, told);
             } else {
                 self.oldest = self.oldest.min(since);
             }
@@ -407,7 +422,7 @@ impl Queue {
     fn fail_waiting(
         &mut self,
         reason: UndeliveredReason,
-        inbox: &mut Inbox,
+        told: &mut Told<'_>,
         concerned: impl Fn(&Message) -> bool,
     ) {
         if self.waiting == 0 {
@@ -416,20 +431,20 @@ impl Queue {
         for index in 0..self.messages.len() {
             let message = &self.messages[index];
             if matches!(message.place, Place::Waiting(_)) && concerned(message) {
-                self.fail(index, reason, inbox);
+                self.fail(index, reason, told);
             }
         }
     }
 
     /// The session is over. Where it is so in good order, what was handed over is done.
-    pub(super) fn end(&mut self, orderly: bool, reason: UndeliveredReason, inbox: &mut Inbox) {
+    pub(super) fn end(&mut self, orderly: bool, reason: UndeliveredReason, told: &mut Told<'_>) {
         for index in 0..self.messages.len() {
             match self.messages[index].place {
-                Place::Waiting(_) | Place::Assigned(..) => self.fail(index, reason, inbox),
-                Place::Out { .. } if orderly => self.succeed_unswept(index, false, inbox),
+                Place::Waiting(_) | Place::Assigned(..) => self.fail(index, reason, told),
+                Place::Out { .. } if orderly => self.succeed_unswept(index, false, told),
                 Place::Out { .. } => {
                     self.messages[index].uncertain = true;
-                    self.fail(index, reason, inbox);
+                    self.fail(index, reason, told);
                 }
                 _ => {}
             }
@@ -530,6 +545,19 @@ impl Queue {
         self.load.messages - self.waiting - self.assigned
     }
 
+    /// How many messages are handed over and have not met their fate.
+    pub(super) fn unconfirmed(&self) -> usize {
+        self.messages.iter().filter(|message| message.place.is_out()).count()
+    }
+
+    /// Since when the oldest message waits for its fate.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        let is_open = |place: &Place| {
+            place.is_out() || matches!(place, Place::Waiting(_) | Place::Assigned(..))
+        };
+        self.messages.iter().find(|message| is_open(&message.place)).map(|message| message.sent)
+    }
+
     /// Whether everything was handed over, and nobody will tell more of what is out: on a link that
     /// is `silent` no more than that it was written, of a message that waits to be confirmed nothing
     /// but that.
@@ -621,42 +649,43 @@ impl Queue {
     }
 
     /// A message waits for an element once more.
-    fn put_back(&mut self, now: Instant, index: usize, max_handovers: u32, inbox: &mut Inbox) {
+    fn put_back(&mut self, now: Instant, index: usize, max_handovers: u32, told: &mut Told<'_>) {
         if self.messages[index].handovers >= max_handovers {
-            return self.fail(index, UndeliveredReason::TooManyHandovers, inbox);
+            return self.fail(index, UndeliveredReason::TooManyHandovers, told);
         }
         let since = self.clock.at(now).saturating_sub(self.waited(now, index));
+        told.put_back(self.messages[index].id);
         self.put(index, Place::Waiting(since));
     }
 
     /// A message was not delivered, or nobody knows.
-    fn fail(&mut self, index: usize, reason: UndeliveredReason, inbox: &mut Inbox) {
+    fn fail(&mut self, index: usize, reason: UndeliveredReason, told: &mut Told<'_>) {
         let fate = match self.messages[index].uncertain {
             true => Fate::Lost(reason),
             false => Fate::Returned(reason),
         };
-        self.tell(index, fate, inbox);
+        self.tell(index, fate, told);
     }
 
-    fn succeed(&mut self, index: usize, delivered: bool, inbox: &mut Inbox) {
-        self.succeed_unswept(index, delivered, inbox);
+    fn succeed(&mut self, index: usize, delivered: bool, told: &mut Told<'_>) {
+        self.succeed_unswept(index, delivered, told);
         self.sweep();
     }
 
     /// A message is done; nobody hears of it unless that was asked for.
-    fn succeed_unswept(&mut self, index: usize, delivered: bool, inbox: &mut Inbox) {
+    fn succeed_unswept(&mut self, index: usize, delivered: bool, told: &mut Told<'_>) {
         let message = &mut self.messages[index];
         self.load.bytes -= core::mem::take(&mut message.data).len();
         if message.options.receipt {
-            self.tell(index, Fate::Sent { delivered }, inbox);
+            self.tell(index, Fate::Sent { delivered }, told);
         } else {
             self.settle(index);
         }
     }
 
-    fn tell(&mut self, index: usize, fate: Fate, inbox: &mut Inbox) {
+    fn tell(&mut self, index: usize, fate: Fate, told: &mut Told<'_>) {
         self.put(index, Place::Done(fate));
-        inbox.push(News::Fate(self.messages[index].id));
+        told.fate(self.messages[index].id, fate);
     }
 
     fn settle(&mut self, index: usize) {
@@ -681,6 +710,26 @@ impl Queue {
     }
 }
 
+impl Confirms {
+    /// Whether the driver is to tell this of messages.
+    pub(super) fn tells(self, word: Word) -> bool {
+        match word {
+            Word::Written | Word::Unsent => self.tells_written(),
+            Word::Delivered => self.tells_delivered(),
+        }
+    }
+}
+
+impl From<Word> for Input {
+    fn from(word: Word) -> Self {
+        match word {
+            Word::Written => Self::Written,
+            Word::Delivered => Self::Delivered,
+            Word::Unsent => Self::Unsent,
+        }
+    }
+}
+
 impl Message {
     /// What it leaves free in the window of `link`, if it was handed over there.
     fn room_on(&self, link: LinkId) -> Option<Room> {
@@ -690,6 +739,12 @@ impl Message {
             }
             _ => None,
         }
+    }
+}
+
+impl Place {
+    const fn is_out(&self) -> bool {
+        matches!(self, Self::Out { .. } | Self::Copied { open: 1.., .. })
     }
 }
 
@@ -706,7 +761,7 @@ impl core::hash::Hash for Queue {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
         let now = explorer::now();
         for (index, message) in self.messages.iter().enumerate() {
-            let Message { id, data, options, place, handovers, uncertain } = message;
+            let Message { id, data, options, sent: _, place, handovers, uncertain } = message;
             let waited = self.waited(now, index);
             let place = match *place {
                 Place::Settled => continue,
@@ -736,7 +791,10 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::inbox::{Inbox, News};
     use super::*;
+    use crate::id::SessionId;
+    use crate::journal::Journal;
     use crate::slab::Slab;
 
     /// What happens to a queue that hands its messages to one link after the other.
@@ -817,6 +875,7 @@ mod tests {
             let mut links = Slab::new();
             let mut link = LinkId(links.insert(()));
             let (mut queue, mut inbox) = (Queue::default(), Inbox::default());
+            let (mut journal, session) = (Journal::new(0), SessionId(Slab::new().insert(())));
             let mut now = Instant::EPOCH;
             let mut seen: Vec<Seen> = vec![];
             let mut wishes: Vec<(Failover, bool)> = vec![];
@@ -858,7 +917,7 @@ mod tests {
                         let it = &mut seen[id.0 as usize];
                         prop_assert!(it.told.is_none() && !it.confirmed && !it.withdrawn);
                         let (data, again, _) =
-                            queue.hand_over(now, id, link, confirms, &mut inbox).unwrap();
+                            queue.hand_over(now, id, link, confirms, &mut inbox.noted(&mut journal, session)).unwrap();
                         prop_assert_eq!(data, "1");
                         prop_assert_eq!(again, it.handovers > 0);
                         it.handovers += 1;
@@ -866,7 +925,7 @@ mod tests {
                         (it.out, it.written, it.delivered) = (true, !confirms.tells_written(), false);
                     }
                     Step::Tell(word, n) => {
-                        let heard = queue.hear(now, MessageId(n), link, word, limits, &mut inbox);
+                        let heard = queue.hear(now, MessageId(n), link, word, limits, &mut inbox.noted(&mut journal, session));
                         let Some(it) = seen.get_mut(n as usize) else {
                             prop_assert_eq!(heard, None);
                             continue;
@@ -898,7 +957,7 @@ mod tests {
                         }
                     }
                     Step::Lose => {
-                        queue.link_lost(now, link, LossReason::Broken, MAX_HANDOVERS, &mut inbox);
+                        queue.link_lost(now, link, LossReason::Broken, MAX_HANDOVERS, &mut inbox.noted(&mut journal, session));
                         link = LinkId(links.insert(()));
                         lane.clear();
                         last_out = None;
@@ -909,14 +968,14 @@ mod tests {
                     }
                     Step::LeaveElement => {
                         let reason = UndeliveredReason::ElementLost(LossReason::Closed);
-                        queue.element_left(reason, &mut inbox);
+                        queue.element_left(reason, &mut inbox.noted(&mut journal, session));
                     }
                     Step::Wait(secs) => {
                         now = now + Duration::from_secs(secs);
                         for it in seen.iter_mut().filter(|it| !it.out) {
                             it.waited += Duration::from_secs(secs);
                         }
-                        queue.expire(now, LIMIT, &mut inbox);
+                        queue.expire(now, LIMIT, &mut inbox.noted(&mut journal, session));
                         let next = queue.next_expiry(now, LIMIT);
                         prop_assert!(next.is_none_or(|at| at > now), "it is in the future");
                     }
@@ -961,7 +1020,7 @@ mod tests {
                 queue.check();
             }
             // In the end nothing is left over.
-            queue.end(false, UndeliveredReason::SessionEnded, &mut inbox);
+            queue.end(false, UndeliveredReason::SessionEnded, &mut inbox.noted(&mut journal, session));
             while let Some(news) = inbox.pop() {
                 let News::Fate(id) = news else { panic!("{news:?}") };
                 prop_assert!(queue.take_done(id).is_some());
@@ -979,13 +1038,22 @@ mod tests {
         let limits = Limits { confirms, max_handovers: 5 };
         let link = LinkId(Slab::new().insert(()));
         let (mut queue, mut inbox) = (Queue::default(), Inbox::default());
+        let (mut journal, session) = (Journal::new(0), SessionId(Slab::new().insert(())));
+        let told = &mut inbox.noted(&mut journal, session);
         let (now, id) = (Instant::EPOCH, MessageId(0));
         let options = Failover::Unconfirmed.into();
         queue.push(now, &Config::default(), id, Bytes::from_static(b"ab"), options).unwrap();
-        let mut hear =
-            |queue: &mut Queue, word| queue.hear(now, id, link, word, limits, &mut inbox);
+        let mut hear = |queue: &mut Queue, word| queue.hear(now, id, link, word, limits, told);
         assert_eq!(hear(&mut queue, Word::Delivered), None, "it is not out");
-        queue.hand_over(now, id, link, confirms, &mut Inbox::default()).unwrap();
+        queue
+            .hand_over(
+                now,
+                id,
+                link,
+                confirms,
+                &mut Inbox::default().noted(&mut Journal::new(0), session),
+            )
+            .unwrap();
         assert_eq!(
             hear(&mut queue, Word::Delivered),
             Some((Some(2), false)),

@@ -17,6 +17,8 @@ use core::time::Duration;
 use super::card::Preferred;
 use super::options::LossReason;
 use crate::context::Context;
+use crate::id::SessionId;
+use crate::journal::{NoteKind, PassedOver, PauseReason};
 use crate::pool::Pool;
 use crate::timers::jitter;
 use crate::wire::{PeIdentifier, Transport};
@@ -26,8 +28,16 @@ use crate::{Instant, Rng};
 /// once.
 const MAX_FLAPS: u32 = 2;
 
+/// So many elements that are passed over for their marks are noted in one choice.
+const MAX_TOLD: usize = 8;
+
 /// Whom to turn to.
-pub(super) type Next = (PeIdentifier, Transport);
+pub(super) struct Next {
+    pub(super) element: PeIdentifier,
+    pub(super) to: Transport,
+    /// Whether this is the element's turn by the policy, which it gives back where it cannot be reached.
+    pub(super) has_turn: bool,
+}
 
 /// Who was tried, and what is next.
 #[derive(Debug)]
@@ -41,7 +51,8 @@ pub(super) struct Search {
     pub(super) first: Option<PeIdentifier>,
     /// The elements that were tried in this round.
     pub(super) tried: Vec<PeIdentifier>,
-    rounds: u32,
+    /// How many rounds were in vain.
+    pub(super) rounds: u32,
     pauses: u32,
     /// How many elements in a row came up and ended before any progress.
     flaps: u32,
@@ -67,6 +78,21 @@ pub(super) enum Step {
     Resolving(Option<Instant>),
     /// For the end of a pause, after which it may ask for a newer list.
     Pausing { until: Instant, anew: bool },
+}
+
+impl Next {
+    /// The policy's choice, none of `tried`.
+    pub(super) fn by_policy(
+        now: Instant,
+        ctx: &mut Context,
+        pool: &mut Pool,
+        tried: &[PeIdentifier],
+    ) -> Option<Self> {
+        let chosen = pool.select(now, ctx, tried)?;
+        let (element, to) = (chosen.identifier(), chosen.transport().to_owned());
+        // One that has failed was handed out for want of others.
+        Some(Self { element, to, has_turn: !pool.is_marked(now, element) })
+    }
 }
 
 impl Search {
@@ -102,31 +128,72 @@ impl Search {
         &mut self,
         now: Instant,
         ctx: &mut Context,
+        session: SessionId,
         pool: &mut Pool,
         preferred: &[Preferred],
     ) -> Option<Next> {
+        let pass_over = |ctx: &mut Context, element, reason| {
+            ctx.note(|| NoteKind::ElementPassedOver { session, element, reason });
+        };
         let listed = |pool: &mut Pool, identifier| {
             let to = pool.hand_out(identifier).then(|| pool.element(identifier)).flatten()?;
-            Some((identifier, to.transport().to_owned()))
+            Some(Next { element: identifier, to: to.transport().to_owned(), has_turn: false })
         };
-        let first = self.first.take().and_then(|first| listed(pool, first));
-        let advised = |pool: &mut Pool| {
-            preferred.iter().find_map(|Preferred { identifier, transport }| {
-                if self.tried.contains(identifier) || pool.is_marked(now, *identifier) {
-                    return None;
-                }
-                listed(pool, *identifier).or_else(|| {
-                    // Where the card says it is, if that is trusted and the registrar does not know.
-                    let to =
-                        transport.as_deref().filter(|_| pool.element(*identifier).is_none())?;
-                    Some((*identifier, to.clone()))
-                })
-            })
-        };
-        first.or_else(|| advised(pool)).or_else(|| {
-            let chosen = pool.select(now, &mut ctx.rng, &self.tried)?;
-            Some((chosen.identifier(), chosen.transport().to_owned()))
-        })
+        if let Some(first) = self.first.take() {
+            let found = listed(pool, first);
+            if found.is_some() {
+                return found;
+            }
+            pass_over(ctx, first, pool.why_not(first));
+        }
+        for Preferred { identifier, transport } in preferred {
+            let marked = pool.marked_until(now, *identifier);
+            let failed = match self.tried.contains(identifier) {
+                true => Some(PassedOver::Tried),
+                false => marked.map(|until| PassedOver::Marked { until }),
+            };
+            if let Some(reason) = failed {
+                pass_over(ctx, *identifier, reason);
+                continue;
+            }
+            let found = listed(pool, *identifier).or_else(|| {
+                // Where the card says it is, if that is trusted and the registrar does not know.
+                let to = transport.as_deref().filter(|_| pool.element(*identifier).is_none())?;
+                Some(Next { element: *identifier, to: to.clone(), has_turn: false })
+            });
+            if found.is_some() {
+                return found;
+            }
+            pass_over(ctx, *identifier, pool.why_not(*identifier));
+        }
+        let chosen = Next::by_policy(now, ctx, pool, &self.tried);
+        if ctx.journal.is_on() {
+            let chosen = chosen.as_ref().map(|chosen| chosen.element);
+            for (element, reason) in self.passed_over(now, pool, chosen) {
+                pass_over(ctx, element, reason);
+            }
+        }
+        chosen
+    }
+
+    /// Whom the policy has passed over: at its first choice in a round those that are marked, some of
+    /// them if they are many, and at each the one that was tried last.
+    fn passed_over(
+        &self,
+        now: Instant,
+        pool: &Pool,
+        chosen: Option<PeIdentifier>,
+    ) -> impl Iterator<Item = (PeIdentifier, PassedOver)> {
+        let is_first = self.tried.len() <= 1;
+        let marked = pool.marked(now).filter(move |(element, _)| {
+            is_first
+                && Some(*element) != chosen
+                && !self.tried.contains(element)
+                && pool.element(*element).is_some()
+        });
+        let marked = marked.map(|(element, until)| (element, PassedOver::Marked { until }));
+        let tried = self.tried.last().map(|element| (*element, PassedOver::Tried));
+        tried.into_iter().chain(marked.take(MAX_TOLD))
     }
 
     /// An element was lost, after its channel had been up or before. Says whether there is a pause.
@@ -134,8 +201,8 @@ impl Search {
         &mut self,
         now: Instant,
         ctx: &mut Context,
-        element: Option<PeIdentifier>,
-        reason: LossReason,
+        session: SessionId,
+        (element, reason): (Option<PeIdentifier>, LossReason),
         was_up: bool,
     ) -> bool {
         // Of many links that end at once all are one trouble.
@@ -154,7 +221,11 @@ impl Search {
         }
         let pauses = reason == LossReason::Local || self.flaps > MAX_FLAPS;
         if pauses && !pausing {
-            self.pause(now, ctx, false);
+            let why = match reason {
+                LossReason::Local => PauseReason::Local,
+                _ => PauseReason::Flapping,
+            };
+            self.pause(now, ctx, session, why);
         }
         pauses
     }
@@ -165,37 +236,52 @@ impl Search {
     }
 
     /// Every element was tried. Says whether there may be another round.
-    pub(super) fn round_over(&mut self, now: Instant, ctx: &mut Context) -> bool {
+    pub(super) fn round_over(
+        &mut self,
+        now: Instant,
+        ctx: &mut Context,
+        session: SessionId,
+    ) -> bool {
         self.tried.clear();
         self.recalled = false;
         self.rounds += 1;
-        let goes_on = self.rounds < ctx.config.sessions.max_rounds;
+        let (round, of) = (self.rounds, ctx.config.sessions.max_rounds);
+        ctx.note(|| NoteKind::RoundEnded { session, round, of });
+        let goes_on = round < of;
         if !goes_on {
             self.rounds = 0;
         }
         if self.paused {
             self.step = Step::Pausing { until: now, anew: true };
         } else {
-            self.pause(now, ctx, true);
+            self.pause(now, ctx, session, PauseReason::RoundEnded);
         }
         goes_on
     }
 
-    /// Waits, twice as long as the last time.
-    fn pause(&mut self, now: Instant, ctx: &mut Context, anew: bool) {
+    /// Waits, twice as long as the last time, and after a round has a newer list asked for.
+    fn pause(&mut self, now: Instant, ctx: &mut Context, session: SessionId, reason: PauseReason) {
         let doubled = 2_u32.saturating_pow(self.pauses.min(31));
         let nominal = ctx.config.sessions.session_backoff.saturating_mul(doubled);
         self.pauses += 1;
         self.paused = true;
         let pause = jitter(&mut ctx.rng, nominal.min(ctx.config.sessions.session_backoff_max));
-        self.step = Step::Pausing { until: now + pause, anew };
+        let (until, anew) = (now + pause, reason == PauseReason::RoundEnded);
+        ctx.note(|| NoteKind::SessionPaused { session, until, reason });
+        self.step = Step::Pausing { until, anew };
     }
 
-    /// Waits for a turn somewhere within `spread`.
-    pub(super) fn yield_within(&mut self, now: Instant, rng: &mut Rng, spread: Duration) {
+    /// Waits for a turn somewhere within `spread`; until when.
+    pub(super) fn yield_within(
+        &mut self,
+        now: Instant,
+        rng: &mut Rng,
+        spread: Duration,
+    ) -> Instant {
         let nanos = u64::try_from(spread.as_nanos()).unwrap_or(u64::MAX);
         let until = now + Duration::from_nanos(rng.below(nanos));
         self.step = Step::Pausing { until, anew: false };
+        until
     }
 
     /// Forgets what came before some progress, but for the element that is still to be looked for.

@@ -8,8 +8,7 @@ use core::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::search::Step;
-use super::{Env, LinkId, Mode, SendOptions, SessionOptions, Sessions};
+use super::{Env, LinkId, SendOptions, SessionOptions, Sessions};
 use crate::cache::Cache;
 use crate::channel::{Authentication, CloseReason};
 use crate::context::Context;
@@ -103,20 +102,13 @@ impl Alone {
         }
     }
 
-    fn state(&self) -> &'static str {
-        let Some(session) = self.sessions.slab.get(self.id.0) else { return "gone" };
-        let kept = session.kept.and_then(|link| self.sessions.links.get(link.0));
-        let search = session.busy.as_ref().and_then(|busy| busy.search.as_ref());
-        match (kept, search.map(|search| search.step)) {
-            _ if session.is_over() => "Over",
-            _ if session.mode == Mode::Choose => "Choosing",
-            (Some(link), _) if link.up.is_some() => "Up",
-            (Some(_), _) => "Calling",
-            _ if session.rests => "Resting",
-            (None, Some(Step::Resolving(_))) => "Resolving",
-            (None, Some(Step::Pausing { .. })) => "Pausing",
-            _ => "?",
-        }
+    fn state(&self) -> String {
+        let Self { sessions, ctx, cache, now, id, .. } = self;
+        let Some(session) = sessions.look(ctx, cache, *now, *id) else { return "gone".into() };
+        // What the session is said to wait for is what the machine waits for.
+        let next = session.next_step().map(|(at, _)| at);
+        assert_eq!(next, sessions.next_timeout(), "{session:?}");
+        format!("{:?}", session.state())
     }
 
     /// The link of the session, if it has one.
@@ -192,7 +184,7 @@ impl Alone {
                 format!("`{error}`")
             }
             None if before == self.state() && former == self.link() => "·".into(),
-            None => self.state().into(),
+            None => self.state(),
         }
     }
 }

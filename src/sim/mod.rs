@@ -68,7 +68,8 @@
 //!
 //! # Panics
 //!
-//! Methods panic where they are given a name from another simulation; a test wants to know.
+//! Methods panic where they are given a name from another simulation, and [`Sim::next`] where a pool
+//! user notes a mistake of its driver ([`Sim::set_strict`]); a test wants to know.
 
 mod element;
 mod host;
@@ -118,6 +119,7 @@ pub struct Sim {
     links: Slab<Link>,
     network: Network,
     transcript: Transcript,
+    strict: bool,
 }
 
 /// What is to happen.
@@ -169,6 +171,7 @@ impl Sim {
             links: Slab::new(),
             network: Network::new(),
             transcript: Transcript::new(),
+            strict: true,
         }
     }
 
@@ -187,9 +190,17 @@ impl Sim {
         self.transcript.hash()
     }
 
-    /// Tells everything that happens from here on, a line each. Nothing else changes.
+    /// Tells everything that happens from here on, a line each, and what the pool users note of their
+    /// reasons. Nothing else changes.
     pub fn log(&mut self, sink: impl FnMut(fmt::Arguments<'_>) + 'static) {
         self.transcript.log(Box::new(sink));
+    }
+
+    /// Whether to panic on the first [`Misuse`](crate::Misuse) of a pool user. Its driver here is clean,
+    /// so that only a command in [`call`](Self::call) can be at fault, such as one with another time, or
+    /// one of the `handle_` methods, which are not for commands. Default: yes.
+    pub const fn set_strict(&mut self, strict: bool) {
+        self.strict = strict;
     }
 
     /// The default configuration for a pool user that knows all registrars there are.
@@ -250,7 +261,9 @@ impl Sim {
     pub fn next(&mut self, until: Instant) -> Option<(UserId, Event)> {
         loop {
             while let Some(&user) = self.touched.front() {
+                self.read_notes(user);
                 self.carry_out(user);
+                self.read_notes(user);
                 if let Some(event) = self.users[user].pool_user.poll_event() {
                     self.note(user, None, &Note::Told(&event));
                     return Some((user, event));

@@ -323,17 +323,23 @@ impl Sim {
     fn lose_patience(&mut self, key: Key) {
         let Some(link) = self.links.get_mut(key) else { return };
         let (user, peer, channel) = (link.user, link.peer, link.channel);
-        let held = core::mem::take(&mut link.to_peer).into_iter().skip(1);
-        let unsent = held.filter_map(|(_, packet)| match packet {
-            Packet::Data(message, _) => Some(message),
-            _ => None,
-        });
-        let unsent: Vec<_> = unsent.collect();
-        if self.confirms(user).tells_delivered() && self.users[user].channels.contains_key(&channel)
-        {
-            for message in unsent {
-                self.note(user, Some(peer), &Note::Unsent(message));
-                self.call(user, |pu, now| pu.handle_unsent(now, channel, message));
+        let held = core::mem::take(&mut link.to_peer);
+        let told = if self.confirms(user).tells_delivered() { held.len() } else { 0 };
+        for (_, packet) in held.into_iter().take(told).skip(1) {
+            // What came back of it may have ended the channel.
+            if !self.users[user].channels.contains_key(&channel) {
+                break;
+            }
+            match packet {
+                Packet::Data(message, _) => {
+                    self.note(user, Some(peer), &Note::Unsent(message));
+                    self.call(user, |pu, now| pu.handle_unsent(now, channel, message));
+                }
+                Packet::Control(message) => {
+                    self.note(user, Some(peer), &Note::ControlUnsent(&message));
+                    self.call(user, |pu, now| pu.handle_control_unsent(now, channel, &message));
+                }
+                Packet::Reply(_) | Packet::Receipt(_) | Packet::End => {}
             }
         }
         self.break_link(key, CloseReason::Failed);
@@ -342,6 +348,10 @@ impl Sim {
     fn arrive_at_user(&mut self, key: Key, packet: Packet) {
         let Some(link) = self.links.get(key) else { return };
         let (user, channel, stream, peer) = (link.user, link.channel, link.stream, link.peer);
+        if !self.users[user].channels.contains_key(&channel) {
+            // Its driver has forgotten the channel.
+            return;
+        }
         match packet {
             Packet::Control(message) => {
                 self.note(user, Some(peer), &Note::GetsControl(&message));

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 
-use super::{Fault, Host};
+use super::{Fault, Host, UserId};
 use crate::wire::{MessageType, PoolHandle};
 use crate::{CloseReason, Event, Instant, MessageId};
 
@@ -40,6 +40,7 @@ pub(super) enum Note<'a> {
     Leaves(&'a PoolHandle),
     Unlisted(&'a PoolHandle),
     Unsent(MessageId),
+    ControlUnsent(&'a [u8]),
 }
 
 /// FNV-1a with 64 bits (Fowler, Noll, Vo): short, the same everywhere, and no match for anyone who
@@ -67,6 +68,16 @@ impl Transcript {
                 Some(with) => sink(format_args!("{at:12.6} {who:<14} {what} {with}")),
                 None => sink(format_args!("{at:12.6} {who:<14} {what}")),
             }
+        }
+    }
+}
+
+/// What a pool user notes is no part of the number: it follows from what is.
+impl Transcript {
+    pub(super) fn explain(&mut self, user: UserId, note: &crate::Note) {
+        if let Some(sink) = &mut self.sink {
+            let (at, who) = (note.at.since(Instant::EPOCH).as_secs_f64(), Host::from(user));
+            sink(format_args!("{at:12.6} {who:<14} notes: {}", note.what));
         }
     }
 }
@@ -105,6 +116,9 @@ impl fmt::Display for Note<'_> {
             Self::Leaves(pool) => write!(f, "leaves {pool}"),
             Self::Unlisted(pool) => write!(f, "is struck off the list of {pool}"),
             Self::Unsent(message) => write!(f, "knows that {message:?} has not gone to"),
+            Self::ControlUnsent(message) => {
+                write!(f, "knows that {} has not gone to", Type(message))
+            }
         }
     }
 }

@@ -6,10 +6,10 @@ use alloc::collections::BTreeMap;
 use super::host::Place;
 use super::network::{Packet, Way};
 use super::transcript::Note;
-use super::{Occurrence, Sim, UserId};
+use super::{Host, Occurrence, Sim, UserId};
 use crate::slab::Key;
 use crate::wire::Protocol;
-use crate::{Action, ChannelId, Confirms, Instant, Payload, PoolUser};
+use crate::{Action, ChannelId, Confirms, Instant, NoteKind, Payload, PoolUser};
 
 /// A pool user and its driver.
 #[derive(Debug)]
@@ -34,6 +34,22 @@ impl Sim {
                 Action::Close { channel } => self.close(user, channel),
             }
         }
+    }
+
+    /// Tells why a pool user did what it did.
+    ///
+    /// # Panics
+    /// It was misused, and the simulation is strict.
+    pub(super) fn read_notes(&mut self, user: UserId) {
+        let pool_user = &mut self.users[user].pool_user;
+        while let Some(note) = pool_user.poll_note() {
+            self.transcript.explain(user, &note);
+            let misused = matches!(note.what, NoteKind::Misused { .. });
+            assert!(!(self.strict && misused), "{}: {note}", Host::from(user));
+        }
+        // Where it keeps no notes.
+        let misuses = pool_user.stats().misuses;
+        assert!(!self.strict || misuses == 0, "{}: {misuses} mistakes", Host::from(user));
     }
 
     fn send(&mut self, user: UserId, channel: ChannelId, payload: Payload) {

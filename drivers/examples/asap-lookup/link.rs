@@ -39,8 +39,13 @@ impl Link {
         if options.hex {
             driver.watch(watcher);
         }
+        if let Some(interface) = options.link_local() {
+            driver.find_link_local(interface);
+        }
         if options.listens() {
-            driver.listen(options.group, options.interface).map_err(|e| deaf(options, &e))?;
+            let announces = options.announces();
+            let heard = announces.and_then(|(group, interface)| driver.listen(group, interface));
+            heard.map_err(|error| deaf(options, &error))?;
         }
         Ok(Self::Sctp(driver.into()))
     }
@@ -54,9 +59,14 @@ impl Link {
             driver = driver.with_tls(trust(file).map_err(unable)?);
         }
         driver.watcher = Some(watcher).filter(|_| options.hex);
+        if let Some(interface) = options.link_local() {
+            driver.find_link_local(interface);
+        }
         if options.listens() {
             let _inside = runtime.enter();
-            driver.listen(options.group, options.interface).map_err(|e| deaf(options, &e))?;
+            let announces = options.announces();
+            let heard = announces.and_then(|(group, interface)| driver.listen(group, interface));
+            heard.map_err(|error| deaf(options, &error))?;
         }
         Ok(Self::Tokio(driver.into(), runtime))
     }

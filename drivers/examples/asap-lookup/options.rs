@@ -1,13 +1,15 @@
 //! The command line, and the configuration that it comes to.
 
+use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, ToSocketAddrs};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use asap_pu::wire::PoolHandle;
+use asap_pu::wire::{ASAP_PORT, PoolHandle};
 use asap_pu::{Config, Registrar, Security};
 use asap_pu_drivers::ANNOUNCE_GROUP;
 use asap_pu_drivers::sctp_userspace::Carrier;
@@ -65,13 +67,15 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE", requires = "tls")]
     pub(crate) ca: Option<PathBuf>,
 
-    /// Where registrars announce themselves; heeded only without --registrar.
-    #[arg(long, value_name = "GROUP:PORT", default_value_t = ANNOUNCE_GROUP, value_parser = group)]
-    pub(crate) group: SocketAddrV4,
+    /// Where registrars announce themselves, of IPv6 for instance ff05::133; heeded only without
+    /// --registrar.
+    #[arg(long, value_name = "GROUP[:PORT]", default_value_t = ANNOUNCE_GROUP.into(), value_parser = group)]
+    pub(crate) group: SocketAddr,
 
-    /// The interface to listen on for announces, by its address; heeded only without --registrar.
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0")]
-    pub(crate) interface: Ipv4Addr,
+    /// The interface to listen on for announces: for a group of IPv4 by its address, for one of IPv6
+    /// by its name. Link-local addresses are looked for there too, if none of them says where.
+    #[arg(long, default_value = "0.0.0.0")]
+    pub(crate) interface: Interface,
 
     /// How many elements to list at most; 0 leaves it to the registrar.
     #[arg(long, value_name = "N", default_value_t = 128)]
@@ -101,6 +105,13 @@ pub(crate) struct Options {
     pub(crate) timeout: u32,
 }
 
+/// An interface of this host.
+#[derive(Debug, Clone)]
+pub(crate) enum Interface {
+    At(Ipv4Addr),
+    Named { name: String, index: u32 },
+}
+
 /// A host, and the port there if it is not the usual one.
 #[derive(Debug, Clone)]
 struct Place {
@@ -112,6 +123,35 @@ impl Options {
     /// Whether registrars are taken from announces.
     pub(crate) fn listens(&self) -> bool {
         self.registrars.is_empty()
+    }
+
+    /// The multicast group to listen to, and the address of the interface if it is known by that.
+    ///
+    /// # Errors
+    /// A group of IPv4 is to be listened to on an interface that is known by its name.
+    pub(crate) fn announces(&self) -> io::Result<(SocketAddr, Ipv4Addr)> {
+        let mut group = self.group;
+        match (&mut group, &self.interface) {
+            (_, Interface::At(address)) => Ok((group, *address)),
+            (SocketAddr::V6(at), Interface::Named { index, .. }) => {
+                at.set_scope_id(*index);
+                Ok((group, Ipv4Addr::UNSPECIFIED))
+            }
+            (SocketAddr::V4(_), Interface::Named { .. }) => {
+                let why = "for IPv4 an interface is given by its address";
+                Err(io::Error::new(io::ErrorKind::InvalidInput, why))
+            }
+        }
+    }
+
+    /// The index of the interface where link-local addresses are, if somebody says that.
+    pub(crate) fn link_local(&self) -> Option<u32> {
+        let zones = self.registrars.iter().filter_map(|at| at.host.split_once('%'));
+        let zone = zones.filter_map(|(_, name)| index(name)).next();
+        zone.or(match self.interface {
+            Interface::Named { index, .. } => Some(index),
+            Interface::At(_) => None,
+        })
     }
 
     pub(crate) fn uses_sctp(&self) -> bool {
@@ -178,9 +218,7 @@ impl FromStr for Place {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (host, port) = match text.rsplit_once(':') {
             // The colons of an IPv6 address have another meaning.
-            Some((_, rest)) if rest.ends_with(']') || text.parse::<Ipv6Addr>().is_ok() => {
-                (text, None)
-            }
+            Some((_, rest)) if rest.ends_with(']') || is_ipv6(text) => (text, None),
             Some((host, port)) => (host, Some(port)),
             None => (text, None),
         };
@@ -220,10 +258,52 @@ fn name(text: &str) -> Result<String, String> {
     ServerName::try_from(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
-fn group(text: &str) -> Result<SocketAddrV4, &'static str> {
-    let group = text.parse::<SocketAddrV4>().ok();
-    let group = group.filter(|group| group.ip().is_multicast() && group.port() > 0);
-    group.ok_or("a multicast group is like 239.0.0.50:3863")
+/// A multicast group, of IPv6 with the interface or without.
+fn group(text: &str) -> Result<SocketAddr, &'static str> {
+    let Place { host, port } = text.parse()?;
+    let (address, zone) = host.split_once('%').map_or((&*host, None), |(a, z)| (a, Some(z)));
+    let address = address.parse::<IpAddr>().ok().filter(IpAddr::is_multicast);
+    let address = address.ok_or("a multicast group is like 239.0.0.50:3863 or [ff02::133]:3863")?;
+    let mut group = SocketAddr::new(address, port.map_or(ASAP_PORT, NonZeroU16::get));
+    if let (SocketAddr::V6(group), Some(zone)) = (&mut group, zone) {
+        group.set_scope_id(index(zone).ok_or("there is no such interface")?);
+    }
+    Ok(group)
+}
+
+fn is_ipv6(text: &str) -> bool {
+    text.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+}
+
+/// The index of an interface, by its name or by itself.
+fn index(name: &str) -> Option<u32> {
+    // What knows names in the standard library is the look-up of an address with one in it.
+    let found = (&*format!("fe80::1%{name}"), 0).to_socket_addrs().ok()?.next();
+    match found {
+        Some(SocketAddr::V6(at)) if at.scope_id() != 0 => Some(at.scope_id()),
+        _ => None,
+    }
+}
+
+impl FromStr for Interface {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        if let Ok(address) = name.parse() {
+            return Ok(Self::At(address));
+        }
+        let index = index(name).ok_or("there is no such interface")?;
+        Ok(Self::Named { name: name.to_owned(), index })
+    }
+}
+
+impl fmt::Display for Interface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(address) => address.fmt(f),
+            Self::Named { name, .. } => f.write_str(name),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -240,12 +320,40 @@ mod tests {
             ("::1", "::1", None),
             ("[::1]", "::1", None),
             ("[::1]:7", "::1", Some(7)),
+            ("fd00::1", "fd00::1", None),
+            ("fe80::1%lo", "fe80::1%lo", None),
+            ("[fe80::1%lo]:7", "fe80::1%lo", Some(7)),
         ] {
             let place: Place = text.parse().unwrap();
             assert_eq!((&*place.host, place.port.map(NonZeroU16::get)), (host, port), "{text}");
         }
         for text in ["", ":7", "[]:7", "pr.example:", "pr.example:0", "192.0.2.1:99999"] {
             text.parse::<Place>().unwrap_err();
+        }
+    }
+
+    /// Groups of both families are told from what is none, and interfaces by their names.
+    #[test]
+    fn groups_are_multicast() {
+        for (text, expected) in [
+            ("239.0.0.50:7", "239.0.0.50:7"),
+            ("239.0.0.50", "239.0.0.50:3863"),
+            ("[ff02::133]:7", "[ff02::133]:7"),
+            ("ff02::133", "[ff02::133]:3863"),
+            ("[ff02::133%9]:7", "[ff02::133%9]:7"),
+        ] {
+            assert_eq!(group(text).map(|group| group.to_string()), Ok(expected.into()), "{text}");
+        }
+        for text in ["192.0.2.1:7", "fd00::1", "all:7", "239.0.0.50:0", "ff02::133%nowhere"] {
+            group(text).unwrap_err();
+        }
+        if let Some(loopback) = index("lo") {
+            assert_eq!(group("ff02::133%lo"), group(&format!("ff02::133%{loopback}")));
+            let arguments = |more: [&'static str; 2]| ["asap-lookup", "pool", more[0], more[1]];
+            let of = |more| Options::parse_from(arguments(more)).link_local();
+            assert_eq!(of(["--interface", "lo"]), Some(loopback));
+            assert_eq!(of(["-r", "[fe80::1%lo]:7"]), Some(loopback));
+            assert_eq!(of(["-r", "fd00::1"]), None);
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use asap_pu::wire::{ASAP_PPID, Transport};
-use asap_pu::{MessageId, Payload, PeerKind};
+use asap_pu::{Payload, PeerKind};
 
 use super::association::{Association, Incoming};
 
@@ -17,7 +17,7 @@ pub(super) struct Channel {
     /// What the kernel had no room for.
     pub(super) waiting: VecDeque<Payload>,
     /// What the kernel has taken and not yet told the fate of, by context.
-    pub(super) taken: VecDeque<(u32, MessageId)>,
+    pub(super) taken: VecDeque<(u32, Payload)>,
     last_context: u32,
     /// It was told to be lost; what became of its messages comes behind that.
     pub(super) is_lost: bool,
@@ -29,43 +29,48 @@ impl Channel {
         Self { peer, to, association, waiting, taken, last_context: 0, is_lost: false }
     }
 
-    /// Gives the kernel what waits, as far as it has room, and tells of data whether it was taken or
-    /// refused, because it is empty for instance. Fails where the association is no more; what
-    /// waits then goes on waiting.
+    /// Gives the kernel what waits, as far as it has room, and tells what it has taken and what it has
+    /// refused, because it is empty for instance. Fails where the association is no more; what waits
+    /// then goes on waiting.
     pub(super) fn write(
         &mut self,
         data_ppid: u32,
-        mut told: impl FnMut(MessageId, bool),
+        mut told: impl FnMut(Payload, bool),
     ) -> io::Result<()> {
-        while let Some(payload) = self.waiting.front() {
+        while let Some(payload) = self.waiting.pop_front() {
             let context = self.last_context.wrapping_add(1);
-            let sent = match payload {
-                Payload::Control(message) => self.association.send(message, ASAP_PPID, 0, false),
+            let sent = match &payload {
+                Payload::Control(message) => {
+                    self.association.send(message, ASAP_PPID, context, false)
+                }
                 Payload::Data { data, unordered, .. } => {
                     self.association.send(data, data_ppid, context, *unordered)
                 }
-                _ => Ok(()),
+                _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
             };
-            match &sent {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if !is_refusal(error) => return sent,
-                _ => {}
-            }
-            if let Some(Payload::Data { message, .. }) = self.waiting.pop_front() {
-                if sent.is_ok() {
-                    self.taken.push_back((context, message));
+            match sent {
+                Ok(()) => {
                     self.last_context = context;
+                    self.taken.push_back((context, payload.clone()));
+                    told(payload, true);
                 }
-                told(message, sent.is_ok());
+                Err(error) if is_refusal(&error) => told(payload, false),
+                Err(error) => {
+                    self.waiting.push_front(payload);
+                    return match error.kind() {
+                        io::ErrorKind::WouldBlock => Ok(()),
+                        _ => Err(error),
+                    };
+                }
             }
         }
         Ok(())
     }
 
     /// What the kernel has under a context, unless that was said of a former fragment of it.
-    pub(super) fn take(&mut self, context: u32) -> Option<MessageId> {
+    pub(super) fn take(&mut self, context: u32) -> Option<Payload> {
         let found = self.taken.iter().position(|(of, _)| *of == context)?;
-        self.taken.remove(found).map(|(_, message)| message)
+        self.taken.remove(found).map(|(_, payload)| payload)
     }
 
     /// Writes what waits, then shuts the association down, and until it is reads what comes for

@@ -12,7 +12,7 @@
 //! | it was lost, refused, could not be set up | `handle_closed`, `Failed` |
 //! | this host lacks something: descriptors, memory, a route, an address | `handle_closed`, `Local` |
 //! | the peer restarted: it is there, but has forgotten everything | `handle_closed`, `Failed` |
-//! | a message is refused, or could not be delivered and was never on its way | `handle_unsent` |
+//! | a message is refused, or could not be delivered and was never on its way | `handle_unsent`, `handle_control_unsent` |
 //! | everything was acknowledged ("sender dry"), and still is | `handle_delivered` for all of it |
 //! | the association was lost, without a word of the message | the same: it was acknowledged |
 //! | it was shut down, and the kernel holds nothing | the same |
@@ -31,7 +31,7 @@ mod sys;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidInput, WouldBlock};
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 use std::{io, mem};
@@ -43,13 +43,11 @@ use asap_pu::{
 };
 use socket2::Domain;
 
-use crate::{LastFailure, Seen, Watcher, join, reason, show};
+use crate::{LINGER, LastFailure, Seen, Sleep, Watcher, Zone, join, reason, show};
 use association::LONGEST;
 pub use association::{Association, Incoming};
 use channel::Channel;
 
-/// How long a peer may take to be through with a channel that was closed.
-const LINGER: Duration = Duration::from_secs(5);
 /// How many messages are read before the application hears of any, from all channels together. With
 /// the longest ones that is half of what may be unread by default.
 const BURST: usize = 64;
@@ -61,8 +59,11 @@ pub struct Driver {
     data_ppid: u32,
     /// Where a copy of every ASAP message goes; nowhere if not changed.
     pub watcher: Option<Watcher>,
+    /// What the pool user calls [`Instant::EPOCH`].
     start: std::time::Instant,
-    announces: Option<UdpSocket>,
+    sleep: Sleep,
+    announces: Vec<UdpSocket>,
+    zone: Zone,
     channels: BTreeMap<ChannelId, Channel>,
     /// Channels that the pool user has done with and their peers have not.
     lingering: Vec<(Instant, Channel)>,
@@ -96,7 +97,9 @@ impl Driver {
             data_ppid: 0,
             watcher: None,
             start: std::time::Instant::now(),
-            announces: None,
+            sleep: Sleep::observe(),
+            announces: Vec::new(),
+            zone: Zone::default(),
             channels: BTreeMap::new(),
             lingering: Vec::new(),
             failure: LastFailure::default(),
@@ -106,14 +109,24 @@ impl Driver {
     }
 
     /// Listens to what registrars announce to the multicast `group` (RFC 5352 §2.2.10), such as
-    /// [`ANNOUNCE_GROUP`](crate::ANNOUNCE_GROUP), on the interface with this address or, where that
-    /// is unspecified, the one that the system chooses. Other programs on the host can do the same.
+    /// [`ANNOUNCE_GROUP`](crate::ANNOUNCE_GROUP), and to other groups as before. The interface is the
+    /// one with this address, or of an IPv6 group the one that its scope names
+    /// ([`SocketAddrV6::scope_id`](std::net::SocketAddrV6::scope_id)); where that is unspecified, the
+    /// system chooses. Other programs on the host can do the same.
     ///
     /// # Errors
     /// The socket cannot be had, or the group not be joined.
-    pub fn listen(&mut self, group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<()> {
-        self.announces = Some(join(group, interface)?);
+    pub fn listen(&mut self, group: impl Into<SocketAddr>, interface: Ipv4Addr) -> io::Result<()> {
+        let group = group.into();
+        self.announces.push(join(group, interface)?);
+        self.zone.learn(group);
         Ok(())
+    }
+
+    /// Looks for link-local addresses on the interface with this index. An announce from such an
+    /// address says itself where it came in.
+    pub fn find_link_local(&mut self, interface: u32) {
+        self.zone = Zone(interface);
     }
 
     /// Marks data with this payload protocol identifier from now on; if not changed, with 0, which
@@ -134,10 +147,10 @@ impl Driver {
         &mut self.user
     }
 
-    /// The time as the pool user sees it.
+    /// The time as the pool user sees it, which goes on while the machine sleeps.
     #[must_use]
     pub fn now(&self) -> Instant {
-        Instant::EPOCH + self.start.elapsed()
+        Instant::EPOCH + self.start.elapsed() + self.sleep.so_far()
     }
 
     /// What to tell people where [`Event::NoRegistrarReachable`] is the end.
@@ -186,7 +199,8 @@ impl Driver {
     fn act(&mut self) {
         while let Some(action) = self.user.poll_action() {
             match action {
-                Action::Open { channel, peer, to, security, .. } => match open(&to, &security) {
+                Action::Open { channel, peer, to, security, .. } => match self.open(&to, &security)
+                {
                     Ok(association) => {
                         let new = Channel::new(peer, to, association);
                         self.channels.insert(channel, new);
@@ -208,14 +222,25 @@ impl Driver {
         }
     }
 
+    /// Begins to connect.
+    fn open(&self, to: &Transport, security: &Security) -> io::Result<Association> {
+        if *security != Security::None {
+            let why = "TLS is wanted, and this driver does not speak it";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        }
+        let at: Vec<_> = to.socket_addrs().map(|at| self.zone.complete(at)).collect();
+        Association::connect(&at)
+    }
+
     /// Gives the kernel what waits on a channel, as far as it has room.
     fn write(&mut self, id: ChannelId) {
         let now = self.now();
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let user = &mut self.user;
-        let written = channel.write(self.data_ppid, |message, taken| match taken {
-            true => user.handle_written(now, id, message),
-            false => user.handle_unsent(now, id, message),
+        let written = channel.write(self.data_ppid, |payload, taken| match (payload, taken) {
+            (Payload::Data { message, .. }, true) => user.handle_written(now, id, message),
+            (_, true) => {}
+            (refused, false) => give_back(user, now, id, refused),
         });
         if let Err(why) = written {
             // What came before the end is heard before it, and how it ended stands there too.
@@ -242,8 +267,8 @@ impl Driver {
                 Ok(Incoming::Message { data, .. }) => self.user.handle_data(now, id, &data),
                 // What was sent may have arrived nevertheless.
                 Ok(Incoming::Failed { context, sent }) => {
-                    if let (Some(message), false) = (channel.take(context), sent) {
-                        self.user.handle_unsent(now, id, message);
+                    if let (Some(payload), false) = (channel.take(context), sent) {
+                        give_back(&mut self.user, now, id, payload);
                     }
                 }
                 // More may have been sent since.
@@ -269,8 +294,10 @@ impl Driver {
     fn delivered(&mut self, id: ChannelId) {
         let now = self.now();
         let Some(channel) = self.channels.get_mut(&id) else { return };
-        for (_, message) in mem::take(&mut channel.taken) {
-            self.user.handle_delivered(now, id, message);
+        for (_, payload) in mem::take(&mut channel.taken) {
+            if let Payload::Data { message, .. } = payload {
+                self.user.handle_delivered(now, id, message);
+            }
         }
     }
 
@@ -283,9 +310,7 @@ impl Driver {
         }
         let Some(channel) = self.channels.remove(&id) else { return };
         for payload in channel.waiting {
-            if let Payload::Data { message, .. } = payload {
-                self.user.handle_unsent(now, id, message);
-            }
+            give_back(&mut self.user, now, id, payload);
         }
         match outcome {
             Ok(()) => self.user.handle_closed(now, id, CloseReason::Closed),
@@ -315,9 +340,8 @@ impl Driver {
         let channels = self.channels.values().chain(lingering);
         let poll = |channel: &Channel| channel.association.poll(!channel.waiting.is_empty());
         let mut polls: Vec<_> = channels.map(poll).collect();
-        if let Some(socket) = &self.announces {
-            polls.push(sys::Poll { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 });
-        }
+        let announces = self.announces.iter().map(AsRawFd::as_raw_fd);
+        polls.extend(announces.map(|fd| sys::Poll { fd, events: libc::POLLIN, revents: 0 }));
         // Interrupted by a signal, it has simply found nothing.
         let _ = sys::poll(&mut polls, patience);
         let found = ids.into_iter().zip(polls);
@@ -335,22 +359,24 @@ impl Driver {
         }
         let (now, ppid, buffer) = (self.now(), self.data_ppid, &mut self.buffer);
         self.lingering.retain_mut(|(end, channel)| channel.finish(ppid, buffer) && now < *end);
-        let Some(socket) = &self.announces else { return };
-        for _ in 0..BURST {
-            let Ok((len, source)) = socket.recv_from(buffer) else { return };
-            show(&self.watcher, || Seen::Announced(source, buffer[..len].to_vec()));
-            self.user.handle_announce(now, source, &buffer[..len]);
+        for socket in &self.announces {
+            for _ in 0..BURST {
+                let Ok((len, source)) = socket.recv_from(buffer) else { break };
+                show(&self.watcher, || Seen::Announced(source, buffer[..len].to_vec()));
+                self.zone.learn(source);
+                self.user.handle_announce(now, source, &buffer[..len]);
+            }
         }
     }
 }
 
-/// Begins to connect.
-fn open(to: &Transport, security: &Security) -> io::Result<Association> {
-    if *security != Security::None {
-        let why = "TLS is wanted, and this driver does not speak it";
-        return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+/// Tells of a message that it was never sent.
+fn give_back(user: &mut PoolUser, now: Instant, channel: ChannelId, payload: Payload) {
+    match payload {
+        Payload::Data { message, .. } => user.handle_unsent(now, channel, message),
+        Payload::Control(message) => user.handle_control_unsent(now, channel, &message),
+        _ => {}
     }
-    Association::connect(&to.socket_addrs().collect::<Vec<_>>())
 }
 
 /// Says what to do where the kernel does not know what SCTP is.

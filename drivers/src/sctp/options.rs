@@ -11,19 +11,21 @@ use super::sys::set_option;
 
 /// How soon a silent peer counts as lost, in milliseconds. With the kernel's own values that takes
 /// minutes; with these, its next address is tried after one or two seconds, and it is lost after ten
-/// if anything is on its way, and after forty if heartbeats have to find out.
-const RTO_INFO: RtoInfo = RtoInfo { association: 0, initial: 1_000, max: 2_000, min: 1_000 };
+/// if anything is on its way, and after forty if heartbeats have to find out. Seven packets in a row
+/// have to be lost for that, and five while an association is set up: where one of five is lost, few
+/// end by chance.
+const RTO_INFO: RtoInfo = RtoInfo { association: 0, initial: 500, max: 1_500, min: 500 };
 const PEER_ADDRESSES: PeerAddresses = PeerAddresses {
     association: 0,
     every_address: [0; 128],
-    heartbeat: 5_000,
+    heartbeat: 4_000,
     retransmissions: 1,
     unchanged: [0; 2],
     flags: SPP_HB_ENABLE,
     unset: [0; 6],
 };
 const ASSOCIATION: AssociationParameters =
-    AssociationParameters { association: 0, retransmissions: 4, unchanged: 0, unset: [0; 3] };
+    AssociationParameters { association: 0, retransmissions: 6, unchanged: 0, unset: [0; 3] };
 
 /// What is to be heard of.
 const EVENTS: [u16; 4] =

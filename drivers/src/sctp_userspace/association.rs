@@ -14,7 +14,7 @@
 //!
 //! *A peer that is silent.* The library counts what it sends in vain, and counts the acknowledgements
 //! of a peer that reads nothing, whose window is shut, as nothing. So the counting is done here: the
-//! peer is lost when it has left five rounds without any answer, of messages or of heartbeats.
+//! peer is lost when it has left seven rounds without any answer, of messages or of heartbeats.
 //!
 //! *Time that nobody saw.* If the host slept, every timer is overdue by all of that time, and a few
 //! of them in a row would end the association. So the library's clock stands still while nobody
@@ -34,6 +34,7 @@ use dcsctp::api::{
 
 use super::packet::{self, Packet, chunk};
 use super::{AssociationId, Datagram, End, Event};
+use crate::LINGER;
 
 /// How long setting up may take: less than a session waits for it, so that the reason is heard.
 const PATIENCE: Duration = Duration::from_millis(4_500);
@@ -41,10 +42,9 @@ const PATIENCE: Duration = Duration::from_millis(4_500);
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 /// How soon all addresses are called again, the first time and later.
 const NEXT_ROUND: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(1)];
-/// How often the peer may leave something without an answer.
-const ROUNDS: u32 = 5;
-/// How long the peer may take to acknowledge what was sent before an association was closed.
-const LINGER: Duration = Duration::from_secs(5);
+/// How often in a row the peer may leave something without an answer: where one packet of five is lost,
+/// few associations end by chance.
+const ROUNDS: u32 = 7;
 /// By how much a timer may be late before that counts as time that nobody saw.
 const LATE: Duration = Duration::from_millis(500);
 /// As many tags as are offered to a peer that calls again and again before the first is forgotten.

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use asap_pu::{Config, Event, Instant};
 
 use super::sockets::{Incoming, Sockets};
 use super::{SctpPoolUser, Settings};
-use crate::join;
+use crate::{Sleep, join};
 
 /// How many datagrams are read before the application hears of any, and before they are acknowledged.
 const BURST: usize = 16;
@@ -21,6 +21,7 @@ pub struct Driver {
     machine: SctpPoolUser,
     sockets: Sockets,
     start: std::time::Instant,
+    sleep: Sleep,
     buffer: Vec<u8>,
 }
 
@@ -41,24 +42,34 @@ impl Driver {
             machine: SctpPoolUser::new(config, seed, settings, secret())?,
             sockets,
             start: std::time::Instant::now(),
+            sleep: Sleep::observe(),
             buffer: vec![0; 0x1_0000],
         })
     }
 
     /// Listens to what registrars announce to the multicast `group` (RFC 5352 §2.2.10), such as
-    /// [`ANNOUNCE_GROUP`](crate::ANNOUNCE_GROUP), on the interface with this address or, where that
-    /// is unspecified, the one that the system chooses. Other programs on the host can do the same.
+    /// [`ANNOUNCE_GROUP`](crate::ANNOUNCE_GROUP), and to other groups as before. The interface is the
+    /// one with this address, or of an IPv6 group the one that its scope names
+    /// ([`SocketAddrV6::scope_id`](std::net::SocketAddrV6::scope_id)); where that is unspecified, the
+    /// system chooses. Other programs on the host can do the same.
     ///
     /// # Errors
     /// The socket cannot be had, or the group not be joined.
-    pub fn listen(&mut self, group: SocketAddrV4, interface: Ipv4Addr) -> io::Result<()> {
-        self.sockets.add_announces(join(group, interface)?)
+    pub fn listen(&mut self, group: impl Into<SocketAddr>, interface: Ipv4Addr) -> io::Result<()> {
+        let group = group.into();
+        self.sockets.add_announces(join(group, interface)?)?;
+        if let SocketAddr::V6(at) = group {
+            if at.scope_id() != 0 {
+                self.machine.find_link_local(at.scope_id());
+            }
+        }
+        Ok(())
     }
 
-    /// The time as the pool user sees it.
+    /// The time as the pool user sees it, which goes on while the machine sleeps.
     #[must_use]
     pub fn now(&self) -> Instant {
-        Instant::EPOCH + self.start.elapsed()
+        Instant::EPOCH + self.start.elapsed() + self.sleep.so_far()
     }
 
     /// Runs until the pool user has something to tell. `None` if there is nothing within `patience`,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use asap_pu::Instant;
@@ -143,19 +143,19 @@ impl<M: Clone> Endpoint<M> {
         self.listening = Some(port);
     }
 
-    /// Calls a peer at its SCTP port, on one of its addresses after the other. Comes to
-    /// [`Event::Up`] or [`Event::Ended`].
+    /// Calls a peer at its addresses, one after the other, and at the SCTP port of the first of them.
+    /// Comes to [`Event::Up`] or [`Event::Ended`].
     ///
     /// # Errors
     /// No address was given.
     pub fn connect(
         &mut self,
         now: Instant,
-        port: u16,
-        addresses: impl IntoIterator<Item = IpAddr>,
+        addresses: impl IntoIterator<Item = SocketAddr>,
     ) -> io::Result<AssociationId> {
-        let over = self.settings.carrier.port();
-        let to: Vec<_> = addresses.into_iter().map(|ip| SocketAddr::new(ip, over)).collect();
+        let mut to: Vec<_> = addresses.into_iter().collect();
+        let port = to.first().map_or(0, SocketAddr::port);
+        to.iter_mut().for_each(|at| at.set_port(self.settings.carrier.port()));
         if to.is_empty() {
             return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "the peer has no address"));
         }
@@ -187,7 +187,7 @@ impl<M: Clone> Endpoint<M> {
     }
 
     /// Closes an association in good order behind what was sent, if the peer acknowledges that within
-    /// five seconds. Nothing more is told of it.
+    /// thirty seconds. Nothing more is told of it.
     pub fn close(&mut self, now: Instant, id: AssociationId) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.association.close(now, &mut self.outputs);
@@ -360,16 +360,16 @@ impl<M: Clone> Endpoint<M> {
             announced_maximum_outgoing_streams: 1,
             // A silent peer is lost after nine seconds if anything is on its way, and after half a minute
             // if heartbeats have to find out: about as with the kernel driver's values.
-            rto_initial: second,
-            rto_min: second,
-            rto_max: 2 * second,
-            max_timer_backoff_duration: Some(2 * second),
+            rto_initial: second / 2,
+            rto_min: second / 2,
+            rto_max: 3 * second / 2,
+            max_timer_backoff_duration: Some(3 * second / 2),
             // Counted in `association`.
             max_retransmissions: None,
-            heartbeat_interval: 5 * second,
+            heartbeat_interval: 4 * second,
             t1_init_timeout: second / 2,
             t1_cookie_timeout: second / 2,
-            t2_shutdown_timeout: second,
+            t2_shutdown_timeout: second / 2,
             max_init_retransmits: Some(4),
             // A message that is late is not a message that is lost.
             enable_partial_reliability: false,

@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use super::endpoint::LONGEST;
 use super::{AssociationId, Carrier, Datagram, End, Endpoint, Event as Sctp, Settings};
-use crate::{LastFailure, Seen, Watcher, reason, show};
+use crate::{LastFailure, Seen, Watcher, Zone, reason, show};
 
 /// A pool user that speaks SCTP by itself: datagrams in, datagrams out, one deadline.
 ///
@@ -31,6 +31,7 @@ pub struct SctpPoolUser {
     data_ppid: u32,
     /// Where a copy of every ASAP message goes; nowhere if not changed.
     pub watcher: Option<Watcher>,
+    zone: Zone,
     registrar_failure: LastFailure,
     element_failure: LastFailure,
 }
@@ -74,6 +75,7 @@ impl SctpPoolUser {
             by_association: BTreeMap::new(),
             data_ppid: 0,
             watcher: None,
+            zone: Zone::default(),
             registrar_failure: LastFailure::default(),
             element_failure: LastFailure::default(),
         })
@@ -121,6 +123,12 @@ impl SctpPoolUser {
         self.user.is_shut_down() && self.endpoint.associations() == 0
     }
 
+    /// Looks for link-local addresses on the interface with this index. An announce from such an
+    /// address says itself where it came in.
+    pub fn find_link_local(&mut self, interface: u32) {
+        self.zone = Zone(interface);
+    }
+
     /// How long packets may be from now on ([`Endpoint::set_route_mtu`]).
     pub fn set_route_mtu(&mut self, mtu: u16) {
         self.endpoint.set_route_mtu(mtu);
@@ -147,6 +155,7 @@ impl SctpPoolUser {
     /// A datagram has come to the multicast group of the registrars (RFC 5352 §2.2.10).
     pub fn handle_announce(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
         show(&self.watcher, || Seen::Announced(from, bytes.to_vec()));
+        self.zone.learn(from);
         self.user.handle_announce(now, from, bytes);
         self.step(now);
     }
@@ -240,8 +249,8 @@ impl SctpPoolUser {
             let why = "TLS is wanted, and this driver does not speak it";
             return Err(io::Error::new(Unsupported, why));
         }
-        let port = to.socket_addrs().next().map_or(0, |at| at.port());
-        self.endpoint.connect(now, port, to.socket_addrs().map(|at| at.ip()))
+        let zone = &self.zone;
+        self.endpoint.connect(now, to.socket_addrs().map(|at| zone.complete(at)))
     }
 
     /// Tells the pool user what has happened to an association.

@@ -43,7 +43,7 @@ pub(crate) fn live(data: &[u8]) {
         let peer = sides[1 - at].at;
         match command >> 1 & 0xf {
             0 => {
-                let _ = sides[at].endpoint.connect(now, PORT, [peer.ip()]);
+                let _ = sides[at].endpoint.connect(now, [SocketAddr::new(peer.ip(), PORT)]);
             }
             1 => {
                 let Some(&id) = sides[at].up.first() else { continue };

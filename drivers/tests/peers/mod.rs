@@ -1,6 +1,6 @@
 //! Registrars and elements for the tests, on sockets of this host, and whoever vouches for them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_rustls::TlsAcceptor;
+
+/// Any port of this host.
+const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// The pool that every registrar here knows.
 pub(crate) const POOL: &str = "EchoPool";
@@ -77,12 +80,21 @@ impl Authority {
 
 /// A registrar that lists these elements, over TLS if it can show who it is.
 pub(crate) async fn registrar(elements: &[SocketAddr], tls: Option<Arc<ServerConfig>>) -> Peer {
+    list(ANYWHERE, elements, tls).await
+}
+
+/// The same at this address.
+pub(crate) async fn registrar_at(at: SocketAddr, elements: &[SocketAddr]) -> Peer {
+    list(at, elements, None).await
+}
+
+async fn list(at: SocketAddr, elements: &[SocketAddr], tls: Option<Arc<ServerConfig>>) -> Peer {
     let element = |(id, at): (u32, &SocketAddr)| {
         PoolElement::new(PeIdentifier::new(id), Transport::tcp(*at), Policy::RoundRobin)
     };
     let elements: Vec<_> = (1..).zip(elements).map(element).collect();
     let (tell, heard) = mpsc::unbounded_channel();
-    let at = serve(move |stream| {
+    let at = serve_at(at, move |stream| {
         let (elements, tell, tls) = (elements.clone(), tell.clone(), tls.clone());
         async move {
             match tls {
@@ -126,6 +138,33 @@ pub(crate) async fn mortal(number: usize, answers: usize) -> SocketAddr {
     .await
 }
 
+/// Whether this process has a network of its own, with a loopback interface and another one, `d0`, where
+/// fe80::1 is. If not, the test is run once more in a process that has, or where such networks cannot be
+/// had, that is said.
+#[cfg(target_os = "linux")]
+pub(crate) fn has_own_network(test: &str) -> bool {
+    const OWN: &str = "ASAP_PU_OWN_NETWORK";
+    const PREPARE: &str = "ip link set lo up && ip link add d0 type veth peer name d1 \
+                           && ip address add fe80::1/64 dev d0 nodad \
+                           && ip link set d1 up && ip link set d0 up";
+    if std::env::var_os(OWN).is_some() {
+        return true;
+    }
+    let within = |script: &str, arguments: &[&std::ffi::OsStr]| {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["-rn", "sh", "-c", script]).args(arguments).env(OWN, "").output()
+    };
+    if !within(PREPARE, &[]).is_ok_and(|prepared| prepared.status.success()) {
+        println!("no networks of one's own here");
+        return false;
+    }
+    let script = format!("{PREPARE} && exec \"$0\" --exact \"$1\" --nocapture");
+    let this = std::env::current_exe().unwrap();
+    let told = within(&script, &[this.as_os_str(), test.as_ref()]).unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    false
+}
+
 /// Where nobody listens.
 pub(crate) async fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
@@ -166,7 +205,14 @@ async fn answer(
 async fn serve<F: Future<Output = ()> + Send + 'static>(
     with: impl Fn(TcpStream) -> F + Send + 'static,
 ) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    serve_at(ANYWHERE, with).await
+}
+
+async fn serve_at<F: Future<Output = ()> + Send + 'static>(
+    at: SocketAddr,
+    with: impl Fn(TcpStream) -> F + Send + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind(at).await.unwrap();
     let at = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {

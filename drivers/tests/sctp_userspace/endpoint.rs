@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use asap_pu::{Instant, Rng};
@@ -342,7 +343,7 @@ fn a_peer_that_restarts_is_noticed() {
     // Two secrets that lead to the same port.
     let port = |secret| {
         let mut endpoint = Endpoint::<u32>::new(Settings::default(), secret).unwrap();
-        endpoint.connect(Instant::EPOCH, PORT, [[10, 0, 0, 2].into()]).unwrap();
+        endpoint.connect(Instant::EPOCH, [([10, 0, 0, 2], PORT).into()]).unwrap();
         let init = endpoint.poll_datagram().unwrap().bytes;
         u16::from_be_bytes([init[0], init[1]])
     };
@@ -367,7 +368,7 @@ fn addresses_are_called_one_after_the_other() {
     let now = net.now;
     let ips = ["10.0.0.8", "10.0.0.9", "fd00::3"].map(|ip| ip.parse().unwrap());
     net.hosts[0].at.push("[fd00::1]:9899".parse().unwrap());
-    net.hosts[0].sctp().connect(now, PORT, ips).unwrap();
+    net.hosts[0].sctp().connect(now, ips.map(|ip| SocketAddr::new(ip, PORT))).unwrap();
     net.until(|net| net.sent.iter().any(|(_, datagram)| datagram.to.ip() == ips[1]));
     let refused = net.sent.last().unwrap().1.clone();
     let (at, why) = (net.now, io::Error::from(io::ErrorKind::HostUnreachable));
@@ -488,7 +489,7 @@ fn bad_packets_are_counted_and_dropped() {
         }
     }
     // Somebody who sends as the peer begins anew, again and again, from another port.
-    let elsewhere = std::net::SocketAddr::new(from[1].ip(), 5_000);
+    let elsewhere = SocketAddr::new(from[1].ip(), 5_000);
     for tag in 1..20 {
         let init =
             [&[1, 0, 0, 20, 0, 0, 0, tag][..], &[0, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 1]].concat();

@@ -1,7 +1,7 @@
 //! A network in virtual time that loses, delays, doubles and reorders datagrams, and the hosts on it.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use asap_pu::{Instant, Rng};
@@ -152,9 +152,10 @@ impl Net {
 
     /// Host `from` calls host `to` at all its addresses.
     pub(crate) fn connect(&mut self, from: usize, to: usize) -> AssociationId {
-        let ips: Vec<IpAddr> = self.hosts[to].at.iter().map(SocketAddr::ip).collect();
+        let at: Vec<_> =
+            self.hosts[to].at.iter().map(|at| SocketAddr::new(at.ip(), PORT)).collect();
         let now = self.now;
-        self.hosts[from].sctp().connect(now, PORT, ips).unwrap()
+        self.hosts[from].sctp().connect(now, at).unwrap()
     }
 
     pub(crate) fn run(&mut self, time: Duration) {

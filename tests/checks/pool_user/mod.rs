@@ -66,7 +66,11 @@ pub(crate) fn run(setup: &Setup, steps: &[Step]) -> Stats {
         Compared::Alone => run(Order::AsTold).1,
         Compared::WithItself => {
             let told = run(Order::AsTold);
-            assert!(told == run(Order::AsTold), "[CORE-2] the same to the byte");
+            // Notes are no part of what happens: the same without.
+            let mut unnoted = setup.clone();
+            unnoted.config.limits.max_notes = 0;
+            let again = World::new(&unnoted, Order::AsTold).live(steps);
+            assert!(told == again, "[CORE-2] [CORE-15] the same to the byte");
             told.1
         }
         Compared::InAnyOrder => {
@@ -207,9 +211,11 @@ impl World {
                 Some((at, _)) => {
                     let before = Instant::from_nanos(at.as_nanos().saturating_sub(1));
                     if before > self.latest.max(self.now) {
-                        let stats = *self.pu.stats();
+                        let mut stats = *self.pu.stats();
                         self.now = before;
                         self.tick();
+                        // Time alone can show that the driver does not do what it should.
+                        stats.misuses = self.pu.stats().misuses;
                         let after = (self.pu.poll_timeout(), *self.pu.stats());
                         assert_eq!(after, (Some(at), stats), "before its time");
                     }
@@ -382,6 +388,7 @@ impl World {
         self.most_alive = self.most_alive.max(self.application.alive().count());
         let (pu, config) = (&self.pu, self.pu.config());
         let (alive, requests) = (self.application.alive().count(), &self.application.requests);
+        assert!(pu.notes().len() <= config.limits.max_notes, "[CORE-15]");
         assert!(requests.len() <= config.limits.max_requests);
         assert!(alive <= config.limits.max_sessions);
         // Where sessions hold, or held, all others, one is kept beside the limits.
