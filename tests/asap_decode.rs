@@ -435,6 +435,21 @@ fn udp_counts_by_its_port() {
     assert_eq!(both[1..], [expected]);
 }
 
+/// SCTP may come in UDP, from or to the port that is for it (RFC 6951); its own ports are shown.
+#[test]
+fn sctp_is_found_in_udp() {
+    let packet = sctp(1, &[data(1, FIRST | LAST, ASAP_PPID, &cookie("wrapped"))]);
+    let datagram = |from, to| {
+        let mut wrapped = Vec::new();
+        let step = PacketBuilder::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64).udp(from, to);
+        step.write(&mut wrapped, &packet).unwrap();
+        wrapped
+    };
+    let capture = pcap(RAW, &[datagram(9899, 50_000), datagram(50_000, 50_001)]);
+    let expected = "  0.000000     10.0.0.1:3863 > 10.0.0.2:4000     COOKIE                     7 bytes: \"wrapped\"";
+    assert_eq!(lines(&[], &capture), [expected]);
+}
+
 /// The other format of captures, with interfaces whose clocks differ, and one of a kind not known
 /// here.
 #[test]

@@ -3,8 +3,10 @@
 //!
 //! `cargo run --example sctp` listens to the registrars that announce themselves;
 //! `cargo run --example sctp -- 10.0.0.1,fd00::1:3863` has one with two addresses instead. Then for
-//! instance `resolve EchoPool`, `select EchoPool 3`, or `open EchoPool`, `send hello`. `interop/`
-//! runs it against real registrars and elements.
+//! instance `resolve EchoPool`, `select EchoPool 3`, or `open EchoPool`, `send hello`. Where the kernel
+//! has no SCTP it goes in user space over UDP; `--encapsulate`, `--encapsulate=PORT` and `--raw`
+//! before the registrars want that in any case, the last one over plain IP. `interop/` runs it
+//! against real registrars and elements.
 
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,8 +16,11 @@ use std::{env, io, process, thread};
 
 use asap_pu::wire::{PeIdentifier, Transport, TransportUse};
 use asap_pu::{Config, Event, Failover, MessageId, PoolId, Registrar, SessionId};
-use asap_pu_drivers::sctp::Driver;
+use asap_pu_drivers::any_sctp::Driver;
+use asap_pu_drivers::sctp_userspace::{Carrier, UDP_PORT};
 use asap_pu_drivers::{ANNOUNCE_GROUP, ANNOUNCE_GROUP_V6};
+
+const USAGE: &str = "usage: sctp [--encapsulate[=PORT] | --raw] [ADDRESS,...:PORT]...";
 
 const COMMANDS: &str = "\
 resolve HANDLE             who is in the pool
@@ -59,12 +64,24 @@ fn main() {
 
 fn run() -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
-    for registrar in env::args().skip(1) {
-        let (port, addresses) = parse(&registrar).ok_or("usage: sctp [ADDRESS,...:PORT]...")?;
-        config.discovery.registrars.push(Registrar::sctp(port, addresses));
+    let mut carrier = None;
+    for argument in env::args().skip(1) {
+        match argument.strip_prefix("--") {
+            Some("encapsulate") => carrier = Some(Carrier::Udp(UDP_PORT)),
+            Some("raw") => carrier = Some(Carrier::Ip),
+            Some(option) => {
+                let port = option.strip_prefix("encapsulate=").ok_or(USAGE)?;
+                carrier = Some(Carrier::Udp(port.parse()?));
+            }
+            None => {
+                let (port, addresses) = parse(&argument).ok_or(USAGE)?;
+                config.discovery.registrars.push(Registrar::sctp(port, addresses));
+            }
+        }
     }
     let discover = config.discovery.registrars.is_empty();
-    let mut driver = Driver::new(config, process::id().into())?;
+    let mut driver = Driver::new(config, process::id().into(), carrier)?;
+    eprintln!("sctp: {driver}");
     if discover {
         driver.listen(ANNOUNCE_GROUP, Ipv4Addr::UNSPECIFIED)?;
         // Where there is IPv6.
@@ -172,6 +189,9 @@ impl Prompt {
             Event::Connected { element, .. } => println!("connected {}", name(element)),
             Event::ElementLost { element, reason, .. } => {
                 println!("lost {}: {reason}", name(element));
+                if let Some(why) = self.driver.element_failure() {
+                    println!("the last to fail was {why}");
+                }
             }
             Event::FailedOver { from, to, cookie_echoed, .. } => {
                 let cookie = if cookie_echoed { "cookie echoed" } else { "no cookie" };

@@ -12,8 +12,12 @@ use asap_pu::wire::Transport;
 use asap_pu::{CloseReason, NoteKind, PoolUser};
 use socket2::{Domain, Socket, Type};
 
+#[cfg(feature = "sctp-userspace")]
+pub mod any_sctp;
 #[cfg(target_os = "linux")]
 pub mod sctp;
+#[cfg(feature = "sctp-userspace")]
+pub mod sctp_userspace;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 

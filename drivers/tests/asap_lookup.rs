@@ -5,6 +5,7 @@
 mod example;
 #[allow(dead_code, reason = "another test uses the rest")]
 mod peers;
+mod sctp_peer;
 
 use std::ffi::OsString;
 use std::future::pending;
@@ -202,22 +203,58 @@ fn failures_are_told_apart() {
     }
 }
 
-/// SCTP is what is asked for if nothing else is said; a kernel without it is told in one line that
-/// says what to do.
+/// SCTP is what is asked for if nothing else is said: the kernel's, or else in user space. What was
+/// chosen is said, and why.
 #[test]
-#[cfg(target_os = "linux")]
-fn sctp_needs_a_kernel_that_has_it() {
+fn what_carries_sctp_is_chosen_and_told() {
     let outcome = run(&["-r", "127.0.0.1:9", "--timeout", "1", POOL]);
-    let (status, err) = match asap_pu_drivers::sctp::Driver::new(Default::default(), 1) {
-        Ok(_) => {
-            (3, "asap-lookup: no registrar can be reached: SCTP 127.0.0.1:9: Connection refused")
+    assert_eq!(outcome.status, 3, "{outcome:?}");
+    let choice = outcome.err.lines().next().unwrap();
+    #[cfg(target_os = "linux")]
+    let has_kernel = asap_pu_drivers::sctp::Driver::new(Default::default(), 1).is_ok();
+    #[cfg(not(target_os = "linux"))]
+    let has_kernel = false;
+    match has_kernel {
+        true => assert_eq!(choice, "asap-lookup: SCTP from the kernel, which has it"),
+        false => {
+            let said = "asap-lookup: SCTP in user space over UDP port 9899, because ";
+            assert!(choice.starts_with(said), "{choice}");
         }
-        Err(_) => (
-            5,
-            "asap-lookup: this kernel has no SCTP: `modprobe sctp` loads it, --tcp goes without\n",
-        ),
-    };
-    assert!(outcome.status == status && outcome.err.starts_with(err), "{outcome:?}");
+    }
+}
+
+/// A registrar is asked over SCTP in user space where that is wanted, over IPv4 and IPv6; of one that
+/// cannot be reached so it is said what its host needs.
+#[test]
+fn sctp_goes_over_udp_where_that_is_wanted() {
+    for at in ["127.0.0.1:0", "[::1]:0"] {
+        if UdpSocket::bind(at).is_err() {
+            continue;
+        }
+        let (at, serving) = sctp_peer::peer(at);
+        let encapsulate = format!("--encapsulate={}", at.port());
+        let registrar = SocketAddr::new(at.ip(), sctp_peer::PORT).to_string();
+        let outcome = run(&[&encapsulate, "-r", &registrar, POOL]);
+        assert_eq!(outcome.status, 0, "{outcome:?}");
+        let said = format!("SCTP in user space over UDP port {}, as told", at.port());
+        assert!(outcome.err.contains(&said), "{outcome:?}");
+        assert!(
+            outcome
+                .out
+                .contains(&format!("0x00000001  0x00000000  SCTP       -       {registrar}"))
+        );
+        serving.join().unwrap();
+
+        let outcome = run(&[&encapsulate, "-r", &registrar, "--timeout", "6", POOL]);
+        assert_eq!(outcome.status, 3, "{outcome:?}");
+        let said = format!("over UDP port {}", at.port());
+        let why = outcome.err.lines().last().unwrap();
+        assert!(why.contains(&said) && why.contains("net.sctp.udp_port"), "{outcome:?}");
+    }
+    for wrong in ["--encapsulate=0", "--encapsulate=70000", "--encapsulate --raw"] {
+        let arguments: Vec<_> = wrong.split(' ').chain([POOL]).collect();
+        assert_eq!(run(&arguments).status, 2, "{wrong}");
+    }
 }
 
 /// The help says what the exit status means.

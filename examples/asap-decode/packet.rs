@@ -8,6 +8,9 @@ use pcap_parser::Linktype;
 
 use super::fragments::Fragment;
 
+/// The UDP port of those who take SCTP over UDP (RFC 6951 §5.1).
+const SCTP_OVER_UDP: u16 = 9_899;
+
 /// A packet between two ends.
 pub(crate) struct Packet<'a> {
     pub(crate) source: SocketAddr,
@@ -72,6 +75,9 @@ impl<'a> Packet<'a> {
             }
             IpNumber::UDP => {
                 let udp = UdpSlice::from_slice_lax(bytes).map_err(drop)?;
+                if [udp.source_port(), udp.destination_port()].contains(&SCTP_OVER_UDP) {
+                    return Self::of((source, destination), IpNumber::SCTP, udp.payload());
+                }
                 (udp.source_port(), udp.destination_port(), Payload::Udp(udp))
             }
             IpNumber::SCTP => {

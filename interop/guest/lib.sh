@@ -30,6 +30,12 @@ finish() {
 host() {
     ip link show br0 >/dev/null 2>&1 ||
         { ip link add br0 type bridge mcast_snooping 0 forward_delay 0 && ip link set br0 up && capture; }
+    if [ "$over:$1" = raw:pu ]; then
+        ip link set eth0 master br0 up
+        ip addr add 10.0.0.250/24 dev br0
+        within 120 afar true < /dev/null || fail 'the machine of the pool user is not there'
+        return
+    fi
     ip netns add "$1"
     ip link add "v$1" type veth peer name eth0 netns "$1"
     ip link set "v$1" master br0 up
@@ -39,7 +45,28 @@ host() {
     [ -z "${3-}" ] || ip -n "$1" addr add "$3/64" dev eth0 nodad
     ip -n "$1" link set eth0 up
     ip -n "$1" route add 239.0.0.0/8 dev eth0
+    # Its kernel takes SCTP over UDP too, and answers so.
+    [ "$over" != udp ] || encapsulates "$1" 9899
 }
+# encapsulates HOST PORT: takes SCTP over UDP at that port, or, with 0, not.
+encapsulates() { ip netns exec "$1" sh -c "echo $2 > /proc/sys/net/sctp/udp_port"; }
+
+# at HOST COMMAND...: becomes it, there; so this is for subshells.
+at() {
+    local host=$1
+    shift
+    # Over what its SCTP goes.
+    case $over:$1 in
+        udp:sctp | udp:asap-lookup) set -- "$1" --encapsulate "${@:2}" ;;
+        raw:sctp | raw:asap-lookup) [ "$host" != pu ] || set -- "$1" --raw "${@:2}" ;;
+    esac
+    case $over:$host in
+        raw:pu) afar "$@" ;;
+        *) exec ip netns exec "$host" "$@" ;;
+    esac
+}
+# afar COMMAND...: runs it in the machine that is the pool user's host; its exit status is said behind what it prints.
+afar() { nc 10.0.0.100 9000 < <(printf '%q ' "$@"; echo '2>&1; echo "status $?"; exit'; exec cat); }
 
 # All traffic between hosts, for the dissector.
 capture() {
@@ -56,7 +83,7 @@ start() {
     mkfifo "/tmp/$label.in"
     sleep 100000 > "/tmp/$label.in" &
     LD_PRELOAD=/usr/lib/libstdbuf.so _STDBUF_O=L \
-        ip netns exec "$host" "$@" < "/tmp/$label.in" >> "/out/$label.log" 2>&1 &
+        at "$host" "$@" < "/tmp/$label.in" >> "/out/$label.log" 2>&1 &
     pid[$label]=$!
     disown
 }
@@ -79,7 +106,7 @@ registrar() { # LABEL HOST IDENTIFIER [OPTION]...
 # comes_back POOL: whether a registrar announces itself that has not heard of the pool, as one does that was restarted.
 comes_back() {
     local status=0
-    ip netns exec pu asap-lookup "$1" > /dev/null 2>&1 || status=$?
+    looked pu "$1" > /dev/null 2>&1 || status=$?
     [ "$status" = 1 ]
 }
 element() { # LABEL HOST IDENTIFIER SERVICE [OPTION]...
@@ -174,7 +201,7 @@ watch_pool() {
     local found
     while sleep 0.5; do
         # One that gets no answer in time has not seen anything.
-        found=$(ip netns exec other asap-lookup -r 10.0.0.1 --timeout 20 "$1" 2>/dev/null) && grep -c '^0x' <<< "$found"
+        found=$(looked other -r 10.0.0.1 --timeout 20 "$1" 2>/dev/null) && grep -c '^0x' <<< "$found"
     done >> /out/watch.log &
     disown
 }
@@ -190,6 +217,15 @@ connected() {
     second=$((3 - first))
 }
 
+# looked HOST ARGUMENT...: runs `asap-lookup` there.
+looked() {
+    local output status=0
+    output=$(at "$1" asap-lookup "${@:2}" 2>&1 < /dev/null) || status=$?
+    echo "$output"
+    [ "$over:$1" != raw:pu ] || status=$(sed -n '$s/^status //p' <<< "$output")
+    return "$status"
+}
+
 # current: which `element`, by its last digit, the session of `pu` has heard of last.
 current() { element=$(grep -o '^received 0x0000000[0-9]' /out/pu.log | tail -n 1 | tail -c 2); }
 
@@ -197,6 +233,6 @@ current() { element=$(grep -o '^received 0x0000000[0-9]' /out/pu.log | tail -n 1
 lookup() {
     local status=0
     log "asap-lookup ${*:3}"
-    ip netns exec pu asap-lookup "${@:3}" > /out/lookup.log 2>&1 || status=$?
-    [ "$status" = "$1" ] && grep -qe "$2" /out/lookup.log || fail "it ended with $status: $(cat /out/lookup.log)"
+    looked pu "${@:3}" > /out/lookup.log 2>&1 || status=$?
+    [ "$status" = "$1" ] && grep -qEe "$2" /out/lookup.log || fail "it ended with $status: $(cat /out/lookup.log)"
 }

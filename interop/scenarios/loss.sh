@@ -14,7 +14,7 @@ patient_registrar
 for n in 1 2 3; do element "pe$n" "pe$n" "0x$n" pingpong; done
 start crowd pe4 elements 10.0.0.1:3863 10.0.0.14:7 $(printf 'crowd,%d,0x1 ' $(seq 150))
 expect crowd '^registered crowd 0x00000096'
-all_listed() { [ "$(ip netns exec pu asap-lookup -r 10.0.0.1 PingPongPool 2>/dev/null | grep -c '^0x')" = 3 ]; }
+all_listed() { [ "$(looked pu -r 10.0.0.1 PingPongPool 2>/dev/null | grep -c '^0x')" = 3 ]; }
 within 60 all_listed || fail 'not all elements are listed'
 for host in pr pe1 pe2 pe3 pe4 pu; do lossy "$host"; done
 

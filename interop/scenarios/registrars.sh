@@ -35,7 +35,7 @@ tell pu 'subscribe pool'
 
 registrar pr2 pr2 0x2 -asap=10.0.0.2:3863 -enrp=10.0.0.2:9901
 # Until the two registrars know each other, and with that the second one the pool.
-asked() { ip netns exec pu asap-lookup -r 10.0.0.2:3863 pool > /dev/null 2>&1; }
+asked() { looked pu -r 10.0.0.2:3863 pool > /dev/null 2>&1; }
 within 60 asked || fail 'the second registrar does not know the pool'
 kill_hard pr1
 gone pe_again

@@ -43,7 +43,9 @@ kill_hard "pe$first"
 expect pu "^failed over from 0x0000000$first to 0x0000000$second"
 counted
 log "of $handed messages handed over $unsent were never sent"
-[ "$unsent" -gt 100 ] || fail 'too few for some of them to have waited in the driver'
+# SCTP in user space is given no more than the window of a channel, and what it has sent is on its way.
+[ "$over" = kernel ] && least=100 || least=50
+[ "$unsent" -gt "$least" ] || fail 'too few for some of them to have waited in the driver'
 # The other element gets all but those that were sent, each once and in order. The first byte of a message is its number
 # in its flood.
 number=$((handed - unsent))

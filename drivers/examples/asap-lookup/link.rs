@@ -5,17 +5,14 @@ use std::time::Duration;
 
 use ::tokio::runtime::{Builder, Runtime};
 use asap_pu::{Event, Instant, PoolUser};
-#[cfg(target_os = "linux")]
-use asap_pu_drivers::sctp;
-use asap_pu_drivers::{Watcher, tokio, trust};
+use asap_pu_drivers::{Watcher, any_sctp, tokio, trust};
 
 use super::options::Options;
 use super::{Failure, Status};
 
 /// A driver with the same face for all transports.
 pub(crate) enum Link {
-    #[cfg(target_os = "linux")]
-    Sctp(Box<sctp::Driver>),
+    Sctp(Box<any_sctp::Driver>),
     Tokio(Box<tokio::Driver>, Runtime),
 }
 
@@ -27,16 +24,21 @@ impl Link {
         }
     }
 
-    #[cfg(target_os = "linux")]
     fn sctp(options: &Options, watcher: Watcher) -> Result<Self, Failure> {
         let config = options.config().map_err(unknown)?;
         let mut driver =
-            sctp::Driver::new(config, options.seed()).map_err(|error| match error.kind() {
-                io::ErrorKind::Unsupported => unable(format!("{error}, --tcp goes without")),
-                io::ErrorKind::InvalidInput => Failure::new(Status::Usage, error.to_string()),
-                _ => unable(error.to_string()),
+            any_sctp::Driver::new(config, options.seed(), options.carrier()).map_err(|error| {
+                match error.kind() {
+                    io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied => {
+                        unable(format!("{error}; --encapsulate goes without"))
+                    }
+                    io::ErrorKind::InvalidInput => Failure::new(Status::Usage, error.to_string()),
+                    _ => unable(error.to_string()),
+                }
             })?;
-        driver.watcher = Some(watcher).filter(|_| options.hex);
+        if options.hex {
+            driver.watch(watcher);
+        }
         if let Some(interface) = options.link_local() {
             driver.find_link_local(interface);
         }
@@ -46,11 +48,6 @@ impl Link {
             heard.map_err(|error| deaf(options, &error))?;
         }
         Ok(Self::Sctp(driver.into()))
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn sctp(_: &Options, _: Watcher) -> Result<Self, Failure> {
-        Err(unable("SCTP needs Linux; --tcp goes without"))
     }
 
     fn tokio(options: &Options, watcher: Watcher) -> Result<Self, Failure> {
@@ -76,7 +73,6 @@ impl Link {
 
     pub(crate) fn user(&mut self) -> &mut PoolUser {
         match self {
-            #[cfg(target_os = "linux")]
             Self::Sctp(driver) => driver.user(),
             Self::Tokio(driver, _) => driver.user(),
         }
@@ -84,7 +80,6 @@ impl Link {
 
     pub(crate) fn now(&self) -> Instant {
         match self {
-            #[cfg(target_os = "linux")]
             Self::Sctp(driver) => driver.now(),
             Self::Tokio(driver, _) => driver.now(),
         }
@@ -92,7 +87,6 @@ impl Link {
 
     pub(crate) fn event(&mut self, patience: Duration) -> Option<Event> {
         match self {
-            #[cfg(target_os = "linux")]
             Self::Sctp(driver) => driver.event(patience),
             Self::Tokio(driver, runtime) => runtime.block_on(driver.event(patience)),
         }
@@ -101,16 +95,22 @@ impl Link {
     /// Why no registrar can be reached.
     pub(crate) fn no_registrar(&self) -> String {
         match self {
-            #[cfg(target_os = "linux")]
             Self::Sctp(driver) => driver.no_registrar(),
             Self::Tokio(driver, _) => driver.no_registrar(),
+        }
+    }
+
+    /// What was chosen to reach registrars by, and why, where there was a choice.
+    pub(crate) fn choice(&self) -> Option<String> {
+        match self {
+            Self::Sctp(driver) => Some(driver.to_string()),
+            Self::Tokio(..) => None,
         }
     }
 
     /// Closes everything in good order, within `patience` if that can be.
     pub(crate) fn shut_down(self, patience: Duration) {
         match self {
-            #[cfg(target_os = "linux")]
             Self::Sctp(driver) => driver.shut_down(patience),
             Self::Tokio(driver, runtime) => runtime.block_on(driver.shut_down(patience)),
         };

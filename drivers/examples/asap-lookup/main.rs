@@ -102,7 +102,12 @@ pub(crate) fn run(
             return Status::Found as u8;
         }
     };
-    match Lookup::new(&options, &mut out).and_then(Lookup::run) {
+    let lookup = Lookup::new(&options, &mut out).inspect(|lookup| {
+        if let Some(choice) = lookup.link.choice() {
+            let _ = writeln!(err, "asap-lookup: {choice}");
+        }
+    });
+    match lookup.and_then(Lookup::run) {
         Ok(()) | Err(Failure { status: Status::Found, .. }) => Status::Found as u8,
         Err(Failure { status, why }) => {
             let _ = writeln!(err, "asap-lookup: {why}");

@@ -12,6 +12,7 @@ use std::time::Duration;
 use asap_pu::wire::{ASAP_PORT, PoolHandle};
 use asap_pu::{Config, Registrar, Security};
 use asap_pu_drivers::ANNOUNCE_GROUP;
+use asap_pu_drivers::sctp_userspace::Carrier;
 use clap::Parser;
 use rustls::pki_types::ServerName;
 
@@ -38,9 +39,21 @@ pub(crate) struct Options {
     #[arg(short, long = "registrar", value_name = "HOST[:PORT]")]
     registrars: Vec<Place>,
 
-    /// Ask over SCTP, as registrars do in practice [default].
+    /// Ask over SCTP, as registrars do in practice [default]: the kernel's if it has one, else with
+    /// --encapsulate.
     #[arg(long, group = "transport")]
     sctp: bool,
+
+    /// Ask over SCTP in user space and over UDP, to this port; the hosts of registrars must take that
+    /// (on Linux, `sysctl net.sctp.udp_port=9899`).
+    #[arg(long, group = "transport", value_name = "PORT", num_args = 0..=1, require_equals = true,
+          default_missing_value = "9899", value_parser = clap::value_parser!(u16).range(1..))]
+    encapsulate: Option<u16>,
+
+    /// Ask over SCTP in user space and over plain IP, which takes CAP_NET_RAW and a kernel without
+    /// SCTP.
+    #[arg(long, group = "transport")]
+    raw: bool,
 
     /// Ask over TCP.
     #[arg(long, group = "transport")]
@@ -143,6 +156,11 @@ impl Options {
 
     pub(crate) fn uses_sctp(&self) -> bool {
         !self.tcp && self.tls.is_none()
+    }
+
+    /// How SCTP in user space is carried, if it is wanted in any case.
+    pub(crate) fn carrier(&self) -> Option<Carrier> {
+        self.encapsulate.map(Carrier::Udp).or(self.raw.then_some(Carrier::Ip))
     }
 
     pub(crate) fn seed(&self) -> u64 {

@@ -40,7 +40,12 @@ fn main() -> Result<(), Box<dyn Error>> {
                     Ok(Incoming::Message { data, .. }) => {
                         let Some(answer) = answer(&data, &mut hung_up) else { break false };
                         for (ppid, message) in answer {
-                            let _ = user.send(&message, ppid, 0, false);
+                            // What has no room waits, however slow the user is.
+                            let is_full =
+                                |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
+                            while user.send(&message, ppid, 0, false).is_err_and(is_full) {
+                                thread::sleep(Duration::from_millis(1));
+                            }
                         }
                     }
                     Ok(Incoming::Ended | Incoming::Lost) => break false,
