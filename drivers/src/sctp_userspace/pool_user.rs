@@ -198,7 +198,7 @@ impl SctpPoolUser {
             } else if let Some(action) = self.user.poll_action() {
                 self.act(now, action);
             } else {
-                return;
+                return crate::trace(&mut self.user);
             }
         }
     }
