@@ -494,8 +494,10 @@ fn an_element_that_is_cut_off_is_noticed() {
             })
         });
         let send = |driver: &mut Driver, session| {
-            command(driver, |user, now| user.session_mut(now, session).unwrap().send("hello\n", Failover::Never))
-                .unwrap();
+            command(driver, |user, now| {
+                user.session_mut(now, session).unwrap().send("hello\n", Failover::Never)
+            })
+            .unwrap();
         };
         sessions.iter().for_each(|session| send(&mut driver, *session));
         for _ in sessions {

@@ -109,7 +109,9 @@ fn values(element: ElementRef<'_>, policy: PolicyKind) -> String {
     let member = element.member();
     let percent = |load: u32| format!("{:.1}%", f64::from(load) / f64::from(u32::MAX) * 100.0);
     match policy {
-        PolicyKind::WeightedRoundRobin | PolicyKind::WeightedRandom => format!("weight {}", member.value),
+        PolicyKind::WeightedRoundRobin | PolicyKind::WeightedRandom => {
+            format!("weight {}", member.value)
+        }
         PolicyKind::Priority => format!("priority {}", member.value),
         PolicyKind::LeastUsed | PolicyKind::RandomizedLeastUsed => {
             format!("load {}", percent(member.value))
