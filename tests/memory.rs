@@ -312,11 +312,9 @@ impl World {
                 let mut options = SendOptions::default();
                 options.failover = Failover::Undelivered;
                 options.to = if n % 16 == 1 { Recipient::All } else { Recipient::One };
-                self.pu
-                    .session_mut(now, session)
-                    .unwrap()
-                    .send(vec![3; n as usize % 4_000], options)
-                    .is_err()
+                let data = vec![3; n as usize % 4_000];
+                let known = self.pu.session_mut(now, session);
+                known.is_ok_and(|mut session| session.send(data, options).is_err())
             }
             _ => false,
         };

@@ -131,18 +131,19 @@ fn user_code_calls_back_in_every_event() {
                     }
                     _ => continue,
                 };
-                sim.call(user, |pu, now| match reaction {
-                    0 => drop(pu.session_mut(now, session).unwrap().give_up()),
-                    1 => drop(pu.session_mut(now, session).unwrap().move_to(None)),
-                    2 => drop(
-                        pu.session_mut(now, session).unwrap().send("more", SendOptions::default()),
-                    ),
-                    3 => drop(pu.session_mut(now, session).unwrap().close()),
-                    4 => {
-                        pu.session_mut(now, session).unwrap().abort();
-                        alive.retain(|other| *other != session);
+                sim.call(user, |pu, now| {
+                    let Ok(mut known) = pu.session_mut(now, session) else { return };
+                    match reaction {
+                        0 => drop(known.give_up()),
+                        1 => drop(known.move_to(None)),
+                        2 => drop(known.send("more", SendOptions::default())),
+                        3 => drop(known.close()),
+                        4 => {
+                            known.abort();
+                            alive.retain(|other| *other != session);
+                        }
+                        _ => drop(known.resume()),
                     }
-                    _ => drop(pu.session_mut(now, session).unwrap().resume()),
                 });
             }
             let faults = [Fault::Crash, Fault::Cut, Fault::Doomed, Fault::Refuse];

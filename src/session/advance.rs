@@ -83,7 +83,7 @@ impl Sessions {
 
     /// Turns to the next element that the session is to keep.
     fn call(&mut self, env: &mut Env<'_>, id: SessionId, next: Next) {
-        let Next { element, to, is_assigned } = next;
+        let Next { element, to, by_policy } = next;
         let Some(session) = self.slab.get_mut(id.0) else { return };
         let Some(busy) = &mut session.busy else { return };
         let former = session.element.replace(element);
@@ -100,7 +100,7 @@ impl Sessions {
         let link = there.unwrap_or_else(|| self.open_link(env, id, Some(element), to));
         let Some(session) = self.slab.get_mut(id.0) else { return };
         session.kept = Some(link);
-        self.count_turn(link, is_assigned);
+        self.count_turn(link, by_policy);
         let cookie_echoed = self.take_over(env, link);
         let Some(found) = self.links.get(link.0).filter(|_| there.is_some()) else { return };
         if found.up.is_some() {
@@ -154,7 +154,7 @@ impl Sessions {
         let (link, element) = match link.zip(meant) {
             Some((link, (element, _))) => (link, element),
             None => {
-                let Some(Next { element, to, is_assigned }) = self.find(env, id) else {
+                let Some(Next { element, to, by_policy }) = self.find(env, id) else {
                     return false;
                 };
                 let was_named = named.is_some_and(|(named, _)| named != element);
@@ -169,7 +169,7 @@ impl Sessions {
                 let there = self.one_that_is_up(env, id, element);
                 let element = there.unwrap_or(element);
                 let link = self.link_to(env, id, element, to);
-                self.count_turn(link, is_assigned);
+                self.count_turn(link, by_policy);
                 (link, element)
             }
         };
@@ -317,9 +317,9 @@ impl Sessions {
 
     /// The element that a link leads to was chosen for its turn. While it is not known whether it can
     /// be reached, that may yet be taken back.
-    fn count_turn(&mut self, link: LinkId, is_assigned: bool) {
+    fn count_turn(&mut self, link: LinkId, by_policy: bool) {
         if let Some(link) = self.links.get_mut(link.0).filter(|link| link.up.is_none()) {
-            link.turns += u32::from(is_assigned);
+            link.turns = link.turns.saturating_add(u8::from(by_policy));
         }
     }
 

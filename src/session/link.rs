@@ -35,7 +35,7 @@ pub(super) struct Link {
     /// Whether it was chosen for a message, and not only for copies of messages to all.
     pub(super) chosen: bool,
     /// How often the policy chose its element before the channel was up.
-    pub(super) turns: u32,
+    pub(super) turns: u8,
     /// Whether a message that was handed over on it is done, so that what is heard may be an answer.
     pub(super) answers: bool,
     /// Whether the element has shown that it serves.

@@ -36,7 +36,7 @@ pub(super) struct Next {
     pub(super) element: PeIdentifier,
     pub(super) to: Transport,
     /// Whether this is the element's turn by the policy, which it gives back where it cannot be reached.
-    pub(super) is_assigned: bool,
+    pub(super) by_policy: bool,
 }
 
 /// Who was tried, and what is next.
@@ -91,7 +91,7 @@ impl Next {
         let chosen = pool.select(now, ctx, tried)?;
         let (element, to) = (chosen.identifier(), chosen.transport().to_owned());
         // One that has failed was handed out for want of others.
-        Some(Self { element, to, is_assigned: !pool.is_marked(now, element) })
+        Some(Self { element, to, by_policy: !pool.is_marked(now, element) })
     }
 }
 
@@ -137,7 +137,7 @@ impl Search {
         };
         let listed = |pool: &mut Pool, identifier| {
             let to = pool.hand_out(identifier).then(|| pool.element(identifier)).flatten()?;
-            Some(Next { element: identifier, to: to.transport().to_owned(), is_assigned: false })
+            Some(Next { element: identifier, to: to.transport().to_owned(), by_policy: false })
         };
         if let Some(first) = self.first.take() {
             let found = listed(pool, first);
@@ -159,7 +159,7 @@ impl Search {
             let found = listed(pool, *identifier).or_else(|| {
                 // Where the card says it is, if that is trusted and the registrar does not know.
                 let to = transport.as_deref().filter(|_| pool.element(*identifier).is_none())?;
-                Some(Next { element: *identifier, to: to.clone(), is_assigned: false })
+                Some(Next { element: *identifier, to: to.clone(), by_policy: false })
             });
             if found.is_some() {
                 return found;
