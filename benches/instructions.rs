@@ -104,7 +104,8 @@ fn selection() -> Vec<Case> {
                 cases.push((format!("selection/refresh_then_{k}/{name}/{n}"), Box::new(changed)));
             }
         }
-        let left: [(&str, fn(usize) -> bool); 3] =
+        type IsLeft = fn(usize) -> bool;
+        let left: [(&str, IsLeft); 3] =
             [("half", |at| at % 2 == 1), ("all_but_one", |at| at == 2), ("all", |_| false)];
         for (marked, left) in left {
             let (mut selector, mut rng) = (Selector::new(), Rng::new(1));

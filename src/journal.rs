@@ -982,7 +982,7 @@ mod tests {
         journal.note(lost(UndeliveredReason::SessionEnded));
         while journal.poll().is_some() {}
         journal.note(lost(UndeliveredReason::SessionEnded));
-        journal.now = journal.now + Duration::from_secs(1);
+        journal.now += Duration::from_secs(1);
         journal.note(lost(UndeliveredReason::SessionEnded));
         let more = journal.iter().map(|note| match note.what {
             NoteKind::MessagesPutBack { message, more, .. } => (message.0, more),

@@ -138,7 +138,7 @@ fn reports_are_limited() {
     }
     assert_eq!(lab.controls().len(), 4);
     assert_eq!((lab.pu.stats().errors_sent, lab.pu.stats().errors_suppressed), (4, 6));
-    lab.now = lab.now + Duration::from_secs(10);
+    lab.now += Duration::from_secs(10);
     lab.pu.handle_control(lab.now, home, &unknown);
     assert_eq!(lab.controls().len(), 1);
 }

@@ -287,7 +287,7 @@ fn a_flood_of_announces_hides_no_configured_registrar() {
                     }
                 }
                 assert!(lab.pu.channels() <= 3);
-                lab.now = lab.now + core::time::Duration::from_secs(1);
+                lab.now += core::time::Duration::from_secs(1);
                 lab.pu.handle_timeout(lab.now);
                 flood(&mut lab, 20);
             }

@@ -518,7 +518,7 @@ fn max_error_reports() {
     }
     assert_eq!(lab.controls().len(), 1);
     assert_eq!((lab.pu.stats().errors_sent, lab.pu.stats().errors_suppressed), (1, 2));
-    lab.now = lab.now + Duration::from_secs(10);
+    lab.now += Duration::from_secs(10);
     lab.pu.handle_control(lab.now, home, &unknown);
     assert_eq!(lab.controls().len(), 1);
 }

@@ -148,7 +148,7 @@ impl World {
 
     fn go_on_until(&mut self, secs: u64) {
         while self.now < Instant::EPOCH + Duration::from_secs(secs) {
-            self.now = self.now + Duration::from_secs(1);
+            self.now += Duration::from_secs(1);
             self.pu.handle_timeout(self.now);
             for _ in 0..2 {
                 self.command();

@@ -284,7 +284,7 @@ fn impatience_does_not_outrun_the_timer() {
         }
         lab.pu.cancel(lab.now, request).unwrap();
         lab.actions();
-        lab.now = lab.now + Duration::from_millis(10);
+        lab.now += Duration::from_millis(10);
         lab.pu.handle_timeout(lab.now);
     }
     assert_eq!(attempts, 10, "two rounds in twelve seconds");

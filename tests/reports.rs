@@ -119,7 +119,7 @@ fn an_element_that_flaps_is_not_reported_each_time() {
         lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(one).unwrap();
         lab.actions();
         lab.pu.pool_mut(lab.now, pool).unwrap().clear_failure(one);
-        lab.now = lab.now + core::time::Duration::from_millis(100);
+        lab.now += core::time::Duration::from_millis(100);
     }
     let stats = lab.pu.stats();
     assert_eq!((stats.failures, stats.reports_sent, stats.reports_dropped), (100, 10, 90));

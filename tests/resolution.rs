@@ -334,7 +334,7 @@ fn the_rate_of_requests_for_a_pool_is_limited() {
             lab.answer(channel, &handle, &[element(1)]);
         }
         lab.events();
-        lab.now = lab.now + core::time::Duration::from_millis(10);
+        lab.now += core::time::Duration::from_millis(10);
         lab.pu.handle_timeout(lab.now);
     }
     assert_eq!(sent, 20, "in ten seconds");

@@ -459,7 +459,7 @@ impl WeightedRoundRobin {
         self.shares.clear();
         self.shares.extend(
             self.credits.iter().map(|it| {
-                (i64::from(it.weight) * per_weight >> (62 - LAG_KEY_BITS)) as i32 & !mask
+                ((i64::from(it.weight) * per_weight) >> (62 - LAG_KEY_BITS)) as i32 & !mask
             }),
         );
         self.ahead.clear();

@@ -991,7 +991,7 @@ mod tests {
                         queue.element_left(reason, &mut inbox.with_journal(&mut journal, session));
                     }
                     Step::Wait(secs) => {
-                        now = now + Duration::from_secs(secs);
+                        now += Duration::from_secs(secs);
                         for it in seen.iter_mut().filter(|it| !it.out) {
                             it.waited += Duration::from_secs(secs);
                         }

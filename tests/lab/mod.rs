@@ -122,7 +122,7 @@ impl Lab {
     }
 
     pub(crate) fn secs(&mut self, secs: u64) {
-        self.now = self.now + Duration::from_secs(secs);
+        self.now += Duration::from_secs(secs);
     }
 
     /// Lets time pass to the next deadline, and says how long that took. No time passes while an

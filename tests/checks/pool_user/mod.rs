@@ -205,7 +205,7 @@ impl World {
             Step::Wait => match self.pu.next_timer() {
                 // The driver is busy elsewhere.
                 Some((_, TimerKind::Action)) => {
-                    self.now = self.now + Duration::from_secs(1);
+                    self.now += Duration::from_secs(1);
                     self.tick();
                 }
                 Some((at, _)) => {
@@ -227,7 +227,7 @@ impl World {
             Step::Jump(by) => {
                 // Up to four seconds, to nine minutes, or to a day.
                 let most = u64::from(by >> 13) + if by % 64 == 63 { 8 } else { 0 };
-                self.now = self.now + Duration::from_millis(u64::from(by % 0x1000) << most);
+                self.now += Duration::from_millis(u64::from(by % 0x1000) << most);
                 self.tick();
             }
             Step::Late(late) => self.is_late = late,
