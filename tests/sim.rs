@@ -434,7 +434,7 @@ impl Work {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(30000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     /// [SESSION-3] [SESSION-4] [SESSION-17] [RES-13]: whatever goes wrong with three elements and two
     /// registrars, every request ends, and no message that goes again until it is confirmed
