@@ -177,8 +177,8 @@ impl Scratch {
 /// ```
 /// use asap_pu::{selection::PolicyKind, wire::PolicyType};
 ///
-/// assert_eq!(Policy::from(PolicyType::PRIORITY), Policy::Priority);
-/// assert_eq!(Policy::from(PolicyType::new(0xb000_1001)), Policy::Listed);
+/// assert_eq!(PolicyKind::from(PolicyType::PRIORITY), PolicyKind::Priority);
+/// assert_eq!(PolicyKind::from(PolicyType::new(0xb000_1001)), PolicyKind::Listed);
 /// ```
 impl From<PolicyType> for selection::PolicyKind {
     fn from(policy: PolicyType) -> Self {
