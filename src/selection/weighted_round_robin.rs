@@ -65,8 +65,8 @@ const FEW_BITS: u32 = 6;
 
 /// The turns by lag before deadlines take over: in short lists a cycle, but not more than this.
 const TURNS_BY_LAG: i64 = 1 << 10;
-/// The same in long lists: by then they have cost as much as the deadlines do.
-const TURNS_BY_LAG_IF_LONG: i64 = 64;
+/// The same in long lists: by then they have cost about as much as it takes to place the deadlines.
+const TURNS_BY_LAG_IF_LONG: i64 = 32;
 
 /// In lists longer than this, positions would leave too few bits to compare lags by.
 const LONGEST_BY_LAG: usize = 1 << 16;
@@ -547,17 +547,23 @@ impl Credit {
             return (NEVER, 0);
         }
         let weight = i64::from(self.weight);
-        (self.step, self.rest) = (near(sum / weight), (sum % weight) as u32);
-        (near(self.due()), near(self.deadline(sum)))
+        let (step, due) = (sum / weight, self.due());
+        (self.step, self.rest) = (near(step), (sum % weight) as u32);
+        (near(due), near(due + step + self.late(due)))
     }
 
     /// The deadline of the turn that is due from `from` on, its credit being that of when it falls due.
     #[inline]
     fn next(&self, from: i32) -> i32 {
+        (from + self.step + self.late(from.into()) as i32).min(FAR as i32)
+    }
+
+    /// Whether the rest of a step makes a moment more.
+    #[inline]
+    fn late(&self, from: i64) -> i64 {
         // By how many w-ths of a turn it is due before the moment that is a whole turn.
-        let early = i64::from(from) * i64::from(self.weight) + self.credit;
-        let late = i32::from(early < i64::from(self.rest));
-        (from + self.step + late).min(FAR as i32)
+        let early = from * i64::from(self.weight) + self.credit;
+        i64::from(early < i64::from(self.rest))
     }
 }
 
