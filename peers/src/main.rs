@@ -9,6 +9,19 @@
 //! What is measured is the time that the processor spent on this thread. Samples of all contenders of
 //! a line take turns, and the figure is their lower tenth: what else runs on the machine can make a
 //! sample slower and never faster. A ratio below 1 means that ours is faster.
+//!
+//! What to expect, and why:
+//!
+//! - A choice through a `Selector` takes some nanoseconds for which policy it is and whether the list is
+//!   new. That is what scans of 4 and 8 members are ahead by.
+//! - Weighted round robin beside deadlines alone (`scan`, `four-ary`, `edf`) takes 0.9 times as long at 16
+//!   members and up to 1.6 times at 64 to 1,024. Those stray by up to half the largest weight (`order`); what
+//!   gives the same guarantee in one list, `two-heaps`, takes twice as long as ours. `interleaved` and `slots`
+//!   have a turn ready for each unit of weight: weights of 32 bits forbid that.
+//! - A list that changed takes 1.5 to 2.5 times what building something takes that remembers nothing: what is
+//!   carried is found, settled and told of the new weights, and the list is kept to be compared with the
+//!   next. Long lists of weighted round robin are served by lag at first; with a hundred choices and more from
+//!   each list of a thousand that costs more than the deadlines that follow (`refresh_then_k/wrr/1024/100`).
 
 mod contenders;
 mod order;

@@ -37,9 +37,10 @@
 //! Those who left the choice were ahead or behind, so the lags of those who are in it need not add up
 //! to nothing. For who is due, each one's equal part of that *surplus* is left aside.
 //!
-//! The order by deadlines is exact: within a list a lag is a whole number of W-ths, the *credit*. Only
-//! from list to list lags are rounded, to [`LAG_BITS`] binary places; and to find who is farthest behind
-//! they are compared in fewer, in which errors do not add up beyond that list.
+//! The order by deadlines is exact: within a list a lag is a whole number of W-ths, the *credit*; only
+//! deadlines millions of turns away are all the same until they come into sight. Otherwise
+//! lags are rounded from list to list, to [`LAG_BITS`] binary places, and to find who is farthest behind
+//! they are compared in fewer, whose errors end with that list.
 //!
 //! Two numbers of 32 bits a member decide, so that processors compare several at once: in lists of up
 //! to 64 members, looking at all takes less than anything that knows the lowest. In longer ones two
@@ -273,7 +274,7 @@ impl WeightedRoundRobin {
         let deadlines = turns.map(|((from, until), at)| {
             // All ones where it is not due: other than a branch, that is done for several at once.
             let waits = (time - from) >> 31;
-            until << FEW_BITS | at | waits & i32::MAX
+            (until << FEW_BITS) | at | (waits & i32::MAX)
         });
         let earliest = deadlines.fold(i32::MAX, i32::min);
         (earliest < i32::MAX).then_some(earliest as usize % FEW)
@@ -299,8 +300,10 @@ impl WeightedRoundRobin {
             self.ahead[at] += 1 << LAG_KEY_BITS;
             return self.share_out();
         }
-        let from = self.until[at];
-        let until = it.next(from);
+        let (mut from, mut until) = (self.until[at], it.next(self.until[at]));
+        if from <= -FAR as i32 {
+            (from, until) = it.turns(self.sum);
+        }
         (self.from[at], self.until[at]) = (from, until);
         if self.is_short() {
             return;
@@ -465,9 +468,9 @@ impl WeightedRoundRobin {
         self.ahead.clear();
         self.ahead.extend(self.credits.iter().zip(&self.lags).zip(0..).map(|((it, lag), at)| {
             if it.weight == 0 {
-                i32::MAX & !mask | at
+                (i32::MAX & !mask) | at
             } else {
-                (-lag >> (LAG_BITS - shift) << self.shift) as i32 | at
+                ((-lag >> (LAG_BITS - shift)) << self.shift) as i32 | at
             }
         }));
         self.share_out();
@@ -548,7 +551,8 @@ impl Credit {
         }
         let weight = i64::from(self.weight);
         let (step, due) = (sum / weight, self.due());
-        (self.step, self.rest) = (near(step), (sum % weight) as u32);
+        // From any moment in sight the longest step leads out of it.
+        (self.step, self.rest) = (step.min(2 * FAR) as i32, (sum % weight) as u32);
         (near(due), near(due + step + self.late(due)))
     }
 

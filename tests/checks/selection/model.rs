@@ -78,6 +78,9 @@ struct ByChance {
     uniform: bool,
 }
 
+/// Deadlines that are farther away are all one.
+const FAR: i128 = 1 << 24;
+
 /// Weighted round robin with all lags written out at each turn. Turns that come to members passed
 /// over are lost.
 #[derive(Default)]
@@ -90,6 +93,8 @@ struct Fair {
     /// Of each listed member, its lag when the list came, in turns / W, and the turns since.
     stands: Vec<(i128, i128)>,
     time: i128,
+    /// When time last leapt.
+    leapt: i128,
     /// Until when whoever would be farthest behind is served.
     by_lag: i128,
     /// Whether all began evenly: then each cycle begins with the first.
@@ -265,13 +270,23 @@ impl Fair {
             return self.heavy().next().unwrap();
         }
         if self.time < self.by_lag {
-            let behind = |at: &usize| self.lag(*at, self.time + 1);
-            return self.heavy().rev().max_by_key(behind).unwrap();
+            return self.heavy().min_by_key(|&at| self.ahead(at)).unwrap();
         }
         let due = self.heavy().map(|at| self.reaches(at, 0)).min().unwrap();
-        self.time = self.time.max(due);
+        if due > self.time {
+            (self.time, self.leapt) = (due, due);
+        }
         let due = self.heavy().filter(|&at| self.lag(at, self.time) >= 0);
-        due.min_by_key(|&at| self.reaches(at, sum)).unwrap()
+        due.min_by_key(|&at| (self.reaches(at, sum) - self.leapt).clamp(-FAR, FAR)).unwrap()
+    }
+
+    /// How far a member is ahead when the next turn is over, in as many binary places as positions
+    /// leave of 25.
+    fn ahead(&self, at: usize) -> i128 {
+        let places = 25 - (usize::BITS - self.list.len().leading_zeros());
+        let share = ((self.weights[at] * ((1 << 62) / self.sum())) >> 37) >> (25 - places);
+        let began = -self.lags[&self.list[at].id] >> (56 - places);
+        began - (self.time + 1) * share + (self.stands[at].1 << places)
     }
 
     fn take(&mut self, at: usize) {
@@ -284,6 +299,7 @@ impl Fair {
         let usable: Vec<_> = self.heavy().filter(|&at| !skip(at)).collect();
         let due = usable.iter().map(|&at| self.reaches(at, 0)).min().unwrap();
         self.time = self.time.max(due);
+        self.leapt = self.time;
         let ready = usable.into_iter().filter(|&at| self.lag(at, self.time) >= 0);
         let next = ready.min_by_key(|&at| self.reaches(at, self.sum())).unwrap();
         for at in (0..self.list.len()).filter(|&at| skip(at)) {
@@ -305,7 +321,7 @@ impl Fair {
         if self.time > 0 {
             gained.into_iter().for_each(|(id, gained)| *self.lags.get_mut(&id).unwrap() += gained);
         }
-        (self.time, self.weights) = (0, Vec::new());
+        (self.time, self.leapt, self.weights) = (0, 0, Vec::new());
     }
 
     /// The lag when the list came, in turns / W, less the part that all have in common.
@@ -335,7 +351,7 @@ impl Model for Fair {
         self.stands = (0..self.list.len()).map(begins).collect();
         let is_even = self.heavy().all(|at| self.lags[&self.list[at].id] == 0);
         self.in_cycles = is_even;
-        let most = if self.list.len() > 16 { 8 } else { self.sum().min(1 << 10) };
+        let most = if self.list.len() > 64 { 32 } else { self.sum().min(1 << 10) };
         self.by_lag = if is_even { 0 } else { most };
     }
 
