@@ -191,6 +191,28 @@ fn last_words_are_heard() {
     leave(driver);
 }
 
+/// [SESSION-3]: an element that is killed while something is written to it has not closed in good order, though
+/// the system tells of that once only, and of an end after it.
+#[test]
+fn a_killed_element_has_not_closed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let mut driver = knowing(at);
+    let session = open_at(&mut driver, at);
+    while !matches!(next(&mut driver), Event::Connected { .. }) {}
+    let (stream, _) = listener.accept().unwrap();
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    send(&mut driver, session, "never read", Failover::Unsent);
+    let error = loop {
+        if let Event::SessionEnded { error, .. } = next(&mut driver) {
+            break error;
+        }
+    };
+    assert_eq!(error, Some(SessionError::ChannelLost(LossReason::Broken)));
+    leave(driver);
+}
+
 /// [SESSION-13] [SESSION-15]: what does not fit into the system's buffers is written in parts, each
 /// message told when the last of it is written; all of it arrives before the driver is gone.
 #[test]

@@ -8,7 +8,7 @@ use example::{End, lines, run};
 
 /// [SESSION-1] [SESSION-3] [REPORT-1]: on a device with one clock for the network stack and the pool user,
 /// a session outlives the element that serves it, whether that is killed or is cut off without a word;
-/// every line is answered once, also one that fits into no buffer, and the element is reported.
+/// every line is answered once, also one that fits into no buffer or no window, and the element is reported.
 #[test]
 fn a_session_outlives_its_element() {
     for (end, seed) in
@@ -16,7 +16,7 @@ fn a_session_outlives_its_element() {
     {
         let outcome = run(seed, end).unwrap();
         let (lost, said) = (outcome.lost, &outcome.said);
-        let [first, second] = lines();
+        let [first, second] = lines().map(|line| line.concat());
         let expected = [format!("{lost}: {first}"), format!("{}: {second}", 3 - lost)];
         assert_eq!(outcome.answers, expected, "{said:#?}");
         assert_eq!(outcome.reports, [lost], "{said:#?}");

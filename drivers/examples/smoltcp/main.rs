@@ -72,9 +72,11 @@ pub(crate) struct Outcome {
     pub(crate) stats: Stats,
 }
 
-/// What is sent: the first line is longer than any buffer.
-pub(crate) fn lines() -> [String; 2] {
-    ["a".repeat(3_000) + "\n", "b\n".to_owned()]
+/// What is sent, each line in so many messages: the first is longer than any buffer, the second has more
+/// messages than the window.
+pub(crate) fn lines() -> [Vec<String>; 2] {
+    let second = "bbbbbb\n".chars().map(String::from).collect();
+    [vec!["a".repeat(3_000) + "\n"], second]
 }
 
 /// The whole story, which is the same each time for the same seed.
@@ -89,10 +91,10 @@ pub(crate) fn run(seed: u64, end: End) -> Result<Outcome, Box<dyn Error>> {
     let mut now = Instant::EPOCH;
     let session = stack.user().open_session(now, POOL, Default::default())?;
     let mut lines = lines().into_iter();
-    let mut next_line = || lines.next().map(|line| (line, Failover::Unconfirmed));
-    let mut waiting = None;
-    if let Some((line, failover)) = next_line() {
-        waiting = Some(stack.user().session_mut(now, session)?.send(line, failover)?);
+    let mut waiting = Vec::new();
+    for message in lines.next().into_iter().flatten() {
+        let mut session = stack.user().session_mut(now, session)?;
+        waiting.push(session.send(message, Failover::Unconfirmed)?);
     }
     let (mut said, mut received) = (Vec::new(), String::new());
     let (mut answers, mut lost) = (Vec::new(), 0);
@@ -121,17 +123,18 @@ pub(crate) fn run(seed: u64, end: End) -> Result<Outcome, Box<dyn Error>> {
                     said.push(format!("{at:?}: {} bytes, {received:.4}...", received.len()));
                     answers.push(take(&mut received));
                     let mut of_session = stack.user().session_mut(now, session)?;
-                    if let Some(message) = waiting.take() {
+                    for message in waiting.drain(..) {
                         of_session.confirm(message);
                     }
-                    match next_line() {
-                        Some((line, failover)) => {
-                            waiting = Some(of_session.send(line, failover)?);
-                            lost = element.get();
-                            peers.end(lost, end);
-                        }
-                        None => of_session.close()?,
+                    let Some(line) = lines.next() else {
+                        of_session.close()?;
+                        continue;
+                    };
+                    for message in line {
+                        waiting.push(of_session.send(message, Failover::Unconfirmed)?);
                     }
+                    lost = element.get();
+                    peers.end(lost, end);
                 }
                 Event::SessionEnded { error: None, .. } => stack.user().shut_down(now),
                 Event::SessionEnded { error: Some(error), .. } => return Err(error.into()),
