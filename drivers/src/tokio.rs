@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io::{
     self,
-    ErrorKind::{AddrNotAvailable, BrokenPipe, ConnectionReset, TimedOut, Unsupported},
+    ErrorKind::{AddrNotAvailable, BrokenPipe, TimedOut, Unsupported},
 };
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::{Pin, pin};
@@ -353,8 +353,9 @@ async fn carry(
     // A system that closes with something unread cuts off what was just written, and what came
     // before a failure counts.
     match (written, timeout(HALF_CLOSED, reading).await) {
-        // Where the peer had closed in good order, that it takes nothing more is no failure.
-        (Err(error), Ok(Ok(()))) if matches!(error.kind(), BrokenPipe | ConnectionReset) => Ok(()),
+        // Where the peer had closed in good order, that it takes nothing more is no failure. A reset of
+        // a connection that it had not closed is told to the write alone.
+        (Err(error), Ok(Ok(()))) if error.kind() == BrokenPipe => Ok(()),
         (written, _) => written,
     }
 }
