@@ -280,7 +280,7 @@ pub type MakePolicy = fn() -> Box<dyn CustomPolicy>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Registrar {
-    /// Where it listens: SCTP or TCP.
+    /// Where it listens: SCTP, TCP, or something that the driver knows (opaque).
     pub transport: Transport,
     /// How the channel to it is secured.
     pub security: Security,
@@ -507,7 +507,10 @@ impl Registrar {
         Self { security: Security::tls(identity), ..self }
     }
 
-    fn new(transport: Transport) -> Self {
+    /// A registrar that listens at `transport`, its channel not secured; an opaque transport means what
+    /// the driver makes of it.
+    #[must_use]
+    pub fn new(transport: Transport) -> Self {
         Self { transport, security: Security::None }
     }
 }

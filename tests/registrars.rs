@@ -435,6 +435,37 @@ fn a_registrar_must_be_reachable() {
     }
 }
 
+/// [HUNT-15] [HUNT-16] [HUNT-10]: a registrar may be where no IP address leads, if the driver knows the way:
+/// it is called, becomes the home, is lost, barred and removed like any other.
+#[test]
+fn a_registrar_without_an_ip_address() {
+    let at = |name: &str| Transport::Opaque(name.as_bytes().to_vec().into());
+    let mut config = config(&[]);
+    config.capabilities =
+        Capabilities::NONE.with_registrars(Protocol::Opaque).with_authentication();
+    config.discovery.registrars = vec![Registrar::new(at("bus 1")), Registrar::new(at("bus 2"))];
+    config.discovery.authenticated_only = true;
+    let mut lab = Lab::new(config);
+    lab.pu.registrars_mut(lab.now).find_home();
+    let opened = |action| match action {
+        Action::Open { channel, to, .. } => (channel, to),
+        other => panic!("{other:?}"),
+    };
+    let calls: Vec<_> = lab.actions().into_iter().map(opened).collect();
+    let called: BTreeSet<_> = calls.iter().map(|(_, to)| to.clone()).collect();
+    assert_eq!(called, [at("bus 1"), at("bus 2")].into());
+    lab.up(calls[0].0);
+    assert!(
+        matches!(lab.event(), Event::RegistrarSuspect { transport, .. } if transport == calls[0].1)
+    );
+    assert_eq!(lab.pu.registrars().barred().count(), 1);
+    lab.pu.handle_opened(lab.now, calls[1].0, Authentication::Verified);
+    assert_eq!(lab.pu.registrars().home(), Some(&calls[1].1));
+    assert!(lab.pu.registrars_mut(lab.now).remove(&calls[1].1));
+    assert_eq!((lab.pu.registrars().home(), lab.pu.registrars().iter().count()), (None, 1));
+    lab.pu.registrars_mut(lab.now).add(Registrar::new(at("bus 3"))).unwrap();
+}
+
 /// [HUNT-1]: configured addresses stay for good, also through a year without use.
 #[test]
 fn configured_addresses_stay() {
