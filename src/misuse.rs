@@ -3,7 +3,7 @@
 //! Input is always accepted ([`PoolUser`](crate::PoolUser)), so that a driver which makes one of these
 //! mistakes is not told so by any `Err`: its pool user only works worse, or waits. Each mistake is
 //! counted in [`Stats::misuses`](crate::Stats::misuses) and told in the journal, as
-//! [`NoteKind::Misused`](crate::NoteKind::Misused). Most are seen in the input itself; three are things
+//! [`NoteKind::Misused`]. Most are seen in the input itself; three are things
 //! that a driver does *not* do, which time tells.
 
 use core::fmt;

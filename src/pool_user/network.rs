@@ -155,7 +155,7 @@ impl PoolUser {
 
     /// The transport confirmed that an application message arrived. Drivers of transports that
     /// cannot tell leave it out; the application can say it instead, with
-    /// [`confirm`](Self::confirm).
+    /// [`confirm`](crate::SessionMut::confirm).
     pub fn handle_delivered(&mut self, now: Instant, channel: ChannelId, message: MessageId) {
         self.handle_confirmation(now, channel, message, Confirmation::Delivered);
     }

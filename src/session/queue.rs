@@ -312,7 +312,7 @@ impl Queue {
         Some((room, done))
     }
 
-    /// Whether a driver that tells this of a message, and was not [heard](Self::hear), is mistaken. Of
+    /// Whether a driver that tells this of a message, and was not [applied](Self::apply_confirmation), is mistaken. Of
     /// one that is settled it may not know that.
     pub(super) fn is_mistaken(
         &self,
