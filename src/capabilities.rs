@@ -62,7 +62,9 @@ pub enum Confirms {
 struct Protocols(u32);
 
 impl Capabilities {
-    /// A driver that can open no channel, for a resolver that is fed by hand.
+    /// Claims nothing: what to begin from. A pool user is refused with it
+    /// ([`NoRegistrarProtocol`](crate::ConfigError::NoRegistrarProtocol)); add at least
+    /// [`with_registrars`](Self::with_registrars).
     pub const NONE: Self = Self {
         registrars: Protocols(0),
         elements: Protocols(0),

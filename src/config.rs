@@ -118,7 +118,7 @@ group! {
         /// How long a registrar that failed authentication is left alone; announces do not shorten it.
         bar_time: Duration = secs(600);
         /// T5-Serverhunt: how long the first round of a hunt lasts; each further one lasts twice as
-        /// long.
+        /// long. Each is shortened by chance, by a quarter at most.
         t5_hunt: Duration = secs(10), nonzero, <= t5_max;
         /// RETRAN.max: the longest that T5 grows to.
         t5_max: Duration = secs(60);
@@ -171,7 +171,8 @@ group! {
         /// How long it is remembered that a registrar does not know a pool handle; zero means not at
         /// all.
         negative_cache_value: Duration = Duration::ZERO;
-        /// How long an element found unreachable is passed over.
+        /// How long an element found unreachable is passed over as long as the pool has others. Where all
+        /// are marked they are tried in turn, the one that failed the longest ago first.
         failure_mark: Duration = secs(60);
         /// Policies of the user's own, for types that this crate does not know (RFC 5356 §7.1), each
         /// with what makes one for a pool. Pools with other unknown policies are served in the
@@ -192,12 +193,15 @@ group! {
         /// How long a session looks for an element before it gives up, and how long one message waits
         /// for an element in all, however often it was put back.
         session_deadline: Duration = secs(60), nonzero;
-        /// How often a session tries every element of the pool in one search before it gives up.
+        /// How often a session tries every element of the pool in one search before it gives up. With the
+        /// default times `session_deadline` ends a session that keeps its element first, in about the
+        /// seventh round; this bound matters where pauses are shorter or the deadline is longer.
         max_rounds: u32 = 16, nonzero;
         /// How long a session pauses when it has tried every element of the pool, or elements come up
-        /// and end one after the other; each further pause of the search is twice as long.
+        /// and end one after the other; each further pause of the search is twice as long. Each is
+        /// shortened by chance, by a quarter at most, and none is longer than `session_backoff_max`.
         session_backoff: Duration = secs(1), nonzero;
-        /// The longest that such a pause grows to.
+        /// The longest that such a pause grows to, the first included; with zero there is none.
         session_backoff_max: Duration = secs(30);
         /// How often one message is handed over at most: one that kills who receives it must not kill
         /// the whole pool.
@@ -223,7 +227,8 @@ group! {
         max_registrars: usize = 256;
         /// How many announced addresses are kept at most; a full list turns newcomers away.
         max_announced: usize = 64;
-        /// How many such registrars are remembered; beyond that the oldest is forgotten.
+        /// How many registrars that failed authentication are remembered for `discovery.bar_time`; beyond
+        /// that the oldest is forgotten.
         max_barred: usize = 64, nonzero;
         /// How many resolutions may be asked for and not yet told to the application.
         max_requests: usize = 65_536, nonzero;
@@ -246,9 +251,11 @@ group! {
         max_reports_per_second: u32 = 10, nonzero;
         /// How many sessions may exist.
         max_sessions: usize = 65_536;
-        /// How many messages a session queues.
+        /// How many messages a session holds: those that wait, that were handed over and are not done, and
+        /// that an event tells of which was not read.
         max_queued_messages: usize = 256, nonzero;
-        /// How many bytes a session queues.
+        /// How many bytes those may have together; a longer message is refused
+        /// ([`TooLong`](crate::SendErrorReason::TooLong)).
         max_queued_bytes: usize = 1 << 20;
         /// The longest cookie in bytes that is stored.
         max_cookie_len: usize = 4_096;
@@ -330,7 +337,7 @@ pub enum StaleAnswers {
 #[non_exhaustive]
 pub enum ConfigError {
     /// There is no registrar, and none may announce itself.
-    #[error("discovery.registrars: none is configured and accept_announces is off")]
+    #[error("discovery.registrars: none is configured and discovery.accept_announces is off")]
     NoRegistrar,
     /// The driver has no protocol on which a registrar can be reached.
     #[error("the driver can open no channel to any registrar")]
@@ -342,10 +349,10 @@ pub enum ConfigError {
     #[error("{0}: TLS without a reference identity")]
     NoIdentity(&'static str),
     /// A registrar has a transport that no registrar uses, that the driver does not speak, or
-    /// without an address and a port that can be called.
+    /// without an address and a port that can be called. Its place in the list, from 0 on.
     #[error("discovery.registrars: number {0} has no transport that can be used")]
     UnusableRegistrar(usize),
-    /// A limit or time that must not be zero is.
+    /// A limit or time that must not be zero is, or the handle of `sessions.identity` is empty.
     #[error("{0}: must not be zero")]
     Zero(&'static str),
     /// A policy of the user's own has the type of one that this crate knows.

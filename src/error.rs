@@ -11,7 +11,9 @@ use thiserror::Error;
 use crate::session::LossReason;
 use crate::wire::CauseCode;
 
-/// Why a command was refused. Nothing has changed.
+/// Why a command was refused. Nothing has changed, but that
+/// [`fail_over`](crate::PoolMut::fail_over) has reported the element also where it ends in
+/// [`NoElementLeft`](Self::NoElementLeft).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CommandError {
@@ -82,7 +84,7 @@ pub enum CommandError {
         /// The limit.
         max: usize,
     },
-    /// The node is no pool element (`identity` in the configuration), and only those send business
+    /// The node is no pool element (`sessions.identity`), and only those send business
     /// cards.
     #[error("a pool user that is no pool element has no business card")]
     NoIdentity,
@@ -113,7 +115,7 @@ pub enum SendErrorReason {
     #[error("the session is closing")]
     Closing,
     /// The message alone is longer than `max_queued_bytes`, or than what the driver can send.
-    #[error("the message is longer than a session may queue")]
+    #[error("the message is longer than a session may queue or the driver can send")]
     TooLong,
     /// The session holds `max_queued_messages` or would hold more than `max_queued_bytes`.
     #[error("the session's queue is full: {waiting} messages wait, {unsettled} are not settled")]
@@ -165,7 +167,8 @@ pub enum SessionError {
     /// All elements have failed in as many rounds over the pool as `max_rounds` allows.
     #[error("all elements have failed")]
     AllElementsFailed,
-    /// No element could be reached within `session_deadline`.
+    /// No element could be reached within `sessions.session_deadline`, or a session that was closing
+    /// was not done within it.
     #[error("no element could be reached in time")]
     DeadlineReached,
     /// The channel ended or never came up, and there is no pool to fail over in: the session was

@@ -114,7 +114,8 @@ pub enum Event {
         error: ResolveError,
     },
 
-    /// A session has its first element.
+    /// A session has its first element. Those that could not be reached before it are no failover; the
+    /// journal tells of them ([`NoteKind::ChannelLost`](crate::NoteKind::ChannelLost)).
     #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     Connected {
         /// The session.

@@ -293,7 +293,7 @@ pub enum NoteKind {
         again: Instant,
     },
 
-    /// A session turns to an element.
+    /// A session turns to an element; to a marked one where nothing else is left.
     ElementTried {
         /// The session.
         session: SessionId,
@@ -304,7 +304,8 @@ pub enum NoteKind {
         /// Where the element listens.
         transport: Transport,
     },
-    /// A session looks for an element and does not turn to this one. Of those that the policy passes
+    /// A session looks for an element and does not turn to this one. Where all are marked, the one that
+    /// failed the longest ago is tried nonetheless. Of those that the policy passes
     /// over each is told once in a round, and eight for their marks at most.
     ElementPassedOver {
         /// The session.
@@ -562,9 +563,9 @@ pub enum MarkEnd {
     /// A new list has another transport for the element.
     #[error("the element has moved")]
     Moved,
-    /// The application trusts the element.
-    #[error("the application trusts the element")]
-    Trusted,
+    /// The application ended it ([`clear_failure`](crate::PoolMut::clear_failure)).
+    #[error("the application cleared it")]
+    Cleared,
     /// There were too many marks in its pool (`max_elements`).
     #[error("there are too many")]
     TooMany,

@@ -45,8 +45,8 @@ pub enum Misuse {
         /// Since when.
         since: Instant,
     },
-    /// Input on a channel that has ended: the driver has told so, or has polled
-    /// [`Action::Close`](crate::Action::Close).
+    /// Input on a channel that there is not: the driver has told its end, has polled
+    /// [`Action::Close`](crate::Action::Close), or never had it.
     #[error("{input} on {channel:?}, which has ended or never was")]
     UnknownChannel {
         /// The channel.

@@ -269,7 +269,7 @@ fn leaving_home() -> Reader {
     assert_eq!(why(&|lab, home| lab.fail(home)), "the channel broke");
     assert_eq!(
         why(&|lab, home| lab.pu.handle_closed(lab.now, home, CloseReason::Closed)),
-        "the element closed the channel"
+        "the peer closed the channel"
     );
     assert_eq!(
         why(&|lab, home| lab.pu.handle_stream(lab.now, home, &[0x05, 0, 0, 0])),
@@ -518,7 +518,7 @@ fn resting() -> Reader {
     reader.expect(
         &mut lab,
         &[
-            "channel 1.1 to element 0x00000001 of session 0.1 is lost: the element closed the channel",
+            "channel 1.1 to element 0x00000001 of session 0.1 is lost: the peer closed the channel",
             "session 0.1 rests, closed by element 0x00000001",
         ],
     );
@@ -683,7 +683,7 @@ fn reporting() -> Reader {
     reader.expect(
         &mut lab,
         &[
-            r#"the mark of element 0x00000001 of pool "EchoPool" ends: the application trusts the element"#,
+            r#"the mark of element 0x00000001 of pool "EchoPool" ends: the application cleared it"#,
             r#"withdraws the report of element 0x00000001 of pool "EchoPool", which is well"#,
             r#"marks element 0x00000003 of pool "EchoPool" as unreachable until 60s"#,
             r#"reports element 0x00000003 of pool "EchoPool" as unreachable on channel 0.1"#,

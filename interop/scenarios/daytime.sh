@@ -16,7 +16,7 @@ tell pu 'open DaytimePool'
 expect pu '^connected 0x0000000[12]'
 connected
 expect pu "^received 0x0000000$first "
-expect pu "^lost 0x0000000$first: the element closed the channel"
+expect pu "^lost 0x0000000$first: the peer closed the channel"
 # What the time is was read; nobody is called again for it.
 sleep 10
 tell pu 'stats'

@@ -18,7 +18,7 @@ watch_pool pool
 tell pu 'open pool'
 expect pu '^connected 0x0000000[12]'
 connected
-expect pu "^lost 0x0000000$first: the element closed the channel"
+expect pu "^lost 0x0000000$first: the peer closed the channel"
 # It rests: whoever has nothing to say calls nobody.
 sleep 10
 said_all "idle$first" '^begins' 1
@@ -26,7 +26,7 @@ for n in 1 2 3; do
     tell pu "send message $n"
     expect pu "^failed over from 0x0000000$first to 0x0000000$first, no cookie"
     expect pu "^received 0x0000000$first .* message $n\$"
-    expect pu "^lost 0x0000000$first: the element closed the channel"
+    expect pu "^lost 0x0000000$first: the peer closed the channel"
     said_all "idle$first" '^ended for silence' $((n + 1))
 done
 # As often as there was something to say, and the other one not at all.

@@ -32,7 +32,7 @@ for n in $(seq 12); do ping "$n" && pong "$n"; done
 current
 kill_hard "pe$element"
 # Until then its kernel takes what nobody will read.
-expect pu "^lost 0x0000000$element: the element closed the channel" 60
+expect pu "^lost 0x0000000$element: the peer closed the channel" 60
 ping 13
 pong 13
 current

@@ -22,7 +22,7 @@ expect pu '^stats .* cookies: [1-9]'
 connected
 kill_hard "pe$first"
 # Its kernel closes the association in good order. So the session rests, and finds out when there is something to say.
-expect pu "^lost 0x0000000$first: the element closed the channel"
+expect pu "^lost 0x0000000$first: the peer closed the channel"
 ping 4
 expect pu "^failed over from 0x0000000$first to 0x0000000$second, cookie echoed"
 pong 4

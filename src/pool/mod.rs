@@ -529,6 +529,8 @@ impl fmt::Debug for Pool {
         f.debug_struct("Pool")
             .field("handle", &self.handle)
             .field("policy", &self.policy)
+            .field("fetched", &self.fetched)
+            .field("marks", &self.marks.len())
             .field("elements", &elements)
             .finish_non_exhaustive()
     }

@@ -60,7 +60,7 @@ use crate::{Capabilities, Config, ConfigError, Instant, Stats};
 /// |---|---|---|
 /// | registrars | [`registrars_mut`](Self::registrars_mut): `find_home`, `add`, `remove` | [`registrars`](Self::registrars) |
 /// | pools | [`resolve`](Self::resolve), [`populate`](Self::populate), [`refresh`](Self::refresh), [`cancel`](Self::cancel), [`subscribe`](Self::subscribe), [`unsubscribe`](Self::unsubscribe), [`purge_all`](Self::purge_all) | [`pools`](Self::pools), [`find_pool`](Self::find_pool), [`subscription`](Self::subscription), [`subscriptions`](Self::subscriptions) |
-/// | one pool | [`pool_mut`](Self::pool_mut): `select`, `fail_over`, `report_unreachable`, `trust`, … | [`pool`](Self::pool) |
+/// | one pool | [`pool_mut`](Self::pool_mut): `select`, `fail_over`, `report_unreachable`, `clear_failure`, … | [`pool`](Self::pool) |
 /// | sessions | [`open_session`](Self::open_session), [`open_session_at`](Self::open_session_at), [`accept`](Self::accept), [`set_card`](Self::set_card) | [`sessions`](Self::sessions) |
 /// | one session | [`session_mut`](Self::session_mut): `send`, `confirm`, `withdraw`, `give_up`, `move_to`, `close`, … | [`session`](Self::session) |
 /// | all of it | [`shut_down`](Self::shut_down) | [`stats`](Self::stats), [`next_timer`](Self::next_timer) |

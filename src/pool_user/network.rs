@@ -25,7 +25,9 @@ const MAX_CODES: usize = 16;
 /// Input from the network. It is always accepted; what does not fit is counted in
 /// [`Stats`](crate::Stats).
 impl PoolUser {
-    /// A channel is up.
+    /// A channel that [`Action::Open`](crate::Action::Open) asked for is up. Who is authenticated counts
+    /// for registrars only; an element that is not who it should be is told with
+    /// [`CloseReason::Unauthenticated`].
     pub fn handle_opened(
         &mut self,
         now: Instant,
@@ -148,7 +150,8 @@ impl PoolUser {
     }
 
     /// The driver has written an application message: it is with the transport, and there is room
-    /// for another one in the channel's window. For transports declared as [`Confirms::Written`](crate::Confirms) or more.
+    /// for another one in the channel's window. For transports declared as
+    /// [`Confirms::Written`](crate::Confirms::Written) or [`Delivered`](crate::Confirms::Delivered).
     pub fn handle_written(&mut self, now: Instant, channel: ChannelId, message: MessageId) {
         self.handle_confirmation(now, channel, message, Confirmation::Written);
     }
@@ -162,9 +165,10 @@ impl PoolUser {
 
     /// The transport gives back an application message that it has not sent, as SCTP does when an
     /// association fails (RFC 6458 §6.1.11), and then to be said before
-    /// [`handle_closed`](Self::handle_closed); for transports declared as [`Confirms::Delivered`](crate::Confirms). While
-    /// the channel lives, the message goes again by itself, up to `max_handovers` times; else to
-    /// the next element, or back to the application, as its sender wished.
+    /// [`handle_closed`](Self::handle_closed); for transports declared as
+    /// [`Confirms::Written`](crate::Confirms::Written) or [`Delivered`](crate::Confirms::Delivered).
+    /// While the channel lives, the message goes again by itself, up to `sessions.max_handovers`
+    /// times; else to the next element, or back to the application, as its sender wished.
     pub fn handle_unsent(&mut self, now: Instant, channel: ChannelId, message: MessageId) {
         self.handle_confirmation(now, channel, message, Confirmation::Unsent);
     }

@@ -200,14 +200,15 @@ impl<'a> PoolMut<'a> {
     /// Reports that an element could not be reached, and chooses the next one in the same step.
     ///
     /// # Errors
-    /// As [`report_unreachable`](Self::report_unreachable) and [`select`](Self::select).
+    /// As [`report_unreachable`](Self::report_unreachable) and [`select`](Self::select). Where no
+    /// element is left, the failed one is marked and reported all the same.
     pub fn fail_over(mut self, failed: PeIdentifier) -> Result<ElementRef<'a>, CommandError> {
         self.report_unreachable(failed)?;
         self.select(&[failed])
     }
 
-    /// Reports that an element could not be reached: it is passed over for `failure_mark`, and the
-    /// home registrar is told once (RFC 5352 §3.5).
+    /// Reports that an element could not be reached: it is passed over for `cache.failure_mark` as long as
+    /// others are left, and the home registrar is told once (RFC 5352 §3.5).
     ///
     /// # Errors
     /// The pool has no such element, or the element was never selected.
@@ -225,7 +226,7 @@ impl<'a> PoolMut<'a> {
         Ok(())
     }
 
-    /// The application's confirmation that an element has failed, for all its sessions at once: reports it,
+    /// The application says that an element has failed, for all its sessions at once: reports it,
     /// and each session that uses it goes on elsewhere (RFC 5352 §6.9.2).
     ///
     /// # Errors
@@ -262,7 +263,7 @@ impl<'a> PoolMut<'a> {
         let Self { user, id, now } = self;
         let PoolUser { cache, ctx, .. } = &mut **user;
         if let Some(pool) = cache.get_mut(*id) {
-            pool.unmark(ctx, element, MarkEnd::Trusted);
+            pool.unmark(ctx, element, MarkEnd::Cleared);
         }
         user.route(*now);
     }

@@ -167,12 +167,12 @@ impl SessionMut<'_> {
         self.step(|sessions, env, id| sessions.confirm(env, id, message))
     }
 
-    /// The application's confirmation that the element of a session has failed, by a timeout of its own for
+    /// The application says that the element of a session has failed, by a timeout of its own for
     /// instance: fails over. Where the session chooses for each message, it is the element that got
     /// the last one that has failed; its messages go on as far as they may.
     ///
     /// # Errors
-    /// The session has no element at the moment.
+    /// The session neither has an element nor calls one.
     pub fn give_up(&mut self) -> Result<(), CommandError> {
         self.step(|sessions, env, id| sessions.give_up(env, id))
     }
@@ -181,11 +181,12 @@ impl SessionMut<'_> {
     /// `None`. Nobody has failed, so nothing is marked or reported; the cookie goes ahead, and
     /// data flows once [`Event::FailedOver`](crate::Event::FailedOver) has been read, as after
     /// a failover. What was handed over and may be sent again is, so confirm first what needs
-    /// not be. If `to` cannot be reached the session goes on elsewhere, perhaps where it was.
+    /// not be. If `to` cannot be reached the session goes on elsewhere, perhaps where it was; if it is
+    /// the element that it has, nothing happens.
     ///
     /// # Errors
-    /// The session has no element at the moment or no pool, there is no such element, or the driver
-    /// cannot speak to it.
+    /// The session neither has an element nor calls one, or has no pool; there is no such element, no
+    /// other one where `to` is `None`, or the driver cannot speak to it.
     pub fn move_to(&mut self, to: Option<PeIdentifier>) -> Result<(), CommandError> {
         self.step(|sessions, env, id| sessions.move_to(env, id, to))
     }

@@ -127,7 +127,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// The application's confirmation that the element of a session has failed, or where it chooses one for
+    /// The application says that the element of a session has failed, or where it chooses one for
     /// each message, the one that got the last.
     pub(crate) fn give_up(&mut self, env: &mut Env<'_>, id: SessionId) -> Result<(), CommandError> {
         let session = self.slab.get(id.0).ok_or(CommandError::UnknownSession)?;

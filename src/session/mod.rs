@@ -526,7 +526,7 @@ impl Session {
         }
     }
 
-    /// Leaves confirmation that the application has something to read.
+    /// Lets the application know that it has something to read.
     fn note(&mut self, events: &mut Events, id: SessionId) {
         let unread = self.is_over() || self.busy.as_ref().is_some_and(|b| !b.inbox.is_empty());
         if unread && !core::mem::replace(&mut self.noted, true) {

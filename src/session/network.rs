@@ -164,7 +164,7 @@ impl Sessions {
         echoed
     }
 
-    /// The channel of a link is no more, by the driver's confirmation.
+    /// The channel of a link is no more, as the driver reports.
     pub(crate) fn closed(&mut self, env: &mut Env<'_>, id: LinkId, reason: CloseReason) {
         let was_up = self.links.get(id.0).is_some_and(|link| link.up.is_some());
         self.lose(env, id, LossReason::of(reason, was_up));
@@ -556,7 +556,7 @@ impl Sessions {
         true
     }
 
-    /// The application's confirmation that a message has arrived, wherever it went.
+    /// The application says that a message has arrived, wherever it went.
     pub(crate) fn confirm(&mut self, env: &mut Env<'_>, id: SessionId, message: MessageId) -> bool {
         let session = self.slab.get_mut(id.0).filter(|session| !session.is_over());
         let queue = session.and_then(|session| Some(&mut session.busy.as_mut()?.queue));
@@ -572,7 +572,7 @@ impl Sessions {
         true
     }
 
-    /// All sessions that use an element of a pool lose it, by the application's confirmation.
+    /// All sessions that use an element of a pool lose it, as the application says.
     pub(crate) fn element_failed(
         &mut self,
         env: &mut Env<'_>,

@@ -108,7 +108,8 @@ pub enum Failover {
     Unconfirmed,
 }
 
-/// Why a session lost an element, or the channel to it.
+/// Why a session lost an element, or the channel to it; also of channels to registrars
+/// ([`HomeLossReason::Channel`](crate::HomeLossReason::Channel)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Error)]
 #[non_exhaustive]
 pub enum LossReason {
@@ -124,7 +125,7 @@ pub enum LossReason {
     /// The element closed the channel in good order, which is no failure: it is neither marked nor
     /// reported. If nothing is left to be sent, the session rests until there is, and then turns to
     /// the same element first.
-    #[error("the element closed the channel")]
+    #[error("the peer closed the channel")]
     Closed,
     /// The application said that the element has failed.
     #[error("the application gave it up")]
@@ -153,7 +154,8 @@ pub enum UndeliveredReason {
     /// The transport gave it back, and it may not go again.
     #[error("the transport did not send it")]
     NotSent,
-    /// It has waited for an element as long as it may (`session_deadline`).
+    /// It has waited for an element as long as it may, or its session was closing for as long as that
+    /// may take (`sessions.session_deadline`).
     #[error("no element could be reached in time")]
     DeadlineReached,
     /// All elements have failed in as many rounds as there may be (`max_rounds`).

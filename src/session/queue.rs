@@ -312,8 +312,8 @@ impl Queue {
         Some((room, done))
     }
 
-    /// Whether a driver that tells this of a message, and was not [applied](Self::apply_confirmation), is mistaken. Of
-    /// one that is settled it may not know that.
+    /// Whether a driver is mistaken that tells this of a message where it [was not waited
+    /// for](Self::apply_confirmation). Of one that is settled it may not know that.
     pub(super) fn is_mistaken(
         &self,
         id: MessageId,
@@ -330,7 +330,7 @@ impl Queue {
         }
     }
 
-    /// A message arrived, by the application's confirmation, wherever it went; `None` if that was not waited
+    /// A message arrived, as the application says, wherever it went; `None` if that was not waited
     /// for, else the link that it is on.
     pub(super) fn confirm(&mut self, id: MessageId) -> Option<Option<(LinkId, Room)>> {
         let index = self.find(id)?;

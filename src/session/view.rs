@@ -227,7 +227,8 @@ impl<'a> SessionRef<'a> {
         own.into_iter().chain(links).min()
     }
 
-    /// The latest cookie that it received.
+    /// The latest cookie: received from an element, or given with
+    /// [`set_cookie`](crate::SessionMut::set_cookie).
     #[must_use]
     pub fn cookie(&self) -> Option<&'a Bytes> {
         let link = self.session.responsible().and_then(|link| self.links.get(link.0));
@@ -257,6 +258,7 @@ impl fmt::Debug for SessionRef<'_> {
             .field("state", &self.state())
             .field("is_closing", &self.is_closing())
             .field("element", &self.element())
+            .field("calling", &self.calling())
             .field("since", &self.since())
             .field("queued", &self.queued())
             .field("unconfirmed", &self.unconfirmed())

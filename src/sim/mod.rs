@@ -143,13 +143,13 @@ enum Occurrence {
     TidyUp(Key),
 }
 
-/// The world and its users.
 /// What the driver of every pool user in it can do.
 const CAPABILITIES: Capabilities = Capabilities::NONE
     .with_registrars(Protocol::Sctp)
     .with_registrars(Protocol::Tcp)
     .with_authentication();
 
+/// The world and its users.
 impl Sim {
     /// An empty world at [`Instant::EPOCH`]. Everything that is left to chance follows from `seed`.
     #[must_use]
