@@ -718,5 +718,8 @@ fn transports_that_are_not_spoken_are_refused() {
     let mut config = Config::default();
     config.discovery.registrars.push(Registrar::sctp(3863, [IpAddr::from([192, 0, 2, 1])]));
     let error = Driver::new(config, 1).unwrap_err();
-    assert_eq!(error.to_string(), "discovery.registrars: number 0 has no transport that can be used");
+    assert_eq!(
+        error.to_string(),
+        "discovery.registrars: number 0 has no transport that can be used"
+    );
 }
