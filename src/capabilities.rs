@@ -28,10 +28,9 @@ const REGISTRAR_PROTOCOLS: [Protocol; 3] = [Protocol::Sctp, Protocol::Tcp, Proto
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
     registrars: Protocols,
-    elements: Protocols,
+    /// By the code of the protocol.
+    elements: [Option<Confirms>; Protocol::Opaque as usize + 1],
     control: Protocols,
-    written: Protocols,
-    delivered: Protocols,
     longest_message: usize,
     authenticates: bool,
 }
@@ -67,10 +66,8 @@ impl Capabilities {
     /// [`with_registrars`](Self::with_registrars).
     pub const NONE: Self = Self {
         registrars: Protocols(0),
-        elements: Protocols(0),
+        elements: [None; Protocol::Opaque as usize + 1],
         control: Protocols(0),
-        written: Protocols(0),
-        delivered: Protocols(0),
         longest_message: usize::MAX,
         authenticates: false,
     };
@@ -85,17 +82,11 @@ impl Capabilities {
     }
 
     /// It can open channels to pool elements over `protocol`, or, at the resolver level, its
-    /// application can; and what it tells of messages on them. Elements that are reached by nothing
-    /// of the kind are passed over.
+    /// application can; and what it tells of messages on them. The last that is said of a protocol
+    /// counts. Elements that are reached by nothing of the kind are passed over.
     #[must_use]
     pub const fn with_elements(mut self, protocol: Protocol, confirms: Confirms) -> Self {
-        self.elements = self.elements.with(protocol);
-        if !matches!(confirms, Confirms::Nothing) {
-            self.written = self.written.with(protocol);
-        }
-        if matches!(confirms, Confirms::Delivered) {
-            self.delivered = self.delivered.with(protocol);
-        }
+        self.elements[protocol as usize] = Some(confirms);
         self
     }
 
@@ -135,7 +126,7 @@ impl Capabilities {
     /// Whether it can open channels to pool elements over `protocol`.
     #[must_use]
     pub const fn reaches_elements(&self, protocol: Protocol) -> bool {
-        self.elements.contains(protocol)
+        self.elements[protocol as usize].is_some()
     }
 
     /// Whether it tells control messages from data on channels to elements over `protocol`.
@@ -144,13 +135,13 @@ impl Capabilities {
         self.control.contains(protocol)
     }
 
-    /// What it tells of messages on channels to elements over `protocol`.
+    /// What it tells of messages on channels to elements over `protocol`: nothing where it cannot open
+    /// any.
     #[must_use]
     pub const fn confirms(&self, protocol: Protocol) -> Confirms {
-        match (self.delivered.contains(protocol), self.written.contains(protocol)) {
-            (true, _) => Confirms::Delivered,
-            (false, true) => Confirms::Written,
-            (false, false) => Confirms::Nothing,
+        match self.elements[protocol as usize] {
+            Some(confirms) => confirms,
+            None => Confirms::Nothing,
         }
     }
 
@@ -173,8 +164,9 @@ impl Capabilities {
         transport: Transport,
     ) -> Option<Transport> {
         let protocol = transport.protocol();
-        let speaks = REGISTRAR_PROTOCOLS.contains(&protocol) && self.reaches_registrars(protocol);
-        origin.callable(transport).filter(|_| speaks)
+        let supported =
+            REGISTRAR_PROTOCOLS.contains(&protocol) && self.reaches_registrars(protocol);
+        origin.callable(transport).filter(|_| supported)
     }
 
     /// Whether it can open channels to any registrar.
@@ -187,10 +179,10 @@ impl Capabilities {
         self.authenticates || *security == Security::None
     }
 
-    /// Whether anything at `transport` can be called as a pool element is.
-    pub(crate) fn can_call(&self, transport: &Transport) -> bool {
+    /// Where an element at `transport` is to be called, if that can be.
+    pub(crate) fn reachable_element(&self, transport: Transport) -> Option<Transport> {
         let supported = self.reaches_elements(transport.protocol());
-        supported && Origin::Here.callable(transport.clone()).is_some()
+        Origin::Here.callable(transport).filter(|_| supported)
     }
 }
 
@@ -260,5 +252,13 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// [SESSION-2]: what is said last of a protocol counts, also if it is less.
+    #[test]
+    fn the_last_claim_counts() {
+        let can = Capabilities::TCP.with_elements(Protocol::Tcp, Confirms::Delivered);
+        let can = can.with_elements(Protocol::Tcp, Confirms::Nothing);
+        assert_eq!(can, Capabilities::TCP);
     }
 }

@@ -55,7 +55,7 @@ pub enum Event {
     /// A registrar is not who it should be, or did not prove that it is (RFC 5352 §9.2): it is left alone
     /// for `bar_time`, see [`RegistrarsRef::barred`](crate::RegistrarsRef::barred).
     #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
-    RegistrarSuspect {
+    RegistrarBarred {
         /// Where it listens.
         transport: Transport,
     },
@@ -259,7 +259,7 @@ pub enum Event {
 #[cfg_attr(test, derive(Clone, Hash))]
 pub(crate) enum Entry {
     Registrar,
-    Suspects,
+    Barred,
     Pools,
     Subscriptions,
     Session(SessionId),

@@ -163,7 +163,7 @@ pub enum NoteKind {
         transport: Transport,
     },
     /// The home registrar was doubted and has answered.
-    HomeTrusted {
+    HomeAnswered {
         /// Its channel.
         channel: ChannelId,
         /// Where it listens.
@@ -265,7 +265,7 @@ pub enum NoteKind {
         /// How many have other values or another transport.
         altered: u32,
         /// How many of those listed have no transport that the driver speaks.
-        unspoken: u32,
+        unsupported: u32,
     },
     /// A registrar's list has no element that can be used, and changes nothing.
     ListUnusable {
@@ -504,7 +504,7 @@ pub enum PassedOver {
     NotListed,
     /// It has no transport that the driver speaks.
     #[error("the driver does not speak its transport")]
-    NotSpoken,
+    NotSupported,
     /// It is a registrar that is not who it should be.
     #[error("it is barred until {until:?}")]
     #[non_exhaustive]
@@ -749,7 +749,7 @@ impl fmt::Display for NoteKind {
                 f,
                 "doubts the home registrar {transport} ({channel:?}), which leaves a request unanswered"
             ),
-            Self::HomeTrusted { channel, transport } => {
+            Self::HomeAnswered { channel, transport } => {
                 write!(f, "the home registrar {transport} ({channel:?}) has answered after all")
             }
             Self::HomeLost { channel, transport, reason } => {
@@ -781,12 +781,12 @@ impl fmt::Display for NoteKind {
             Self::RequestRefused { handle, error } | Self::RequestFailed { handle, error } => {
                 write!(f, "the request for pool {handle:?} failed: {error}")
             }
-            Self::ListReplaced { handle, elements, joined, left, altered, unspoken } => {
+            Self::ListReplaced { handle, elements, joined, left, altered, unsupported } => {
                 write!(f, "pool {handle:?} has {elements} elements: ")?;
                 write!(f, "{joined} joined, {left} left, {altered} altered")?;
-                match unspoken {
+                match unsupported {
                     0 => Ok(()),
-                    _ => write!(f, "; the driver does not speak to {unspoken} of them"),
+                    _ => write!(f, "; the driver does not speak to {unsupported} of them"),
                 }
             }
             Self::ListUnusable { handle } => {

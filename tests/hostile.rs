@@ -286,7 +286,7 @@ fn a_flood_of_announces_hides_no_configured_registrar() {
                         break 'found;
                     }
                 }
-                assert!(lab.pu.channels() <= 3);
+                assert!(lab.pu.channel_count() <= 3);
                 lab.now += core::time::Duration::from_secs(1);
                 lab.pu.handle_timeout(lab.now);
                 flood(&mut lab, 20);
@@ -327,7 +327,7 @@ fn a_registrar_that_refuses_every_other_time_is_kept() {
         }
         lab.events();
     }
-    assert_eq!((lab.pu.stats().homes_found, lab.pu.channels()), (1, 1));
+    assert_eq!((lab.pu.stats().homes_found, lab.pu.channel_count()), (1, 1));
 }
 
 /// [CACHE-5] [CORE-6]: a registrar that alternates between two lists makes nothing grow, and what is chosen

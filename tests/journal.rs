@@ -860,6 +860,15 @@ fn misusing() -> Reader {
     let expected =
         "no message was ever told to be written, not in the minute since 0ns on channel 1.1";
     assert_eq!(never_written, expected);
+    let given_back = {
+        let (mut lab, one, message) = sent(|config| config.confirm(Confirms::Written));
+        lab.pu.handle_unsent(lab.now, one, message);
+        lab.wait_until(lab.now + secs(5));
+        lab.actions();
+        lab.wait_until(lab.now + secs(120));
+        lab.pu.stats().misuses
+    };
+    assert_eq!(given_back, 0, "who gives one back confirms");
     let never_delivered = {
         let (lab, one, _) = sent(|config| config.confirm(Confirms::Delivered));
         misuse((lab, one), &|lab, one| {

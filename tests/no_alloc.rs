@@ -206,7 +206,7 @@ fn looking_allocates_nothing() {
             (pu.registrars().iter().count(), pu.registrars().home_search()),
             (1, HomeSearch::Home)
         );
-        assert_eq!((pu.channels(), pu.subscription(b"other")), (2, Some(false)));
+        assert_eq!((pu.channel_count(), pu.subscription(b"other")), (2, Some(false)));
         for (id, pool) in pu.pools() {
             assert_eq!(pu.pool(id).map(|pool| pool.elements().len()), Some(3));
             assert!(pool.is_marked(lab.now, one));

@@ -79,7 +79,7 @@ fn silent_registrars_are_tried_in_turn_at_growing_intervals() {
             }
         }
         assert_eq!(closed, before.iter().map(|open| open.channel).collect::<Vec<_>>());
-        assert_eq!((tried.len(), lab.pu.channels()), (3, 3));
+        assert_eq!((tried.len(), lab.pu.channel_count()), (3, 3));
         let fresh = tried.iter().filter(|open| before.iter().all(|old| old.to != open.to)).count();
         assert_eq!(fresh, 2, "of five addresses, the two that were not tried come first");
         before = tried;
@@ -251,7 +251,7 @@ fn a_driver_that_never_polls() {
     for _ in 0..1_000 {
         lab.wait();
     }
-    assert_eq!(lab.pu.channels(), 3);
+    assert_eq!(lab.pu.channel_count(), 3);
     assert_eq!(lab.opens().len(), 3, "only what is still wanted");
 }
 
@@ -456,7 +456,7 @@ fn a_registrar_without_an_ip_address() {
     assert_eq!(called, [at("bus 1"), at("bus 2")].into());
     lab.up(calls[0].0);
     assert!(
-        matches!(lab.event(), Event::RegistrarSuspect { transport, .. } if transport == calls[0].1)
+        matches!(lab.event(), Event::RegistrarBarred { transport, .. } if transport == calls[0].1)
     );
     assert_eq!(lab.pu.registrars().barred().count(), 1);
     lab.pu.handle_opened(lab.now, calls[1].0, Authentication::Verified);
@@ -638,7 +638,7 @@ fn a_suspect_registrar_is_told_of() {
     lab.up(tried[1].channel);
     let suspects = |lab: &mut Lab| {
         let suspects = lab.events().into_iter().filter_map(|event| match event {
-            Event::RegistrarSuspect { transport, .. } => Some(transport),
+            Event::RegistrarBarred { transport, .. } => Some(transport),
             _ => None,
         });
         suspects.collect::<Vec<_>>()
@@ -684,7 +684,7 @@ fn suspects_are_bounded() {
     assert!(lab.pu.stats().registrars_barred >= 90);
     assert_eq!(lab.pu.registrars().barred().count(), 10);
     let told = lab.events();
-    let suspects = told.iter().filter(|event| matches!(event, Event::RegistrarSuspect { .. }));
+    let suspects = told.iter().filter(|event| matches!(event, Event::RegistrarBarred { .. }));
     assert_eq!(suspects.count(), 10);
 }
 

@@ -270,6 +270,22 @@ fn the_addresses_of_a_card_are_used_only_if_trusted() {
     assert!(matches!(events.last(), Some(Event::FailedOver { to, .. }) if *to == id(66)));
 }
 
+/// [SESSION-9] [HUNT-20]: what a card says of addresses is read as what a registrar says: an IPv4-mapped one
+/// is an IPv4 address, and where nobody can be called is nobody.
+#[test]
+fn the_addresses_of_a_card_are_read_like_others() {
+    let at = |id: u32, at: &str| {
+        let mut element = element(id);
+        element.transport = asap_pu::wire::Transport::tcp(at.parse().unwrap());
+        element
+    };
+    let mut config = mapped();
+    config.sessions.trust_card_addresses = true;
+    let card = vec![at(65, "0.0.0.0:7"), at(66, "[::ffff:10.0.0.66]:7")];
+    let (_, _, next) = after_card(config, card);
+    assert_eq!(next.to, "10.0.0.66:7".parse().unwrap());
+}
+
 /// [SESSION-9]: elements that have failed are passed over although a card prefers them.
 #[test]
 fn a_card_does_not_bring_back_the_dead() {

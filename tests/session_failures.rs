@@ -156,7 +156,7 @@ fn user_code_calls_back_in_every_event() {
                 alive.retain(|other| *other != session);
             }
         }
-        let left = sim.pool_user(user).channels();
+        let left = sim.pool_user(user).channel_count();
         assert_eq!((alive.len(), left), (0, 0), "reaction {reaction}");
     }
 }

@@ -279,7 +279,7 @@ fn a_choosing_session_that_finds_nobody_gives_back() {
     assert!(resolved > 1, "resolved anew");
     lab.secs(3_600);
     lab.pu.handle_timeout(lab.now);
-    assert_eq!((lab.events(), lab.pu.channels()), (vec![], 1), "the home");
+    assert_eq!((lab.events(), lab.pu.channel_count()), (vec![], 1), "the home");
 }
 
 /// [SESSION-5] decision 22: a message to all goes to every element, one result each, without
@@ -389,7 +389,7 @@ fn closing_drains_the_links() {
     assert_eq!(closed, 3);
     let events = lab.events();
     assert!(matches!(events.last(), Some(Event::SessionEnded { error: None, .. })), "{events:?}");
-    assert_eq!((lab.pu.channels(), lab.pu.poll_timeout()), (1, None));
+    assert_eq!((lab.pu.channel_count(), lab.pu.poll_timeout()), (1, None));
     assert_eq!(lab.pu.stats().unknown_channels, 0);
     lab.pu.handle_data(lab.now, home, b"");
 }
@@ -421,7 +421,7 @@ fn aborting_collects_from_the_links() {
     lab.opens();
     let back = lab.pu.session_mut(lab.now, session).unwrap().abort();
     assert_eq!(back.iter().map(|back| back.message).collect::<Vec<_>>(), ids);
-    assert_eq!((lab.events(), lab.pu.channels()), (vec![], 1));
+    assert_eq!((lab.events(), lab.pu.channel_count()), (vec![], 1));
     assert!(lab.actions().iter().all(|action| matches!(action, Action::Close { .. })));
     assert_eq!(lab.pu.poll_timeout(), None);
 }

@@ -85,7 +85,7 @@ fn without_sessions_nothing_is_paid_for_them() {
     assert_eq!(used.count_total, 0);
     let next = lab.pu.pool_mut(lab.now, pool).unwrap().fail_over(first).unwrap().identifier();
     assert_ne!(next, first);
-    assert_eq!((lab.pu.channels(), lab.controls().len()), (1, 1), "the home, and one report");
+    assert_eq!((lab.pu.channel_count(), lab.controls().len()), (1, 1), "the home, and one report");
 }
 
 /// [SESSION-3]: the death of an element costs in proportion to the sessions on it, whatever others there are.

@@ -163,7 +163,11 @@ fn in_state(state: &str) -> (Lab, SessionId) {
     }
     lab.actions();
     let calls = ["connecting", "up", "choosing"].contains(&state);
-    assert_eq!(lab.pu.channels(), 1 + usize::from(calls), "{state}: the home, and the element");
+    assert_eq!(
+        lab.pu.channel_count(),
+        1 + usize::from(calls),
+        "{state}: the home, and the element"
+    );
     assert_eq!(lab.pu.stats().failovers_spread, u64::from(state == "yielding"));
     (lab, session)
 }
@@ -200,7 +204,7 @@ fn closed_in_each_state() {
             lab.pu.session_mut(lab.now, session).and_then(|mut session| session.close()),
             Err(CommandError::UnknownSession)
         );
-        assert!(lab.pu.channels() <= 1, "{state}: the home, unless it was silent");
+        assert!(lab.pu.channel_count() <= 1, "{state}: the home, unless it was silent");
     }
 }
 
@@ -214,7 +218,7 @@ fn aborted_in_each_state() {
         assert_eq!(back.len(), 1, "{state}");
         assert!(lab.actions().iter().all(|a| matches!(a, Action::Close { .. })), "{state}");
         assert_eq!((lab.events(), lab.pu.poll_timeout()), (vec![], None), "{state}");
-        assert_eq!(lab.pu.channels(), 1, "{state}: the home");
+        assert_eq!(lab.pu.channel_count(), 1, "{state}: the home");
     }
 }
 

@@ -474,7 +474,7 @@ fn shutting_down() {
     assert!(matches!(lab.event(), Event::SessionEnded { error: None, .. }));
     lab.pu.handle_closed(lab.now, home, CloseReason::Closed);
     assert_eq!((lab.actions(), lab.events(), lab.pu.poll_timeout()), (vec![], vec![], None));
-    assert_eq!(lab.pu.channels(), 0);
+    assert_eq!(lab.pu.channel_count(), 0);
 }
 
 /// [CORE-10]: what the machine knows can be looked at.

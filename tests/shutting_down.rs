@@ -9,7 +9,7 @@ use lab::*;
 /// Neither an action nor an event nor a deadline.
 fn assert_silent(lab: &mut Lab) {
     assert_eq!((lab.actions(), lab.events(), lab.pu.poll_timeout()), (vec![], vec![], None));
-    assert_eq!(lab.pu.channels(), 0);
+    assert_eq!(lab.pu.channel_count(), 0);
     assert!(lab.pu.is_shut_down());
 }
 

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+#[cfg(any(target_os = "linux", feature = "sctp-userspace"))]
+use asap_pu::wire::ASAP_PPID;
 use asap_pu::wire::Transport;
 use asap_pu::{CloseReason, NoteKind, PoolUser};
 use socket2::{Domain, Socket, Type};
@@ -32,6 +34,15 @@ pub const ANNOUNCE_GROUP_V6: SocketAddrV6 =
 /// How long what was sent may take to be through once a channel is closed; a peer that takes longer is cut
 /// off.
 const LINGER: Duration = Duration::from_secs(30);
+
+/// The payload protocol identifier of data: any but that of ASAP messages.
+#[cfg(any(target_os = "linux", feature = "sctp-userspace"))]
+fn data_ppid(ppid: u32) -> io::Result<u32> {
+    match ppid {
+        ASAP_PPID => Err(io::Error::new(io::ErrorKind::InvalidInput, "11 marks ASAP messages")),
+        ppid => Ok(ppid),
+    }
+}
 
 /// Hands on to `tracing` what was noted since the last time: mistakes of the driver as warnings, all else
 /// for whoever debugs.

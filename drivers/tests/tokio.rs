@@ -121,7 +121,7 @@ async fn names_are_compared_as_the_rfc_wants_it() {
         let told = driver.event(PATIENCE).await;
         let expected = match &told {
             Some(Event::RegistrarFound { .. }) => true,
-            Some(Event::RegistrarSuspect { .. }) => false,
+            Some(Event::RegistrarBarred { .. }) => false,
             other => panic!("{certificate} for {reference}: {other:?}"),
         };
         assert_eq!(expected, is_meant, "{certificate} for {reference}");

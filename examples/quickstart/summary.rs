@@ -89,7 +89,7 @@ impl Outcome {
             (
                 "Everything was closed in good order",
                 self.told(|event| matches!(event, Event::SessionEnded { error: None, .. }))
-                    && (self.pool_user.channels(), mistakes) == (0, 0),
+                    && (self.pool_user.channel_count(), mistakes) == (0, 0),
                 registrar.left && c.left,
             ),
         ]

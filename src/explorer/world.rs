@@ -730,7 +730,7 @@ impl World {
     /// What has to hold whenever everything was polled and read.
     fn check(&self) {
         let known = self.channels.values().filter(|channel| !channel.gone).count();
-        assert_eq!(known, self.user.channels(), "channels that nobody knows");
+        assert_eq!(known, self.user.channel_count(), "channels that nobody knows");
         assert_eq!(self.user.stats().misuses, 0, "this driver makes no mistake");
         assert!(self.channels.values().all(|c| !c.gone), "a channel that is not closed");
         for (request, until) in &self.requests {

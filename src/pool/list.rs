@@ -141,9 +141,9 @@ impl Scratch {
     }
 
     /// How many elements have no transport that the driver speaks.
-    pub(super) fn unspoken(&self) -> u32 {
-        let unspoken = self.elements.iter().filter(|element| !element.supported).count();
-        u32::try_from(unspoken).unwrap_or(u32::MAX)
+    pub(super) fn unsupported(&self) -> u32 {
+        let unsupported = self.elements.iter().filter(|element| !element.supported).count();
+        u32::try_from(unsupported).unwrap_or(u32::MAX)
     }
 
     pub(super) fn index_of(&self, identifier: PeIdentifier) -> Option<usize> {

@@ -236,7 +236,7 @@ impl Pool {
             joined: change.joined,
             left: change.left,
             altered: change.altered,
-            unspoken: scratch.unspoken(),
+            unsupported: scratch.unsupported(),
         });
         let used = self.elements.iter().filter(|e| e.used).map(|e| e.identifier);
         let used = used.chain(self.absent.iter().copied());
@@ -317,10 +317,15 @@ impl Pool {
         found.is_some()
     }
 
+    /// Whether the driver speaks to an element; `None` if it is not listed.
+    pub(crate) fn is_supported(&self, identifier: PeIdentifier) -> Option<bool> {
+        self.index_of(identifier).map(|index| self.elements[index].supported)
+    }
+
     /// Why an element that was asked for is not [handed out](Self::hand_out).
     pub(crate) fn why_not(&self, identifier: PeIdentifier) -> PassedOver {
         match self.index_of(identifier) {
-            Some(_) => PassedOver::NotSpoken,
+            Some(_) => PassedOver::NotSupported,
             None => PassedOver::NotListed,
         }
     }
@@ -418,12 +423,6 @@ impl Pool {
             let (pool, element) = (&self.handle, identifier);
             ctx.note(|| NoteKind::MarkEnded { handle: pool.clone(), element, reason });
         }
-    }
-
-    /// The elements that are marked at `now`, and until when each is.
-    pub(crate) fn marked(&self, now: Instant) -> impl Iterator<Item = (PeIdentifier, Instant)> {
-        let marks = self.marks.iter().map(|(identifier, mark)| (*identifier, mark.until));
-        marks.filter(move |(_, until)| *until > now)
     }
 
     /// Ends the marks whose time is over, and those of elements that have moved.

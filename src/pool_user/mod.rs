@@ -213,7 +213,7 @@ impl PoolUser {
 
     /// How many channels are being set up or are up.
     #[must_use]
-    pub fn channels(&self) -> usize {
+    pub fn channel_count(&self) -> usize {
         self.ctx.channels.len()
     }
 }
@@ -301,9 +301,9 @@ impl PoolUser {
                     self.serve_sessions(self.now);
                     event
                 }
-                Entry::Suspects => {
-                    let suspect = self.registrars.take_suspect();
-                    suspect.map(|transport| Event::RegistrarSuspect { transport })
+                Entry::Barred => {
+                    let barred = self.registrars.take_barred();
+                    barred.map(|transport| Event::RegistrarBarred { transport })
                 }
                 Entry::Pools => self.cache.take_change().map(|(pool, change)| {
                     let Change { joined, left, altered } = change;
@@ -324,7 +324,7 @@ impl PoolUser {
             }
             let event = match entry {
                 Entry::Registrar => self.registrars.take_notice(),
-                Entry::Suspects | Entry::Pools | Entry::Subscriptions => None,
+                Entry::Barred | Entry::Pools | Entry::Subscriptions => None,
                 Entry::Session(_) => None,
                 Entry::Ready(event) => Some(event),
             };
@@ -604,7 +604,7 @@ impl fmt::Debug for PoolUser {
             .field("subscriptions", &self.subscriptions().count())
             .field("requests", &self.requests.len())
             .field("sessions", &self.sessions().count())
-            .field("channels", &self.channels())
+            .field("channels", &self.channel_count())
             .field("next_timer", &format_args!("{:?}", self.next_timer()))
             .field("notes", &self.notes().len())
             .field("stats", &format_args!("{:?}", Counters(self.stats())))

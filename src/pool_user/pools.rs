@@ -299,10 +299,18 @@ impl PoolUser {
         Ok(request)
     }
 
+    /// Nothing new begins once the pool user is shutting down.
+    pub(super) fn check_open(&self) -> Result<(), CommandError> {
+        match self.ending {
+            Ending::No => Ok(()),
+            Ending::Begun | Ending::Done => Err(CommandError::ShuttingDown),
+        }
+    }
+
     pub(super) fn check(&self, handle: PoolHandle) -> Result<PoolHandle, CommandError> {
+        self.check_open()?;
         let (len, max) = (handle.len(), self.ctx.config.limits.max_handle_len);
         match len {
-            _ if self.ending != Ending::No => Err(CommandError::ShuttingDown),
             0 => Err(CommandError::EmptyHandle),
             len if len > max => Err(CommandError::HandleTooLong { len, max }),
             _ => Ok(handle),

@@ -4,11 +4,10 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::{Ending, PoolUser};
+use super::PoolUser;
 use crate::Instant;
 use crate::error::{CommandError, SendError, SendErrorReason};
 use crate::id::{ChannelId, MessageId, SessionId};
-use crate::reach::Origin;
 use crate::session::{Env, SendOptions, SessionOptions, SessionRef, Sessions, Unsettled};
 use crate::wire::{PeIdentifier, PoolElement, PoolHandle, Protocol, Transport};
 
@@ -54,13 +53,9 @@ impl PoolUser {
         options: SessionOptions,
     ) -> Result<SessionId, CommandError> {
         let now = self.advance(now);
-        if self.ending != Ending::No {
-            return Err(CommandError::ShuttingDown);
-        }
-        if !self.ctx.capabilities.can_call(&to) {
-            return Err(CommandError::UnusableTransport);
-        }
-        let to = Origin::Here.callable(to).ok_or(CommandError::UnusableTransport)?;
+        self.check_open()?;
+        let to = self.ctx.capabilities.reachable_element(to);
+        let to = to.ok_or(CommandError::UnusableTransport)?;
         let (sessions, mut env) = self.session_machine(now);
         sessions.open_at(&mut env, to, options)
     }
@@ -82,9 +77,7 @@ impl PoolUser {
         options: SessionOptions,
     ) -> Result<(SessionId, ChannelId), CommandError> {
         let now = self.advance(now);
-        if self.ending != Ending::No {
-            return Err(CommandError::ShuttingDown);
-        }
+        self.check_open()?;
         let (sessions, mut env) = self.session_machine(now);
         sessions.accept(&mut env, protocol, control, options)
     }

@@ -59,7 +59,7 @@ impl Bars {
         self.list.insert(self.next, Bar { transport, until });
         self.next += 1;
         if all_read {
-            ctx.events.push(Entry::Suspects);
+            ctx.events.push(Entry::Barred);
         }
     }
 

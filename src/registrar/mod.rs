@@ -93,12 +93,10 @@ pub(crate) struct Registrars {
     /// The home registrar, if there is one. One that is searched beside is in doubt.
     home: Option<Home>,
     search: Option<Search>,
-    /// Which round of the search it is.
-    round: u32,
     /// When T5 ends the present round, also if the search is broken off before.
     round_ends: Instant,
-    /// How many rounds the present hunt has begun.
-    rounds: u32,
+    /// Which round of the present hunt it is, from 1 on.
+    round: u32,
     /// What T5-Serverhunt is set to next, before jitter.
     t5: Duration,
     /// When a home was lost last that had given no valid answer.
@@ -197,9 +195,8 @@ impl Registrars {
             addresses: Addresses::new(ctx),
             home: None,
             search: None,
-            round: 0,
             round_ends: Instant::EPOCH,
-            rounds: 0,
+            round: 0,
             t5: ctx.config.discovery.t5_hunt,
             fell: None,
             wanted: false,
@@ -230,7 +227,7 @@ impl Registrars {
     /// The present round of a hunt, and when it ends.
     pub(crate) fn round(&self) -> Option<(u32, Instant)> {
         let search = self.search.as_ref().filter(|search| search.stage != Stage::Listening)?;
-        Some((self.rounds, search.deadline))
+        Some((self.round, search.deadline))
     }
 
     /// Those that a channel is being set up to.
@@ -258,7 +255,7 @@ impl Registrars {
     }
 
     /// A registrar that is not who it should be, of which the application has not heard.
-    pub(crate) fn take_suspect(&mut self) -> Option<Transport> {
+    pub(crate) fn take_barred(&mut self) -> Option<Transport> {
         self.addresses.bars.take_untold()
     }
 
@@ -370,7 +367,7 @@ impl Registrars {
             if self.search.is_some() {
                 let Home { channel, transport, .. } = &*home;
                 let (channel, transport) = (*channel, transport);
-                ctx.note(|| NoteKind::HomeTrusted { channel, transport: transport.clone() });
+                ctx.note(|| NoteKind::HomeAnswered { channel, transport: transport.clone() });
             }
             self.t5 = ctx.config.discovery.t5_hunt;
             self.fell = None;
@@ -604,7 +601,7 @@ impl Registrars {
             attempt.note_loss(ctx, LossReason::TimedOut);
         });
         self.t5 = self.t5.saturating_mul(2).min(ctx.config.discovery.t5_max);
-        self.rounds = self.rounds.saturating_add(1);
+        self.round = self.round.saturating_add(1);
         self.begin_round(now, ctx);
         self.hunt(now, ctx);
     }
@@ -650,7 +647,6 @@ impl Registrars {
     fn hunt(&mut self, now: Instant, ctx: &mut Context) {
         ctx.stats.hunts += 1;
         self.enter(Stage::Hunting, self.round_ends);
-        self.round = self.round.saturating_add(1);
         let (round, ends) = (self.round, self.round_ends);
         ctx.note(|| NoteKind::HuntRound { round, ends });
         self.fill(now, ctx);
@@ -710,7 +706,6 @@ impl Registrars {
             Some(search) => (search.stage, search.deadline) = (stage, deadline),
             None => {
                 let attempts = Vec::new();
-                self.round = 0;
                 self.search = Some(Search { stage, deadline, attempts, in_vain: false });
             }
         }
@@ -741,7 +736,7 @@ impl Registrars {
     /// the pool user run after it: for RETRAN.max after such a home was lost, T5 keeps what it has
     /// grown to.
     fn begin_hunt(&mut self, now: Instant, ctx: &mut Context) {
-        self.rounds = 1;
+        self.round = 1;
         if self.fell.is_none_or(|at| now.since(at) >= ctx.config.discovery.t5_max) {
             self.t5 = ctx.config.discovery.t5_hunt;
             if self.round_ends > now {

@@ -84,7 +84,8 @@ impl Sessions {
             let preferred = listed.by_ref().take(max).map(|element| Preferred {
                 identifier: element.identifier,
                 transport: Some(element.transport.to_owned())
-                    .filter(|transport| trusted && env.ctx.capabilities.can_call(transport))
+                    .filter(|_| trusted)
+                    .and_then(|transport| env.ctx.capabilities.reachable_element(transport))
                     .map(Box::new),
             });
             session.extra().preferred = preferred.collect();

@@ -154,14 +154,10 @@ impl Sessions {
         };
         let Pool::Known(pool) = session.pool else { return Err(CommandError::UnknownPool) };
         let pool = env.cache.get(pool).ok_or(CommandError::UnknownPool)?;
-        match (to.map(|to| pool.element(to)), from) {
+        match (to.map(|to| pool.is_supported(to)), from) {
             (Some(None), _) => return Err(CommandError::UnknownElement),
             (Some(Some(_)), _) if to == from => return Ok(()),
-            (Some(Some(found)), _)
-                if !env.ctx.capabilities.can_call(&found.transport().to_owned()) =>
-            {
-                return Err(CommandError::UnusableTransport);
-            }
+            (Some(Some(false)), _) => return Err(CommandError::UnusableTransport),
             (None, Some(from)) if !pool.has_other_than(env.now, from) => {
                 return Err(CommandError::NoElementLeft);
             }

@@ -87,7 +87,7 @@ impl Sessions {
             }
             // The driver does not speak its transport.
             None => {
-                let reason = PassedOver::NotSpoken;
+                let reason = PassedOver::NotSupported;
                 env.ctx.note(|| NoteKind::ElementPassedOver { session: id, element, reason });
                 let failure = UndeliveredReason::ElementLost(LossReason::Refused);
                 self.copied(id, Some(element), message, Some(failure));
@@ -116,14 +116,14 @@ impl Sessions {
         env: &mut Env<'_>,
         id: SessionId,
         data: &[u8],
-        news: impl FnOnce(Bytes) -> Notice,
+        notice: impl FnOnce(Bytes) -> Notice,
     ) {
         let Self { slab, spare, .. } = self;
         let Some(session) = slab.get_mut(id.0) else { return };
         let inbox = &mut super::Busy::of(&mut session.busy, spare).inbox;
         if env.ctx.events.reserve(data.len(), env.ctx.config.limits.max_unread_bytes) {
             env.ctx.stats.messages_received += 1;
-            inbox.push(news(Bytes::copy_from_slice(data)));
+            inbox.push(notice(Bytes::copy_from_slice(data)));
         } else {
             env.ctx.stats.messages_dropped += 1;
             inbox.push_dropped();

@@ -20,7 +20,7 @@ use crate::wire::PeIdentifier;
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct Inbox {
-    news: VecDeque<Notice>,
+    notices: VecDeque<Notice>,
     /// How much of it closes the gate until it is read.
     gates: usize,
     /// How many messages were dropped since the application was told, and whether a cookie was too
@@ -103,21 +103,21 @@ impl Inbox {
         Notices { inbox: self, journal, session }
     }
 
-    pub(super) fn push(&mut self, news: Notice) {
-        self.gates += usize::from(news.closes_gate());
-        self.news.push_back(news);
+    pub(super) fn push(&mut self, notice: Notice) {
+        self.gates += usize::from(notice.closes_gate());
+        self.notices.push_back(notice);
     }
 
     pub(super) fn pop(&mut self) -> Option<Notice> {
-        let news = self.news.pop_front()?;
-        self.gates -= usize::from(news.closes_gate());
-        Some(match news {
+        let notice = self.notices.pop_front()?;
+        self.gates -= usize::from(notice.closes_gate());
+        Some(match notice {
             Notice::Dropped(_) => Notice::Dropped(core::mem::take(&mut self.dropped)),
             Notice::CookieTooLong => {
                 self.cookie_too_long = false;
-                news
+                notice
             }
-            news => news,
+            notice => notice,
         })
     }
 
@@ -138,9 +138,9 @@ impl Inbox {
     /// Takes back that there was a failover, if it is the last that there is to be read; says where
     /// from.
     pub(super) fn take_back_failover(&mut self) -> Option<Option<PeIdentifier>> {
-        let Some(Notice::FailedOver { from, .. }) = self.news.back() else { return None };
+        let Some(Notice::FailedOver { from, .. }) = self.notices.back() else { return None };
         let from = *from;
-        self.news.pop_back();
+        self.notices.pop_back();
         self.gates -= 1;
         Some(from)
     }
@@ -151,22 +151,22 @@ impl Inbox {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.news.is_empty() && !self.room
+        self.notices.is_empty() && !self.room
     }
 
     /// How many bytes of data came that nobody has read, each as `cost` has it.
     pub(super) fn unread(&self, cost: impl Fn(usize) -> usize) -> usize {
-        let data = self.news.iter().filter_map(Notice::data);
+        let data = self.notices.iter().filter_map(Notice::data);
         data.map(|data| cost(data.len())).sum()
     }
 
     pub(super) fn capacity(&self) -> usize {
-        self.news.capacity()
+        self.notices.capacity()
     }
 
     #[cfg(any(test, debug_assertions))]
     pub(super) fn check(&self) {
-        assert_eq!(self.gates, self.news.iter().filter(|news| news.closes_gate()).count());
+        assert_eq!(self.gates, self.notices.iter().filter(|notice| notice.closes_gate()).count());
     }
 }
 

@@ -341,7 +341,7 @@ impl Sessions {
         let Some(Busy { queue, inbox, .. }) = found.busy.as_deref_mut() else {
             return self.last_event(env, session);
         };
-        let Some(news) = inbox.pop() else {
+        let Some(notice) = inbox.pop() else {
             if core::mem::take(&mut inbox.room) && !found.is_over() {
                 return Some(Event::Writable { session });
             }
@@ -349,7 +349,7 @@ impl Sessions {
             return self.last_event(env, session);
         };
         let opens = !inbox.closes_gate();
-        let event = match news {
+        let event = match notice {
             Notice::Connected(element) => Event::Connected { session, element },
             Notice::FailedOver { from, to, cookie_echoed } => {
                 found.events_read(opens);

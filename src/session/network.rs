@@ -486,12 +486,13 @@ impl Sessions {
         let Some(link) = self.links.get(id.0) else { return false };
         let (channel, input) = (link.channel, confirmation.into());
         let is_declared = link.facts.confirms.tells(confirmation);
-        match confirmation {
+        match (confirmation, link.facts.confirms) {
             _ if !is_declared => {
                 env.ctx.misuse(Misuse::ConfirmationNotDeclared { channel, message, input });
             }
-            Confirmation::Written => env.ctx.watch.written.settle(),
-            Confirmation::Delivered | Confirmation::Unsent => env.ctx.watch.delivered.settle(),
+            (_, Confirms::Nothing | Confirms::Written) => env.ctx.watch.written.settle(),
+            (Confirmation::Written, Confirms::Delivered) => {}
+            (_, Confirms::Delivered) => env.ctx.watch.delivered.settle(),
         }
         let heard = self.apply_confirmation(env, id, message, confirmation);
         if !heard && is_declared && self.is_mistaken(id, message, confirmation) {

@@ -1041,8 +1041,8 @@ mod tests {
             }
             // In the end nothing is left over.
             queue.end(false, UndeliveredReason::SessionEnded, &mut inbox.with_journal(&mut journal, session));
-            while let Some(news) = inbox.pop() {
-                let Notice::Fate(id) = news else { panic!("{news:?}") };
+            while let Some(notice) = inbox.pop() {
+                let Notice::Fate(id) = notice else { panic!("{notice:?}") };
                 prop_assert!(queue.take_done(id).is_some());
                 prop_assert!(seen[id.0 as usize].told.is_none());
             }

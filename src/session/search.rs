@@ -185,7 +185,7 @@ impl Search {
         chosen: Option<PeIdentifier>,
     ) -> impl Iterator<Item = (PeIdentifier, PassedOver)> {
         let is_first = self.tried.len() <= 1;
-        let marked = pool.marked(now).filter(move |(element, _)| {
+        let marked = pool.marks(now).filter(move |(element, _)| {
             is_first
                 && Some(*element) != chosen
                 && !self.tried.contains(element)

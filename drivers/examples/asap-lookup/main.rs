@@ -168,7 +168,7 @@ impl<'a, W: Write> Lookup<'a, W> {
             }
             // The last one that could have come up has failed, and none will announce itself.
             Event::NoRegistrarReachable
-                if self.link.user().channels() == 0 && !self.options.listens() =>
+                if self.link.user().channel_count() == 0 && !self.options.listens() =>
             {
                 return Err(self.failure(ResolveError::NoRegistrarReachable));
             }

@@ -87,10 +87,7 @@ impl SctpPoolUser {
     /// # Errors
     /// It is 11, which marks ASAP messages ([`InvalidInput`]).
     pub fn mark_data(&mut self, ppid: u32) -> io::Result<()> {
-        if ppid == ASAP_PPID {
-            return Err(io::Error::new(InvalidInput, "11 marks ASAP messages"));
-        }
-        self.data_ppid = ppid;
+        self.data_ppid = crate::data_ppid(ppid)?;
         Ok(())
     }
 

@@ -295,7 +295,7 @@ impl World {
         self.driver.gives_up_in_time(self.latest, self.pu.config());
         self.application.is_settled(self.latest, &self.pu, &self.driver);
         self.application.alive_mut().for_each(Session::has_read_all);
-        assert_eq!(self.driver.live.len(), self.pu.channels(), "nobody's channel");
+        assert_eq!(self.driver.live.len(), self.pu.channel_count(), "nobody's channel");
         let mut live = self.driver.live.values();
         let leads_to_elements = live.any(|channel| channel.peer == PeerKind::Element);
         assert!(!leads_to_elements || self.application.alive().next().is_some(), "[SESSION-13]");
@@ -419,7 +419,7 @@ impl World {
             assert!(cookie <= config.limits.max_cookie_len);
         }
         // A session may have a channel to each element.
-        assert!(pu.channels() <= 3 + alive * 7);
+        assert!(pu.channel_count() <= 3 + alive * 7);
         let mut listed =
             pu.pools().flat_map(|(_, pool)| pool.elements().map(move |it| (pool, it.identifier())));
         let is_fair = |(pool, it): (&Pool, PeIdentifier)| {
@@ -442,7 +442,7 @@ impl World {
             self.clock(&Step::Wait);
         }
         assert!(self.application.requests.is_empty() && self.application.alive().next().is_none());
-        assert_eq!((self.pu.poll_timeout(), self.pu.channels()), (None, 0));
+        assert_eq!((self.pu.poll_timeout(), self.pu.channel_count()), (None, 0));
         assert!(self.pu.is_shut_down() && self.driver.live.is_empty());
 
         let now = self.latest + Duration::from_secs(100);
