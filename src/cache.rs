@@ -23,7 +23,6 @@
 //! listed (CACHE-8), and a new list of the same handle finds it in its place, with its failure
 //! marks. That a handle is unknown may itself be remembered for a while (CACHE-7).
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::Instant;
@@ -33,6 +32,7 @@ use crate::event::Entry as Note;
 #[cfg(test)]
 use crate::explorer::fingerprint;
 use crate::id::PoolId;
+use crate::ordered::Map;
 use crate::pool::{Change, Pool, Scratch};
 use crate::reach::Origin;
 use crate::recent::Recent;
@@ -43,7 +43,7 @@ use crate::wire::{Elements, PolicyType, PoolHandle};
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Cache {
-    by_handle: BTreeMap<PoolHandle, PoolId>,
+    by_handle: Map<PoolHandle, PoolId>,
     slab: Slab<Entry>,
     /// The ends of the list of unpinned pools, in the order of use.
     newest: Option<Key>,
@@ -53,7 +53,7 @@ pub(crate) struct Cache {
     /// Handles that a registrar did not know a moment ago.
     unknown: Recent<PoolHandle>,
     /// What the application has not heard of the pools that it subscribes to.
-    changes: BTreeMap<PoolId, Change>,
+    changes: Map<PoolId, Change>,
     /// Whether a note of that is in the queue of events.
     queued: bool,
     scratch: Scratch,
@@ -77,13 +77,13 @@ struct Entry {
 impl Cache {
     pub(crate) fn new() -> Self {
         Self {
-            by_handle: BTreeMap::new(),
+            by_handle: Map::new(),
             slab: Slab::new(),
             newest: None,
             oldest: None,
             bytes: 0,
             unknown: Recent::new(),
-            changes: BTreeMap::new(),
+            changes: Map::new(),
             queued: false,
             scratch: Scratch::default(),
         }
@@ -182,7 +182,9 @@ impl Cache {
         };
         self.unknown.forget(handle);
         if change != Change::default() {
-            self.changes.entry(id).or_default().add(change);
+            let mut told = self.changes.get(&id).copied().unwrap_or_default();
+            told.add(change);
+            self.changes.insert(id, told);
             if !core::mem::replace(&mut self.queued, true) {
                 ctx.events.push(Note::Pools);
             }

@@ -18,6 +18,7 @@ mod explorer;
 mod id;
 mod journal;
 mod misuse;
+mod ordered;
 mod pool;
 mod pool_user;
 mod reach;

@@ -20,7 +20,6 @@
 mod failed;
 mod list;
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
@@ -33,6 +32,7 @@ use crate::error::CommandError;
 #[cfg(test)]
 use crate::explorer::ahead;
 use crate::journal::{MarkEnd, NoteKind, PassedOver};
+use crate::ordered::Map;
 use crate::selection::{self, Member, Selector};
 use crate::wire::{
     Elements, PeIdentifier, PolicyType, PoolHandle, Protocol, ServerIdentifier, Transport,
@@ -57,7 +57,7 @@ pub struct Pool {
     /// The elements that were handed out and are not listed at present, sorted.
     absent: Vec<PeIdentifier>,
     selector: Selector,
-    marks: BTreeMap<PeIdentifier, Mark>,
+    marks: Map<PeIdentifier, Mark>,
     /// When the first of them ends.
     marks_end: Option<Instant>,
     /// The elements that are marked and could be handed out, the oldest failure first; empty while
@@ -124,7 +124,7 @@ impl Pool {
             by_identifier: Vec::new(),
             absent: Vec::new(),
             selector: Selector::new(),
-            marks: BTreeMap::new(),
+            marks: Map::new(),
             marks_end: None,
             failed: Failed::default(),
             failures: 0,
@@ -198,7 +198,7 @@ impl Pool {
         marks.map(|(identifier, mark)| (*identifier, mark.until))
     }
 
-    /// What is kept on the heap, in bytes; of failure marks, in nodes that are filled to two thirds.
+    /// What is kept on the heap, in bytes.
     pub(crate) fn heap_size(&self) -> usize {
         fn heap<T>(buffer: &Vec<T>) -> usize {
             buffer.capacity() * size_of::<T>()
@@ -209,7 +209,7 @@ impl Pool {
             + heap(&self.by_identifier)
             + heap(&self.absent)
             + self.failed.heap_size()
-            + self.marks.len() * size_of::<(PeIdentifier, Mark)>() * 3 / 2
+            + self.marks.heap_size()
             + self.selector.heap_size()
     }
 
@@ -427,22 +427,22 @@ impl Pool {
 
     /// Ends the marks whose time is over, and those of elements that have moved.
     fn end_marks(&mut self, now: Instant, ctx: &mut Context) {
-        let mut marks = core::mem::take(&mut self.marks);
-        marks.retain(|identifier, mark| {
-            let moved = match (self.index_of(*identifier), mark.transport) {
+        for (element, mark) in core::mem::take(&mut self.marks) {
+            let moved = match (self.index_of(element), mark.transport) {
                 (Some(index), Some(transport)) => fingerprint(self.encoded(index)) != transport,
                 _ => false,
             };
             let reason = match mark.until <= now {
                 true => MarkEnd::Expired,
                 false if moved => MarkEnd::Moved,
-                false => return true,
+                false => {
+                    self.marks.insert(element, mark);
+                    continue;
+                }
             };
-            let (pool, element) = (&self.handle, *identifier);
+            let pool = &self.handle;
             ctx.note(|| NoteKind::MarkEnded { handle: pool.clone(), element, reason });
-            false
-        });
-        self.marks = marks;
+        }
         self.marks_end = self.marks.values().map(|mark| mark.until).min();
         self.failed = Failed::default();
         for index in 0..self.elements.len() {
@@ -590,7 +590,7 @@ impl core::hash::Hash for Pool {
         let Self { selector, fetched, authentication, .. } = self;
         (selector, fetched, authentication).hash(state);
         self.failed.in_order(|_| false).for_each(|index| index.hash(state));
-        for (identifier, mark) in &self.marks {
+        for (identifier, mark) in self.marks.iter() {
             let until = ahead(mark.until);
             if !until.is_zero() {
                 let before = self.marks.values().filter(|other| other.failure < mark.failure);
