@@ -310,8 +310,13 @@ mod tests {
                 assert_eq!(map.get_mut(&key), model.get_mut(&key));
                 let from = rng.below(range);
                 assert_eq!(map.first_from(&from), model.range(from..).next());
-                assert_eq!((map.first_key_value(), map.len()), (model.first_key_value(), model.len()));
-                assert!(map.runs.iter().all(|run| !run.is_empty() && run.capacity() <= 4 * run.len()));
+                assert_eq!(
+                    (map.first_key_value(), map.len()),
+                    (model.first_key_value(), model.len())
+                );
+                assert!(
+                    map.runs.iter().all(|run| !run.is_empty() && run.capacity() <= 4 * run.len())
+                );
                 assert!(map.runs.windows(2).all(|two| two[0].len() + two[1].len() > RUN / 2));
             }
             assert!(map.iter().eq(&model));
@@ -323,7 +328,9 @@ mod tests {
     #[test]
     fn keys_that_grow_fill_their_runs() {
         let mut map = Map::new();
-        (0..1_000_u32).for_each(|key| drop(map.insert(key, key)));
+        for key in 0..1_000_u32 {
+            map.insert(key, key);
+        }
         assert!(map.heap_size() < 1_000 * 8 * 11 / 10, "{} bytes", map.heap_size());
     }
 }

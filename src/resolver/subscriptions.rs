@@ -233,12 +233,7 @@ impl<W: Copy + Ord> Resolver<W> {
 
 impl<W> Subscriptions<W> {
     pub(super) const fn new() -> Self {
-        Self {
-            list: Map::new(),
-            renewals: Timers::new(),
-            ended: VecDeque::new(),
-            noted: false,
-        }
+        Self { list: Map::new(), renewals: Timers::new(), ended: VecDeque::new(), noted: false }
     }
 
     pub(super) fn has(&self, handle: &[u8]) -> bool {

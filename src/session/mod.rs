@@ -71,6 +71,7 @@ mod card;
 mod commands;
 mod copies;
 mod inbox;
+mod level;
 mod link;
 mod network;
 mod options;
@@ -89,6 +90,7 @@ use bytes::Bytes;
 
 use self::card::Preferred;
 use self::inbox::{Inbox, Notice};
+pub(crate) use self::level::SessionLevel;
 use self::link::Link;
 pub use self::options::{
     Failover, LossReason, Recipient, SendOptions, SessionOptions, UndeliveredReason, Unsettled,
