@@ -15,8 +15,7 @@ const RUN: usize = 32;
 
 /// Entries in the order of their keys.
 ///
-/// No run is empty, two neighbours together fill half a run at least, and none has more than four times
-/// the room that it needs.
+/// No run is empty, and none has more than four times the room that it needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Map<K, V> {
     runs: Vec<Vec<(K, V)>>,
@@ -102,20 +101,11 @@ impl<K, V> Map<K, V> {
         self.len -= 1;
         let run = &mut self.runs[at];
         let entry = run.remove(place);
+        trim(run);
         if run.is_empty() {
             self.runs.remove(at);
-        } else {
-            trim(run);
-            // Of the one before it and this one, or this one and the next, one is enough.
-            let fit = |two: &[Vec<_>]| two[0].len() + two[1].len() <= RUN / 2;
-            let first = at.saturating_sub(1);
-            let around = &self.runs[first..self.runs.len().min(at + 2)];
-            if let Some(few) = around.windows(2).position(fit) {
-                let mut upper = self.runs.remove(first + few + 1);
-                self.runs[first + few].append(&mut upper);
-            }
+            trim(&mut self.runs);
         }
-        trim(&mut self.runs);
         entry
     }
 }
@@ -317,7 +307,6 @@ mod tests {
                 assert!(
                     map.runs.iter().all(|run| !run.is_empty() && run.capacity() <= 4 * run.len())
                 );
-                assert!(map.runs.windows(2).all(|two| two[0].len() + two[1].len() > RUN / 2));
             }
             assert!(map.iter().eq(&model));
             assert!(map.len() > 0 || range == 4, "nothing was tried");

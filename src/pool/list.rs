@@ -22,7 +22,8 @@ pub(crate) struct Scratch {
     pub(super) members: Vec<Member>,
     pub(super) elements: Vec<Element>,
     pub(super) transports: Vec<u8>,
-    pub(super) by_identifier: Vec<(PeIdentifier, u32)>,
+    /// Identifiers and places, each two in one [`entry`].
+    pub(super) by_identifier: Vec<u64>,
 }
 
 impl Scratch {
@@ -99,7 +100,7 @@ impl Scratch {
         ctx.stats.elements_revalued += u64::from(!own);
         self.members.push(member);
         self.transports.extend_from_slice(encoded);
-        self.by_identifier.push((element.identifier, place));
+        self.by_identifier.push(entry(element.identifier, place));
         self.elements.push(Element {
             identifier: element.identifier,
             home: element.home,
@@ -122,21 +123,26 @@ impl Scratch {
     fn drop_repeated(&mut self, ctx: &mut Context) {
         self.by_identifier.sort_unstable();
         let listed = self.by_identifier.len();
-        self.by_identifier.dedup_by_key(|(identifier, _)| *identifier);
+        self.by_identifier.dedup_by_key(|entry| *entry >> 32);
         let repeated = listed - self.by_identifier.len();
         if repeated == 0 {
             return;
         }
         ctx.stats.elements_dropped += repeated as u64;
-        let mut places: Vec<u32> = self.by_identifier.iter().map(|(_, place)| *place).collect();
-        places.sort_unstable();
-        let keep = |place: usize| places.binary_search(&(place as u32)).is_ok();
-        let mut place = 0..;
-        self.elements.retain(|_| place.next().is_some_and(keep));
-        let mut place = 0..;
-        self.members.retain(|_| place.next().is_some_and(keep));
-        for (_, place) in &mut self.by_identifier {
-            *place = places.binary_search(place).unwrap_or(0) as u32;
+        // Of each place, whether it is kept, and how many before it are.
+        let mut kept = alloc::vec![(false, 0); listed];
+        self.by_identifier.iter().for_each(|entry| kept[place(*entry)].0 = true);
+        let mut before = 0;
+        for (is_kept, place) in &mut kept {
+            *place = before;
+            before += u32::from(*is_kept);
+        }
+        let mut is_kept = kept.iter().map(|(is_kept, _)| *is_kept);
+        self.elements.retain(|_| is_kept.next().unwrap_or(false));
+        let mut is_kept = kept.iter().map(|(is_kept, _)| *is_kept);
+        self.members.retain(|_| is_kept.next().unwrap_or(false));
+        for at in &mut self.by_identifier {
+            *at = entry(identifier(*at), kept[place(*at)].1);
         }
     }
 
@@ -147,8 +153,9 @@ impl Scratch {
     }
 
     pub(super) fn index_of(&self, identifier: PeIdentifier) -> Option<usize> {
-        let found = self.by_identifier.binary_search_by_key(&identifier, |(id, _)| *id).ok()?;
-        Some(self.by_identifier[found].1 as usize)
+        let id = u64::from(identifier.get());
+        let found = self.by_identifier.binary_search_by_key(&id, |entry| entry >> 32).ok()?;
+        Some(place(self.by_identifier[found]))
     }
 
     /// What this list changes in a pool.
@@ -170,6 +177,19 @@ impl Scratch {
         change.left = u32::try_from(pool.elements.len() - stayed).unwrap_or(u32::MAX);
         change
     }
+}
+
+/// An identifier and a place in one number, in the order of identifiers.
+fn entry(identifier: PeIdentifier, place: u32) -> u64 {
+    u64::from(identifier.get()) << 32 | u64::from(place)
+}
+
+const fn identifier(entry: u64) -> PeIdentifier {
+    PeIdentifier::new((entry >> 32) as u32)
+}
+
+pub(super) const fn place(entry: u64) -> usize {
+    entry as u32 as usize
 }
 
 /// The selection's name for a policy; unknown ones are served in the registrar's order.

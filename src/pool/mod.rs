@@ -240,13 +240,17 @@ impl Pool {
         });
         let used = self.elements.iter().filter(|e| e.used).map(|e| e.identifier);
         let used = used.chain(self.absent.iter().copied());
-        let mut absent: Vec<_> = used.filter(|id| scratch.index_of(*id).is_none()).collect();
-        absent.sort_unstable();
+        let mut absent = Vec::new();
+        for identifier in used.filter(|id| scratch.index_of(*id).is_none()) {
+            if let Err(at) = absent.binary_search(&identifier) {
+                absent.insert(at, identifier);
+            }
+        }
         absent.truncate(ctx.config.limits.max_elements);
         self.absent = absent;
         replace(&mut self.elements, &scratch.elements);
         replace(&mut self.transports, &scratch.transports);
-        let places = scratch.by_identifier.iter().map(|(_, place)| *place);
+        let places = scratch.by_identifier.iter().map(|entry| *entry as u32);
         self.by_identifier.clear();
         make_room(&mut self.by_identifier, places.len());
         self.by_identifier.extend(places);

@@ -92,7 +92,8 @@ struct Finder<'a, T> {
     id: fn(&T) -> u32,
     expected: usize,
     scans: usize,
-    index: Vec<u32>,
+    /// Identifiers and positions, in one number so that they are sorted fast and by one copy of code.
+    index: Vec<u64>,
 }
 
 impl<'a, T> Finder<'a, T> {
@@ -115,12 +116,12 @@ impl<'a, T> Finder<'a, T> {
             self.scans += 1;
             return self.list.iter().position(|entry| (self.id)(entry) == id);
         }
-        let id_at = |at: u32| (self.id)(&self.list[at as usize]);
         if self.index.len() < self.list.len() {
-            self.index = (0..self.list.len() as u32).collect();
-            self.index.sort_unstable_by_key(|&at| id_at(at));
+            let entries = self.list.iter().zip(0..);
+            self.index = entries.map(|(entry, at)| u64::from((self.id)(entry)) << 32 | at).collect();
+            self.index.sort_unstable();
         }
-        let found = self.index.binary_search_by_key(&id, |&at| id_at(at)).ok()?;
-        Some(self.index[found] as usize)
+        let found = self.index.binary_search_by_key(&id, |entry| (entry >> 32) as u32).ok()?;
+        Some(self.index[found] as u32 as usize)
     }
 }

@@ -95,7 +95,7 @@ impl Ranked {
         if let Some(begin) = begin {
             equals.rotate_left(begin + 1);
             if !equals.is_sorted_by_key(|&at| (chosen(at), at)) {
-                equals.sort_unstable_by_key(|&at| (chosen(at), at));
+                sort(equals, &|at| (0, chosen(at), at));
             }
         }
         self.is_sorted = false;
@@ -158,8 +158,8 @@ impl Ranked {
         if !self.is_sorted {
             self.is_sorted = true;
             let chosen = &self.chosen;
-            let key = |at: usize| (rank(&members[at]), chosen[at], at);
-            self.order[self.best..].sort_unstable_by_key(|&at| key(at as usize));
+            let key = |at: u32| (rank(&members[at as usize]), chosen[at as usize], at);
+            sort(&mut self.order[self.best..], &key);
         }
         (self.best..self.order.len()).find(|&place| !skip(self.order[place] as usize))
     }
@@ -193,4 +193,9 @@ impl Ranked {
         self.choices = NEVER;
         self.chosen.fill(NEVER);
     }
+}
+
+/// Sorts positions by rank, last choice and place; one copy of the code for all that do.
+fn sort(order: &mut [u32], key: &dyn Fn(u32) -> (u64, u32, u32)) {
+    order.sort_unstable_by_key(|&at| key(at));
 }
