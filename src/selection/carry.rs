@@ -118,7 +118,8 @@ impl<'a, T> Finder<'a, T> {
         }
         if self.index.len() < self.list.len() {
             let entries = self.list.iter().zip(0..);
-            self.index = entries.map(|(entry, at)| u64::from((self.id)(entry)) << 32 | at).collect();
+            self.index =
+                entries.map(|(entry, at)| u64::from((self.id)(entry)) << 32 | at).collect();
             self.index.sort_unstable();
         }
         let found = self.index.binary_search_by_key(&id, |entry| (entry >> 32) as u32).ok()?;
