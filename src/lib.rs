@@ -15,6 +15,7 @@ mod error;
 mod event;
 #[cfg(test)]
 mod explorer;
+mod few;
 mod id;
 mod journal;
 mod misuse;

@@ -20,6 +20,7 @@ use alloc::vec::Vec;
 
 use super::heap;
 use crate::Rng;
+use crate::few::Few;
 
 /// Draws that [`uniform`] makes before it counts; 16 misses in a row are rare unless most are
 /// passed over.
@@ -48,13 +49,13 @@ pub(super) struct Random {
 #[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct WeightedRandom {
     /// Where the stretch of each member ends; the last is the sum of all weights.
-    ends: Vec<u64>,
+    ends: Few<u64>,
     /// The member on whose stretch each piece of the line begins; empty until it is worth making.
     guide: Vec<u32>,
     /// The length of a piece, as a power of two.
     shift: u32,
     /// Lookups by bisection since the refresh.
-    bisections: usize,
+    bisections: u32,
     /// The members in the choice that have no weight.
     weightless: Vec<u32>,
 }
@@ -71,7 +72,10 @@ impl Random {
 
     /// Makes room for a choice among some.
     pub(super) fn reserve(&mut self, len: usize) {
-        self.some.reserve_exact(len.saturating_sub(self.some.len()));
+        // Of one there is no other part than none.
+        if len > 1 {
+            self.some.reserve_exact(len.saturating_sub(self.some.len()));
+        }
     }
 
     #[inline]
@@ -90,10 +94,11 @@ impl Random {
 
 impl WeightedRandom {
     pub(super) fn refresh(&mut self, weights: impl ExactSizeIterator<Item = u32>) {
-        self.ends.clear();
-        self.ends.reserve(weights.len());
+        self.ends.fill_with(weights.len(), 0);
         self.guide.clear();
-        self.guide.reserve(2 * weights.len() + 2);
+        if weights.len() > SHORT {
+            self.guide.reserve_exact(2 * weights.len() + 2);
+        }
         self.weightless.clear();
         self.weightless.reserve_exact(weights.filter(|weight| *weight == 0).count());
     }
@@ -105,17 +110,16 @@ impl WeightedRandom {
         is_in: impl Fn(usize) -> bool,
     ) {
         let mut end = 0;
-        self.ends.clear();
         self.weightless.clear();
-        self.ends.extend(weights.enumerate().map(|(at, weight)| {
+        for (at, (weight, kept)) in weights.zip(self.ends.iter_mut()).enumerate() {
             if is_in(at) {
                 end += u64::from(weight);
                 if weight == 0 {
                     self.weightless.push(at as u32);
                 }
             }
-            end
-        }));
+            *kept = end;
+        }
         self.guide.clear();
         self.bisections = 0;
     }
@@ -128,7 +132,7 @@ impl WeightedRandom {
         }
         if self.ends.len() > SHORT && self.guide.is_empty() {
             self.bisections += 1;
-            if self.bisections > BISECTIONS.max(self.ends.len() / BISECTIONS_PER_MEMBERS) {
+            if self.bisections as usize > BISECTIONS.max(self.ends.len() / BISECTIONS_PER_MEMBERS) {
                 self.make_guide();
             }
         }
@@ -137,7 +141,7 @@ impl WeightedRandom {
     }
 
     pub(super) fn heap_size(&self) -> usize {
-        heap(&self.ends) + heap(&self.guide) + heap(&self.weightless)
+        self.ends.heap_size() + heap(&self.guide) + heap(&self.weightless)
     }
 
     /// Goes on after the first draw met `rejected`.

@@ -12,40 +12,42 @@
 //! a pick goes round among those. Only when all of them are passed over the others are sorted, once,
 //! and the next best group has its turn.
 
-use alloc::vec::Vec;
-
+use super::Member;
 use super::carry::Absent;
-use super::{Member, heap};
+use crate::few::Few;
 
 /// The number of the last choice of a member that was never chosen.
 const NEVER: u32 = 0;
 
 #[derive(Debug)]
-#[cfg_attr(test, derive(Clone, Hash))]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Ranked {
     /// The number of each member's last choice.
-    chosen: Vec<u32>,
+    chosen: Few<u32>,
     absent: Absent<u32>,
     /// The number of choices so far.
     choices: u32,
     /// Positions in the list: first those of the best rank in the order of their turns, and the
     /// others behind them, by rank once they were needed.
-    order: Vec<u32>,
+    order: Few<u32>,
+    /// How many are in the choice.
+    len: u32,
     /// How many share the best rank.
-    best: usize,
+    best: u32,
     /// The index in the best group to begin with.
-    turn: usize,
+    turn: u32,
     /// Whether the others are sorted.
     is_sorted: bool,
 }
 
 impl Ranked {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            chosen: Vec::new(),
+            chosen: Few::default(),
             absent: Absent::new(),
             choices: NEVER,
-            order: Vec::new(),
+            order: Few::default(),
+            len: 0,
             best: 0,
             turn: 0,
             is_sorted: false,
@@ -54,15 +56,13 @@ impl Ranked {
 
     pub(super) fn refresh(&mut self, old: &[Member], new: &[Member]) {
         let now = self.count();
-        self.absent.carry(
-            &mut self.chosen,
-            old,
-            new,
-            |_, before| before.unwrap_or(now),
-            |_, _, chosen| chosen,
-        );
-        self.order.clear();
-        self.order.reserve_exact(new.len());
+        let joined = |_: &Member, before: Option<u32>| before.unwrap_or(now);
+        let carried = self.absent.carry(&mut self.chosen, old, new, joined, |_, _, chosen| chosen);
+        if let Some(carried) = carried {
+            self.chosen = carried.into();
+        }
+        self.order.fill_with(new.len(), 0);
+        self.len = 0;
     }
 
     /// Puts those in the choice into order.
@@ -72,24 +72,24 @@ impl Ranked {
         rank: impl Fn(&Member) -> u64,
         is_in: impl Fn(usize) -> bool,
     ) {
-        self.order.clear();
-        self.best = 0;
-        let mut best = u64::MAX;
+        let order = &mut self.order[..];
+        let (mut len, mut equal, mut best) = (0, 0, u64::MAX);
         for (at, member) in members.iter().enumerate().filter(|(at, _)| is_in(*at)) {
             let rank = rank(member);
-            let last = self.order.len();
-            self.order.push(at as u32);
+            order[len] = at as u32;
             if rank < best {
-                (best, self.best) = (rank, 0);
+                (best, equal) = (rank, 0);
             }
             if rank == best {
-                self.order.swap(self.best, last);
-                self.best += 1;
+                order.swap(equal, len);
+                equal += 1;
             }
+            len += 1;
         }
+        (self.len, self.best) = (len as u32, equal as u32);
         self.turn = 0;
         // Mostly they are in order but for where it begins.
-        let equals = &mut self.order[..self.best];
+        let equals = &mut order[..equal];
         let chosen = |at: u32| self.chosen[at as usize];
         let begin = equals.windows(2).position(|pair| chosen(pair[0]) > chosen(pair[1]));
         if let Some(begin) = begin {
@@ -110,8 +110,8 @@ impl Ranked {
     ) -> Option<usize> {
         let place = self.find(members, &rank, skip)?;
         let at = self.order[place] as usize;
-        if place < self.best {
-            self.turn = place + 1;
+        if place < self.best as usize {
+            self.turn = place as u32 + 1;
         } else {
             self.turn_further(place, members, rank);
         }
@@ -129,7 +129,7 @@ impl Ranked {
     }
 
     pub(super) fn heap_size(&self) -> usize {
-        heap(&self.chosen) + self.absent.heap_size() + heap(&self.order)
+        self.chosen.heap_size() + self.absent.heap_size() + self.order.heap_size()
     }
 
     /// The place in `order` of the member to choose.
@@ -141,7 +141,8 @@ impl Ranked {
         skip: impl Fn(usize) -> bool,
     ) -> Option<usize> {
         let is_usable = |place: &usize| !skip(self.order[*place] as usize);
-        match (self.turn..self.best).chain(0..self.turn).find(is_usable) {
+        let (turn, best) = (self.turn as usize, self.best as usize);
+        match (turn..best).chain(0..turn).find(is_usable) {
             Some(place) => Some(place),
             None => self.find_further(members, rank, skip),
         }
@@ -155,26 +156,27 @@ impl Ranked {
         rank: impl Fn(&Member) -> u64,
         skip: impl Fn(usize) -> bool,
     ) -> Option<usize> {
+        let mut further = self.best as usize..self.len as usize;
         if !self.is_sorted {
             self.is_sorted = true;
             let chosen = &self.chosen;
             let key = |at: u32| (rank(&members[at as usize]), chosen[at as usize], at);
-            sort(&mut self.order[self.best..], &key);
+            sort(&mut self.order[further.clone()], &key);
         }
-        (self.best..self.order.len()).find(|&place| !skip(self.order[place] as usize))
+        further.find(|&place| !skip(self.order[place] as usize))
     }
 
     /// Lets the turn in its own group go behind the member at this place, which is not in the best.
     #[cold]
     fn turn_further(&mut self, place: usize, members: &[Member], rank: impl Fn(&Member) -> u64) {
         let rank = |at: u32| rank(&members[at as usize]);
-        let own = rank(self.order[place]);
-        let others = &mut self.order[self.best..];
+        let (own, best) = (rank(self.order[place]), self.best as usize);
+        let others = &mut self.order[best..self.len as usize];
         let (begin, end) = (
             others.partition_point(|&at| rank(at) < own),
             others.partition_point(|&at| rank(at) <= own),
         );
-        others[begin..end].rotate_left(place - self.best - begin + 1);
+        others[begin..end].rotate_left(place - best - begin + 1);
     }
 
     /// The number of a choice, or of a list that comes between two.
@@ -198,4 +200,13 @@ impl Ranked {
 /// Sorts positions by rank, last choice and place; one copy of the code for all that do.
 fn sort(order: &mut [u32], key: &dyn Fn(u32) -> (u64, u32, u32)) {
     order.sort_unstable_by_key(|&at| key(at));
+}
+
+/// In the explorer's fingerprints: without places that are behind the last one in the choice.
+#[cfg(test)]
+impl core::hash::Hash for Ranked {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        let Self { chosen, absent, choices, order, len, best, turn, is_sorted } = self;
+        (chosen, absent, choices, &order[..*len as usize], best, turn, is_sorted).hash(state);
+    }
 }
