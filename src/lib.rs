@@ -28,6 +28,7 @@ mod registrar;
 mod report;
 mod resolver;
 mod rng;
+mod room;
 pub mod selection;
 mod session;
 #[cfg(feature = "sim")]

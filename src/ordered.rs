@@ -10,12 +10,14 @@ use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::mem;
 
+use crate::room::Room as _;
+
 /// How many entries a run has at most.
 const RUN: usize = 32;
 
 /// Entries in the order of their keys.
 ///
-/// No run is empty, and none has more than four times the room that it needs.
+/// No run is empty but the only one, and none has more than four times the room that it needs, or for four.
 #[derive(Debug, Clone)]
 pub(crate) struct Map<K, V> {
     runs: Vec<Vec<(K, V)>>,
@@ -102,7 +104,8 @@ impl<K, V> Map<K, V> {
         let run = &mut self.runs[at];
         let entry = run.remove(place);
         trim(run);
-        if run.is_empty() {
+        // The last one stays: a timer that is set anew, say, allocates nothing.
+        if run.is_empty() && self.runs.len() > 1 {
             self.runs.remove(at);
             trim(&mut self.runs);
         }
@@ -250,18 +253,16 @@ impl<K: Ord> Set<K> {
     }
 }
 
-/// Inserts a thing; room doubles from that for one on.
 fn push<T>(list: &mut Vec<T>, at: usize, thing: T) {
-    if list.len() == list.capacity() {
-        list.reserve_exact(list.len().max(1));
-    }
+    list.for_one_more();
     list.insert(at, thing);
 }
 
 /// Gives back what is much more than enough.
 fn trim<T>(list: &mut Vec<T>) {
-    if list.capacity() > 4 * list.len() {
-        list.shrink_to(2 * list.len());
+    let few = list.len().max(1);
+    if list.capacity() > 4 * few {
+        list.shrink_to(2 * few);
     }
 }
 
@@ -304,9 +305,10 @@ mod tests {
                     (map.first_key_value(), map.len()),
                     (model.first_key_value(), model.len())
                 );
-                assert!(
-                    map.runs.iter().all(|run| !run.is_empty() && run.capacity() <= 4 * run.len())
-                );
+                assert!(map.runs.iter().all(|run| {
+                    let fits = run.capacity() <= 4 * run.len().max(1);
+                    fits && (!run.is_empty() || map.runs.len() == 1)
+                }));
             }
             assert!(map.iter().eq(&model));
             assert!(map.len() > 0 || range == 4, "nothing was tried");

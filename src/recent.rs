@@ -11,6 +11,7 @@ use crate::Instant;
 #[cfg(test)]
 use crate::explorer::ahead;
 use crate::ordered::Map;
+use crate::room::Room as _;
 
 /// Keys, each with the time until which it counts. Later keys must not count for less long.
 #[derive(Debug)]
@@ -44,6 +45,7 @@ impl<K: Ord + Clone> Recent<K> {
             }
         }
         if until > now && max > 0 && self.until.insert(key.clone(), until) != Some(until) {
+            self.order.for_one_more();
             self.order.push_back((until, key));
         }
     }

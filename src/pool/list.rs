@@ -22,8 +22,8 @@ pub(crate) struct Scratch {
     pub(super) members: Vec<Member>,
     pub(super) elements: Vec<Element>,
     pub(super) transports: Vec<u8>,
-    /// Identifiers and places, each two in one [`entry`].
-    pub(super) by_identifier: Vec<u64>,
+    /// Identifiers and places, in order.
+    pub(super) by_identifier: Vec<(u32, u32)>,
 }
 
 impl Scratch {
@@ -100,7 +100,7 @@ impl Scratch {
         ctx.stats.elements_revalued += u64::from(!own);
         self.members.push(member);
         self.transports.extend_from_slice(encoded);
-        self.by_identifier.push(entry(element.identifier, place));
+        self.by_identifier.push((element.identifier.get(), place));
         self.elements.push(Element {
             identifier: element.identifier,
             home: element.home,
@@ -123,7 +123,7 @@ impl Scratch {
     fn drop_repeated(&mut self, ctx: &mut Context) {
         self.by_identifier.sort_unstable();
         let listed = self.by_identifier.len();
-        self.by_identifier.dedup_by_key(|entry| *entry >> 32);
+        self.by_identifier.dedup_by_key(|(identifier, _)| *identifier);
         let repeated = listed - self.by_identifier.len();
         if repeated == 0 {
             return;
@@ -131,7 +131,7 @@ impl Scratch {
         ctx.stats.elements_dropped += repeated as u64;
         // Of each place, whether it is kept, and how many before it are.
         let mut kept = alloc::vec![(false, 0); listed];
-        self.by_identifier.iter().for_each(|entry| kept[place(*entry)].0 = true);
+        self.by_identifier.iter().for_each(|(_, place)| kept[*place as usize].0 = true);
         let mut before = 0;
         for (is_kept, place) in &mut kept {
             *place = before;
@@ -141,8 +141,8 @@ impl Scratch {
         self.elements.retain(|_| is_kept.next().unwrap_or(false));
         let mut is_kept = kept.iter().map(|(is_kept, _)| *is_kept);
         self.members.retain(|_| is_kept.next().unwrap_or(false));
-        for at in &mut self.by_identifier {
-            *at = entry(identifier(*at), kept[place(*at)].1);
+        for (_, place) in &mut self.by_identifier {
+            *place = kept[*place as usize].1;
         }
     }
 
@@ -153,9 +153,9 @@ impl Scratch {
     }
 
     pub(super) fn index_of(&self, identifier: PeIdentifier) -> Option<usize> {
-        let id = u64::from(identifier.get());
-        let found = self.by_identifier.binary_search_by_key(&id, |entry| entry >> 32).ok()?;
-        Some(place(self.by_identifier[found]))
+        let id = identifier.get();
+        let found = self.by_identifier.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some(self.by_identifier[found].1 as usize)
     }
 
     /// What this list changes in a pool.
@@ -177,19 +177,6 @@ impl Scratch {
         change.left = u32::try_from(pool.elements.len() - stayed).unwrap_or(u32::MAX);
         change
     }
-}
-
-/// An identifier and a place in one number, in the order of identifiers.
-fn entry(identifier: PeIdentifier, place: u32) -> u64 {
-    u64::from(identifier.get()) << 32 | u64::from(place)
-}
-
-const fn identifier(entry: u64) -> PeIdentifier {
-    PeIdentifier::new((entry >> 32) as u32)
-}
-
-pub(super) const fn place(entry: u64) -> usize {
-    entry as u32 as usize
 }
 
 /// The selection's name for a policy; unknown ones are served in the registrar's order.

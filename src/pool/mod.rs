@@ -257,8 +257,8 @@ impl Pool {
             false => self.transports = scratch.transports[..].into(),
         }
         self.by_identifier.fill_with(scratch.by_identifier.len(), 0);
-        for (place, entry) in self.by_identifier.iter_mut().zip(&scratch.by_identifier) {
-            *place = *entry as u32;
+        for (kept, (_, place)) in self.by_identifier.iter_mut().zip(&scratch.by_identifier) {
+            *kept = *place;
         }
         match ctx.config.custom_policy(policy) {
             Some(make) => {

@@ -133,8 +133,13 @@ impl PoolUser {
     ///
     /// # Errors
     /// The configuration contradicts itself, or what the driver can do.
-    pub fn new(config: Config, capabilities: Capabilities, seed: u64) -> Result<Self, ConfigError> {
+    pub fn new(
+        mut config: Config,
+        capabilities: Capabilities,
+        seed: u64,
+    ) -> Result<Self, ConfigError> {
         config.validate(&capabilities)?;
+        config.discovery.registrars.shrink_to_fit();
         let mut ctx = Context::new(config, capabilities, seed);
         Ok(Self {
             registrars: Registrars::new(&mut ctx),

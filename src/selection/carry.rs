@@ -94,8 +94,8 @@ struct Finder<'a, T> {
     id: fn(&T) -> u32,
     expected: usize,
     scans: usize,
-    /// Identifiers and positions, in one number so that they are sorted fast and by one copy of code.
-    index: Vec<u64>,
+    /// Identifiers and positions, in order.
+    index: Vec<(u32, u32)>,
 }
 
 impl<'a, T> Finder<'a, T> {
@@ -119,12 +119,10 @@ impl<'a, T> Finder<'a, T> {
             return self.list.iter().position(|entry| (self.id)(entry) == id);
         }
         if self.index.len() < self.list.len() {
-            let entries = self.list.iter().zip(0..);
-            self.index =
-                entries.map(|(entry, at)| u64::from((self.id)(entry)) << 32 | at).collect();
+            self.index = self.list.iter().map(self.id).zip(0..).collect();
             self.index.sort_unstable();
         }
-        let found = self.index.binary_search_by_key(&id, |entry| (entry >> 32) as u32).ok()?;
-        Some(self.index[found] as u32 as usize)
+        let found = self.index.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some(self.index[found].1 as usize)
     }
 }
