@@ -2,8 +2,8 @@
 //! they mean.
 //!
 //! ```text
-//! cargo run --example asap-decode -- capture.pcap
-//! echo "05 00 00 0c 00 09 00 08 65 63 68 6f" | cargo run --example asap-decode -- --tree
+//! asap-decode capture.pcap
+//! echo "05 00 00 0c 00 09 00 08 65 63 68 6f" | asap-decode --tree
 //! ```
 //!
 //! A capture (pcap or pcapng) passes through four floors. `capture` opens the file and gives out
@@ -14,7 +14,6 @@
 //!
 //! Over SCTP every chunk with ASAP's payload protocol identifier counts (RFC 5352 §8.3), whatever
 //! the port; over TCP and UDP the port decides.
-#![allow(clippy::std_instead_of_core, clippy::std_instead_of_alloc, reason = "programs have `std`")]
 
 mod capture;
 mod fault;
@@ -27,13 +26,11 @@ mod summary;
 mod tcp;
 mod tree;
 
-use std::env;
 use std::error::Error;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use asap_pu::wire::ASAP_PORT;
 
@@ -64,12 +61,8 @@ struct Options {
     file: Option<PathBuf>,
 }
 
-fn main() -> ExitCode {
-    ExitCode::from(run(env::args_os().skip(1), io::stdin(), io::stdout().lock(), io::stderr()))
-}
-
 /// Does what the arguments say; the exit status.
-pub(crate) fn run(
+pub fn run(
     arguments: impl Iterator<Item = OsString>,
     input: impl Read + Send + 'static,
     mut out: impl Write,

@@ -39,7 +39,7 @@ pub(crate) struct Options {
     #[arg(short, long = "registrar", value_name = "HOST[:PORT]")]
     registrars: Vec<Place>,
 
-    /// Ask over SCTP, as registrars do in practice [default]: the kernel's if it has one, else with
+    /// Ask over SCTP, as registrars do in practice, and so by default: the kernel's if it has one, else with
     /// --encapsulate.
     #[arg(long, group = "transport")]
     sctp: bool,

@@ -1,10 +1,4 @@
-//! The example `asap-decode`: what it makes of text, of captures, and of input that is none.
-#![allow(clippy::std_instead_of_core, clippy::std_instead_of_alloc, reason = "tests have `std`")]
-#![cfg(not(miri))]
-
-#[path = "../examples/asap-decode/main.rs"]
-#[allow(dead_code, reason = "only the example has a `main`")]
-mod asap_decode;
+//! `asap-decode`: what it makes of text, of captures, and of input that is none.
 
 use std::ffi::OsString;
 use std::io::{self, Cursor, Read};
@@ -13,6 +7,7 @@ use std::process::Command;
 use std::slice;
 
 use asap_pu::wire::{ASAP_PPID, Message, MessageType};
+use asap_tools::decode;
 use etherparse::{EtherType, IpNumber, PacketBuilder, PacketBuilderStep, VlanId};
 use proptest::prelude::*;
 
@@ -36,7 +31,7 @@ struct Outcome {
 fn run(arguments: &[&str], input: &[u8]) -> Outcome {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let arguments = arguments.iter().map(OsString::from);
-    let status = asap_decode::run(arguments, Cursor::new(input.to_vec()), &mut out, &mut err);
+    let status = decode::run(arguments, Cursor::new(input.to_vec()), &mut out, &mut err);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Outcome { status, out: text(out), err: text(err) }
 }
@@ -49,12 +44,12 @@ fn lines(arguments: &[&str], input: &[u8]) -> Vec<String> {
 /// in the capture, in order, and means there what its bytes mean alone.
 #[test]
 fn a_capture_of_real_peers_is_read_in_full() {
-    let capture = include_bytes!("vectors/policies.pcap");
+    let capture = include_bytes!("../../tests/vectors/policies.pcap");
     let outcome = run(&[], capture);
     assert_eq!((outcome.status, &*outcome.err), (0, "packets: 412, messages: 411, malformed: 0\n"));
     let mut found = outcome.out.lines();
     let mut expected = 0;
-    for line in lines(&[], include_bytes!("vectors/messages.hex")) {
+    for line in lines(&[], include_bytes!("../../tests/vectors/messages.hex")) {
         let Some(label) = line.strip_prefix("policies.pcap#") else { continue };
         let (label, message) = label.split_once("  ").unwrap();
         // Number, time, type, source->destination/protocol, handle.
@@ -74,7 +69,7 @@ fn a_capture_of_real_peers_is_read_in_full() {
 #[test]
 fn wireshark_finds_the_same_messages() {
     let mut tshark = Command::new("tshark");
-    tshark.args(["-r", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/policies.pcap")]);
+    tshark.args(["-r", concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/policies.pcap")]);
     tshark.args(["-Y", "asap", "-T", "fields", "-e", "frame.time_relative"]);
     let Ok(output) = tshark.args(["-e", "asap.message_type"]).output() else {
         println!("skipped: tshark not installed");
@@ -89,10 +84,11 @@ fn wireshark_finds_the_same_messages() {
             (format!("{seconds:.6}"), kind.name().unwrap()["ASAP_".len()..].to_owned())
         })
     });
-    let found = lines(&[], include_bytes!("vectors/policies.pcap")).into_iter().map(|line| {
-        let words: Vec<_> = line.split_whitespace().collect();
-        (words[0].to_owned(), words[4].to_owned())
-    });
+    let found =
+        lines(&[], include_bytes!("../../tests/vectors/policies.pcap")).into_iter().map(|line| {
+            let words: Vec<_> = line.split_whitespace().collect();
+            (words[0].to_owned(), words[4].to_owned())
+        });
     assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
 }
 
@@ -516,7 +512,7 @@ fn pcap_is_read_in_all_its_forms() {
     capture[20] = 0x14;
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let pipe = Pipe(Cursor::new(capture.clone()));
-    let status = asap_decode::run([].into_iter(), pipe, &mut out, &mut err);
+    let status = decode::run([].into_iter(), pipe, &mut out, &mut err);
     let expected = "packets: 601, messages: 600, malformed: 0\n";
     assert_eq!((status, String::from_utf8(err).unwrap()), (0, expected.to_owned()));
     assert_eq!(out, run(&[], &capture).out.into_bytes());
@@ -525,7 +521,7 @@ fn pcap_is_read_in_all_its_forms() {
 /// Input that cannot be used is answered with one line that says why.
 #[test]
 fn unusable_input_is_one_clear_line() {
-    let capture = include_bytes!("vectors/policies.pcap");
+    let capture = include_bytes!("../../tests/vectors/policies.pcap");
     let strange = pcap(127, &[vec![0; 40]]);
     for (arguments, input, expected) in [
         (&["/nonexistent"][..], &b""[..], "/nonexistent: "),
@@ -562,7 +558,7 @@ fn unusable_input_is_one_clear_line() {
 fn names_need_not_be_text() {
     use std::os::unix::ffi::OsStringExt;
     let (name, mut err) = (OsString::from_vec(b"/nonexistent\xff".to_vec()), Vec::new());
-    let status = asap_decode::run([name].into_iter(), Cursor::new([]), Vec::new(), &mut err);
+    let status = decode::run([name].into_iter(), Cursor::new([]), Vec::new(), &mut err);
     assert_eq!(status, 2);
     assert!(err.starts_with(b"asap-decode: /nonexistent"));
 }
@@ -577,7 +573,7 @@ proptest! {
         noise in prop::collection::vec(any::<u8>(), 1..40),
         message in prop::collection::vec(any::<u8>(), 1..80),
     ) {
-        let mut capture = include_bytes!("vectors/policies.pcap")[..].to_vec();
+        let mut capture = include_bytes!("../../tests/vectors/policies.pcap")[..].to_vec();
         let from = at.min(capture.len() - noise.len());
         capture[from..from + noise.len()].copy_from_slice(&noise);
         capture.truncate(from + 2_000);
