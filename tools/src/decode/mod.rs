@@ -8,17 +8,19 @@
 //!
 //! A capture (pcap or pcapng) passes through four floors. `capture` opens the file and gives out
 //! its packets, `packet` takes off what is around SCTP, TCP and UDP, `sctp` and `tcp` put together
-//! the messages that were cut into pieces. `hex` is the short way for those who have bytes already.
+//! the messages that were cut into pieces, and `left` counts what was none of all that. `hex` is the short way for those who have bytes already.
 //! Either way a message reaches the `report`, which shows it on one line (`summary`), with all its
 //! parameters (`tree`), or with the place where it is broken (`fault`).
 //!
 //! Over SCTP every chunk with ASAP's payload protocol identifier counts (RFC 5352 §8.3), whatever
 //! the port; over TCP and UDP the port decides.
 
+mod beginning;
 mod capture;
 mod fault;
 mod fragments;
 mod hex;
+mod left;
 mod packet;
 mod report;
 mod sctp;
@@ -111,7 +113,7 @@ fn show(
     match is_capture {
         true => {
             let tally = capture::decode(input, &options.ports, &mut report).map_err(named)?;
-            writeln!(err, "{tally}{}", report.tally())?;
+            writeln!(err, "packets: {}, {}{}", tally.packets, report.tally(), tally.left)?;
         }
         false => hex::decode(input, &mut report).map_err(named)?,
     }
