@@ -211,7 +211,7 @@ fn what_carries_sctp_is_chosen_and_told() {
     assert_eq!(outcome.status, 3, "{outcome:?}");
     let choice = outcome.err.lines().next().unwrap();
     #[cfg(target_os = "linux")]
-    let has_kernel = asap_pu_drivers::sctp::Driver::new(Default::default(), 1).is_ok();
+    let has_kernel = asap_pu_tokio::sctp::Driver::new(Default::default(), 1).is_ok();
     #[cfg(not(target_os = "linux"))]
     let has_kernel = false;
     match has_kernel {
