@@ -4,6 +4,9 @@
 #[doc = include_str!("../ARCHITECTURE.md")]
 pub mod architecture {}
 
+#[doc = include_str!("../docs/design.md")]
+pub mod design {}
+
 #[doc = include_str!("../docs/observing.md")]
 pub mod observing {}
 
