@@ -18,6 +18,8 @@ mod explorer;
 mod few;
 mod id;
 mod journal;
+#[cfg(doc)]
+pub mod manual;
 mod misuse;
 mod ordered;
 mod pool;

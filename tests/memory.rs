@@ -176,7 +176,9 @@ fn things() -> [i64; 11] {
     };
     let mut asked = at_home();
     asked.pu.resolve(asked.now, POOL).unwrap();
-    let another = |lab: &mut Lab, _| drop(lab.pu.resolve(lab.now, POOL).unwrap());
+    let another = |lab: &mut Lab, _| {
+        lab.pu.resolve(lab.now, POOL).unwrap();
+    };
     let subscribed = |lab: &mut Lab, n| {
         lab.pu.subscribe(lab.now, handle(n)).unwrap();
         lab.actions();
@@ -191,7 +193,8 @@ fn things() -> [i64; 11] {
     };
     let chosen = || {
         let (mut lab, home, pool) = at_pool(MANY);
-        lab.pu.pool_mut(lab.now, pool).unwrap().select_several(MANY as usize, &[]);
+        let all = lab.pu.pool_mut(lab.now, pool).unwrap().select_several(MANY as usize, &[]);
+        assert_eq!(all.len(), MANY as usize);
         (lab, home, pool)
     };
     let fail = |lab: &mut Lab, n, pool| {
@@ -210,7 +213,7 @@ fn things() -> [i64; 11] {
     let noting = Lab::at_home_with(noting).0;
     [
         each(at_pool(1).0, idle),
-        each(at_home(), |lab, _| drop(open(lab))),
+        each(at_home(), |lab, _| assert!(lab.pu.session(open(lab)).is_some())),
         each(waits, queued),
         each(at_home(), first),
         each(asked, another),

@@ -29,8 +29,9 @@ use std::io::{
     self,
     ErrorKind::{AddrNotAvailable, BrokenPipe, TimedOut, Unsupported},
 };
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::{Pin, pin};
+#[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -40,18 +41,18 @@ use asap_pu::{
     Action, Authentication, Capabilities, ChannelId, CloseReason, Config, ConfigError, Confirms,
     Event, Instant, MessageId, Payload, PeerKind, PoolUser, Security,
 };
-use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+#[cfg(feature = "tls")]
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::time::{self, timeout};
-use tokio_rustls::TlsConnector;
 
-use crate::{LINGER, LastFailure, Seen, Sleep, Watcher, Zone, join, show};
+use crate::host::{LINGER, LastFailure, Seen, Sleep, Watcher, Zone, join, show};
+#[cfg(feature = "tls")]
+use crate::tls;
 
 /// How much is read at once.
 const READ_LEN: usize = 16 << 10;
@@ -73,6 +74,7 @@ pub struct Driver {
     /// What the pool user calls [`Instant::EPOCH`].
     start: time::Instant,
     sleep: Sleep,
+    #[cfg(feature = "tls")]
     tls: Option<Arc<ClientConfig>>,
     /// The channels that the pool user asked for and has not closed.
     channels: BTreeMap<ChannelId, Channel>,
@@ -112,11 +114,13 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// TCP, each message told when it is written, and TLS that authenticates registrars.
-const CAPABILITIES: Capabilities = Capabilities::NONE
+/// TCP, each message told when it is written.
+const TCP: Capabilities = Capabilities::NONE
     .with_registrars(Protocol::Tcp)
-    .with_elements(Protocol::Tcp, Confirms::Written)
-    .with_authentication();
+    .with_elements(Protocol::Tcp, Confirms::Written);
+/// With TLS it authenticates registrars.
+const CAPABILITIES: Capabilities =
+    if cfg!(feature = "tls") { TCP.with_authentication() } else { TCP };
 
 impl Driver {
     /// A driver around a new pool user. The seed should differ from process to process, so
@@ -130,6 +134,7 @@ impl Driver {
             user: PoolUser::new(config, CAPABILITIES, seed)?,
             start: time::Instant::now(),
             sleep: Sleep::observe(),
+            #[cfg(feature = "tls")]
             tls: None,
             channels: BTreeMap::new(),
             inputs,
@@ -144,6 +149,8 @@ impl Driver {
 
     /// The same driver, able to speak TLS: `tls` says whose certificates to trust, and holds the
     /// pool user's own if it has one. Without it, channels that are to be secured fail.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
     #[must_use]
     pub fn with_tls(self, tls: impl Into<Arc<ClientConfig>>) -> Self {
         Self { tls: Some(tls.into()), ..self }
@@ -244,14 +251,19 @@ impl Driver {
 
     /// Does what the pool user asks for.
     fn act(&mut self) {
-        crate::trace(&mut self.user);
+        crate::host::trace(&mut self.user);
         while let Some(action) = self.user.poll_action() {
             match action {
                 Action::Open { channel, peer, to, security, .. } => {
                     let (queue, payloads) = mpsc::unbounded_channel();
                     let (open, closed) = oneshot::channel();
                     let at = to.socket_addrs().next().map(|at| self.zone.complete(at));
-                    let connecting = connect(at, security, self.tls.clone());
+                    let connecting = connect(
+                        at,
+                        security,
+                        #[cfg(feature = "tls")]
+                        self.tls.clone(),
+                    );
                     let inputs = self.to_inputs.clone();
                     tokio::spawn(async move {
                         let carried = carry(connecting, channel, payloads, &inputs);
@@ -459,74 +471,44 @@ fn watch_host(stream: &TcpStream) -> io::Result<()> {
 async fn connect(
     at: Option<SocketAddr>,
     security: Security,
-    tls: Option<Arc<ClientConfig>>,
+    #[cfg(feature = "tls")] tls: Option<Arc<ClientConfig>>,
 ) -> io::Result<(Box<dyn Stream>, Authentication)> {
     let stream = TcpStream::connect(at.ok_or(AddrNotAvailable)?).await?;
     stream.set_nodelay(true)?;
     watch_host(&stream)?;
     let stream = Watched::new(stream);
-    let identity = match security {
-        Security::None => return Ok((Box::new(stream), Authentication::None)),
-        Security::Tls { identity, .. } => String::from(identity),
-        other => {
-            return Err(io::Error::new(Unsupported, format!("{other:?} is not spoken here")));
+    match security {
+        Security::None => Ok((Box::new(stream), Authentication::None)),
+        #[cfg(feature = "tls")]
+        Security::Tls { identity, .. } => {
+            let tls = tls.ok_or_else(|| {
+                io::Error::new(Unsupported, "TLS is wanted, but no certificate is trusted")
+            })?;
+            let stream = tls::secure(stream, &identity, tls).await?;
+            Ok((Box::new(stream), Authentication::Verified))
         }
-    };
-    let tls = tls.ok_or_else(|| {
-        io::Error::new(Unsupported, "TLS is wanted, but no certificate is trusted")
-    })?;
-    let name = reference(&identity)?;
-    let stream = TlsConnector::from(tls).connect(name, stream).await?;
-    Ok((Box::new(stream), Authentication::Verified))
-}
-
-/// The name to look for among the subjectAltNames of a certificate (RFC 5352 §9.2): an address as it is,
-/// a domain name with its labels in ACE. The rest of that section is what [`rustls`] does: names of the
-/// same type are compared, `*` stands for one whole label, the left-most (with two or more behind it),
-/// and the common name does not count.
-fn reference(identity: &str) -> io::Result<ServerName<'static>> {
-    if identity.parse::<IpAddr>().is_ok() {
-        return ServerName::try_from(identity.to_owned()).map_err(io::Error::other);
+        other => Err(io::Error::new(Unsupported, format!("{other:?} is not spoken here"))),
     }
-    // What RFC 3490 maps and its successors, by which the rest goes, do not.
-    let mapped: String = identity
-        .chars()
-        .flat_map(|c| match c {
-            'ß' => ['s', 's'].into_iter().take(2),
-            'ς' => ['σ', ' '].into_iter().take(1),
-            '\u{200c}' | '\u{200d}' => [' ', ' '].into_iter().take(0),
-            c => [c, ' '].into_iter().take(1),
-        })
-        .collect();
-    let to_ascii = Uts46::new().to_ascii(
-        mapped.as_bytes(),
-        AsciiDenyList::STD3,
-        Hyphens::CheckFirstLast,
-        DnsLength::VerifyAllowRootDot,
-    );
-    let name = to_ascii.map_err(|_| io::Error::other(format!("{identity:?} is no domain name")))?;
-    ServerName::try_from(name.into_owned()).map_err(io::Error::other)
 }
 
 /// A peer whose certificate was refused is not who it should be.
 fn reason(error: &io::Error) -> CloseReason {
-    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
-            CloseReason::Unauthenticated
-        }
-        _ => crate::reason(error),
+    #[cfg(feature = "tls")]
+    if tls::is_refusal(error) {
+        return CloseReason::Unauthenticated;
     }
+    crate::host::reason(error)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "tls"))]
 mod tests {
     use std::future::pending;
 
-    use rustls::pki_types::PrivatePkcs8KeyDer;
+    use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
     use rustls::{RootCertStore, ServerConfig};
     use tokio::io::{DuplexStream, duplex};
-    use tokio_rustls::TlsAcceptor;
     use tokio_rustls::client::TlsStream;
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
 
     use super::*;
 

@@ -43,7 +43,7 @@ use asap_pu::{
 };
 use socket2::Domain;
 
-use crate::{LINGER, LastFailure, Seen, Sleep, Watcher, Zone, join, reason, show};
+use crate::host::{LINGER, LastFailure, Seen, Sleep, Watcher, Zone, join, reason, show};
 use association::LONGEST;
 pub use association::{Association, Incoming};
 use channel::Channel;
@@ -135,7 +135,7 @@ impl Driver {
     /// # Errors
     /// It is 11, which marks ASAP messages ([`InvalidInput`]).
     pub fn mark_data(&mut self, ppid: u32) -> io::Result<()> {
-        self.data_ppid = crate::data_ppid(ppid)?;
+        self.data_ppid = crate::host::data_ppid(ppid)?;
         Ok(())
     }
 
@@ -194,7 +194,7 @@ impl Driver {
 
     /// Does what the pool user asks for.
     fn act(&mut self) {
-        crate::trace(&mut self.user);
+        crate::host::trace(&mut self.user);
         while let Some(action) = self.user.poll_action() {
             match action {
                 Action::Open { channel, peer, to, security, .. } => match self.open(&to, &security)

@@ -34,7 +34,7 @@ use dcsctp::api::{
 
 use super::packet::{self, Packet, chunk};
 use super::{AssociationId, Datagram, End, Event};
-use crate::LINGER;
+use crate::host::LINGER;
 
 /// How long setting up may take: less than a session waits for it, so that the reason is heard.
 const PATIENCE: Duration = Duration::from_millis(4_500);

@@ -10,7 +10,7 @@ use asap_pu::{Config, Event, Instant};
 
 use super::sockets::{Incoming, Sockets};
 use super::{SctpPoolUser, Settings};
-use crate::{Sleep, join};
+use crate::host::{Sleep, join};
 
 /// How many datagrams are read before the application hears of any, and before they are acknowledged.
 const BURST: usize = 16;

@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use super::endpoint::LONGEST;
 use super::{AssociationId, Carrier, Datagram, End, Endpoint, Event as Sctp, Settings};
-use crate::{LastFailure, Seen, Watcher, Zone, reason, show};
+use crate::host::{LastFailure, Seen, Watcher, Zone, reason, show};
 
 /// A pool user that speaks SCTP by itself: datagrams in, datagrams out, one deadline.
 ///
@@ -87,7 +87,7 @@ impl SctpPoolUser {
     /// # Errors
     /// It is 11, which marks ASAP messages ([`InvalidInput`]).
     pub fn mark_data(&mut self, ppid: u32) -> io::Result<()> {
-        self.data_ppid = crate::data_ppid(ppid)?;
+        self.data_ppid = crate::host::data_ppid(ppid)?;
         Ok(())
     }
 
@@ -195,7 +195,7 @@ impl SctpPoolUser {
             } else if let Some(action) = self.user.poll_action() {
                 self.act(now, action);
             } else {
-                return crate::trace(&mut self.user);
+                return crate::host::trace(&mut self.user);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use asap_pu::{Config, Event, Failover, Registrar};
-use asap_pu_drivers::sctp_userspace::{Carrier, Driver, Settings};
+use asap_pu_tokio::sctp_userspace::{Carrier, Driver, Settings};
 
 use crate::net::PORT;
 use crate::sctp_peer::peer;

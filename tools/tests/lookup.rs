@@ -1,10 +1,9 @@
-//! The example `asap-lookup`, asking registrars on sockets of this host.
+//! `asap-lookup`, asking registrars on sockets of this host.
 
-#[path = "../examples/asap-lookup/main.rs"]
-#[allow(dead_code, reason = "only the example has a `main`")]
-mod example;
-#[allow(dead_code, reason = "another test uses the rest")]
+#[path = "../../drivers/tests/peers/mod.rs"]
+#[allow(dead_code, reason = "the tests of drivers use the rest")]
 mod peers;
+#[path = "../../drivers/tests/sctp_peer/mod.rs"]
 mod sctp_peer;
 
 use std::ffi::OsString;
@@ -19,6 +18,7 @@ use asap_pu::wire::{
     Body, Cause, CauseCode, Message, OverallPolicy, PeIdentifier, Policy, PolicyType, PoolElement,
     ServerIdentifier, StreamDecoder, Transport, TransportUse,
 };
+use asap_tools::lookup;
 use tokio::runtime::Builder;
 
 use peers::{Authority, POOL};
@@ -34,7 +34,7 @@ struct Outcome {
 fn run(arguments: &[&str]) -> Outcome {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let arguments = ["asap-lookup"].iter().chain(arguments).map(OsString::from);
-    let status = example::run(arguments, &mut out, &mut err);
+    let status = lookup::run(arguments, &mut out, &mut err);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Outcome { status, out: text(out), err: text(err) }
 }
@@ -211,7 +211,7 @@ fn what_carries_sctp_is_chosen_and_told() {
     assert_eq!(outcome.status, 3, "{outcome:?}");
     let choice = outcome.err.lines().next().unwrap();
     #[cfg(target_os = "linux")]
-    let has_kernel = asap_pu_drivers::sctp::Driver::new(Default::default(), 1).is_ok();
+    let has_kernel = asap_pu_tokio::sctp::Driver::new(Default::default(), 1).is_ok();
     #[cfg(not(target_os = "linux"))]
     let has_kernel = false;
     match has_kernel {
@@ -312,7 +312,7 @@ fn a_reader_may_go_away() {
     let at = registrar(vec![listing(PolicyType::ROUND_ROBIN, &[element(1, 2)])]);
     let arguments = ["asap-lookup", "--tcp", "-r", &at, POOL].into_iter().map(OsString::from);
     let mut err = Vec::new();
-    assert_eq!((example::run(arguments, Gone, &mut err), err), (0, Vec::new()));
+    assert_eq!((lookup::run(arguments, Gone, &mut err), err), (0, Vec::new()));
 }
 
 /// [RES-11] [CACHE-9]: what changes is shown until the pool is no more.
@@ -385,7 +385,7 @@ fn a_watcher_is_told_of_registrars() {
     let at = at.to_string();
     let arguments = ["asap-lookup", "--tcp", "-r", &at, "--watch=1", "--timeout=1", POOL];
     let arguments = arguments.into_iter().map(OsString::from);
-    assert_eq!(example::run(arguments, Loud(saying), Vec::new()), 0);
+    assert_eq!(lookup::run(arguments, Loud(saying), Vec::new()), 0);
     let (next, heard) = registrar.join().unwrap();
     assert!(next > 0, "it is asked again");
     let remarks: Vec<_> = heard.lines().skip_while(|line| !line.starts_with("; when")).collect();

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::mpsc::Receiver;
 
 use asap_pu::wire::StreamDecoder;
-use asap_pu_drivers::Seen;
+use asap_pu_tokio::Seen;
 
 /// What passed the driver and was not shown yet.
 pub(crate) struct Trace {

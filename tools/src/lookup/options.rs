@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use asap_pu::wire::{ASAP_PORT, PoolHandle};
 use asap_pu::{Config, Registrar, Security};
-use asap_pu_drivers::ANNOUNCE_GROUP;
-use asap_pu_drivers::sctp_userspace::Carrier;
+use asap_pu_tokio::ANNOUNCE_GROUP;
+use asap_pu_tokio::sctp_userspace::Carrier;
 use clap::Parser;
 use rustls::pki_types::ServerName;
 
@@ -39,7 +39,7 @@ pub(crate) struct Options {
     #[arg(short, long = "registrar", value_name = "HOST[:PORT]")]
     registrars: Vec<Place>,
 
-    /// Ask over SCTP, as registrars do in practice [default]: the kernel's if it has one, else with
+    /// Ask over SCTP, as registrars do in practice, and so by default: the kernel's if it has one, else with
     /// --encapsulate.
     #[arg(long, group = "transport")]
     sctp: bool,

@@ -2,24 +2,25 @@
 //! they mean.
 //!
 //! ```text
-//! cargo run --example asap-decode -- capture.pcap
-//! echo "05 00 00 0c 00 09 00 08 65 63 68 6f" | cargo run --example asap-decode -- --tree
+//! asap-decode capture.pcap
+//! echo "05 00 00 0c 00 09 00 08 65 63 68 6f" | asap-decode --tree
 //! ```
 //!
 //! A capture (pcap or pcapng) passes through four floors. `capture` opens the file and gives out
 //! its packets, `packet` takes off what is around SCTP, TCP and UDP, `sctp` and `tcp` put together
-//! the messages that were cut into pieces. `hex` is the short way for those who have bytes already.
+//! the messages that were cut into pieces, and `left` counts what was none of all that. `hex` is the short way for those who have bytes already.
 //! Either way a message reaches the `report`, which shows it on one line (`summary`), with all its
 //! parameters (`tree`), or with the place where it is broken (`fault`).
 //!
 //! Over SCTP every chunk with ASAP's payload protocol identifier counts (RFC 5352 §8.3), whatever
 //! the port; over TCP and UDP the port decides.
-#![allow(clippy::std_instead_of_core, clippy::std_instead_of_alloc, reason = "programs have `std`")]
 
+mod beginning;
 mod capture;
 mod fault;
 mod fragments;
 mod hex;
+mod left;
 mod packet;
 mod report;
 mod sctp;
@@ -27,13 +28,11 @@ mod summary;
 mod tcp;
 mod tree;
 
-use std::env;
 use std::error::Error;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use asap_pu::wire::ASAP_PORT;
 
@@ -64,12 +63,8 @@ struct Options {
     file: Option<PathBuf>,
 }
 
-fn main() -> ExitCode {
-    ExitCode::from(run(env::args_os().skip(1), io::stdin(), io::stdout().lock(), io::stderr()))
-}
-
 /// Does what the arguments say; the exit status.
-pub(crate) fn run(
+pub fn run(
     arguments: impl Iterator<Item = OsString>,
     input: impl Read + Send + 'static,
     mut out: impl Write,
@@ -118,7 +113,7 @@ fn show(
     match is_capture {
         true => {
             let tally = capture::decode(input, &options.ports, &mut report).map_err(named)?;
-            writeln!(err, "{tally}{}", report.tally())?;
+            writeln!(err, "packets: {}, {}{}", tally.packets, report.tally(), tally.left)?;
         }
         false => hex::decode(input, &mut report).map_err(named)?,
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::tokio::runtime::{Builder, Runtime};
 use asap_pu::{Event, Instant, PoolUser};
-use asap_pu_drivers::{Watcher, any_sctp, tokio, trust};
+use asap_pu_tokio::{Watcher, any_sctp, tokio, trust};
 
 use super::options::Options;
 use super::{Failure, Status};

@@ -1,8 +1,8 @@
 //! What `dig` is for DNS: asks a registrar who is in a pool, and shows the answer.
 //!
 //! ```text
-//! cargo run --example asap-lookup -- --tcp --registrar 192.0.2.1 EchoPool
-//! cargo run --example asap-lookup -- EchoPool
+//! asap-lookup --tcp --registrar 192.0.2.1 EchoPool
+//! asap-lookup EchoPool
 //! ```
 //!
 //! The first command asks one registrar over TCP, the second, over SCTP, whichever announces itself
@@ -14,12 +14,10 @@ mod link;
 mod options;
 mod trace;
 
-use std::env;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::mem;
-use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
@@ -80,12 +78,8 @@ struct Lookup<'a, W> {
     alone: bool,
 }
 
-fn main() -> ExitCode {
-    ExitCode::from(run(env::args_os(), io::stdout().lock(), io::stderr()))
-}
-
 /// Does what the arguments say; the exit status.
-pub(crate) fn run(
+pub fn run(
     arguments: impl Iterator<Item = OsString>,
     mut out: impl Write,
     mut err: impl Write,
