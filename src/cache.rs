@@ -12,13 +12,13 @@
 //!
 //! | policy | a pool of one | of 30 | of 1,000 |
 //! |---|---|---|---|
-//! | random | 390 | 2,100 | 56,000 |
-//! | round robin, priority, least used, priority least used | 390 | 2,200 | 60,000 |
-//! | weighted random, randomized least used | 390 | 2,600 | 72,000 |
-//! | least used with degradation | 550 | 3,200 | 90,000 |
-//! | weighted round robin | 730 | 3,700 | 122,000 |
+//! | random | 370 | 2,100 | 56,000 |
+//! | round robin, priority, least used, priority least used | 380 | 2,200 | 60,000 |
+//! | weighted random, randomized least used | 460 | 2,600 | 72,000 |
+//! | least used with degradation | 530 | 3,200 | 90,000 |
+//! | weighted round robin | 710 | 3,700 | 122,000 |
 //!
-//! A pool of one that has not failed takes two blocks, by most policies: itself, and where its element is.
+//! A pool of one that has not failed takes two blocks by round robin and the like: itself, and its turns.
 //!
 //! A pool that a registrar does not know any more, or that the application wants to be forgotten,
 //! is *gone*: it is not found again by its handle. Where sessions hold it they go on with what was

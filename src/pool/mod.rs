@@ -53,7 +53,7 @@ pub struct Pool {
     /// Of each element of the selector's list, what the selector does not know.
     elements: Few<Element>,
     /// The user transports of all elements, encoded one behind the other.
-    transports: Box<[u8]>,
+    transports: Encoded,
     /// The places of the elements, sorted by identifier.
     by_identifier: Few<u32>,
     selector: Selector,
@@ -76,6 +76,14 @@ struct Beside {
     failed: Failed,
     /// How many failures there were, also of elements that were marked, and choices among those.
     failures: u64,
+}
+
+/// Transports, encoded one behind the other. One with an address stands in its place.
+#[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
+enum Encoded {
+    Short([u8; Self::SHORT]),
+    Long(Box<[u8]>),
 }
 
 /// What is kept of a pool element.
@@ -129,7 +137,7 @@ impl Pool {
             handle,
             policy: PolicyType::ROUND_ROBIN,
             elements: Few::default(),
-            transports: Box::default(),
+            transports: Encoded::default(),
             by_identifier: Few::default(),
             selector: Selector::new(),
             beside: None,
@@ -203,7 +211,7 @@ impl Pool {
     pub(crate) fn heap_size(&self) -> usize {
         self.handle.heap_size()
             + self.elements.heap_size()
-            + self.transports.len()
+            + self.transports.heap_size()
             + self.by_identifier.heap_size()
             + self.beside.as_ref().map_or(0, |beside| size_of::<Beside>() + beside.heap_size())
             + self.selector.heap_size()
@@ -247,10 +255,7 @@ impl Pool {
             self.beside.get_or_insert_default().absent = absent;
         }
         self.elements.replace(&scratch.elements);
-        match self.transports.len() == scratch.transports.len() {
-            true => self.transports.copy_from_slice(&scratch.transports),
-            false => self.transports = scratch.transports[..].into(),
-        }
+        self.transports.replace(&scratch.transports);
         self.by_identifier.fill_with(scratch.by_identifier.len(), 0);
         for (kept, (_, place)) in self.by_identifier.iter_mut().zip(&scratch.by_identifier) {
             *kept = *place;
@@ -513,7 +518,7 @@ impl Pool {
     }
 
     fn encoded(&self, index: usize) -> &[u8] {
-        &self.transports[self.elements[index].range()]
+        &self.transports.bytes()[self.elements[index].range()]
     }
 }
 
@@ -571,6 +576,44 @@ impl Change {
         self.joined = self.joined.saturating_add(later.joined);
         self.left = self.left.saturating_add(later.left);
         self.altered = self.altered.saturating_add(later.altered);
+    }
+}
+
+impl Encoded {
+    /// As long as one with an IPv6 address.
+    const SHORT: usize = 28;
+
+    fn replace(&mut self, bytes: &[u8]) {
+        let mut short = [0; Self::SHORT];
+        match (&mut *self, short.get_mut(..bytes.len())) {
+            (_, Some(begin)) => {
+                begin.copy_from_slice(bytes);
+                *self = Self::Short(short);
+            }
+            (Self::Long(kept), _) if kept.len() == bytes.len() => kept.copy_from_slice(bytes),
+            _ => *self = Self::Long(bytes.into()),
+        }
+    }
+
+    /// All that were taken over, and perhaps nothing behind them.
+    const fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(bytes) => bytes,
+            Self::Long(bytes) => bytes,
+        }
+    }
+
+    const fn heap_size(&self) -> usize {
+        match self {
+            Self::Short(_) => 0,
+            Self::Long(bytes) => bytes.len(),
+        }
+    }
+}
+
+impl Default for Encoded {
+    fn default() -> Self {
+        Self::Short([0; Self::SHORT])
     }
 }
 

@@ -198,7 +198,7 @@ struct Positions(Few<u64>);
 enum Chooser {
     WeightedRoundRobin(Box<WeightedRoundRobin>),
     Random(Random),
-    WeightedRandom(WeightedRandom),
+    WeightedRandom(Box<WeightedRandom>),
     Ranked(Ranked),
     LeastUsedDegradation(Box<LeastUsedDegradation>),
     Custom(Custom),
@@ -228,8 +228,10 @@ impl Selector {
     /// [`refresh_custom`](Self::refresh_custom) is the way.
     pub fn refresh(&mut self, policy: PolicyKind, members: &[Member]) {
         let policy = if let PolicyKind::Custom(_) = policy { PolicyKind::Listed } else { policy };
-        self.is_stale |= !self.out.0.is_empty();
-        self.out.clear();
+        if !self.out.0.is_empty() {
+            self.is_stale = true;
+            self.out.clear();
+        }
         if policy == self.policy && *self.members == *members {
             return;
         }
@@ -300,12 +302,12 @@ impl Selector {
         if self.is_stale {
             self.arrange();
         }
-        let (policy, members) = (self.policy, &self.members[..]);
+        let (policy, members) = (self.policy, &self.members);
         match &mut self.chooser {
             Chooser::WeightedRoundRobin(chooser) => chooser.pick(rng, skip),
             Chooser::Random(chooser) => chooser.pick(rng, skip),
             Chooser::WeightedRandom(chooser) => chooser.pick(rng, skip),
-            Chooser::Ranked(chooser) => chooser.pick(members, |m| rank(policy, m), skip),
+            Chooser::Ranked(chooser) => chooser.pick(|at| rank(policy, &members[at]), skip),
             Chooser::LeastUsedDegradation(chooser) => chooser.pick(members, skip),
             Chooser::Custom(chooser) => chooser.pick(rng, &|at| self.out.contains(at) || skip(at)),
         }
@@ -391,7 +393,9 @@ impl Selector {
                 }
                 Chooser::Random(chooser) => chooser.heap_size(),
                 Chooser::Custom(_) => 0,
-                Chooser::WeightedRandom(chooser) => chooser.heap_size(),
+                Chooser::WeightedRandom(chooser) => {
+                    size_of::<WeightedRandom>() + chooser.heap_size()
+                }
                 Chooser::Ranked(chooser) => chooser.heap_size(),
                 Chooser::LeastUsedDegradation(chooser) => {
                     size_of::<LeastUsedDegradation>() + chooser.heap_size()
@@ -407,7 +411,7 @@ impl Selector {
             Chooser::WeightedRoundRobin(chooser) => chooser.backup(rng, skip),
             Chooser::Random(chooser) => chooser.pick(rng, skip),
             Chooser::WeightedRandom(chooser) => chooser.pick(rng, skip),
-            Chooser::Ranked(chooser) => chooser.backup(members, |m| rank(policy, m), skip),
+            Chooser::Ranked(chooser) => chooser.backup(|at| rank(policy, &members[at]), skip),
             Chooser::LeastUsedDegradation(chooser) => chooser.backup(skip),
             Chooser::Custom(chooser) => {
                 chooser.backup(rng, &|at| self.out.contains(at) || skip(at))
@@ -512,7 +516,7 @@ impl Chooser {
             PolicyKind::WeightedRoundRobin => Self::WeightedRoundRobin(Box::default()),
             PolicyKind::Random => Self::Random(Random::default()),
             PolicyKind::WeightedRandom | PolicyKind::RandomizedLeastUsed => {
-                Self::WeightedRandom(WeightedRandom::default())
+                Self::WeightedRandom(Box::default())
             }
             PolicyKind::LeastUsedDegradation => Self::LeastUsedDegradation(Box::default()),
             _ => Self::Ranked(Ranked::new()),

@@ -20,7 +20,6 @@ use alloc::vec::Vec;
 
 use super::heap;
 use crate::Rng;
-use crate::few::Few;
 
 /// Draws that [`uniform`] makes before it counts; 16 misses in a row are rare unless most are
 /// passed over.
@@ -49,7 +48,7 @@ pub(super) struct Random {
 #[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct WeightedRandom {
     /// Where the stretch of each member ends; the last is the sum of all weights.
-    ends: Few<u64>,
+    ends: Vec<u64>,
     /// The member on whose stretch each piece of the line begins; empty until it is worth making.
     guide: Vec<u32>,
     /// The length of a piece, as a power of two.
@@ -94,7 +93,8 @@ impl Random {
 
 impl WeightedRandom {
     pub(super) fn refresh(&mut self, weights: impl ExactSizeIterator<Item = u32>) {
-        self.ends.fill_with(weights.len(), 0);
+        self.ends.clear();
+        self.ends.reserve_exact(weights.len());
         self.guide.clear();
         if weights.len() > SHORT {
             self.guide.reserve_exact(2 * weights.len() + 2);
@@ -110,16 +110,17 @@ impl WeightedRandom {
         is_in: impl Fn(usize) -> bool,
     ) {
         let mut end = 0;
+        self.ends.clear();
         self.weightless.clear();
-        for (at, (weight, kept)) in weights.zip(self.ends.iter_mut()).enumerate() {
+        self.ends.extend(weights.enumerate().map(|(at, weight)| {
             if is_in(at) {
                 end += u64::from(weight);
                 if weight == 0 {
                     self.weightless.push(at as u32);
                 }
             }
-            *kept = end;
-        }
+            end
+        }));
         self.guide.clear();
         self.bisections = 0;
     }
@@ -141,7 +142,7 @@ impl WeightedRandom {
     }
 
     pub(super) fn heap_size(&self) -> usize {
-        self.ends.heap_size() + heap(&self.guide) + heap(&self.weightless)
+        heap(&self.ends) + heap(&self.guide) + heap(&self.weightless)
     }
 
     /// Goes on after the first draw met `rejected`.
