@@ -8,6 +8,9 @@ extern crate std;
 
 mod cache;
 mod capabilities;
+#[cfg(feature = "capture")]
+#[cfg_attr(docsrs, doc(cfg(feature = "capture")))]
+pub mod capture;
 mod channel;
 mod config;
 mod context;

@@ -12,8 +12,10 @@ element pe1 pe1 0x1 pingpong
 element pe2 pe2 0x2 pingpong
 element pe3 pe3 0x3 echo
 element pe4 pe4 0x4 daytime
-there() { looked pu -r 10.0.0.1:3863 "$1" 2>/dev/null | grep -c '^0x' | grep -qx "$2"; }
-within 60 there PingPongPool 2 && within 60 there EchoPool 1 && within 60 there DaytimePool 1 || fail 'not all are registered'
+there() { looked pu -r 10.0.0.1:3863 --timeout 20 "$1" 2>/dev/null | grep -c "^0x" | grep -qx "$2"; }
+for pool in PingPongPool:2 EchoPool:1 DaytimePool:1; do
+    within 120 there "${pool%:*}" "${pool#*:}" || fail "$pool is not registered"
+done
 
 start connect pu asap-connect -r 10.0.0.1:3863 --hex --ppid 33 PingPongPool
 # A pong carries the number of the ping and that of the reply in this session, which the cookie holds.
@@ -39,5 +41,5 @@ answers=$( (at pu asap-connect -r 10.0.0.1:3863 --quiet --wait=10 DaytimePool) <
 log "daytime: $answers"
 [ -n "$answers" ] || fail 'nobody told the time'
 status=0
-(at pu asap-connect -r 10.0.0.1:3863 --quiet NoPool) < /dev/null 2> /out/none.log || status=$?
+(at pu asap-connect -r 10.0.0.1:3863 --quiet --timeout 20 NoPool) < /dev/null 2> /out/none.log || status=$?
 [ "$status" = 1 ] && grep -q 'NoPool: no such pool' /out/none.log || fail "a pool that is not there: $status"

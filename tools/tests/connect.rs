@@ -134,6 +134,9 @@ fn failures_are_told_apart() {
         assert!(outcome.status == status && said.starts_with(expected), "{status} {outcome:?}");
         assert_eq!((&*outcome.out, outcome.err.lines().count()), ("", 1));
     }
+    // Whoever has nothing to say hears of it too.
+    let outcome = run(&["--tcp", "-r", &registrar, "-q", "--wait=0", "OtherPool"], io::empty());
+    assert_eq!((outcome.status, &*outcome.err), (1, "asap-connect: OtherPool: no such pool\n"));
     let outcome = run(&["--wait=soon", POOL], io::empty());
     assert_eq!(outcome.status, 2, "{outcome:?}");
     let outcome = run(&["--tcp", "-r", &registrar, "--hex", "-q", POOL], Cursor::new("no hex\n"));

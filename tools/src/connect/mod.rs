@@ -45,8 +45,9 @@ struct Conversation<'a, W, E> {
     session: SessionId,
     failover: Failover,
     input: Input,
-    /// Whether a registrar was reached.
+    /// Whether a registrar was reached, and an element.
     has_home: bool,
+    was_connected: bool,
     /// When the last thing happened, sent or received.
     last: Instant,
     /// Whether the input has ended and the session is being closed.
@@ -100,7 +101,6 @@ impl<'a, W: Write, E: Write> Conversation<'a, W, E> {
         let (handle, settings) = (options.handle.clone(), SessionOptions::default());
         let session = link.user().open_session(last, handle, settings)?;
         let input = Input::new(input, options.hex);
-        let (has_home, is_closing, undelivered) = (false, false, 0);
         Ok(Self {
             options,
             out,
@@ -109,10 +109,11 @@ impl<'a, W: Write, E: Write> Conversation<'a, W, E> {
             session,
             failover,
             input,
-            has_home,
+            has_home: false,
+            was_connected: false,
             last,
-            is_closing,
-            undelivered,
+            is_closing: false,
+            undelivered: 0,
         })
     }
 
@@ -164,7 +165,7 @@ impl<'a, W: Write, E: Write> Conversation<'a, W, E> {
                 }
                 Next::Nothing => return Ok(()),
                 Next::Unusable(why) => return Err(Failure::new(Status::Usage, why)),
-                Next::End if queued > 0 => return Ok(()),
+                Next::End if queued > 0 || !self.was_connected => return Ok(()),
                 Next::End if now.since(self.last).as_secs_f64() < self.options.wait => {
                     return Ok(());
                 }
@@ -193,6 +194,7 @@ impl<'a, W: Write, E: Write> Conversation<'a, W, E> {
                 self.say(format_args!("{why}; trying again"));
             }
             Event::Connected { element, .. } => {
+                (self.was_connected, self.last) = (true, self.link.now());
                 self.say(format_args!("connected to {}", name(element)));
             }
             Event::ElementLost { element, reason, .. } => {
