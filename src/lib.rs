@@ -8,8 +8,6 @@ extern crate std;
 
 mod cache;
 mod capabilities;
-#[cfg(feature = "capture")]
-#[cfg_attr(docsrs, doc(cfg(feature = "capture")))]
 pub mod capture;
 mod channel;
 mod config;

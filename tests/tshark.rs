@@ -2,9 +2,8 @@
 //! type, and reads back what was put in.
 #![allow(clippy::std_instead_of_core, reason = "tests have `std`")]
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
+mod dissect;
+
 use std::time::Duration;
 
 use asap_pu::capture::Capture;
@@ -24,20 +23,14 @@ struct Case {
 /// [TLV-20], [TLV-22], [TLV-12] to [TLV-19]: another implementation agrees on every type.
 #[test]
 fn wireshark_reads_what_was_written() {
-    if Command::new("tshark").arg("--version").output().is_err() {
-        println!("skipped: tshark not installed");
-        return;
-    }
-    let capture = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wire.pcapng");
     let cases: Vec<Case> = messages().into_iter().chain(parameters()).collect();
     let mut written = Capture::new();
     let [from, to] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(|ip| (ip, ASAP_PORT).into());
     for (second, case) in (1..).zip(&cases) {
         written.control(Duration::from_secs(second), from, to, &case.bytes);
     }
-    fs::write(&capture, written.take()).unwrap();
 
-    let mut names = vec!["_ws.malformed", "_ws.expert.message", "sctp.checksum.status"];
+    let mut names = vec!["_ws.expert.message"];
     names.extend(["asap.message_type", "asap.message_length", "asap.parameter_type"]);
     let of_cases = cases.iter().flat_map(|case| case.fields).map(|(name, _)| *name);
     names.extend(of_cases);
@@ -46,12 +39,11 @@ fn wireshark_reads_what_was_written() {
     for (number, case) in cases.iter().enumerate() {
         println!("packet {}: {:02x?}", number + 1, case.bytes);
     }
-    let lines = dissect(&capture, &names);
+    let Some(lines) = dissect::lines("wire", &written.take(), &names) else { return };
     assert_eq!(lines.len(), cases.len());
     for (case, line) in cases.iter().zip(lines) {
         let value = |name| line[names.iter().position(|it| *it == name).unwrap()].as_str();
-        assert_eq!((value("_ws.malformed"), value("_ws.expert.message")), ("", ""));
-        assert_eq!(value("sctp.checksum.status"), "1");
+        assert_eq!(value("_ws.expert.message"), "");
         assert_eq!(value("asap.message_type"), case.bytes[0].to_string());
         assert_eq!(value("asap.message_length"), case.bytes.len().to_string());
         assert_eq!(value("asap.parameter_type").replace("0x00", ""), case.types);
@@ -65,11 +57,6 @@ fn wireshark_reads_what_was_written() {
 /// IPv6 and both families at once, data beside messages, and what is no message at all.
 #[test]
 fn wireshark_reads_what_was_captured() {
-    if Command::new("tshark").arg("--version").output().is_err() {
-        println!("skipped: tshark not installed");
-        return;
-    }
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("captured.pcapng");
     let [user, registrar] = [1, 2].map(|host| ([10, 0, 0, host], ASAP_PORT).into());
     let [user_v6, registrar_v6] =
         ["[fd00::1]:3863", "[fd00::2]:3863"].map(|at| at.parse().unwrap());
@@ -90,25 +77,19 @@ fn wireshark_reads_what_was_captured() {
     capture.stream(at(4_000), user, registrar, &request[..9]);
     capture.end(registrar, user);
     capture.stream(at(5_000), user, registrar, &request);
-    fs::write(&file, capture.take()).unwrap();
-    let names = [
-        "frame.time_epoch",
-        "sctp.data_payload_proto_id",
-        "asap.message_type",
-        "sctp.checksum.status",
-        "_ws.malformed",
-    ];
-    let lines: Vec<_> = dissect(&file, &names).iter().map(|line| line.join(" ")).collect();
+    let names = ["frame.time_epoch", "sctp.data_payload_proto_id", "asap.message_type"];
+    let Some(lines) = dissect::lines("captured", &capture.take(), &names) else { return };
+    let lines: Vec<_> = lines.iter().map(|line| line.join(" ")).collect();
     let expected = [
-        "0.001000000 11 5 1 ",
-        "0.002000000 11 5 1 ",
-        "1.500000000 11  1 ",
-        "1.500000000 11 11 1 ",
-        "2.000000000 11 5 1 ",
-        "2.500000000 11 5 1 ",
-        "3.000000000 0  1 ",
-        "3.000000000 0  1 ",
-        "5.000000000 11 5 1 ",
+        "0.001000000 11 5",
+        "0.002000000 11 5",
+        "1.500000000 11 ",
+        "1.500000000 11 11",
+        "2.000000000 11 5",
+        "2.500000000 11 5",
+        "3.000000000 0 ",
+        "3.000000000 0 ",
+        "5.000000000 11 5",
     ];
     assert_eq!(lines, expected);
 }
@@ -285,17 +266,4 @@ fn element() -> PoolElement {
 
 fn sctp() -> SctpTransport {
     SctpTransport::new(4243, TransportUse::DATA_ONLY, ["10.0.0.2".parse().unwrap()])
-}
-
-/// The fields of every packet, as text.
-fn dissect(capture: &Path, names: &[&str]) -> Vec<Vec<String>> {
-    let mut tshark = Command::new("tshark");
-    tshark.args(["-o", "sctp.checksum:crc-32c", "-T", "fields", "-E", "separator=|"]);
-    names.iter().for_each(|name| {
-        tshark.args(["-e", name]);
-    });
-    let output = tshark.arg("-r").arg(capture).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines().map(|line| line.split('|').map(str::to_owned).collect()).collect()
 }
