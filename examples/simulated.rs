@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
 /// Two registrars and four workers, of whom one after the other gets into trouble.
 pub(crate) fn run(
     seed: u64,
-    log: impl FnMut(core::fmt::Arguments<'_>) + 'static,
+    log: impl FnMut(core::fmt::Arguments<'_>) + Send + 'static,
 ) -> Result<Outcome, Box<dyn core::error::Error>> {
     let mut sim = Sim::new(seed);
     sim.log(log);

@@ -17,6 +17,9 @@ pub mod sctp;
 #[cfg(feature = "sctp")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sctp")))]
 pub mod sctp_userspace;
+#[cfg(feature = "sim")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sim")))]
+pub mod sim;
 #[cfg(feature = "tcp")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
 pub mod tcp;

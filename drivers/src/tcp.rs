@@ -125,12 +125,11 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// TCP, each message told when it is written.
 const TCP: Capabilities = Capabilities::NONE
     .with_registrars(Protocol::Tcp)
     .with_elements(Protocol::Tcp, Confirms::Written);
-/// With TLS it authenticates registrars.
-const CAPABILITIES: Capabilities =
+/// What this driver can do: TCP, each message told when it is written; with TLS it authenticates registrars.
+pub const CAPABILITIES: Capabilities =
     if cfg!(feature = "tls") { TCP.with_authentication() } else { TCP };
 
 impl<R: Runtime> Driver<R> {

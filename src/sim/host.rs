@@ -7,7 +7,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::ops::{Index, IndexMut};
 use core::time::Duration;
 
-use crate::wire::{ASAP_PORT, PeIdentifier, ServerIdentifier, Transport, TransportUse};
+use crate::wire::{ASAP_PORT, PeIdentifier, Protocol, ServerIdentifier, Transport, TransportUse};
 
 /// Element number `n` lives at this address plus `n`.
 const ELEMENTS: u32 = 0x0a00_0000; // 10.0.0.0
@@ -164,10 +164,13 @@ pub(super) fn registrar_address(server: ServerIdentifier) -> SocketAddr {
     (Ipv4Addr::from_bits(REGISTRARS + server.get()), ASAP_PORT).into()
 }
 
-/// Where an element listens, for data and control messages.
-pub(super) fn element_transport(identifier: PeIdentifier) -> Transport {
+/// Where an element listens: by SCTP for data and control messages, by TCP for data.
+pub(super) fn element_transport(identifier: PeIdentifier, protocol: Protocol) -> Transport {
     let ip = Ipv4Addr::from_bits(ELEMENTS + identifier.get()).into();
-    Transport::sctp(ELEMENT_PORT, TransportUse::DATA_PLUS_CONTROL, [ip])
+    match protocol {
+        Protocol::Tcp => Transport::tcp(SocketAddr::new(ip, ELEMENT_PORT)),
+        _ => Transport::sctp(ELEMENT_PORT, TransportUse::DATA_PLUS_CONTROL, [ip]),
+    }
 }
 
 impl From<UserId> for Host {

@@ -14,7 +14,7 @@ pub(super) struct Transcript {
     sink: Option<Box<Sink>>,
 }
 
-type Sink = dyn FnMut(fmt::Arguments<'_>);
+type Sink = dyn FnMut(fmt::Arguments<'_>) + Send;
 
 /// What happened to a host, or was done by it; the other one, if there is one, stands beside.
 #[derive(Debug, Hash)]
