@@ -14,11 +14,10 @@ mod drawing;
 #[path = "drawing/timeline.rs"]
 pub(crate) mod timeline;
 
-use core::cell::RefCell;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use asap_pu::capture::Capture;
 use asap_pu::sim::{Fault, Record, Sim, UserId};
@@ -59,17 +58,17 @@ pub(crate) struct Outcome {
 fn main() -> Result<(), Box<dyn core::error::Error>> {
     let Options { seed, html, pcap } = Options::parse(std::env::args().skip(1)).ok_or(USAGE)?;
     let prints = html.is_none() && pcap.is_none();
-    let seen = Rc::new(RefCell::new((Timeline::default(), Capture::new())));
-    let sees = Rc::clone(&seen);
+    let seen = Arc::new(Mutex::new((Timeline::default(), Capture::new())));
+    let sees = Arc::clone(&seen);
     let outcome = run(seed, move |record| {
-        let (timeline, capture) = &mut *sees.borrow_mut();
+        let (timeline, capture) = &mut *sees.lock().expect("nobody panics");
         timeline.record(record);
         record.capture(capture);
         if prints {
             println!("{record}");
         }
     })?;
-    let (timeline, mut capture) = seen.take();
+    let (timeline, mut capture) = core::mem::take(&mut *seen.lock().expect("nobody panics"));
     if let Some(file) = html {
         let note = format!(
             "{} jobs in {:?}, {} failovers, seed {seed}",
@@ -113,7 +112,7 @@ impl Options {
 /// Two registrars and four workers, of whom one after the other gets into trouble.
 pub(crate) fn run(
     seed: u64,
-    log: impl FnMut(&Record<'_>) + 'static,
+    log: impl FnMut(&Record<'_>) + Send + 'static,
 ) -> Result<Outcome, Box<dyn core::error::Error>> {
     let mut sim = Sim::new(seed);
     sim.log(log);

@@ -8,8 +8,7 @@ mod simulated;
 mod browser;
 mod dissect;
 
-use core::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use asap_pu::capture::Capture;
 use asap_pu::sim::What;
@@ -27,10 +26,10 @@ fn no_job_is_lost() {
 /// Wireshark reads every message of the run, and none is malformed.
 #[test]
 fn its_messages_can_be_read_in_wireshark() {
-    let seen = Rc::new(RefCell::new((Capture::new(), 0, 0)));
-    let sees = Rc::clone(&seen);
+    let seen = Arc::new(Mutex::new((Capture::new(), 0, 0)));
+    let sees = Arc::clone(&seen);
     simulated::run(1, move |record| {
-        let (capture, asap, data) = &mut *sees.borrow_mut();
+        let (capture, asap, data) = &mut *sees.lock().expect("nobody panics");
         record.capture(capture);
         match record.what {
             What::SendsControl(_) | What::GetsControl(_) => *asap += 1,
@@ -39,7 +38,7 @@ fn its_messages_can_be_read_in_wireshark() {
         }
     })
     .expect("a run");
-    let (mut capture, asap, data) = seen.take();
+    let (mut capture, asap, data) = core::mem::take(&mut *seen.lock().expect("nobody panics"));
     let fields = ["sctp.data_payload_proto_id", "asap.message_type"];
     let Some(lines) = dissect::lines("simulated", &capture.take(), &fields) else { return };
     let marked = lines.iter().filter(|line| line[0] == "11" && !line[1].is_empty()).count();
@@ -49,10 +48,15 @@ fn its_messages_can_be_read_in_wireshark() {
 /// The page shows hosts and records in a browser, and of them what its address asks for.
 #[test]
 fn its_page_is_shown_by_a_browser() {
-    let seen = Rc::new(RefCell::new(Timeline::default()));
-    let sees = Rc::clone(&seen);
-    simulated::run(1, move |record| sees.borrow_mut().record(record)).expect("a run");
-    let page = seen.take().page("A run", "with failures", "");
+    let seen = Arc::new(Mutex::new(Timeline::default()));
+    let sees = Arc::clone(&seen);
+    simulated::run(1, move |record| sees.lock().expect("nobody panics").record(record))
+        .expect("a run");
+    let page = core::mem::take(&mut *seen.lock().expect("nobody panics")).page(
+        "A run",
+        "with failures",
+        "",
+    );
     let Some(whole) = browser::shown("simulated", &page, "") else { return };
     let count = |dom: &str| -> usize {
         let (count, _) = dom.split_once(" records from ").expect("a count");

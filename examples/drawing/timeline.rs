@@ -85,7 +85,7 @@ impl Timeline {
         self.lanes.extend([host].into_iter().chain(with));
         let (kind, is_away) = match what {
             What::SendsControl(_) => (Kind::Asap, true),
-            What::GetsControl(_) => (Kind::Asap, false),
+            What::GetsControl(_) | What::GetsStream(_) => (Kind::Asap, false),
             What::SendsData(..) => (Kind::Data, true),
             What::GetsData(_) => (Kind::Data, false),
             What::Opens | What::Closes => (Kind::Channel, true),

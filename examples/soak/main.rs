@@ -26,12 +26,11 @@ mod tally;
 mod timeline;
 mod trouble;
 
-use core::cell::RefCell;
 use core::time::Duration;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use asap_pu::Instant;
 use asap_pu::sim::{Host, Record, What};
@@ -67,18 +66,23 @@ fn main() -> ExitCode {
         eprintln!("usage: soak [--users N] [--hours N] [--seed N] [--svg FILE] [--html FILE]");
         return ExitCode::from(2);
     };
-    let seen = Rc::new(RefCell::new(Timeline::default()));
-    let sees = Rc::clone(&seen);
+    let seen = Arc::new(Mutex::new(Timeline::default()));
+    let sees = Arc::clone(&seen);
     let wanted = options.html.is_some();
     let statement = run(&options, progress, move |record| {
         if wanted && is_shown(record) {
-            sees.borrow_mut().record(record);
+            sees.lock().expect("nobody panics").record(record);
         }
     });
     print!("{statement}");
     let svg = chart::svg(&statement);
-    let page =
-        || seen.take().of_those_called().page("A day among failures", &statement.title, &svg);
+    let page = || {
+        core::mem::take(&mut *seen.lock().expect("nobody panics")).of_those_called().page(
+            "A day among failures",
+            &statement.title,
+            &svg,
+        )
+    };
     let files = [
         options.svg.as_ref().map(|file| (file, svg.clone())),
         options.html.as_ref().map(|file| (file, page())),
@@ -104,7 +108,7 @@ fn is_shown(record: &Record<'_>) -> bool {
 pub(crate) fn run(
     options: &Options,
     progress: impl Fn(f64),
-    log: impl FnMut(&Record<'_>) + 'static,
+    log: impl FnMut(&Record<'_>) + Send + 'static,
 ) -> Statement {
     let Options { users, hours, seed, .. } = *options;
     let pools = users.div_ceil(USERS_PER_POOL).max(scene::POLICIES.len());

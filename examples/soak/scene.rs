@@ -38,7 +38,7 @@ impl Scene {
         seed: u64,
         registrars: usize,
         pools: usize,
-        log: impl FnMut(&Record<'_>) + 'static,
+        log: impl FnMut(&Record<'_>) + Send + 'static,
     ) -> Self {
         let mut sim = Sim::new(seed);
         sim.log(log);

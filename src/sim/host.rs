@@ -7,7 +7,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::ops::{Index, IndexMut};
 use core::time::Duration;
 
-use crate::wire::{ASAP_PORT, PeIdentifier, ServerIdentifier, Transport, TransportUse};
+use crate::wire::{ASAP_PORT, PeIdentifier, Protocol, ServerIdentifier, Transport, TransportUse};
 
 /// Element number `n` lives at this address plus `n`.
 const ELEMENTS: u32 = 0x0a00_0000; // 10.0.0.0
@@ -179,10 +179,13 @@ pub(super) fn registrar_address(server: ServerIdentifier) -> SocketAddr {
     Host::from(server).socket_addr()
 }
 
-/// Where an element listens, for data and control messages.
-pub(super) fn element_transport(identifier: PeIdentifier) -> Transport {
+/// Where an element listens: by SCTP for data and control messages, by TCP for data.
+pub(super) fn element_transport(identifier: PeIdentifier, protocol: Protocol) -> Transport {
     let at = Host::from(identifier).socket_addr();
-    Transport::sctp(at.port(), TransportUse::DATA_PLUS_CONTROL, [at.ip()])
+    match protocol {
+        Protocol::Tcp => Transport::tcp(at),
+        _ => Transport::sctp(at.port(), TransportUse::DATA_PLUS_CONTROL, [at.ip()]),
+    }
 }
 
 impl From<UserId> for Host {

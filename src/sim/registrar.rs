@@ -16,7 +16,7 @@ use crate::Registrar as Known;
 use crate::slab::Key;
 use crate::wire::{
     BodyRef, CauseCode, Message, MessageRef, MessageType, Notes, OverallPolicy, PeIdentifier,
-    Policy, PoolElement, PoolHandle, ServerIdentifier, Transport,
+    Policy, PoolElement, PoolHandle, Protocol, ServerIdentifier, Transport,
 };
 
 /// T6-Serverannounce for each registrar there is (RFC 5352 §2.2.10).
@@ -65,6 +65,11 @@ impl Sim {
     pub fn registrar_at(&self, server: ServerIdentifier) -> Known {
         let at = registrar_address(server);
         Known::sctp(at.port(), [at.ip()])
+    }
+
+    /// Where a registrar listens by TCP.
+    pub(super) fn registrar_at_tcp(&self, server: ServerIdentifier) -> Known {
+        Known::tcp(registrar_address(server))
     }
 
     /// Lets the registrars announce themselves to all pool users that listen, each every
@@ -237,28 +242,33 @@ impl Sim {
         handle: &PoolHandle,
         wanted: Option<u32>,
     ) -> Option<Bytes> {
+        let protocol = match self.tcp_pools.contains(handle) {
+            true => Protocol::Tcp,
+            false => Protocol::Sctp,
+        };
         let registrar = &mut self.registrars[server];
         if let Some(Fault::Lie(lie)) = registrar.place.fault {
-            return self.lie(lie, handle);
+            return self.lie(lie, handle, protocol);
         }
         let known = registrar.lagging.as_mut().unwrap_or(&mut self.handlespace);
         match known.get_mut(handle) {
-            Some(pool) => pool.answer(handle, wanted),
+            Some(pool) => pool.answer(handle, wanted, protocol),
             None => unknown(handle),
         }
     }
 
-    fn lie(&mut self, lie: Lie, handle: &PoolHandle) -> Option<Bytes> {
+    fn lie(&mut self, lie: Lie, handle: &PoolHandle, protocol: Protocol) -> Option<Bytes> {
         let strangers = |n| {
             let stranger = |n| (PeIdentifier::new(n), Policy::RoundRobin);
-            Pool::of((STRANGERS..STRANGERS + n).map(stranger).collect()).answer(handle, None)
+            Pool::of((STRANGERS..STRANGERS + n).map(stranger).collect())
+                .answer(handle, None, protocol)
         };
         match lie {
             Lie::UnknownPool => unknown(handle),
             Lie::WrongHandle => {
                 let wrong = PoolHandle::from(&[handle.as_bytes(), b"?"].concat()[..]);
                 let elements = self.handlespace.get(handle)?.elements.clone();
-                Pool::of(elements).answer(&wrong, None)
+                Pool::of(elements).answer(&wrong, None, protocol)
             }
             Lie::EmptyList => {
                 let request = Message::handle_resolution(false, handle.clone(), None);
@@ -281,10 +291,20 @@ impl Pool {
         Self { elements, ..Self::default() }
     }
 
+    /// The elements have moved.
+    pub(super) fn forget_answers(&mut self) {
+        self.answers.clear();
+    }
+
     /// The list, or as much of it as is wanted; each begins one element later than the one before,
     /// so that users who begin with the first do not all begin with the same. One that does not fit
     /// into a message is not sent.
-    fn answer(&mut self, handle: &PoolHandle, wanted: Option<u32>) -> Option<Bytes> {
+    fn answer(
+        &mut self,
+        handle: &PoolHandle,
+        wanted: Option<u32>,
+        protocol: Protocol,
+    ) -> Option<Bytes> {
         let len = self.elements.len();
         let first = self.first % len.max(1);
         self.first = first + 1;
@@ -293,7 +313,8 @@ impl Pool {
             return self.answers.get(&first).cloned();
         }
         let element = |(identifier, policy): &(PeIdentifier, Policy)| {
-            PoolElement::new(*identifier, element_transport(*identifier), policy.clone())
+            let transport = element_transport(*identifier, protocol);
+            PoolElement::new(*identifier, transport, policy.clone())
         };
         let (before, behind) = self.elements.split_at(first);
         let elements: Vec<_> = behind.iter().chain(before).take(wanted).map(element).collect();

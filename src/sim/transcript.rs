@@ -15,7 +15,7 @@ pub(super) struct Transcript {
     sink: Option<Box<Sink>>,
 }
 
-type Sink = dyn FnMut(&Record<'_>);
+type Sink = dyn FnMut(&Record<'_>) + Send;
 
 /// Something that happened in a simulation ([`Sim::log`](super::Sim::log)). Displayed, it is a line.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +49,8 @@ pub enum What<'a> {
     SendsData(MessageId, &'a [u8]),
     /// An ASAP message came to a pool user.
     GetsControl(&'a [u8]),
+    /// A part of a stream of ASAP messages came to a pool user, over TCP.
+    GetsStream(&'a [u8]),
     /// Data came to a pool user.
     GetsData(&'a [u8]),
     /// The transport of a pool user knows that its message has arrived.
@@ -142,6 +144,7 @@ impl fmt::Display for What<'_> {
             Self::SendsControl(message) => write!(f, "sends {} to", Type(message)),
             Self::SendsData(_, data) => write!(f, "sends \"{}\" to", data.escape_ascii()),
             Self::GetsControl(message) => write!(f, "gets {} from", Type(message)),
+            Self::GetsStream(bytes) => write!(f, "gets {} bytes from", bytes.len()),
             Self::GetsData(data) => write!(f, "gets \"{}\" from", data.escape_ascii()),
             Self::Delivered(message) => write!(f, "knows that {message:?} has arrived at"),
             Self::Announces(_) => f.write_str("announces itself"),
@@ -175,6 +178,9 @@ impl Record<'_> {
             (What::SendsControl(message), Some(to)) => capture.control(at, host, to, message),
             (What::SendsData(_, data), Some(to)) => capture.data(at, host, to, data),
             (What::GetsControl(message), Some(from)) => capture.control(at, from, host, message),
+            (What::GetsStream(bytes), Some(from)) => capture.stream(at, from, host, bytes),
+            // What was under way of a message is lost with its channel.
+            (What::Opened | What::Closes | What::Closed(_), Some(with)) => capture.end(host, with),
             (What::GetsData(data), Some(from)) => capture.data(at, from, host, data),
             (What::Announces(message), _) => {
                 capture.control(at, host, (GROUP, ASAP_PORT).into(), message);

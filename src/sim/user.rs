@@ -53,7 +53,11 @@ impl Sim {
 
     fn send(&mut self, user: UserId, channel: ChannelId, payload: Payload) {
         let Some(&link) = self.users[user].channels.get(&channel) else { return };
-        let peer = self.links.get(link).map(|link| link.peer);
+        let Some((peer, protocol)) = self.links.get(link).map(|link| (link.peer, link.protocol))
+        else {
+            return;
+        };
+        let peer = Some(peer);
         let packet = match payload {
             Payload::Control(message) => {
                 self.note(user, peer, &What::SendsControl(&message));
@@ -61,7 +65,7 @@ impl Sim {
             }
             Payload::Data { message, data, .. } => {
                 self.note(user, peer, &What::SendsData(message, &data));
-                if self.confirms(user).includes_written() {
+                if self.confirms(user, protocol).includes_written() {
                     self.call(user, |pu, now| pu.handle_written(now, channel, message));
                 }
                 Packet::Data(message, data)
@@ -71,8 +75,8 @@ impl Sim {
     }
 
     /// What the driver of a pool user tells of messages.
-    pub(super) fn confirms(&self, user: UserId) -> Confirms {
-        self.pool_user(user).capabilities().confirms(Protocol::Sctp)
+    pub(super) fn confirms(&self, user: UserId, protocol: Protocol) -> Confirms {
+        self.pool_user(user).capabilities().confirms(protocol)
     }
 
     /// Sees to it that a pool user is looked after when its next deadline comes.
