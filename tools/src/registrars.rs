@@ -62,6 +62,10 @@ pub(crate) struct Registrars {
     #[arg(long, default_value = "0.0.0.0")]
     pub(crate) interface: Interface,
 
+    /// Write what is exchanged with registrars and elements to this file, for Wireshark.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcap: Option<PathBuf>,
+
     /// How long to wait for an answer, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 5,
           value_parser = clap::value_parser!(u32).range(1..))]

@@ -1,10 +1,13 @@
 //! `asap-connect`, between an input and elements on sockets of this host.
 
+#[path = "../../tests/dissect/mod.rs"]
+mod dissect;
 #[path = "../../drivers/tests/peers/mod.rs"]
 #[allow(dead_code, reason = "the tests of drivers use the rest")]
 mod peers;
 
 use std::ffi::OsString;
+use std::fs;
 use std::future::{Future, pending};
 use std::io::{self, Cursor, Read};
 use std::net::TcpListener;
@@ -12,7 +15,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use asap_tools::connect;
+use asap_tools::{connect, decode};
 use tokio::runtime::Builder;
 
 use peers::POOL;
@@ -94,6 +97,43 @@ fn a_conversation_outlives_its_element() {
     assert_eq!((status, &*out), (0, "1: one\n2: two\n2: three\n"), "{err}");
     assert!(err.contains("asap-connect: lost 0x00000001: "), "{err}");
     assert!(err.contains("asap-connect: failed over from 0x00000001 to 0x00000002\n"), "{err}");
+}
+
+/// What is exchanged can be read in Wireshark, and by `asap-decode`: questions and answers, reports, and the data of the
+/// session.
+#[test]
+fn what_is_exchanged_is_captured() {
+    let registrar = beside(async {
+        let elements = [peers::mortal(1, 1).await, peers::element(2, 100).await];
+        peers::registrar(&elements, None).await.at.to_string()
+    });
+    let file = format!("{}/connect.pcapng", env!("CARGO_TARGET_TMPDIR"));
+    let (to_input, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in ["one\n", "two\n"] {
+            to_input.send(line).unwrap();
+            thread::sleep(Duration::from_millis(400));
+        }
+    });
+    let arguments = ["--tcp", "-r", &registrar, "--wait=0.3", "--pcap", &file, POOL];
+    let outcome = run(&arguments, Typed(lines));
+    assert_eq!(outcome.status, 0, "{outcome:?}");
+    let capture = fs::read(&file).unwrap();
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let arguments = ["asap-decode"].map(OsString::from).into_iter();
+    assert_eq!(decode::run(arguments, Cursor::new(capture.clone()), &mut out, &mut err), 0);
+    let out = String::from_utf8(out).unwrap();
+    for name in ["HANDLE_RESOLUTION ", "HANDLE_RESOLUTION_RESPONSE ", "ENDPOINT_UNREACHABLE "] {
+        assert!(out.contains(name), "{out}");
+    }
+    assert!(out.lines().next().unwrap().contains(&registrar), "{out}");
+    let fields = ["asap.message_type", "sctp.data_payload_proto_id"];
+    let Some(lines) = dissect::lines("connected", &capture, &fields) else { return };
+    let asap = lines.iter().filter(|line| line[1] == "11" && !line[0].is_empty()).count();
+    assert_eq!(asap, out.lines().count());
+    // Two lines go out and come back, of which one may have to go twice.
+    let data = lines.iter().filter(|line| line[1] == "0").count();
+    assert!((4..=5).contains(&data), "{lines:?}");
 }
 
 /// Much input waits for room, and nothing of it is lost or out of order.

@@ -1,5 +1,7 @@
 //! `asap-lookup`, asking registrars on sockets of this host.
 
+#[path = "../../tests/dissect/mod.rs"]
+mod dissect;
 #[path = "../../drivers/tests/peers/mod.rs"]
 #[allow(dead_code, reason = "the tests of drivers use the rest")]
 mod peers;
@@ -298,8 +300,11 @@ fn sctp_goes_over_udp_where_that_is_wanted() {
         let (at, serving) = sctp_peer::peer(at);
         let encapsulate = format!("--encapsulate={}", at.port());
         let registrar = SocketAddr::new(at.ip(), sctp_peer::PORT).to_string();
-        let outcome = run(&[&encapsulate, "-r", &registrar, POOL]);
+        let file = format!("{}/lookup.pcapng", env!("CARGO_TARGET_TMPDIR"));
+        let outcome = run(&[&encapsulate, "-r", &registrar, "--pcap", &file, POOL]);
         assert_eq!(outcome.status, 0, "{outcome:?}");
+        let seen = dissect::lines("looked_up", &fs::read(&file).unwrap(), &["asap.message_type"]);
+        assert!(seen.is_none_or(|seen| seen == [["5"], ["6"]]));
         let said = format!("SCTP in user space over UDP port {}, as told", at.port());
         assert!(outcome.err.contains(&said), "{outcome:?}");
         assert!(
@@ -319,14 +324,6 @@ fn sctp_goes_over_udp_where_that_is_wanted() {
         let arguments: Vec<_> = wrong.split(' ').chain([POOL]).collect();
         assert_eq!(run(&arguments).status, 2, "{wrong}");
     }
-}
-
-/// The help says what the exit status means.
-#[test]
-fn the_help_tells_the_exit_status() {
-    let Outcome { status, out, .. } = run(&["--help"]);
-    assert_eq!(status, 0);
-    assert!(out.contains("Exit status:\n  0  the pool was found\n  1  there is no such pool"));
 }
 
 /// [RES-12]: the messages as they were, to be read by `asap-decode`; how many elements to ask for

@@ -90,7 +90,7 @@ impl<'a, W: Write, E: Write> Conversation<'a, W, E> {
             sessions.failover_spread = sessions.failover_spread.min(sessions.session_deadline);
             config
         });
-        let mut link = Link::open(&options.registrars, config, random(), None)?;
+        let mut link = Link::open(&options.registrars, config, random(), false)?;
         if let Some(ppid) = options.ppid {
             link.mark_data(ppid)?;
         }
@@ -120,7 +120,7 @@ impl<'a, W: Write, E: Write> Conversation<'a, W, E> {
     /// Goes on until the session has ended.
     fn run(mut self) -> Result<(), Failure> {
         let outcome = self.converse();
-        self.link.shut_down(LINGER);
+        self.link.shut_down(LINGER)?;
         outcome?;
         match self.undelivered {
             0 => Ok(()),
@@ -133,6 +133,7 @@ impl<'a, W: Write, E: Write> Conversation<'a, W, E> {
 
     fn converse(&mut self) -> Result<(), Failure> {
         loop {
+            self.link.seen()?;
             self.read()?;
             while let Some(event) = self.link.event(TICK) {
                 if self.hear(event)? {

@@ -18,7 +18,6 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::mem;
-use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
 use asap_pu::wire::Transport;
@@ -83,18 +82,19 @@ pub fn run(
 
 impl<'a, W: Write> Lookup<'a, W> {
     fn new(options: &'a Options, out: W) -> Result<Self, Failure> {
-        let (watcher, seen) = mpsc::channel();
-        let watcher = Some(watcher).filter(|_| options.hex);
-        let link = Link::open(&options.registrars, options.config(), options.seed(), watcher)?;
-        let (trace, asked) = (Trace::new(seen), link.now());
+        let link = Link::open(&options.registrars, options.config(), options.seed(), options.hex)?;
+        let (trace, asked) = (Trace::default(), link.now());
         Ok(Self { options, out, link, trace, asked, home: None, list: None, alone: false })
     }
 
     /// Asks, and shows what comes of it until that is all.
     fn run(mut self) -> Result<(), Failure> {
         let outcome = self.converse();
-        self.link.shut_down(LINGER);
-        self.trace.end(&mut self.out)?;
+        let seen = self.link.shut_down(LINGER)?;
+        if self.options.hex {
+            self.trace.show(seen, &mut self.out)?;
+            self.trace.end(&mut self.out)?;
+        }
         outcome
     }
 
@@ -106,11 +106,20 @@ impl<'a, W: Write> Lookup<'a, W> {
         self.link.user().resolve(now, handle.clone())?;
         loop {
             let event = self.link.event(TICK);
-            self.trace.show(&mut self.out)?;
+            self.show_seen()?;
             if event.map_or(Ok(false), |event| self.hear(event))? {
                 return Ok(());
             }
         }
+    }
+
+    /// Shows what has passed, if that is wanted.
+    fn show_seen(&mut self) -> Result<(), Failure> {
+        let seen = self.link.seen()?;
+        if self.options.hex {
+            self.trace.show(seen, &mut self.out)?;
+        }
+        Ok(())
     }
 
     /// Takes in what the pool user tells; says whether that was all.
