@@ -28,6 +28,7 @@ use alloc::vec::Vec;
 
 use crate::Instant;
 use crate::channel::Authentication;
+use crate::config::Config;
 use crate::context::Context;
 use crate::event::Entry as Note;
 #[cfg(test)]
@@ -57,6 +58,16 @@ pub(crate) struct Cache {
     /// Whether a note of that is in the queue of events.
     queued: bool,
     scratch: Scratch,
+}
+
+/// How far the list of a pool can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    Fresh,
+    /// Older than `stale_cache_value` (RFC 5352 §3.3 C2).
+    Stale,
+    /// Not what the home registrar has, as it let know, however young it is.
+    Outdated,
 }
 
 #[derive(Debug)]
@@ -199,9 +210,15 @@ impl Cache {
         }
     }
 
-    /// Whether the list of a pool is out of date, however young it is.
-    pub(crate) fn is_outdated(&self, id: PoolId) -> bool {
-        self.slab.get(id.0).is_some_and(|entry| entry.outdated)
+    /// How far the list of a pool can be relied on; `None` if there is no such pool.
+    pub(crate) fn freshness(&self, now: Instant, config: &Config, id: PoolId) -> Option<Freshness> {
+        let entry = self.slab.get(id.0)?;
+        let is_old = now.since(entry.pool.fetched()) >= config.cache.stale_cache_value;
+        Some(match entry.outdated {
+            true => Freshness::Outdated,
+            false if is_old => Freshness::Stale,
+            false => Freshness::Fresh,
+        })
     }
 
     /// A registrar does not know this handle.

@@ -18,6 +18,8 @@ mod event;
 mod explorer;
 mod id;
 mod journal;
+#[cfg(doc)]
+pub mod manual;
 mod misuse;
 mod pool;
 mod pool_user;

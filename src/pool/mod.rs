@@ -27,6 +27,7 @@ use core::ops::Range;
 
 use self::failed::Failed;
 pub(crate) use self::list::Scratch;
+use crate::Instant;
 use crate::channel::Authentication;
 use crate::context::Context;
 use crate::error::CommandError;
@@ -38,7 +39,6 @@ use crate::wire::{
     Elements, PeIdentifier, PolicyType, PoolHandle, Protocol, ServerIdentifier, Transport,
     TransportRef,
 };
-use crate::{Config, Instant};
 
 /// A resolved pool.
 ///
@@ -184,11 +184,6 @@ impl Pool {
     /// Until when it is.
     pub(crate) fn marked_until(&self, now: Instant, identifier: PeIdentifier) -> Option<Instant> {
         self.marks.get(&identifier).map(|mark| mark.until).filter(|until| *until > now)
-    }
-
-    /// Whether the list is older than `stale_cache_value` (RFC 5352 §3.3 C2).
-    pub(crate) fn is_stale(&self, now: Instant, config: &Config) -> bool {
-        now.since(self.fetched) >= config.cache.stale_cache_value
     }
 
     /// The elements that were found unreachable and are passed over at `now`, and until when each is;

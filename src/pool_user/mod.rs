@@ -16,7 +16,7 @@ use core::fmt;
 pub use self::pools::PoolMut;
 pub use self::registrars::{RegistrarsMut, RegistrarsRef};
 pub use self::sessions::SessionMut;
-use crate::cache::Cache;
+use crate::cache::{Cache, Freshness};
 #[cfg(test)]
 use crate::channel::ChannelUser;
 use crate::channel::{Action, Authentication, Next, Payload};
@@ -516,11 +516,15 @@ impl PoolUser {
     /// Whether a pool, which counts as used, need not be asked for: its list is young enough, or
     /// the home registrar would have told of a change.
     fn is_fresh(&mut self, now: Instant, pool: PoolId) -> bool {
-        let outdated = self.cache.is_outdated(pool);
-        self.cache.get_mut(pool).filter(|_| !outdated).is_some_and(|found| {
-            !found.is_stale(now, &self.ctx.config)
-                || self.resolver.is_up_to_date(now, found.handle().as_bytes())
-        })
+        self.cache.get_mut(pool);
+        match self.cache.freshness(now, &self.ctx.config, pool) {
+            Some(Freshness::Fresh) => true,
+            Some(Freshness::Stale) => self
+                .cache
+                .get(pool)
+                .is_some_and(|pool| self.resolver.is_up_to_date(now, pool.handle().as_bytes())),
+            Some(Freshness::Outdated) | None => false,
+        }
     }
 
     /// A pool was resolved: tells who waited.
