@@ -47,7 +47,7 @@ mod tcp;
 
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -146,13 +146,14 @@ impl fmt::Debug for Run {
 }
 
 /// Runs `future` and the client that it uses in this thread, for drivers that block ([`Drive`]): whenever
-/// the future has nothing to do, the driver waits for what comes next.
+/// the future has nothing to do, the driver waits for what comes next. The future is to wait for nothing
+/// but its client.
 pub fn block_on<T>(run: &mut Run, future: impl Future<Output = T>) -> T {
     let (mut future, mut context) = (pin!(future), Context::from_waker(Waker::noop()));
     loop {
         if let Poll::Ready(outcome) = future.as_mut().poll(&mut context) {
             return outcome;
         }
-        let _ = Pin::new(&mut *run).poll(&mut context);
+        run.0.lock().step(&mut context);
     }
 }
