@@ -36,14 +36,14 @@
 //! shuts down, and `Run` ends. If `Run` is dropped, as a runtime that ends does, everyone who waits hears
 //! [`Error::Gone`].
 
+#[cfg(feature = "tcp")]
+mod builder;
 mod codec;
 mod desk;
 mod error;
 mod pool;
 mod session;
 mod state;
-#[cfg(feature = "tcp")]
-mod tcp;
 
 use std::fmt;
 use std::future::poll_fn;
@@ -54,14 +54,14 @@ use std::task::{Context, Poll, Waker};
 use asap_pu::wire::PoolHandle;
 use asap_pu::{Instant, PoolUser};
 
+#[cfg(feature = "tcp")]
+pub use builder::Builder;
 pub use codec::{Codec, Lines, Messages};
 pub use error::{Error, Undelivered};
 pub use pool::{Change, Element, Pool, Watch};
 pub use session::{Received, Session, SessionBuilder};
 pub use state::Run;
 use state::{Handle, Home, Shared};
-#[cfg(feature = "tcp")]
-pub use tcp::Builder;
 
 use crate::Drive;
 

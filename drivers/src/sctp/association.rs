@@ -302,3 +302,10 @@ mod tests {
         assert_eq!(notification(&[]), None);
     }
 }
+
+#[cfg(feature = "tcp")]
+impl std::os::fd::AsFd for Association {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

@@ -1,4 +1,4 @@
-//! A client over TCP and TLS on tokio.
+//! A client on tokio: over TCP and TLS, or over SCTP.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,7 +10,12 @@ use asap_pu::{Config, Registrar, Security};
 use rustls::ClientConfig;
 
 use super::{Client, Error};
+use crate::Drive;
+#[cfg(all(unix, feature = "sctp"))]
+use crate::sctp_userspace::Carrier;
 use crate::tokio::Driver;
+#[cfg(all(unix, feature = "sctp"))]
+use crate::{any_sctp, sctp_userspace};
 
 /// A client that is to be, see [`Client::builder`].
 #[derive(Debug, Clone, Default)]
@@ -22,6 +27,9 @@ pub struct Builder {
     seed: Option<u64>,
     #[cfg(feature = "tls")]
     tls: Option<Arc<ClientConfig>>,
+    /// Over SCTP, and if so whether by a carrier that was asked for.
+    #[cfg(all(unix, feature = "sctp"))]
+    sctp: Option<Option<Carrier>>,
 }
 
 impl Client {
@@ -59,6 +67,24 @@ impl Builder {
     #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
     pub fn tls(mut self, tls: impl Into<Arc<ClientConfig>>) -> Self {
         self.tls = Some(tls.into());
+        self
+    }
+
+    /// Speaks SCTP instead of TCP, with registrars and elements: that of the kernel if it has one (and the
+    /// feature `sctp-kernel` is there), else from user space over UDP. What became of each message is known,
+    /// and elements leave the state of a session in cookies.
+    #[cfg(all(unix, feature = "sctp"))]
+    #[cfg_attr(docsrs, doc(cfg(all(unix, feature = "sctp"))))]
+    pub const fn sctp(mut self) -> Self {
+        self.sctp = Some(None);
+        self
+    }
+
+    /// Speaks SCTP from user space in any case, by this carrier.
+    #[cfg(all(unix, feature = "sctp"))]
+    #[cfg_attr(docsrs, doc(cfg(all(unix, feature = "sctp"))))]
+    pub const fn sctp_over(mut self, carrier: Carrier) -> Self {
+        self.sctp = Some(Some(carrier));
         self
     }
 
@@ -104,38 +130,53 @@ impl Builder {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn start(self) -> Result<Client, Error> {
-        let mut driver = self.driver()?;
+        let mut config = self.config;
+        // Nobody announces anything where nobody listens.
+        config.discovery.accept_announces &= !self.announces.is_empty();
+        let registrars = self.registrars.into_iter().map(|(at, security)| {
+            let at = parse(&at, &security).ok_or(Error::Address(at))?;
+            #[cfg(all(unix, feature = "sctp"))]
+            if self.sctp.is_some() {
+                return Ok(Registrar::sctp(at.port(), [at.ip()]));
+            }
+            let mut registrar = Registrar::tcp(at);
+            registrar.security = security;
+            Ok(registrar)
+        });
+        let registrars = registrars.collect::<Result<Vec<_>, Error>>()?;
+        config.discovery.registrars.extend(registrars);
+        let seed = self.seed.unwrap_or_else(|| RandomState::new().hash_one(()));
+
+        #[cfg(all(unix, feature = "sctp"))]
+        if let Some(carrier) = self.sctp {
+            config.validate(&sctp_userspace::CAPABILITIES)?;
+            let mut driver = any_sctp::Driver::new(config, seed, carrier)?;
+            for (group, interface) in self.announces {
+                driver.listen(group, interface)?;
+            }
+            return Ok(run(any_sctp::OnTokio::new(driver)?));
+        }
+        let mut driver = Driver::new(config, seed)?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls {
+            driver = driver.with_tls(tls);
+        }
         for (group, interface) in self.announces {
             driver.listen(group, interface)?;
         }
-        let (client, run) = Client::over(driver);
-        tokio::spawn(run);
-        Ok(client)
-    }
-
-    fn driver(&self) -> Result<Driver, Error> {
-        let mut config = self.config.clone();
-        // Nobody announces anything where nobody listens.
-        config.discovery.accept_announces &= !self.announces.is_empty();
-        for (at, security) in &self.registrars {
-            config.discovery.registrars.push(parse(at, security)?);
-        }
-        let driver =
-            Driver::new(config, self.seed.unwrap_or_else(|| RandomState::new().hash_one(())))?;
-        #[cfg(feature = "tls")]
-        if let Some(tls) = &self.tls {
-            return Ok(driver.with_tls(tls.clone()));
-        }
-        Ok(driver)
+        Ok(run(driver))
     }
 }
 
-fn parse(at: &str, security: &Security) -> Result<Registrar, Error> {
-    let mut registrar = match (at.parse::<SocketAddr>(), at.parse::<IpAddr>()) {
-        (Ok(at), _) if at.port() != 0 => Registrar::tcp(at),
-        (_, Ok(at)) => Registrar::at(at, security.clone()),
-        _ => return Err(Error::Address(at.to_owned())),
-    };
-    registrar.security = security.clone();
-    Ok(registrar)
+fn run(driver: impl Drive + Send + 'static) -> Client {
+    let (client, run) = Client::over(driver);
+    tokio::spawn(run);
+    client
+}
+
+fn parse(at: &str, security: &Security) -> Option<SocketAddr> {
+    match at.parse::<SocketAddr>() {
+        Ok(at) => Some(at).filter(|at| at.port() != 0),
+        Err(_) => Some(SocketAddr::new(at.parse::<IpAddr>().ok()?, security.default_port())),
+    }
 }
