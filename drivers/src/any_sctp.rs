@@ -3,17 +3,13 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-#[cfg(all(unix, feature = "tcp"))]
-use std::pin::Pin;
-#[cfg(all(unix, feature = "tcp"))]
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use asap_pu::{Config, Event, Instant, PoolUser};
-#[cfg(all(unix, feature = "tcp"))]
-use tokio::io::{Interest, unix::AsyncFd};
 
 use crate::host::Watcher;
+#[cfg(all(unix, feature = "tcp"))]
+use crate::on_tokio::Turns;
 #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
 use crate::sctp;
 use crate::sctp_userspace::{self, Carrier, Settings};
@@ -169,9 +165,21 @@ impl Driver {
     }
 }
 
-/// For those who cannot wait in here.
 #[cfg(all(unix, feature = "tcp"))]
-impl Driver {
+impl Turns for Driver {
+    fn turn(&mut self) -> Option<Event> {
+        self.event(Duration::ZERO)
+    }
+
+    fn call(&mut self, command: &mut dyn FnMut(&mut PoolUser, Instant)) {
+        let now = self.now();
+        command(self.user(), now);
+    }
+
+    fn no_registrar(&self) -> String {
+        self.no_registrar()
+    }
+
     fn readiness(&self) -> io::Result<std::os::fd::OwnedFd> {
         match &self.inner {
             #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
@@ -180,11 +188,10 @@ impl Driver {
         }
     }
 
-    /// Whether another [`event`](Self::event) would find something.
     fn has_more(&mut self) -> bool {
         match &mut self.inner {
             #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
-            Inner::Kernel(driver) => driver.watch(),
+            Inner::Kernel(driver) => driver.has_more(),
             Inner::UserSpace(driver) => driver.has_more(),
         }
     }
@@ -203,95 +210,6 @@ impl Driver {
             Inner::Kernel(driver) => driver.is_shut_down(),
             Inner::UserSpace(driver) => driver.is_shut_down(),
         }
-    }
-}
-
-/// The driver in a tokio runtime, for a [`Client`](crate::Client): it waits nowhere, and is woken when there
-/// is something on its sockets.
-#[cfg(all(unix, feature = "tcp"))]
-#[cfg_attr(docsrs, doc(cfg(all(unix, feature = "tcp"))))]
-#[derive(Debug)]
-pub struct OnTokio {
-    readiness: AsyncFd<std::os::fd::OwnedFd>,
-    driver: Driver,
-    alarm: Pin<Box<tokio::time::Sleep>>,
-}
-
-#[cfg(all(unix, feature = "tcp"))]
-impl OnTokio {
-    /// The driver in the present runtime.
-    ///
-    /// # Errors
-    /// The runtime cannot watch it.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime, or in one without I/O or a clock.
-    pub fn new(driver: Driver) -> io::Result<Self> {
-        // The descriptor is this value's own.
-        #[allow(deprecated, reason = "what is to be used instead is not in older versions")]
-        let readiness = AsyncFd::with_interest(driver.readiness()?, Interest::READABLE)?;
-        let alarm = Box::pin(tokio::time::sleep(Duration::ZERO));
-        Ok(Self { readiness, driver, alarm })
-    }
-
-    /// Does what is to be done, until there is an event, it is `until`, or `is_over`.
-    fn poll_turns(
-        &mut self,
-        context: &mut Context<'_>,
-        until: Option<Instant>,
-        is_over: fn(&mut Driver) -> bool,
-    ) -> Poll<Option<Event>> {
-        let Self { readiness, driver, alarm } = self;
-        loop {
-            // Word of what comes after this look is not cleared below.
-            let ready = readiness.poll_read_ready(context);
-            let event = driver.event(Duration::ZERO);
-            let has_more = driver.has_more();
-            if event.is_some() || is_over(driver) {
-                return Poll::Ready(event);
-            }
-            if let Poll::Ready(Ok(mut ready)) = ready {
-                if !has_more {
-                    ready.clear_ready();
-                }
-                continue;
-            }
-            let now = driver.now();
-            if until.is_some_and(|until| until <= now) {
-                return Poll::Ready(None);
-            }
-            let Some(wake) = driver.poll_timeout().into_iter().chain(until).min() else {
-                return Poll::Pending;
-            };
-            alarm.as_mut().reset(tokio::time::Instant::now() + wake.since(now));
-            if alarm.as_mut().poll(context).is_pending() {
-                return Poll::Pending;
-            }
-        }
-    }
-}
-
-#[cfg(all(unix, feature = "tcp"))]
-impl crate::Drive for OnTokio {
-    fn call(&mut self, command: &mut dyn FnMut(&mut PoolUser, Instant)) {
-        let now = self.driver.now();
-        command(self.driver.user(), now);
-    }
-
-    fn poll_event(
-        &mut self,
-        context: &mut Context<'_>,
-        until: Option<Instant>,
-    ) -> Poll<Option<Event>> {
-        self.poll_turns(context, until, |driver| driver.user().is_shut_down())
-    }
-
-    fn poll_closed(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        self.poll_turns(context, None, |driver| driver.is_shut_down()).map(drop)
-    }
-
-    fn no_registrar(&self) -> String {
-        self.driver.no_registrar()
     }
 }
 

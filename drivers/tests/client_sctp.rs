@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// [SESSION-2]: a pool over SCTP is served, what has arrived is told, and all is closed in good order; in a
+/// [SESSION-1]: a pool over SCTP is served, what has arrived is told, and all is closed in good order; in a
 /// runtime of several threads, which the client's work goes through.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pool_is_served_from_user_space() {

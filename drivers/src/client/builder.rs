@@ -11,6 +11,8 @@ use rustls::ClientConfig;
 
 use super::{Client, Error};
 use crate::Drive;
+#[cfg(any(all(unix, feature = "sctp"), all(target_os = "linux", feature = "sctp-kernel")))]
+use crate::on_tokio::OnTokio;
 #[cfg(all(unix, feature = "sctp"))]
 use crate::sctp_userspace::Carrier;
 use crate::tokio::Driver;
@@ -27,9 +29,11 @@ pub struct Builder {
     seed: Option<u64>,
     #[cfg(feature = "tls")]
     tls: Option<Arc<ClientConfig>>,
-    /// Over SCTP, and if so whether by a carrier that was asked for.
+    #[cfg(any(all(unix, feature = "sctp"), all(target_os = "linux", feature = "sctp-kernel")))]
+    is_sctp: bool,
+    /// The carrier that was asked for.
     #[cfg(all(unix, feature = "sctp"))]
-    sctp: Option<Option<Carrier>>,
+    carrier: Option<Carrier>,
 }
 
 impl Client {
@@ -70,13 +74,13 @@ impl Builder {
         self
     }
 
-    /// Speaks SCTP instead of TCP, with registrars and elements: that of the kernel if it has one (and the
-    /// feature `sctp-kernel` is there), else from user space over UDP. What became of each message is known,
+    /// Speaks SCTP instead of TCP, with registrars and elements: with the feature `sctp-kernel` that of the
+    /// kernel; where it has none, with the feature `sctp`, from user space over UDP. What became of each message is known,
     /// and elements leave the state of a session in cookies.
-    #[cfg(all(unix, feature = "sctp"))]
-    #[cfg_attr(docsrs, doc(cfg(all(unix, feature = "sctp"))))]
+    #[cfg(any(all(unix, feature = "sctp"), all(target_os = "linux", feature = "sctp-kernel")))]
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "sctp", feature = "sctp-kernel"))))]
     pub const fn sctp(mut self) -> Self {
-        self.sctp = Some(None);
+        self.is_sctp = true;
         self
     }
 
@@ -84,8 +88,8 @@ impl Builder {
     #[cfg(all(unix, feature = "sctp"))]
     #[cfg_attr(docsrs, doc(cfg(all(unix, feature = "sctp"))))]
     pub const fn sctp_over(mut self, carrier: Carrier) -> Self {
-        self.sctp = Some(Some(carrier));
-        self
+        self.carrier = Some(carrier);
+        self.sctp()
     }
 
     /// Finds registrars by what they announce to a multicast group, such as
@@ -135,8 +139,11 @@ impl Builder {
         config.discovery.accept_announces &= !self.announces.is_empty();
         let registrars = self.registrars.into_iter().map(|(at, security)| {
             let at = parse(&at, &security).ok_or(Error::Address(at))?;
-            #[cfg(all(unix, feature = "sctp"))]
-            if self.sctp.is_some() {
+            #[cfg(any(
+                all(unix, feature = "sctp"),
+                all(target_os = "linux", feature = "sctp-kernel")
+            ))]
+            if self.is_sctp {
                 return Ok(Registrar::sctp(at.port(), [at.ip()]));
             }
             let mut registrar = Registrar::tcp(at);
@@ -147,14 +154,18 @@ impl Builder {
         config.discovery.registrars.extend(registrars);
         let seed = self.seed.unwrap_or_else(|| RandomState::new().hash_one(()));
 
-        #[cfg(all(unix, feature = "sctp"))]
-        if let Some(carrier) = self.sctp {
+        #[cfg(any(all(unix, feature = "sctp"), all(target_os = "linux", feature = "sctp-kernel")))]
+        if self.is_sctp {
+            #[cfg(all(unix, feature = "sctp"))]
             config.validate(&sctp_userspace::CAPABILITIES)?;
-            let mut driver = any_sctp::Driver::new(config, seed, carrier)?;
+            #[cfg(all(unix, feature = "sctp"))]
+            let mut driver = any_sctp::Driver::new(config, seed, self.carrier)?;
+            #[cfg(not(all(unix, feature = "sctp")))]
+            let mut driver = crate::sctp::Driver::new(config, seed)?;
             for (group, interface) in self.announces {
                 driver.listen(group, interface)?;
             }
-            return Ok(run(any_sctp::OnTokio::new(driver)?));
+            return Ok(run(OnTokio::new(driver)?));
         }
         let mut driver = Driver::new(config, seed)?;
         #[cfg(feature = "tls")]

@@ -190,6 +190,13 @@ impl Association {
     }
 }
 
+#[cfg(feature = "tcp")]
+impl std::os::fd::AsFd for Association {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
 /// A `struct sockaddr_in` or `sockaddr_in6`.
 fn socket_address(at: &SocketAddr) -> Vec<u8> {
     let port = at.port().to_be_bytes();
@@ -300,12 +307,5 @@ mod tests {
         let abandoned = notification(&halves(&[SCTP_PARTIAL_DELIVERY_EVENT, 0]));
         assert_eq!(abandoned, Some(Incoming::Abandoned));
         assert_eq!(notification(&[]), None);
-    }
-}
-
-#[cfg(feature = "tcp")]
-impl std::os::fd::AsFd for Association {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.socket.as_fd()
     }
 }

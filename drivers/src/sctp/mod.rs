@@ -206,7 +206,7 @@ impl Driver {
         self.is_shut_down()
     }
 
-    pub(crate) fn is_shut_down(&self) -> bool {
+    fn is_shut_down(&self) -> bool {
         self.user.is_shut_down() && self.lingering.is_empty()
     }
 
@@ -349,36 +349,6 @@ impl Driver {
         }
     }
 
-    /// When something is due.
-    #[cfg(feature = "tcp")]
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let deadlines = self.lingering.iter().map(|(end, _)| *end);
-        deadlines.chain(self.user.poll_timeout()).min()
-    }
-
-    /// Readable while something has happened on a socket, by the last [`watch`](Self::watch).
-    #[cfg(feature = "tcp")]
-    pub(crate) fn readiness(&self) -> io::Result<OwnedFd> {
-        self.readiness.try_clone()
-    }
-
-    /// Looks after the sockets that there are now; says whether something has happened on any.
-    #[cfg(feature = "tcp")]
-    pub(crate) fn watch(&mut self) -> bool {
-        let lingering = self.lingering.iter_mut().map(|(_, channel)| channel);
-        for channel in self.channels.values_mut().chain(lingering) {
-            channel.watch(&self.readiness);
-        }
-        for socket in self.announces.iter().skip(self.announces_watched) {
-            // What cannot be watched is looked at whenever something else happens.
-            let _ = epoll::add(&self.readiness, socket, EventData::new_u64(0), EventFlags::IN);
-        }
-        self.announces_watched = self.announces.len();
-        let mut found = [const { MaybeUninit::uninit() }; 1];
-        epoll::wait(&self.readiness, &mut found, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
-            .is_ok_and(|(found, _)| !found.is_empty())
-    }
-
     /// Waits until something happens on a socket, for `patience` at most, and sees to it.
     fn wait(&mut self, patience: Duration) {
         let ids: Vec<_> = self.channels.keys().copied().collect();
@@ -413,6 +383,50 @@ impl Driver {
                 self.user.handle_announce(now, source, &buffer[..len]);
             }
         }
+    }
+}
+
+#[cfg(feature = "tcp")]
+impl crate::on_tokio::Turns for Driver {
+    fn turn(&mut self) -> Option<Event> {
+        self.event(Duration::ZERO)
+    }
+
+    fn call(&mut self, command: &mut dyn FnMut(&mut PoolUser, Instant)) {
+        let now = self.now();
+        command(&mut self.user, now);
+    }
+
+    fn no_registrar(&self) -> String {
+        self.no_registrar()
+    }
+
+    fn readiness(&self) -> io::Result<OwnedFd> {
+        self.readiness.try_clone()
+    }
+
+    fn has_more(&mut self) -> bool {
+        let lingering = self.lingering.iter_mut().map(|(_, channel)| channel);
+        for channel in self.channels.values_mut().chain(lingering) {
+            channel.watch(&self.readiness);
+        }
+        for socket in self.announces.iter().skip(self.announces_watched) {
+            // What cannot be watched is looked at whenever something else happens.
+            let _ = epoll::add(&self.readiness, socket, EventData::new_u64(0), EventFlags::IN);
+        }
+        self.announces_watched = self.announces.len();
+        let mut found = [const { MaybeUninit::uninit() }; 1];
+        epoll::wait(&self.readiness, &mut found, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
+            .is_ok_and(|(found, _)| !found.is_empty())
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let deadlines = self.lingering.iter().map(|(end, _)| *end);
+        deadlines.chain(self.user.poll_timeout()).min()
+    }
+
+    fn is_shut_down(&self) -> bool {
+        self.is_shut_down()
     }
 }
 
