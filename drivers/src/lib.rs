@@ -8,6 +8,11 @@ mod client;
 mod drive;
 #[cfg(any(feature = "tcp", feature = "sctp-kernel", feature = "sctp"))]
 mod host;
+#[cfg(all(
+    feature = "tcp",
+    any(all(unix, feature = "sctp"), all(target_os = "linux", feature = "sctp-kernel"))
+))]
+mod on_tokio;
 #[cfg(feature = "tcp")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
 pub mod runtime;

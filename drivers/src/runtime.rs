@@ -25,7 +25,7 @@ pub trait Runtime: Clone + Debug + Send + Sync + Unpin + 'static {
     fn now(&self) -> Instant;
 
     /// Is over after so much time by that clock.
-    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send + 'static;
+    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send;
 
     /// Runs a task beside what else is running. Where the runtime ends, it is dropped.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
@@ -61,7 +61,7 @@ impl Runtime for Tokio {
         tokio::time::Instant::now().into_std()
     }
 
-    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send + 'static {
+    fn sleep(&self, time: Duration) -> impl Future<Output = ()> + Send {
         tokio::time::sleep(time)
     }
 

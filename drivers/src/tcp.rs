@@ -228,14 +228,14 @@ impl<R: Runtime> Driver<R> {
     ///
     /// A driver that is dropped instead closes its channels too, but nobody waits for it.
     pub async fn shut_down(mut self, patience: Duration) -> bool {
-        let late = self.runtime.sleep(patience);
+        let runtime = self.runtime.clone();
         self.user.shut_down(self.now());
         tokio::select! {
             () = async {
                 while poll_fn(|context| self.poll_event(context, None)).await.is_some() {}
                 poll_fn(|context| self.poll_closed(context)).await;
             } => true,
-            () = late => false,
+            () = runtime.sleep(patience) => false,
         }
     }
 
@@ -274,7 +274,8 @@ impl<R: Runtime> Driver<R> {
         let timer = match &mut self.alarm {
             Some((set, timer)) if *set == at => timer,
             alarm => {
-                let timer: Timer = Box::pin(self.runtime.sleep(left));
+                let runtime = self.runtime.clone();
+                let timer: Timer = Box::pin(async move { runtime.sleep(left).await });
                 &mut alarm.insert((at, timer)).1
             }
         };
@@ -547,7 +548,10 @@ impl<S: AsyncWrite + Unpin, R: Runtime> Watched<S, R> {
             return outcome;
         }
         let Self { stalled, runtime, .. } = self;
-        let stalled = stalled.get_or_insert_with(|| Box::pin(runtime.sleep(SILENCE)));
+        let stalled = stalled.get_or_insert_with(|| {
+            let runtime = runtime.clone();
+            Box::pin(async move { runtime.sleep(SILENCE).await })
+        });
         stalled.as_mut().poll(context).map(|()| Err(TimedOut.into()))
     }
 }

@@ -1,4 +1,4 @@
-//! TCP and TLS on tokio: [`tcp`](crate::tcp), with [`Tokio`] for a runtime.
+//! TCP and TLS on tokio: [`tcp`], with [`Tokio`] for a runtime.
 
 use asap_pu::{Config, ConfigError};
 

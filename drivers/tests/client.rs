@@ -111,7 +111,7 @@ async fn a_pool_is_one_server() {
     assert!(matches!(session.request("e\n").await, Err(Error::Gone)));
 }
 
-/// [SELECT-1] [REPORT-1]: applications that own their connections select, and select again.
+/// [SESSION-1] [REPORT-1]: applications that own their connections select, and select again.
 #[tokio::test]
 async fn elements_are_selected_and_failed_over() {
     let listed = [nobody().await, nobody().await];
@@ -139,7 +139,7 @@ async fn elements_are_selected_and_failed_over() {
     assert!(matches!(pool.select().await, Err(Error::Gone)));
 }
 
-/// [PU-3]: fifty tasks on one client, elements killed and hung meanwhile: every question is answered, with
+/// [SESSION-3] [SESSION-19]: fifty tasks on one client, elements killed and hung meanwhile: every question is answered, with
 /// its own answer.
 #[tokio::test]
 async fn fifty_tasks_lose_nothing() {
@@ -167,7 +167,7 @@ async fn fifty_tasks_lose_nothing() {
     client.shut_down().await;
 }
 
-/// What is to be sent waits for room instead of failing, and comes in order.
+/// [SESSION-15]: what is to be sent waits for room instead of failing, and comes in order.
 #[tokio::test]
 async fn a_full_queue_is_waited_for() {
     let mut config = Config::default();
@@ -246,7 +246,7 @@ async fn a_session_is_a_stream_and_a_sink() {
     assert!(stream.next().await.is_none());
 }
 
-/// [MSG-6]: a request that is dropped while it waits is taken back, and one that an element has goes to no
+/// [SESSION-19]: a request that is dropped while it waits is taken back, and one that an element has goes to no
 /// other; the next answer is the next request's.
 #[tokio::test]
 async fn a_dropped_request_is_taken_back_or_abandoned() {
@@ -312,7 +312,7 @@ async fn a_dropped_request_is_taken_back_or_abandoned() {
     assert_eq!(queued, 0);
 }
 
-/// What is not delivered is told, each message once and in order, and the session goes on.
+/// [SESSION-17]: what is not delivered is told, each message once and in order, and the session goes on.
 #[tokio::test]
 async fn an_undelivered_message_is_told() {
     // It is never read from.
@@ -461,7 +461,7 @@ impl Codec for Lost {
     }
 }
 
-/// [SESSION-15]: a codec that finds no answer, or for which nothing is one, ends in an error that says so,
+/// [SESSION-18]: a codec that finds no answer, or for which nothing is one, ends in an error that says so,
 /// after as many elements as a message may be at.
 #[tokio::test]
 async fn a_codec_that_never_matches_is_an_error() {
@@ -565,7 +565,7 @@ fn a_runtime_that_shuts_down_is_told() {
     });
 }
 
-/// Shutting down waits for what is queued, also of sessions that are dropped and not closed.
+/// [SESSION-13]: shutting down waits for what is queued, also of sessions that are dropped and not closed.
 #[tokio::test]
 async fn shutting_down_waits_for_what_is_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -586,7 +586,7 @@ async fn shutting_down_waits_for_what_is_sent() {
     assert_eq!(served.await.unwrap(), 1_000_000);
 }
 
-/// What happens beside the data is there for whoever wants it, in its place.
+/// [SESSION-20]: what happens beside the data is there for whoever wants it, in its place.
 #[tokio::test]
 async fn events_tell_where_elements_change() {
     let client = client(&[mortal(1, 1).await, element(2, 9).await]).await;

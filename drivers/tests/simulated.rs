@@ -88,7 +88,7 @@ fn live(seed: u64, tasks: u32, questions: u32, troubles: Vec<Trouble>) -> Result
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// [PU-3]: whatever goes wrong with elements, as long as one of them is well no question is lost, and
+    /// [SESSION-3] [SESSION-19]: whatever goes wrong with elements, as long as one of them is well no question is lost, and
     /// each gets its own answer. The same seed gives the same run.
     #[test]
     fn tasks_lose_nothing_among_any_failures(

@@ -320,10 +320,11 @@ impl Sim {
             let Some(link) = self.links.get_mut(key).filter(|link| link.is_stream()) else {
                 return;
             };
-            let (bytes, next) = match (&mut *packet, link.to_user.front()) {
-                (Packet::Control(bytes), Some((_, Packet::Control(next))))
-                | (Packet::Reply(bytes), Some((_, Packet::Reply(next)))) => (bytes, next),
-                _ => return,
+            let ((Packet::Control(bytes), Some((_, Packet::Control(next))))
+            | (Packet::Reply(bytes), Some((_, Packet::Reply(next))))) =
+                (&mut *packet, link.to_user.front())
+            else {
+                return;
             };
             *bytes = [&bytes[..], next].concat().into();
             link.to_user.pop_front();

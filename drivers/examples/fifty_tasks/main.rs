@@ -24,13 +24,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<_> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => tokio::runtime::Runtime::new()?.block_on(on_sockets()),
-        ["--simulated", runs] => simulated(runs.parse()?),
-        _ => Err("usage: fifty_tasks [--simulated RUNS]".into()),
+        ["--simulated", runs] => simulated(runs.parse()?, 50),
+        ["--simulated", runs, tasks] => simulated(runs.parse()?, tasks.parse()?),
+        _ => Err("usage: fifty_tasks [--simulated RUNS [TASKS]]".into()),
     }
 }
 
-/// Fifty tasks with two questions each, so many times.
-fn simulated(runs: u64) -> Result<(), Box<dyn Error>> {
+/// Fifty tasks, or how many it shall be, with two questions each, so many times.
+fn simulated(runs: u64, tasks: u32) -> Result<(), Box<dyn Error>> {
     let (start, mut answered, mut lived) = (Instant::now(), 0, Duration::ZERO);
     for seed in 0..runs {
         let (of_run, took) = sim::run(seed, async |world| {
@@ -46,7 +47,7 @@ fn simulated(runs: u64) -> Result<(), Box<dyn Error>> {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             };
-            let (answered, ()) = tokio::join!(work(&client, "EchoPool", 50, 2), trouble);
+            let (answered, ()) = tokio::join!(work(&client, "EchoPool", tasks, 2), trouble);
             client.shut_down().await;
             Ok::<_, asap_pu_tokio::Error>((answered?, begun.elapsed()))
         })?;
@@ -56,7 +57,7 @@ fn simulated(runs: u64) -> Result<(), Box<dyn Error>> {
     let took = start.elapsed();
     let rate = runs as f64 / took.as_secs_f64();
     println!("{runs} runs, {lived:?} in all, took {took:?}: {rate:.0} runs a second");
-    println!("{answered} questions answered of {}", runs * 100);
+    println!("{answered} questions answered of {}", runs * u64::from(tasks) * 2);
     Ok(())
 }
 

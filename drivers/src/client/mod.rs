@@ -36,32 +36,32 @@
 //! shuts down, and `Run` ends. If `Run` is dropped, as a runtime that ends does, everyone who waits hears
 //! [`Error::Gone`].
 
+#[cfg(feature = "tcp")]
+mod builder;
 mod codec;
 mod desk;
 mod error;
 mod pool;
 mod session;
 mod state;
-#[cfg(feature = "tcp")]
-mod tcp;
 
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use asap_pu::wire::PoolHandle;
 use asap_pu::{Instant, PoolUser};
 
+#[cfg(feature = "tcp")]
+pub use builder::Builder;
 pub use codec::{Codec, Lines, Messages};
 pub use error::{Error, Undelivered};
 pub use pool::{Change, Element, Pool, Watch};
 pub use session::{Received, Session, SessionBuilder};
 pub use state::Run;
 use state::{Handle, Home, Shared};
-#[cfg(feature = "tcp")]
-pub use tcp::Builder;
 
 use crate::Drive;
 
@@ -146,13 +146,14 @@ impl fmt::Debug for Run {
 }
 
 /// Runs `future` and the client that it uses in this thread, for drivers that block ([`Drive`]): whenever
-/// the future has nothing to do, the driver waits for what comes next.
+/// the future has nothing to do, the driver waits for what comes next. The future is to wait for nothing
+/// but its client.
 pub fn block_on<T>(run: &mut Run, future: impl Future<Output = T>) -> T {
     let (mut future, mut context) = (pin!(future), Context::from_waker(Waker::noop()));
     loop {
         if let Poll::Ready(outcome) = future.as_mut().poll(&mut context) {
             return outcome;
         }
-        let _ = Pin::new(&mut *run).poll(&mut context);
+        run.0.lock().step(&mut context);
     }
 }

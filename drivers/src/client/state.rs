@@ -65,7 +65,7 @@ struct WatchDesk {
 }
 
 /// What a step of the driver came to.
-enum Step {
+pub(super) enum Step {
     /// There may be more to be done.
     Done,
     /// There is nothing to be done before somebody is woken.
@@ -185,7 +185,7 @@ impl State {
     }
 
     /// One step: what the driver has to tell, or what is due.
-    fn step(&mut self, context: &mut Context<'_>) -> Step {
+    pub(super) fn step(&mut self, context: &mut Context<'_>) -> Step {
         let until = self.deadlines.first().map(|(at, _)| *at);
         let Some(drive) = &mut self.drive else { return Step::Over };
         match drive.poll_event(context, until) {

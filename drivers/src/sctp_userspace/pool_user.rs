@@ -50,8 +50,8 @@ enum Name {
     Control(Bytes),
 }
 
-/// SCTP, telling what became of each message.
-const CAPABILITIES: Capabilities = Capabilities::NONE
+/// What this driver can do: SCTP, telling what became of each message.
+pub const CAPABILITIES: Capabilities = Capabilities::NONE
     .with_registrars(Protocol::Sctp)
     .with_elements(Protocol::Sctp, Confirms::Delivered)
     .with_longest_message(LONGEST);

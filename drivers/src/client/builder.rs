@@ -1,4 +1,4 @@
-//! A client over TCP and TLS on tokio.
+//! A client on tokio: over TCP and TLS, or over SCTP.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,7 +10,14 @@ use asap_pu::{Config, Registrar, Security};
 use rustls::ClientConfig;
 
 use super::{Client, Error};
+use crate::Drive;
+#[cfg(any(all(unix, feature = "sctp"), all(target_os = "linux", feature = "sctp-kernel")))]
+use crate::on_tokio::OnTokio;
+#[cfg(all(unix, feature = "sctp"))]
+use crate::sctp_userspace::Carrier;
 use crate::tokio::Driver;
+#[cfg(all(unix, feature = "sctp"))]
+use crate::{any_sctp, sctp_userspace};
 
 /// A client that is to be, see [`Client::builder`].
 #[derive(Debug, Clone, Default)]
@@ -22,6 +29,11 @@ pub struct Builder {
     seed: Option<u64>,
     #[cfg(feature = "tls")]
     tls: Option<Arc<ClientConfig>>,
+    #[cfg(any(all(unix, feature = "sctp"), all(target_os = "linux", feature = "sctp-kernel")))]
+    is_sctp: bool,
+    /// The carrier that was asked for.
+    #[cfg(all(unix, feature = "sctp"))]
+    carrier: Option<Carrier>,
 }
 
 impl Client {
@@ -60,6 +72,24 @@ impl Builder {
     pub fn tls(mut self, tls: impl Into<Arc<ClientConfig>>) -> Self {
         self.tls = Some(tls.into());
         self
+    }
+
+    /// Speaks SCTP instead of TCP, with registrars and elements: with the feature `sctp-kernel` that of the
+    /// kernel; where it has none, with the feature `sctp`, from user space over UDP. What became of each message is known,
+    /// and elements leave the state of a session in cookies.
+    #[cfg(any(all(unix, feature = "sctp"), all(target_os = "linux", feature = "sctp-kernel")))]
+    #[cfg_attr(docsrs, doc(cfg(any(feature = "sctp", feature = "sctp-kernel"))))]
+    pub const fn sctp(mut self) -> Self {
+        self.is_sctp = true;
+        self
+    }
+
+    /// Speaks SCTP from user space in any case, by this carrier.
+    #[cfg(all(unix, feature = "sctp"))]
+    #[cfg_attr(docsrs, doc(cfg(all(unix, feature = "sctp"))))]
+    pub const fn sctp_over(mut self, carrier: Carrier) -> Self {
+        self.carrier = Some(carrier);
+        self.sctp()
     }
 
     /// Finds registrars by what they announce to a multicast group, such as
@@ -104,38 +134,60 @@ impl Builder {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn start(self) -> Result<Client, Error> {
-        let mut driver = self.driver()?;
+        let mut config = self.config;
+        // Nobody announces anything where nobody listens.
+        config.discovery.accept_announces &= !self.announces.is_empty();
+        let registrars = self.registrars.into_iter().map(|(at, security)| {
+            let at = parse(&at, &security).ok_or(Error::Address(at))?;
+            #[cfg(any(
+                all(unix, feature = "sctp"),
+                all(target_os = "linux", feature = "sctp-kernel")
+            ))]
+            if self.is_sctp {
+                return Ok(Registrar::sctp(at.port(), [at.ip()]));
+            }
+            let mut registrar = Registrar::tcp(at);
+            registrar.security = security;
+            Ok(registrar)
+        });
+        let registrars = registrars.collect::<Result<Vec<_>, Error>>()?;
+        config.discovery.registrars.extend(registrars);
+        let seed = self.seed.unwrap_or_else(|| RandomState::new().hash_one(()));
+
+        #[cfg(any(all(unix, feature = "sctp"), all(target_os = "linux", feature = "sctp-kernel")))]
+        if self.is_sctp {
+            #[cfg(all(unix, feature = "sctp"))]
+            config.validate(&sctp_userspace::CAPABILITIES)?;
+            #[cfg(all(unix, feature = "sctp"))]
+            let mut driver = any_sctp::Driver::new(config, seed, self.carrier)?;
+            #[cfg(not(all(unix, feature = "sctp")))]
+            let mut driver = crate::sctp::Driver::new(config, seed)?;
+            for (group, interface) in self.announces {
+                driver.listen(group, interface)?;
+            }
+            return Ok(run(OnTokio::new(driver)?));
+        }
+        let mut driver = Driver::new(config, seed)?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls {
+            driver = driver.with_tls(tls);
+        }
         for (group, interface) in self.announces {
             driver.listen(group, interface)?;
         }
-        let (client, run) = Client::over(driver);
-        tokio::spawn(run);
-        Ok(client)
-    }
-
-    fn driver(&self) -> Result<Driver, Error> {
-        let mut config = self.config.clone();
-        // Nobody announces anything where nobody listens.
-        config.discovery.accept_announces &= !self.announces.is_empty();
-        for (at, security) in &self.registrars {
-            config.discovery.registrars.push(parse(at, security)?);
-        }
-        let driver =
-            Driver::new(config, self.seed.unwrap_or_else(|| RandomState::new().hash_one(())))?;
-        #[cfg(feature = "tls")]
-        if let Some(tls) = &self.tls {
-            return Ok(driver.with_tls(tls.clone()));
-        }
-        Ok(driver)
+        Ok(run(driver))
     }
 }
 
-fn parse(at: &str, security: &Security) -> Result<Registrar, Error> {
-    let mut registrar = match (at.parse::<SocketAddr>(), at.parse::<IpAddr>()) {
-        (Ok(at), _) if at.port() != 0 => Registrar::tcp(at),
-        (_, Ok(at)) => Registrar::at(at, security.clone()),
-        _ => return Err(Error::Address(at.to_owned())),
-    };
-    registrar.security = security.clone();
-    Ok(registrar)
+fn run(driver: impl Drive + Send + 'static) -> Client {
+    let (client, run) = Client::over(driver);
+    tokio::spawn(run);
+    client
+}
+
+fn parse(at: &str, security: &Security) -> Option<SocketAddr> {
+    match at.parse::<SocketAddr>() {
+        Ok(at) => Some(at).filter(|at| at.port() != 0),
+        Err(_) => Some(SocketAddr::new(at.parse::<IpAddr>().ok()?, security.default_port())),
+    }
 }
