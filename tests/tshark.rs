@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use asap_pu::capture::Capture;
 use asap_pu::wire::{
-    ASAP_PORT, Cause, CauseCode, Message, MessageType, OverallPolicy, Parameter, PeIdentifier,
-    Policy, PolicyType, PoolElement, SctpTransport, ServerIdentifier, ServerInformation, Transport,
+    ASAP_PORT, Cause, CauseCode, IpTransport, Message, MessageType, OverallPolicy, Parameter,
+    PeIdentifier, Policy, PolicyType, PoolElement, ServerIdentifier, ServerInformation, Transport,
     TransportUse,
 };
 
@@ -156,7 +156,7 @@ fn messages() -> Vec<Case> {
         case(
             Message::server_announce(
                 server,
-                vec![sctp().into(), Transport::tcp("10.0.0.3:80".parse().unwrap())],
+                vec![Transport::Sctp(sctp()), Transport::tcp("10.0.0.3:80".parse().unwrap())],
             ),
             "04,01,05,01",
             &[("asap.tcp_transport_port", "80"), ("asap.server_identifier", "0x00001234")],
@@ -202,7 +202,7 @@ fn parameters() -> Vec<Case> {
             "03,01",
             &[("asap.dccp_transport_port", "80"), ("asap.dccp_transport_service_code", "42")],
         ),
-        case(transport(sctp().into()), "04,01", &[("asap.sctp_transport_port", "4243")]),
+        case(transport(Transport::Sctp(sctp())), "04,01", &[("asap.sctp_transport_port", "4243")]),
         case(transport(Transport::tcp(at)), "05,01", &[("asap.tcp_transport_port", "80")]),
         case(transport(Transport::udp(at)), "06,01", &[("asap.udp_transport_port", "80")]),
         case(
@@ -264,6 +264,6 @@ fn element() -> PoolElement {
     element
 }
 
-fn sctp() -> SctpTransport {
-    SctpTransport::new(4243, TransportUse::DATA_ONLY, ["10.0.0.2".parse().unwrap()])
+fn sctp() -> IpTransport {
+    IpTransport::new(4243, TransportUse::DATA_ONLY, ["10.0.0.2".parse().unwrap()])
 }
