@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use asap_pu::sim::{Fault, Host, Lie, Sim, UserId};
 use asap_pu::wire::{PeIdentifier, Policy, PolicyType, Protocol, ServerIdentifier};
 use asap_pu::{
-    Capabilities, Confirms, Event, Failover, Instant, LossReason, MessageId, ResolveError, SessionId,
-    SessionOptions,
+    Capabilities, Confirms, Event, Failover, Instant, LossReason, MessageId, ResolveError,
+    SessionId, SessionOptions,
 };
 use proptest::prelude::*;
 use world::*;
@@ -660,9 +660,8 @@ fn what_comes_over_tcp_is_cut_anywhere() {
             .with_registrars(Protocol::Tcp)
             .with_elements(Protocol::Tcp, Confirms::Written);
         let user = sim.user_with(sim.config_over(Protocol::Tcp), can).unwrap();
-        let session = sim.call(user, |pu, now| {
-            pu.open_session(now, POOL, SessionOptions::default()).unwrap()
-        });
+        let session = sim
+            .call(user, |pu, now| pu.open_session(now, POOL, SessionOptions::default()).unwrap());
         for message in ["one ", "two ", "three "] {
             send(&mut sim, user, session, message.as_bytes());
         }

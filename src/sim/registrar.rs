@@ -260,7 +260,8 @@ impl Sim {
     fn lie(&mut self, lie: Lie, handle: &PoolHandle, protocol: Protocol) -> Option<Bytes> {
         let strangers = |n| {
             let stranger = |n| (PeIdentifier::new(n), Policy::RoundRobin);
-            Pool::of((STRANGERS..STRANGERS + n).map(stranger).collect()).answer(handle, None, protocol)
+            Pool::of((STRANGERS..STRANGERS + n).map(stranger).collect())
+                .answer(handle, None, protocol)
         };
         match lie {
             Lie::UnknownPool => unknown(handle),
