@@ -45,4 +45,4 @@ pub use drive::Drive;
 #[cfg(feature = "tls")]
 pub use host::trust;
 #[cfg(any(feature = "tcp", feature = "sctp-kernel", feature = "sctp"))]
-pub use host::{ANNOUNCE_GROUP, ANNOUNCE_GROUP_V6, Seen, Watcher};
+pub use host::{ANNOUNCE_GROUP, ANNOUNCE_GROUP_V6, Passed, Seen, Watcher};

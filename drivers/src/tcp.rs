@@ -50,7 +50,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender, UnboundedReceiver, UnboundedSend
 use tokio::sync::{oneshot, watch};
 
 use crate::drive::Drive;
-use crate::host::{LINGER, LastFailure, Seen, Sleep, Watcher, Zone, join, show};
+use crate::host::{LINGER, LastFailure, Passed, Seen, Sleep, Watcher, Zone, join, show, show_sent};
 use crate::runtime::Runtime;
 #[cfg(feature = "tls")]
 use crate::tls;
@@ -251,7 +251,11 @@ impl<R: Runtime> Driver<R> {
             if let Poll::Ready(received) = received {
                 if let Ok((len, source)) = received {
                     let (now, datagram) = (self.now(), &self.datagram[..len]);
-                    show(&self.watcher, || Seen::Announced(source, datagram.to_vec()));
+                    show(&self.watcher, || Seen {
+                        at: now,
+                        peer: source,
+                        what: Passed::Announced(datagram.to_vec()),
+                    });
                     self.zone.learn(source);
                     self.user.handle_announce(now, source, datagram);
                 }
@@ -312,15 +316,17 @@ impl<R: Runtime> Driver<R> {
                     self.channels.insert(channel, new);
                 }
                 Action::Send { channel, payload, .. } => {
-                    if let Payload::Control(message) = &payload {
-                        show(&self.watcher, || Seen::Sent(message.to_vec()));
-                    }
                     if let Some(found) = self.channels.get(&channel) {
+                        show_sent(&self.watcher, self.now(), &found.to, &payload);
                         // If the task is gone it has said why.
                         let _ = found.queue.send(payload);
                     }
                 }
-                Action::Close { channel, .. } => drop(self.channels.remove(&channel)),
+                Action::Close { channel, .. } => {
+                    if let Some(closed) = self.channels.remove(&channel) {
+                        show(&self.watcher, || Seen::on(&closed.to, self.now(), Passed::Ended));
+                    }
+                }
                 _ => {}
             }
         }
@@ -334,10 +340,15 @@ impl<R: Runtime> Driver<R> {
             Input::Opened(authentication) => self.user.handle_opened(now, channel, authentication),
             Input::Received(bytes) => match found.peer {
                 PeerKind::Registrar => {
-                    show(&self.watcher, || Seen::Streamed(bytes.clone()));
+                    let what = || Passed::Streamed(bytes.clone());
+                    show(&self.watcher, || Seen::on(&found.to, now, what()));
                     self.user.handle_stream(now, channel, &bytes);
                 }
-                _ => self.user.handle_data(now, channel, &bytes),
+                _ => {
+                    let what = || Passed::ReceivedData(bytes.clone());
+                    show(&self.watcher, || Seen::on(&found.to, now, what()));
+                    self.user.handle_data(now, channel, &bytes);
+                }
             },
             Input::Written(message) => self.user.handle_written(now, channel, message),
             Input::Ended(outcome) => {
@@ -348,6 +359,7 @@ impl<R: Runtime> Driver<R> {
                 if found.peer == PeerKind::Registrar {
                     self.failure.set(&found.to, why);
                 }
+                show(&self.watcher, || Seen::on(&found.to, now, Passed::Ended));
                 self.channels.remove(&channel);
                 self.user.handle_closed(now, channel, reason);
             }

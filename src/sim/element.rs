@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::host::Place;
 use super::network::Packet;
-use super::transcript::Note;
+use super::transcript::What;
 use super::{Fault, Sim};
 use crate::Instant;
 use crate::slab::Key;
@@ -81,7 +81,7 @@ impl Sim {
         found.member = false;
         let handle = found.pool.clone();
         if self.strike(&handle, element) {
-            self.note(element, None, &Note::Leaves(&handle));
+            self.note(element, None, &What::Leaves(&handle));
         }
     }
 

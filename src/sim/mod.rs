@@ -83,11 +83,11 @@ mod user;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use core::fmt;
 use core::time::Duration;
 
 pub use element::Service;
 pub use host::{Fault, Host, Lie, UserId};
+pub use transcript::{Record, What};
 
 use crate::slab::{Key, Slab};
 use crate::wire::{PeIdentifier, PoolHandle, Protocol, ServerIdentifier};
@@ -98,7 +98,7 @@ use element::Element;
 use host::{Cast, Place};
 use network::{Link, Network, Packet, Way};
 use registrar::{Handlespace, Registrar};
-use transcript::{Note, Transcript};
+use transcript::Transcript;
 use user::User;
 
 /// A world of pool users, registrars and elements. See the [module](self).
@@ -196,9 +196,9 @@ impl Sim {
         self.transcript.hash()
     }
 
-    /// Tells everything that happens from here on, a line each, and what the pool users note of their
-    /// reasons. Nothing else changes.
-    pub fn log(&mut self, sink: impl FnMut(fmt::Arguments<'_>) + Send + 'static) {
+    /// Tells everything that happens from here on, and what the pool users note of their reasons: each record
+    /// displays as a line. Nothing else changes.
+    pub fn log(&mut self, sink: impl FnMut(&Record<'_>) + Send + 'static) {
         self.transcript.log(Box::new(sink));
     }
 
@@ -303,7 +303,7 @@ impl Sim {
                 self.carry_out(user);
                 self.read_notes(user);
                 if let Some(event) = self.users[user].pool_user.poll_event() {
-                    self.note(user, None, &Note::Told(&event));
+                    self.note(user, None, &What::Told(&event));
                     return Some((user, event));
                 }
                 self.touched.pop_front();
@@ -330,7 +330,7 @@ impl Sim {
     /// Something is wrong with a host, in place of what was wrong before.
     pub fn fail(&mut self, host: impl Into<Host>, fault: Fault) {
         let host = host.into();
-        self.note(host, None, &Note::Fails(fault));
+        self.note(host, None, &What::Fails(fault));
         self.place_mut(host).fault = Some(fault);
         match host {
             Host::User(_) => {}
@@ -351,7 +351,7 @@ impl Sim {
     /// unless it had left.
     pub fn heal(&mut self, host: impl Into<Host>) {
         let host = host.into();
-        self.note(host, None, &Note::Heals);
+        self.note(host, None, &What::Heals);
         self.place_mut(host).fault = None;
         match host {
             Host::User(_) => {}
@@ -364,14 +364,14 @@ impl Sim {
     /// other.
     pub fn sever(&mut self, one: impl Into<Host>, other: impl Into<Host>) {
         let (one, other) = (one.into(), other.into());
-        self.note(one, Some(other), &Note::Severed);
+        self.note(one, Some(other), &What::Severed);
         self.network.severed.insert((one.min(other), one.max(other)));
     }
 
     /// Two hosts hear each other again.
     pub fn mend(&mut self, one: impl Into<Host>, other: impl Into<Host>) {
         let (one, other) = (one.into(), other.into());
-        self.note(one, Some(other), &Note::Mended);
+        self.note(one, Some(other), &What::Mended);
         self.network.severed.remove(&(one.min(other), one.max(other)));
     }
 
@@ -379,7 +379,7 @@ impl Sim {
     /// all begin on side 0. Registrars agree with each other all the same.
     pub fn set_side(&mut self, host: impl Into<Host>, side: u8) {
         let host = host.into();
-        self.note(host, None, &Note::Moves(side));
+        self.note(host, None, &What::Moves(side));
         self.place_mut(host).side = side;
     }
 
@@ -427,8 +427,9 @@ impl Sim {
         }
     }
 
-    fn note(&mut self, who: impl Into<Host>, with: Option<Host>, what: &Note<'_>) {
-        self.transcript.note(self.now, who.into(), with, what);
+    fn note(&mut self, who: impl Into<Host>, with: Option<Host>, what: &What<'_>) {
+        let record = Record { at: self.now, host: who.into(), with, what: *what };
+        self.transcript.record(&record);
     }
 
     fn place(&self, host: Host) -> Option<&Place> {

@@ -13,7 +13,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::transcript::Note;
+use super::transcript::What;
 use super::{Fault, Host, Occurrence, Sim, UserId};
 use crate::slab::Key;
 use crate::wire::{PoolHandle, Protocol, Transport};
@@ -109,7 +109,7 @@ impl Sim {
         security: &Security,
     ) {
         let peer = Host::at(to).filter(|peer| self.place(*peer).is_some());
-        self.note(user, peer, &Note::Opens);
+        self.note(user, peer, &What::Opens);
         if self.users[user].place.fault == Some(Fault::Exhausted) {
             return self.fail_channel(user, channel, CloseReason::Local);
         }
@@ -177,7 +177,7 @@ impl Sim {
                 if let Some(link) = self.links.get_mut(key) {
                     link.up = true;
                 }
-                self.note(user, Some(peer), &Note::Opened);
+                self.note(user, Some(peer), &What::Opened);
                 self.call(user, |pu, now| pu.handle_opened(now, channel, authentication));
                 self.welcome(key, peer);
             }
@@ -236,7 +236,7 @@ impl Sim {
         let Some(link) = self.links.get_mut(key) else { return };
         link.to_user.clear();
         let (peer, up) = (link.peer, link.up);
-        self.note(user, Some(peer), &Note::Closes);
+        self.note(user, Some(peer), &What::Closes);
         match up {
             true => self.push(key, Way::ToPeer, Packet::End),
             false => self.hang_up(key),
@@ -249,7 +249,7 @@ impl Sim {
         let open = self.users[user].channels.contains_key(&channel);
         self.hang_up(key);
         if open {
-            self.note(user, Some(peer), &Note::Closed(reason));
+            self.note(user, Some(peer), &What::Closed(reason));
             self.fail_channel(user, channel, reason);
         }
     }
@@ -373,11 +373,11 @@ impl Sim {
             }
             match packet {
                 Packet::Data(message, _) => {
-                    self.note(user, Some(peer), &Note::Unsent(message));
+                    self.note(user, Some(peer), &What::Unsent(message));
                     self.call(user, |pu, now| pu.handle_unsent(now, channel, message));
                 }
                 Packet::Control(message) => {
-                    self.note(user, Some(peer), &Note::ControlUnsent(&message));
+                    self.note(user, Some(peer), &What::ControlUnsent(&message));
                     self.call(user, |pu, now| pu.handle_control_unsent(now, channel, &message));
                 }
                 Packet::Reply(_) | Packet::Receipt(_) | Packet::End => {}
@@ -395,18 +395,22 @@ impl Sim {
         }
         match packet {
             Packet::Control(message) => {
-                self.note(user, Some(peer), &Note::GetsControl(&message));
+                let gets = match stream {
+                    true => What::GetsStream(&message),
+                    false => What::GetsControl(&message),
+                };
+                self.note(user, Some(peer), &gets);
                 self.call(user, |pu, now| match stream {
                     true => pu.handle_stream(now, channel, &message),
                     false => pu.handle_control(now, channel, &message),
                 });
             }
             Packet::Reply(data) => {
-                self.note(user, Some(peer), &Note::GetsData(&data));
+                self.note(user, Some(peer), &What::GetsData(&data));
                 self.call(user, |pu, now| pu.handle_data(now, channel, &data));
             }
             Packet::Receipt(message) => {
-                self.note(user, Some(peer), &Note::Delivered(message));
+                self.note(user, Some(peer), &What::Delivered(message));
                 self.call(user, |pu, now| pu.handle_delivered(now, channel, message));
             }
             Packet::End => self.break_link(key, CloseReason::Closed),

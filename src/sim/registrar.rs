@@ -10,13 +10,13 @@ use bytes::Bytes;
 
 use super::host::{Place, element_transport, registrar_address};
 use super::network::Packet;
-use super::transcript::Note;
+use super::transcript::What;
 use super::{Fault, Host, Lie, Occurrence, Sim, UserId};
 use crate::Registrar as Known;
 use crate::slab::Key;
 use crate::wire::{
-    BodyRef, CauseCode, Message, MessageRef, MessageType, Notes, PeIdentifier, Policy, PoolElement,
-    PoolHandle, Protocol, ServerIdentifier, Transport,
+    BodyRef, CauseCode, Message, MessageRef, MessageType, Notes, OverallPolicy, PeIdentifier,
+    Policy, PoolElement, PoolHandle, Protocol, ServerIdentifier, Transport,
 };
 
 /// T6-Serverannounce for each registrar there is (RFC 5352 §2.2.10).
@@ -97,10 +97,10 @@ impl Sim {
         if let Some(Fault::Crash | Fault::Cut | Fault::Hang) = place.fault {
             return;
         }
-        self.note(server, None, &Note::Announces);
         let at = registrar_address(server);
         let transports = vec![Transport::tcp(at), self.registrar_at(server).transport];
         let Ok(datagram) = Message::server_announce(server, transports).to_bytes() else { return };
+        self.note(server, None, &What::Announces(&datagram));
         for user in (1..=self.users.len()).map(UserId) {
             let listens = self.users[user].pool_user.config().discovery.accept_announces;
             if listens && self.can_hear(user, server) {
@@ -124,7 +124,7 @@ impl Sim {
             Some((_, value)) => *value = policy,
             None => {
                 pool.elements.push((element, policy));
-                self.note(element, None, &Note::Joins(handle));
+                self.note(element, None, &What::Joins(handle));
             }
         }
         self.update(handle);
@@ -202,7 +202,7 @@ impl Sim {
         };
         let handle = found.pool.clone();
         if self.strike(&handle, element) {
-            self.note(element, None, &Note::Unlisted(&handle));
+            self.note(element, None, &What::Unlisted(&handle));
         }
     }
 
@@ -318,7 +318,7 @@ impl Pool {
         };
         let (before, behind) = self.elements.split_at(first);
         let elements: Vec<_> = behind.iter().chain(before).take(wanted).map(element).collect();
-        let policy = self.elements.first()?.1.policy_type().into();
+        let policy = OverallPolicy::from(&self.elements.first()?.1);
         let answer = Message::handle_resolution_response(handle.clone(), Some(policy), elements);
         let answer = answer.to_bytes().ok()?;
         if wanted >= len {

@@ -6,6 +6,7 @@
 //! is no reason to lose the list. The other reading is that of RFC 5354 §3.10, under which such a
 //! parameter is malformed; it holds for an element that registers.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::Bytes;
@@ -24,7 +25,7 @@ const MISREAD: EncodeError = EncodeError::Misread { parameter: Some(ParameterTyp
 /// `0xffff_ffff` is 100 %.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-#[cfg_attr(feature = "arbitrary", arbitrary(bound = "B: From<alloc::vec::Vec<u8>>"))]
+#[cfg_attr(feature = "arbitrary", arbitrary(bound = "B: From<Vec<u8>>"))]
 #[non_exhaustive]
 pub enum Policy<B = Bytes> {
     /// Each in turn (RFC 5356 §4.1).
@@ -97,7 +98,7 @@ pub enum Policy<B = Bytes> {
 /// received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-#[cfg_attr(feature = "arbitrary", arbitrary(bound = "B: From<alloc::vec::Vec<u8>>"))]
+#[cfg_attr(feature = "arbitrary", arbitrary(bound = "B: From<Vec<u8>>"))]
 #[non_exhaustive]
 pub struct OverallPolicy<B = Bytes> {
     /// The policy of the pool.
@@ -276,28 +277,32 @@ impl<B: AsRef<[u8]>> Policy<B> {
     pub(super) fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         w.parameter(ParameterType::POLICY, |w| {
             w.u32(self.policy_type().get());
-            match self {
-                Self::RoundRobin | Self::Random => {}
-                Self::Absent | Self::Truncated { .. } => return Err(MISREAD),
-                Self::WeightedRoundRobin { weight: value }
-                | Self::WeightedRandom { weight: value }
-                | Self::Priority { priority: value }
-                | Self::LeastUsed { load: value }
-                | Self::RandomizedLeastUsed { load: value } => w.u32(*value),
-                Self::LeastUsedDegradation { load, degradation }
-                | Self::PriorityLeastUsed { load, degradation } => {
-                    w.u32(*load);
-                    w.u32(*degradation);
-                }
-                Self::Other { policy, values } => {
-                    if policy.name().is_some() {
-                        return Err(MISREAD);
-                    }
-                    w.bytes(values.as_ref());
-                }
-            }
-            Ok(())
+            self.write_values(w)
         })
+    }
+
+    fn write_values(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        match self {
+            Self::RoundRobin | Self::Random => {}
+            Self::Absent | Self::Truncated { .. } => return Err(MISREAD),
+            Self::WeightedRoundRobin { weight: value }
+            | Self::WeightedRandom { weight: value }
+            | Self::Priority { priority: value }
+            | Self::LeastUsed { load: value }
+            | Self::RandomizedLeastUsed { load: value } => w.u32(*value),
+            Self::LeastUsedDegradation { load, degradation }
+            | Self::PriorityLeastUsed { load, degradation } => {
+                w.u32(*load);
+                w.u32(*degradation);
+            }
+            Self::Other { policy, values } => {
+                if policy.name().is_some() {
+                    return Err(MISREAD);
+                }
+                w.bytes(values.as_ref());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -339,13 +344,23 @@ impl From<PolicyType> for OverallPolicy {
     }
 }
 
+/// The policy with the values that an element has, as the reference implementation sends it.
+impl From<&Policy> for OverallPolicy {
+    fn from(policy: &Policy) -> Self {
+        let mut values = Vec::new();
+        // One that is none has no values either.
+        let _ = Writer::whole(&mut values, |w| policy.write_values(w));
+        Self { policy: policy.policy_type(), values: values.into() }
+    }
+}
+
 #[cfg(feature = "arbitrary")]
 fn arbitrary_private(u: &mut arbitrary::Unstructured<'_>) -> arbitrary::Result<PolicyType> {
     u.arbitrary().map(|number: u32| PolicyType::new(number | 0x8000_0000))
 }
 
 #[cfg(feature = "arbitrary")]
-fn arbitrary_truncated<B: From<alloc::vec::Vec<u8>>>(
+fn arbitrary_truncated<B: From<Vec<u8>>>(
     u: &mut arbitrary::Unstructured<'_>,
 ) -> arbitrary::Result<B> {
     let len = u.int_in_range(0..=3)?;

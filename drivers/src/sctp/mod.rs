@@ -52,7 +52,9 @@ use rustix::event::{
 };
 use socket2::Domain;
 
-use crate::host::{LINGER, LastFailure, Seen, Sleep, Watcher, Zone, join, reason, show};
+use crate::host::{
+    LINGER, LastFailure, Passed, Seen, Sleep, Watcher, Zone, join, reason, show, show_sent,
+};
 use association::LONGEST;
 pub use association::{Association, Incoming};
 use channel::Channel;
@@ -224,10 +226,9 @@ impl Driver {
                     Err(why) => self.fail(channel, peer, &to, &why),
                 },
                 Action::Send { channel, payload, .. } => {
-                    if let Payload::Control(message) = &payload {
-                        show(&self.watcher, || Seen::Sent(message.to_vec()));
-                    }
+                    let now = self.now();
                     if let Some(found) = self.channels.get_mut(&channel) {
+                        show_sent(&self.watcher, now, &found.to, &payload);
                         found.waiting.push_back(payload);
                         self.write(channel);
                     }
@@ -277,10 +278,15 @@ impl Driver {
             match channel.association.receive(&mut self.buffer) {
                 Ok(Incoming::Up) => self.user.handle_opened(now, id, Authentication::None),
                 Ok(Incoming::Message { ppid: ASAP_PPID, data }) => {
-                    show(&self.watcher, || Seen::Received(data.clone()));
+                    let what = || Passed::Received(data.clone());
+                    show(&self.watcher, || Seen::on(&channel.to, now, what()));
                     self.user.handle_control(now, id, &data);
                 }
-                Ok(Incoming::Message { data, .. }) => self.user.handle_data(now, id, &data),
+                Ok(Incoming::Message { data, .. }) => {
+                    let what = || Passed::ReceivedData(data.clone());
+                    show(&self.watcher, || Seen::on(&channel.to, now, what()));
+                    self.user.handle_data(now, id, &data);
+                }
                 // What was sent may have arrived nevertheless.
                 Ok(Incoming::Failed { context, sent }) => {
                     if let (Some(payload), false) = (channel.take(context), sent) {
@@ -378,7 +384,8 @@ impl Driver {
         for socket in &self.announces {
             for _ in 0..BURST {
                 let Ok((len, source)) = socket.recv_from(buffer) else { break };
-                show(&self.watcher, || Seen::Announced(source, buffer[..len].to_vec()));
+                let what = || Passed::Announced(buffer[..len].to_vec());
+                show(&self.watcher, || Seen { at: now, peer: source, what: what() });
                 self.zone.learn(source);
                 self.user.handle_announce(now, source, &buffer[..len]);
             }

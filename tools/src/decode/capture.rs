@@ -10,7 +10,8 @@ use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{Linktype, PcapBlockOwned, PcapError, create_reader};
 
 use super::Failure;
-use super::fragments::Fragments;
+use super::fragments::{Fragment, Fragments};
+use super::left::{self, Left};
 use super::packet::{Packet, Payload, Unread};
 use super::report::Report;
 use super::sctp::Reassembly;
@@ -27,13 +28,8 @@ const DEFAULT_RESOLUTION: i128 = 1_000_000;
 /// What was in a capture besides messages.
 #[derive(Default)]
 pub(crate) struct Tally {
-    packets: usize,
-    fragments: usize,
-    cut_short: usize,
-    /// Packets of links that are not known here, and the last of these.
-    foreign: usize,
-    link: Option<Linktype>,
-    pieces: usize,
+    pub(crate) packets: usize,
+    pub(crate) left: left::Tally,
 }
 
 /// An interface that packets were captured on.
@@ -45,6 +41,9 @@ struct Interface {
     offset: i128,
 }
 
+/// The type of the block that pcapng once had for packets.
+const OLD_PACKET: u32 = 2;
+
 /// What goes on in a capture.
 struct Conversation<'a, W> {
     ports: &'a [u16],
@@ -53,6 +52,8 @@ struct Conversation<'a, W> {
     sctp: Reassembly,
     tcp: Streams,
     tally: Tally,
+    /// Whether numbers have their highest byte first, in this section of a pcapng file.
+    is_big_endian: bool,
     /// When the first packet was captured, and how long after it this one, in nanoseconds.
     began: Option<i128>,
     elapsed: i128,
@@ -89,6 +90,7 @@ pub(crate) fn decode(
         sctp: Reassembly::default(),
         tcp: Streams::default(),
         tally: Tally::default(),
+        is_big_endian: false,
         began: None,
         elapsed: 0,
     };
@@ -146,7 +148,10 @@ impl<W: Write> Conversation<'_, W> {
                 self.clock(interface.nanos(stamp));
                 self.packet(interface.link, packet.data)?;
             }
-            PcapBlockOwned::NG(Block::SectionHeader(_)) => interfaces.clear(),
+            PcapBlockOwned::NG(Block::SectionHeader(section)) => {
+                self.is_big_endian = section.big_endian();
+                interfaces.clear();
+            }
             PcapBlockOwned::NG(Block::InterfaceDescription(it)) => {
                 let base = if it.if_tsresol & 0x80 == 0 { 10_i128 } else { 2 };
                 let resolution = base.checked_pow((it.if_tsresol & 0x7f).into());
@@ -163,6 +168,23 @@ impl<W: Write> Conversation<'_, W> {
             PcapBlockOwned::NG(Block::SimplePacket(packet)) => {
                 self.packet(interface(0)?.link, packet.packet_data())?;
             }
+            PcapBlockOwned::NG(Block::Unknown(block)) => {
+                // It is read as if the lowest byte came first, whatever the section says.
+                let kind = match self.is_big_endian {
+                    true => block.block_type.swap_bytes(),
+                    false => block.block_type,
+                };
+                if kind != OLD_PACKET {
+                    self.tally.left.add(Left::Block(kind), 1);
+                    return Ok(());
+                }
+                let packet = OldPacket::read(block.data, self.is_big_endian);
+                let packet = packet.ok_or("the capture has a packet that ends before its bytes")?;
+                let interface = interface(packet.interface.into())?;
+                self.clock(interface.nanos(packet.stamp.into()));
+                self.packet(interface.link, packet.data)?;
+            }
+            // Names, statistics, secrets and what else comes with packets.
             PcapBlockOwned::NG(_) => {}
         }
         Ok(())
@@ -176,22 +198,23 @@ impl<W: Write> Conversation<'_, W> {
         self.tally.packets += 1;
         match Packet::read(link, frame) {
             Ok(packet) => self.read_packet(packet)?,
-            Err(Unread::Fragment(fragment)) => {
-                if let Some((whole, payload)) = self.fragments.take(&fragment) {
-                    let ends = (whole.source, whole.destination);
-                    if let Ok(packet) = Packet::of(ends, whole.protocol, &payload) {
-                        self.read_packet(packet)?;
-                    }
-                }
-            }
-            Err(Unread::Other) => {}
-            Err(Unread::CutShort) => self.tally.cut_short += 1,
-            Err(Unread::Link(link)) => {
-                self.tally.foreign += 1;
-                self.tally.link = Some(link);
-            }
+            Err(Unread::Fragment(fragment)) => self.fragment(&fragment)?,
+            Err(Unread::Left(what)) => self.tally.left.add(what, 1),
         }
         Ok(())
+    }
+
+    /// What the fragment completes may be a fragment itself, of what is in a tunnel.
+    fn fragment(&mut self, fragment: &Fragment<'_>) -> Result<(), Failure> {
+        let Some((whole, payload)) = self.fragments.take(fragment) else { return Ok(()) };
+        match Packet::over((whole.source, whole.destination), whole.protocol, &payload) {
+            Ok(packet) => self.read_packet(packet),
+            Err(Unread::Fragment(inner)) => self.fragment(&inner),
+            Err(Unread::Left(what)) => {
+                self.tally.left.add(what, 1);
+                Ok(())
+            }
+        }
     }
 
     fn read_packet(&mut self, packet: Packet<'_>) -> Result<(), Failure> {
@@ -206,7 +229,9 @@ impl<W: Write> Conversation<'_, W> {
             }
             Payload::Tcp(segment) if is_asap => self.segment(source, destination, &segment)?,
             Payload::Udp(datagram) if is_asap => self.report.message(&place, datagram.payload())?,
-            _ => {}
+            Payload::Tcp(segment) if segment.payload().is_empty() => {}
+            Payload::Tcp(_) => self.tally.left.add(Left::TcpPort, 1),
+            Payload::Udp(_) => self.tally.left.add(Left::UdpPort, 1),
         }
         Ok(())
     }
@@ -228,17 +253,21 @@ impl<W: Write> Conversation<'_, W> {
         for (direction, found) in self.tcp.finish() {
             show(self.report, self.elapsed, direction, found)?;
         }
-        if let Some(Linktype(link)) =
-            self.tally.link.filter(|_| self.tally.foreign == self.tally.packets)
-        {
+        if let Some(link) = self.tally.left.only_link(self.tally.packets) {
             return Err(format!(
-                "link type {link} is none of Ethernet, Linux cooked, raw IP and loopback; capture \
-                 on another interface"
+                "link type {link} is none of Ethernet, Linux cooked, PPP, raw IP and loopback; \
+                 capture on another interface"
             )
             .into());
         }
-        self.tally.fragments = self.fragments.left_over();
-        self.tally.pieces = self.sctp.left_over();
+        for (what, count) in [
+            (Left::Fragment, self.fragments.left_over()),
+            (Left::Piece, self.sctp.left_over()),
+            (Left::BrokenChunk, self.sctp.broken()),
+            (Left::OtherData, self.sctp.other_data()),
+        ] {
+            self.tally.left.add(what, count);
+        }
         Ok(self.tally)
     }
 
@@ -293,13 +322,42 @@ fn show(
             &place,
             format_args!("{count} bytes of the stream are missing; it is read on behind them"),
         ),
-        Found::Broken(at, error) => report
-            .broken(&place, format_args!("at byte {at} of it: {error}; what follows is left out")),
+        Found::Broken(at, error) => {
+            report.broken(&place, format_args!("at byte {at} of it: {error}"))
+        }
         Found::CutOff(count) => {
             report.note(&place, format_args!("the stream ends after {count} bytes of a message"))
         }
     }?;
     Ok(())
+}
+
+/// A packet block as it was before there were enhanced ones; pcap-parser does not read it.
+struct OldPacket<'a> {
+    interface: u16,
+    stamp: u64,
+    data: &'a [u8],
+}
+
+impl<'a> OldPacket<'a> {
+    /// Interface, drops, time stamp, length in the capture and on the wire, and the bytes.
+    fn read(body: &'a [u8], is_big_endian: bool) -> Option<Self> {
+        let &[i0, i1, _, _] = body.first_chunk()?;
+        let words = body.get(4..20)?;
+        let mut words = words.chunks_exact(4).map(|word| match (word, is_big_endian) {
+            (&[a, b, c, d], true) => u32::from_be_bytes([a, b, c, d]),
+            (&[a, b, c, d], false) => u32::from_le_bytes([a, b, c, d]),
+            _ => 0,
+        });
+        let (high, low, captured) = (words.next()?, words.next()?, words.next()?);
+        let interface = match is_big_endian {
+            true => u16::from_be_bytes([i0, i1]),
+            false => u16::from_le_bytes([i0, i1]),
+        };
+        let stamp = u64::from(high) << 32 | u64::from(low);
+        let data = body.get(20..)?.get(..usize::try_from(captured).ok()?)?;
+        Some(Self { interface, stamp, data })
+    }
 }
 
 impl Interface {
@@ -315,20 +373,5 @@ impl fmt::Display for Place {
         let seconds = *elapsed as f64 / NANOS as f64;
         let (source, destination) = (source.to_string(), destination.to_string());
         write!(f, "{seconds:>10.6}  {source:>16} > {destination:<16}")
-    }
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "packets: {}, ", self.packets)?;
-        let rest = [
-            ("IP fragments without the others", self.fragments),
-            ("packets of other kinds of links left out", self.foreign),
-            ("packets cut short by the capture left out", self.cut_short),
-            ("pieces of SCTP messages without the others", self.pieces),
-        ];
-        rest.iter()
-            .filter(|(_, count)| *count > 0)
-            .try_for_each(|(what, count)| write!(f, "{what}: {count}, "))
     }
 }

@@ -2,24 +2,25 @@
 //! they mean.
 //!
 //! ```text
-//! cargo run --example asap-decode -- capture.pcap
-//! echo "05 00 00 0c 00 09 00 08 65 63 68 6f" | cargo run --example asap-decode -- --tree
+//! asap-decode capture.pcap
+//! echo "05 00 00 0c 00 09 00 08 65 63 68 6f" | asap-decode --tree
 //! ```
 //!
 //! A capture (pcap or pcapng) passes through four floors. `capture` opens the file and gives out
 //! its packets, `packet` takes off what is around SCTP, TCP and UDP, `sctp` and `tcp` put together
-//! the messages that were cut into pieces. `hex` is the short way for those who have bytes already.
+//! the messages that were cut into pieces, and `left` counts what was none of all that. `hex` is the short way for those who have bytes already.
 //! Either way a message reaches the `report`, which shows it on one line (`summary`), with all its
 //! parameters (`tree`), or with the place where it is broken (`fault`).
 //!
 //! Over SCTP every chunk with ASAP's payload protocol identifier counts (RFC 5352 §8.3), whatever
 //! the port; over TCP and UDP the port decides.
-#![allow(clippy::std_instead_of_core, clippy::std_instead_of_alloc, reason = "programs have `std`")]
 
+mod beginning;
 mod capture;
 mod fault;
 mod fragments;
 mod hex;
+mod left;
 mod packet;
 mod report;
 mod sctp;
@@ -27,60 +28,63 @@ mod summary;
 mod tcp;
 mod tree;
 
-use std::env;
 use std::error::Error;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use asap_pu::wire::ASAP_PORT;
+use clap::Parser;
 
+use crate::command_line;
 use report::Report;
 
-const USAGE: &str = "\
-Shows the ASAP messages in a packet capture, or in hex.
-
-Usage: asap-decode [--tree] [--port N]... [FILE]
-
-  FILE       a capture (pcap, pcapng) or text; without it, or with -, standard input
-  --tree     shows all parameters of a message, each with its offset and length
-  --port N   takes TCP and UDP port N for ASAP too, besides 3863
-  --help     prints this
-
+const ABOUT: &str = "\
 A line of text is one message in hex, or several in a row, behind a label and a tab if there is one.
 Lines that begin with an offset, as xxd and tshark write them, continue the message of the line
 before; # begins a comment.
 
-Exit status: 0 all messages are in order, 1 one is malformed, 2 the input is unusable.";
+In a capture VLAN tags, MPLS, PPPoE, GRE, IP in IP, VXLAN and SCTP over UDP are taken off. What is left
+out is counted by kind on the standard error.
+
+Exit status:
+  0  all messages are in order
+  1  a message is malformed
+  2  the command line makes no sense, or the input is unusable";
 
 type Failure = Box<dyn Error>;
 
-/// What the user asked for.
+/// Shows the ASAP messages in a packet capture, or in hex.
+#[derive(Debug, Parser)]
+#[command(name = "asap-decode", after_help = ABOUT)]
 struct Options {
-    tree: bool,
-    ports: Vec<u16>,
+    /// A capture (pcap, pcapng) or text; without it, or with -, the standard input.
     file: Option<PathBuf>,
-}
 
-fn main() -> ExitCode {
-    ExitCode::from(run(env::args_os().skip(1), io::stdin(), io::stdout().lock(), io::stderr()))
+    /// Show all parameters of a message, each with its offset and length.
+    #[arg(long)]
+    tree: bool,
+
+    /// Take TCP and UDP port N for ASAP too, besides 3863; may be given several times.
+    #[arg(long = "port", value_name = "N")]
+    ports: Vec<u16>,
 }
 
 /// Does what the arguments say; the exit status.
-pub(crate) fn run(
+pub fn run(
     arguments: impl Iterator<Item = OsString>,
     input: impl Read + Send + 'static,
     mut out: impl Write,
     mut err: impl Write,
 ) -> u8 {
-    let result = match Options::read(arguments) {
-        Ok(Some(options)) => show(&options, input, &mut out, &mut err),
-        Ok(None) => writeln!(out, "{USAGE}").map(|()| 0).map_err(Failure::from),
-        Err(error) => Err(format!("{error}; see --help").into()),
+    let mut options: Options = match command_line::parse(arguments, &mut out, &mut err) {
+        Ok(options) => options,
+        Err(status) => return status,
     };
-    match result {
+    options.ports.push(ASAP_PORT);
+    options.file = options.file.filter(|file| file != Path::new("-"));
+    match show(&options, input, &mut out, &mut err) {
         Ok(malformed) => (malformed > 0).into(),
         Err(error) if is_broken_pipe(&*error) => 0,
         Err(error) => {
@@ -118,7 +122,7 @@ fn show(
     match is_capture {
         true => {
             let tally = capture::decode(input, &options.ports, &mut report).map_err(named)?;
-            writeln!(err, "{tally}{}", report.tally())?;
+            writeln!(err, "packets: {}, {}{}", tally.packets, report.tally(), tally.left)?;
         }
         false => hex::decode(input, &mut report).map_err(named)?,
     }
@@ -129,28 +133,4 @@ fn show(
 fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
     let error = error.downcast_ref::<io::Error>();
     error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-}
-
-impl Options {
-    /// `None` if all that is asked for is help.
-    fn read(mut arguments: impl Iterator<Item = OsString>) -> Result<Option<Self>, Failure> {
-        let mut options = Self { tree: false, ports: vec![ASAP_PORT], file: None };
-        while let Some(argument) = arguments.next() {
-            match argument.to_string_lossy().as_ref() {
-                "--help" => return Ok(None),
-                "--tree" => options.tree = true,
-                "--port" => {
-                    let port = arguments.next().and_then(|port| port.to_str()?.parse().ok());
-                    options.ports.push(port.ok_or("--port needs a number up to 65535")?);
-                }
-                "-" => {}
-                option if option.starts_with('-') => {
-                    return Err(format!("there is no option {option}").into());
-                }
-                _ if options.file.is_some() => return Err("more than one file".into()),
-                _ => options.file = Some(argument.into()),
-            }
-        }
-        Ok(Some(options))
-    }
 }

@@ -10,7 +10,6 @@
 //! an association may use several of them at each end.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::iter;
 
 use asap_pu::wire::ASAP_PPID;
 
@@ -40,6 +39,8 @@ pub(crate) struct Reassembly {
     /// The same, in the order in which they came.
     recent: VecDeque<(Direction, u32)>,
     given_up: usize,
+    broken: usize,
+    other_data: usize,
 }
 
 /// Ports and verification tag of an association, one way.
@@ -69,11 +70,35 @@ struct Chunk<'a> {
 impl Reassembly {
     /// The ASAP messages that an SCTP packet completes.
     pub(crate) fn take(&mut self, packet: &[u8]) -> Vec<Vec<u8>> {
-        let Some((direction, chunks)) = packet.split_at_checked(COMMON_HEADER) else {
+        let header = packet.split_at_checked(COMMON_HEADER);
+        let header = header.and_then(|(header, chunks)| Some((*header.first_chunk()?, chunks)));
+        let Some((direction, mut chunks)) = header else {
+            self.broken += 1;
             return Vec::new();
         };
-        let Some(&direction) = direction.first_chunk() else { return Vec::new() };
-        data_chunks(chunks).filter_map(|chunk| self.chunk(direction, &chunk)).collect()
+        let mut messages = Vec::new();
+        while !chunks.is_empty() {
+            match Chunk::read(&mut chunks) {
+                None => {
+                    self.broken += 1;
+                    break;
+                }
+                Some(Content::Data(chunk)) => messages.extend(self.chunk(direction, &chunk)),
+                Some(Content::OtherData) => self.other_data += 1,
+                Some(Content::Other) => {}
+            }
+        }
+        messages
+    }
+
+    /// In how many packets a chunk had a length that cannot be.
+    pub(crate) const fn broken(&self) -> usize {
+        self.broken
+    }
+
+    /// How many chunks had data of another kind.
+    pub(crate) const fn other_data(&self) -> usize {
+        self.other_data
     }
 
     /// How many pieces never became a message.
@@ -91,7 +116,7 @@ impl Reassembly {
             self.recent.pop_front().map(|oldest| self.seen.remove(&oldest));
         }
         if flags & (BEGIN | END) == BEGIN | END {
-            return is_asap.then(|| data.to_vec());
+            return self.of_asap(is_asap, data.to_vec());
         }
         if self.pieces.len() == MAX_PIECES {
             self.given_up = self.left_over();
@@ -119,42 +144,56 @@ impl Reassembly {
             let piece = self.pieces.remove(&(direction, message, first.wrapping_add(ahead)))?;
             whole.extend(piece.data);
         }
+        self.of_asap(is_asap, whole)
+    }
+
+    fn of_asap(&mut self, is_asap: bool, whole: Vec<u8>) -> Option<Vec<u8>> {
+        self.other_data += usize::from(!is_asap);
         is_asap.then_some(whole)
     }
 }
 
-/// The chunks among these that may carry ASAP.
-fn data_chunks(mut chunks: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
-    let every = iter::from_fn(move || {
+/// What is in a chunk.
+enum Content<'a> {
+    /// Data that may be ASAP.
+    Data(Chunk<'a>),
+    OtherData,
+    /// No data.
+    Other,
+}
+
+impl<'a> Chunk<'a> {
+    /// Takes the first one of these chunks. `None` if it is broken.
+    fn read(chunks: &mut &'a [u8]) -> Option<Content<'a>> {
         let &[kind, flags, l0, l1] = chunks.first_chunk()?;
         let length = usize::from(u16::from_be_bytes([l0, l1]));
         let value = chunks.get(CHUNK_HEADER..length)?;
-        chunks = chunks.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((kind, flags, value))
-    });
-    every.filter_map(|(kind, flags, value)| {
-        let (tsn, value) = value.split_first_chunk()?;
+        *chunks = chunks.get(length.next_multiple_of(4)..).unwrap_or_default();
         // Both have the payload protocol identifier at the end of the header; I-DATA has it in the
         // first piece only, and the number of the piece in the others.
-        let (message, last, data) = match kind {
+        let (tsn, message, last, data) = match kind {
             DATA => {
-                let (&[_, _, _, _, ref last @ ..], data) = value.split_first_chunk::<8>()?;
-                (None, last, data)
+                let (&[t0, t1, t2, t3, _, _, _, _, ref last @ ..], data) =
+                    value.split_first_chunk::<12>()?;
+                ([t0, t1, t2, t3], None, *last, data)
             }
             I_DATA => {
-                let (head, data) = value.split_first_chunk::<12>()?;
-                let (stream_and_number, last) = head.split_first_chunk()?;
-                (Some((flags & UNORDERED, *stream_and_number)), last.first_chunk()?, data)
+                let (&[t0, t1, t2, t3, ref rest @ ..], data) = value.split_first_chunk::<16>()?;
+                let (stream_and_number, last) = rest.split_first_chunk()?;
+                let message = Some((flags & UNORDERED, *stream_and_number));
+                ([t0, t1, t2, t3], message, *last.first_chunk()?, data)
             }
-            _ => return None,
+            _ => return Some(Content::Other),
         };
-        let (tsn, last) = (u32::from_be_bytes(*tsn), u32::from_be_bytes(*last));
+        let (tsn, last) = (u32::from_be_bytes(tsn), u32::from_be_bytes(last));
         let (number, is_asap) = match message {
             None => (tsn, last == ASAP_PPID),
             Some(_) if flags & BEGIN != 0 => (0, last == ASAP_PPID),
             Some(_) => (last, false),
         };
-        let matters = is_asap || message.is_some();
-        matters.then_some(Chunk { flags, tsn, message, number, is_asap, data })
-    })
+        Some(match is_asap || message.is_some() {
+            true => Content::Data(Self { flags, tsn, message, number, is_asap, data }),
+            false => Content::OtherData,
+        })
+    }
 }

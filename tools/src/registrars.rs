@@ -1,7 +1,7 @@
-//! The command line, and the configuration that it comes to.
+//! Which registrars are asked, over what, and for how long: the options that programs share, and the
+//! configuration that they come to.
 
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::num::NonZeroU16;
@@ -9,37 +9,22 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use asap_pu::wire::{ASAP_PORT, PoolHandle};
+use asap_pu::wire::ASAP_PORT;
 use asap_pu::{Config, Registrar, Security};
-use asap_pu_drivers::ANNOUNCE_GROUP;
-use asap_pu_drivers::sctp_userspace::Carrier;
-use clap::Parser;
+use asap_pu_tokio::ANNOUNCE_GROUP;
+use asap_pu_tokio::sctp_userspace::Carrier;
+use clap::Args;
 use rustls::pki_types::ServerName;
 
-const STATUS: &str = "\
-Exit status:
-  0  the pool was found
-  1  there is no such pool
-  2  the command line makes no sense
-  3  no registrar is known, or none can be reached
-  4  the registrar gave no answer that can be used
-  5  this machine cannot do what it takes
-  6  the registrar refused, or did not answer in time";
-
-/// Asks a registrar who is in a pool.
-#[derive(Debug, Parser)]
-#[command(name = "asap-lookup", after_help = STATUS)]
-pub(crate) struct Options {
-    /// The pool handle; bytes that are no text as they are shown, like \x00.
-    #[arg(value_parser = handle)]
-    pub(crate) handle: PoolHandle,
-
+/// The options.
+#[derive(Debug, Args)]
+pub(crate) struct Registrars {
     /// A registrar to ask, instead of those that announce themselves; may be given several times.
     /// The port is 3863 where none is given, with --tls 3864.
     #[arg(short, long = "registrar", value_name = "HOST[:PORT]")]
     registrars: Vec<Place>,
 
-    /// Ask over SCTP, as registrars do in practice [default]: the kernel's if it has one, else with
+    /// Ask over SCTP, as registrars do in practice, and so by default: the kernel's if it has one, else with
     /// --encapsulate.
     #[arg(long, group = "transport")]
     sctp: bool,
@@ -77,27 +62,9 @@ pub(crate) struct Options {
     #[arg(long, default_value = "0.0.0.0")]
     pub(crate) interface: Interface,
 
-    /// How many elements to list at most; 0 leaves it to the registrar.
-    #[arg(long, value_name = "N", default_value_t = 128)]
-    wanted: u32,
-
-    /// Choose so many times by the pool's policy.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) pick: u16,
-
-    /// Choose as another run with this seed did.
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-
-    /// Go on until the pool is no more, and show what changes; ask again after so many seconds
-    /// where the registrar does not tell of changes.
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true,
-          default_missing_value = "5", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) watch: Option<u32>,
-
-    /// Show the messages, in hex.
-    #[arg(long)]
-    pub(crate) hex: bool,
+    /// Write what is exchanged with registrars and elements to this file, for Wireshark.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcap: Option<PathBuf>,
 
     /// How long to wait for an answer, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 5,
@@ -119,7 +86,7 @@ struct Place {
     port: Option<NonZeroU16>,
 }
 
-impl Options {
+impl Registrars {
     /// Whether registrars are taken from announces.
     pub(crate) fn listens(&self) -> bool {
         self.registrars.is_empty()
@@ -145,13 +112,39 @@ impl Options {
     }
 
     /// The index of the interface where link-local addresses are, if somebody says that.
-    pub(crate) fn link_local(&self) -> Option<u32> {
-        let zones = self.registrars.iter().filter_map(|at| at.host.split_once('%'));
-        let zone = zones.filter_map(|(_, name)| index(name)).next();
-        zone.or(match self.interface {
-            Interface::Named { index, .. } => Some(index),
+    ///
+    /// # Errors
+    /// A link-local address without an interface, an interface that is not there, or two of them: a transport
+    /// has no place for one, so that there can be but one for all (RFC 5354 §3.2).
+    pub(crate) fn link_local(&self) -> Result<Option<u32>, String> {
+        let mut found = match self.interface {
+            Interface::Named { index, .. } => Some((index, None)),
             Interface::At(_) => None,
-        })
+        };
+        for Place { host, .. } in &self.registrars {
+            let (address, zone) =
+                host.split_once('%').map_or((&**host, None), |(a, z)| (a, Some(z)));
+            let is_link_local =
+                address.parse().is_ok_and(|address: Ipv6Addr| address.is_unicast_link_local());
+            match zone {
+                Some(zone) => {
+                    let index = index(zone).ok_or(format!("{host}: there is no such interface"))?;
+                    match found {
+                        Some((other, Some(before))) if other != index => {
+                            return Err(format!(
+                                "{host} and {before} are on two interfaces; ask them one by one"
+                            ));
+                        }
+                        _ => found = Some((index, Some(host))),
+                    }
+                }
+                None if is_link_local && found.is_none() => {
+                    return Err(format!("{host} needs an interface, like {host}%eth0"));
+                }
+                None => {}
+            }
+        }
+        Ok(found.map(|(index, _)| index))
     }
 
     pub(crate) fn uses_sctp(&self) -> bool {
@@ -163,11 +156,7 @@ impl Options {
         self.encapsulate.map(Carrier::Udp).or(self.raw.then_some(Carrier::Ip))
     }
 
-    pub(crate) fn seed(&self) -> u64 {
-        self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish())
-    }
-
-    /// What the pool user is to know.
+    /// What the pool user is to know of them.
     ///
     /// # Errors
     /// A registrar has no address; says which.
@@ -204,10 +193,6 @@ impl Options {
         config.resolution.resolution_interval =
             config.resolution.resolution_interval.min(config.resolution.t1_request);
         config.discovery.t7_outdate = config.discovery.t7_outdate.max(timeout);
-        config.resolution.elements_wanted = Some(self.wanted).filter(|wanted| *wanted > 0);
-        if let Some(seconds) = self.watch {
-            config.cache.stale_cache_value = Duration::from_secs(seconds.into());
-        }
         Ok(config)
     }
 }
@@ -230,27 +215,6 @@ impl FromStr for Place {
         let port = port.map_err(|_| "a port is a number from 1 to 65535")?;
         Ok(Self { host: bare.to_owned(), port })
     }
-}
-
-/// A pool handle, with bytes escaped as they are when it is shown.
-fn handle(text: &str) -> Result<PoolHandle, String> {
-    let mut bytes = Vec::new();
-    let mut rest = text;
-    while let Some((plain, escape)) = rest.split_once('\\') {
-        bytes.extend(plain.as_bytes());
-        let (byte, len) = match escape.as_bytes() {
-            [b'x', ..] => (escape.get(1..3).and_then(|hex| u8::from_str_radix(hex, 16).ok()), 3),
-            [b't', ..] => (Some(b'\t'), 1),
-            [b'r', ..] => (Some(b'\r'), 1),
-            [b'n', ..] => (Some(b'\n'), 1),
-            [mark @ (b'\\' | b'\'' | b'"'), ..] => (Some(*mark), 1),
-            _ => (None, 0),
-        };
-        bytes.push(byte.ok_or("a backslash is written \\\\, any byte like \\x00")?);
-        rest = &escape[len..];
-    }
-    bytes.extend(rest.as_bytes());
-    Ok(bytes.into())
 }
 
 /// Whom a certificate can speak for.
@@ -309,6 +273,7 @@ impl fmt::Display for Interface {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
 
     /// Hosts and ports are told apart in every way to write them.
     #[test]
@@ -349,22 +314,36 @@ mod tests {
         }
         if let Some(loopback) = index("lo") {
             assert_eq!(group("ff02::133%lo"), group(&format!("ff02::133%{loopback}")));
-            let arguments = |more: [&'static str; 2]| ["asap-lookup", "pool", more[0], more[1]];
-            let of = |more| Options::parse_from(arguments(more)).link_local();
-            assert_eq!(of(["--interface", "lo"]), Some(loopback));
-            assert_eq!(of(["-r", "[fe80::1%lo]:7"]), Some(loopback));
-            assert_eq!(of(["-r", "fd00::1"]), None);
+            assert_eq!(link_local(&["--interface", "lo"]), Ok(Some(loopback)));
+            assert_eq!(link_local(&["-r", "[fe80::1%lo]:7"]), Ok(Some(loopback)));
+            assert_eq!(link_local(&["-r", "fd00::1"]), Ok(None));
+            assert_eq!(link_local(&["-r", "fe80::1", "--interface", "lo"]), Ok(Some(loopback)));
+            let again = format!("fe80::2%{loopback}");
+            let zones = ["-r", "fe80::1%lo", "-r", &again];
+            assert_eq!(link_local(&zones), Ok(Some(loopback)));
         }
     }
 
-    /// What is shown of a handle is how to ask for it.
+    /// An address that is good on one link only is told from the others, and where it is has to be said once.
     #[test]
-    fn handles_are_written_as_they_are_shown() {
-        let every = PoolHandle::new((0..=u8::MAX).collect::<Vec<_>>());
-        assert_eq!(handle(&every.to_string()), Ok(every));
-        for text in ["\\", "\\x", "\\x0", "\\xg0", "\\a", "\\xé"] {
-            handle(text).unwrap_err();
+    fn link_local_addresses_have_an_interface() {
+        let why = |arguments: &[&str]| link_local(arguments).unwrap_err();
+        assert_eq!(why(&["-r", "fe80::1"]), "fe80::1 needs an interface, like fe80::1%eth0");
+        let nowhere = why(&["-r", "[fe80::1%nowhere]:7"]);
+        assert_eq!(nowhere, "fe80::1%nowhere: there is no such interface");
+        if let (Some(_), Some(_)) = (index("1"), index("2")) {
+            let two = why(&["-r", "fe80::1%1", "-r", "fe80::2%2"]);
+            assert_eq!(two, "fe80::2%2 and fe80::1%1 are on two interfaces; ask them one by one");
         }
-        assert_eq!(handle("Echo é"), Ok("Echo é".into()));
+    }
+
+    fn link_local(arguments: &[&str]) -> Result<Option<u32>, String> {
+        #[derive(Parser)]
+        struct Program {
+            #[command(flatten)]
+            registrars: Registrars,
+        }
+        let arguments = ["program"].iter().chain(arguments);
+        Program::parse_from(arguments).registrars.link_local()
     }
 }

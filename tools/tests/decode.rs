@@ -1,10 +1,4 @@
-//! The example `asap-decode`: what it makes of text, of captures, and of input that is none.
-#![allow(clippy::std_instead_of_core, clippy::std_instead_of_alloc, reason = "tests have `std`")]
-#![cfg(not(miri))]
-
-#[path = "../examples/asap-decode/main.rs"]
-#[allow(dead_code, reason = "only the example has a `main`")]
-mod asap_decode;
+//! `asap-decode`: what it makes of text, of captures, and of input that is none.
 
 use std::ffi::OsString;
 use std::io::{self, Cursor, Read};
@@ -12,7 +6,10 @@ use std::ops::Range;
 use std::process::Command;
 use std::slice;
 
-use asap_pu::wire::{ASAP_PPID, Message, MessageType};
+use asap_pu::wire::{
+    ASAP_PPID, Message, MessageType, PeIdentifier, Policy, PoolElement, Transport,
+};
+use asap_tools::decode;
 use etherparse::{EtherType, IpNumber, PacketBuilder, PacketBuilderStep, VlanId};
 use proptest::prelude::*;
 
@@ -35,8 +32,8 @@ struct Outcome {
 
 fn run(arguments: &[&str], input: &[u8]) -> Outcome {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let arguments = arguments.iter().map(OsString::from);
-    let status = asap_decode::run(arguments, Cursor::new(input.to_vec()), &mut out, &mut err);
+    let arguments = ["asap-decode"].iter().chain(arguments).map(OsString::from);
+    let status = decode::run(arguments, Cursor::new(input.to_vec()), &mut out, &mut err);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Outcome { status, out: text(out), err: text(err) }
 }
@@ -49,12 +46,15 @@ fn lines(arguments: &[&str], input: &[u8]) -> Vec<String> {
 /// in the capture, in order, and means there what its bytes mean alone.
 #[test]
 fn a_capture_of_real_peers_is_read_in_full() {
-    let capture = include_bytes!("vectors/policies.pcap");
+    let capture = include_bytes!("../../tests/vectors/policies.pcap");
     let outcome = run(&[], capture);
-    assert_eq!((outcome.status, &*outcome.err), (0, "packets: 412, messages: 411, malformed: 0\n"));
+    assert_eq!(
+        (outcome.status, &*outcome.err),
+        (0, "packets: 412, messages: 411, malformed: 0; left out: IGMP: 1\n")
+    );
     let mut found = outcome.out.lines();
     let mut expected = 0;
-    for line in lines(&[], include_bytes!("vectors/messages.hex")) {
+    for line in lines(&[], include_bytes!("../../tests/vectors/messages.hex")) {
         let Some(label) = line.strip_prefix("policies.pcap#") else { continue };
         let (label, message) = label.split_once("  ").unwrap();
         // Number, time, type, source->destination/protocol, handle.
@@ -74,7 +74,7 @@ fn a_capture_of_real_peers_is_read_in_full() {
 #[test]
 fn wireshark_finds_the_same_messages() {
     let mut tshark = Command::new("tshark");
-    tshark.args(["-r", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/policies.pcap")]);
+    tshark.args(["-r", concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/policies.pcap")]);
     tshark.args(["-Y", "asap", "-T", "fields", "-e", "frame.time_relative"]);
     let Ok(output) = tshark.args(["-e", "asap.message_type"]).output() else {
         println!("skipped: tshark not installed");
@@ -89,10 +89,11 @@ fn wireshark_finds_the_same_messages() {
             (format!("{seconds:.6}"), kind.name().unwrap()["ASAP_".len()..].to_owned())
         })
     });
-    let found = lines(&[], include_bytes!("vectors/policies.pcap")).into_iter().map(|line| {
-        let words: Vec<_> = line.split_whitespace().collect();
-        (words[0].to_owned(), words[4].to_owned())
-    });
+    let found =
+        lines(&[], include_bytes!("../../tests/vectors/policies.pcap")).into_iter().map(|line| {
+            let words: Vec<_> = line.split_whitespace().collect();
+            (words[0].to_owned(), words[4].to_owned())
+        });
     assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
 }
 
@@ -269,8 +270,7 @@ fn pieces_of_sctp_messages_are_put_together() {
     let outcome = run(&[], &pcap(RAW, &packets));
     let cookies = ["\"whole\"", "\"abcdefghijklmnop\"", "\"abcdefghijklmnop\""];
     assert!(outcome.out.lines().map(last_word).eq(cookies), "{outcome:?}");
-    let expected =
-        "packets: 7, pieces of SCTP messages without the others: 1, messages: 3, malformed: 0\n";
+    let expected = "packets: 7, messages: 3, malformed: 0; left out: pieces of SCTP messages without the others: 1, SCTP data other than ASAP: 1\n";
     assert_eq!(outcome.err, expected);
 }
 
@@ -305,7 +305,12 @@ fn interleaved_messages_are_put_together() {
             outcome.out.lines().map(|line| line.split_once('"').unwrap().1).collect();
         said.sort_unstable();
         assert_eq!(said, ["the first one\"", "the first one\"", "the second one\""]);
-        assert!(outcome.err.contains("without the others: 1, messages: 3"), "{outcome:?}");
+        assert!(
+            outcome.err.contains(
+                "messages: 3, malformed: 0; left out: pieces of SCTP messages without the others: 1"
+            ),
+            "{outcome:?}"
+        );
     }
 }
 
@@ -335,7 +340,10 @@ fn fragments_are_put_together() {
         let outcome = run(&[], &pcap(RAW, &packets));
         assert_eq!(outcome.err, "packets: 3, messages: 1, malformed: 0\n", "{outcome:?}");
         let outcome = run(&[], &pcap(RAW, &packets[1..]));
-        assert!(outcome.err.contains("IP fragments without the others: 2, "), "{outcome:?}");
+        assert!(
+            outcome.err.contains("left out: IP fragments without the others: 2"),
+            "{outcome:?}"
+        );
     }
 }
 
@@ -386,8 +394,7 @@ fn tcp_streams_are_read_in_order() {
     let lower = segment(1_u32.wrapping_neg() << 25, 24..40);
     let found = shown(&[at(4..12), at(12..24), lower]);
     assert_eq!(found, [left_out, &*cookies[1], &*cookies[2]]);
-    let broken =
-        "malformed stream, at byte 12 of it: message length 0 is under 4; what follows is left out";
+    let broken = "malformed stream, at byte 12 of it: message length 0 is under 4";
     assert_eq!(shown(&[at(0..12), segment(12, 11..15), segment(16, 12..24)])[1], broken);
 }
 
@@ -450,6 +457,174 @@ fn sctp_is_found_in_udp() {
     assert_eq!(lines(&[], &capture), [expected]);
 }
 
+/// Whatever an SCTP packet is wrapped in, it is found, wrappings in wrappings too; IP fragments inside of tunnels
+/// are put together.
+#[test]
+fn tunnels_are_taken_off() {
+    let inner = ip(IpNumber::SCTP, &sctp(7, &[data(1, FIRST | LAST, ASAP_PPID, &cookie("x"))]));
+    let mut inner_v6 = Vec::new();
+    let payload = sctp(7, &[data(1, FIRST | LAST, ASAP_PPID, &cookie("x"))]);
+    let step = PacketBuilder::ipv6([0xfd; 16], [0xfe; 16], 64);
+    step.write(&mut inner_v6, IpNumber::SCTP, &payload).unwrap();
+    let frame = |kind: u16, payload: &[u8]| [&[2; 12][..], &kind.to_be_bytes(), payload].concat();
+    let udp = |to: u16, payload: &[u8]| {
+        let mut packet = Vec::new();
+        let step = PacketBuilder::ipv4([192, 0, 2, 1], [192, 0, 2, 2], 64).udp(50_000, to);
+        step.write(&mut packet, payload).unwrap();
+        packet
+    };
+    let behind = |header: &[u8], payload: &[u8]| [header, payload].concat();
+    let tags = [0, 5, 0x81, 0, 0, 6, 0x81, 0, 0, 7, 0x81, 0, 0, 8, 0x08, 0];
+    let (label, last) = ([0, 1, 0, 64], [0, 1, 0x01, 64]);
+    let pppoe = [0x11, 0, 0, 1, 0, 0];
+    let gre = |header: &[u8], payload: &[u8]| ip(IpNumber::GRE, &behind(header, payload));
+    let vxlan = behind(&[8, 0, 0, 0, 0, 0, 7, 0], &frame(0x0800, &inner));
+    for (what, packet) in [
+        ("four tags", frame(0x8100, &behind(&tags, &inner))),
+        ("MPLS", frame(0x8847, &behind(&[label, last].concat(), &inner))),
+        ("IPv6 in MPLS", frame(0x8847, &behind(&last, &inner_v6))),
+        (
+            "Ethernet in MPLS",
+            frame(0x8847, &behind(&[last, [0; 4]].concat(), &frame(0x0800, &inner))),
+        ),
+        ("PPPoE", frame(0x8864, &behind(&pppoe, &behind(&[0, 0x21], &inner)))),
+        ("IPv6 in PPPoE", frame(0x8864, &behind(&pppoe, &behind(&[0, 0x57], &inner_v6)))),
+        ("IP in IP", frame(0x0800, &ip(IpNumber::IPV4, &inner))),
+        ("IPv6 in IP", frame(0x0800, &ip(IpNumber::IPV6, &inner_v6))),
+        ("GRE", frame(0x0800, &gre(&[0, 0, 8, 0], &inner))),
+        (
+            "GRE with all its fields",
+            frame(0x0800, &gre(&[&[0xb0, 0, 8, 0][..], &[0; 12]].concat(), &inner)),
+        ),
+        ("Ethernet in GRE", frame(0x0800, &gre(&[0, 0, 0x65, 0x58], &frame(0x86dd, &inner_v6)))),
+        (
+            "PPTP",
+            frame(
+                0x0800,
+                &gre(
+                    &[0x30, 1, 0x88, 0x0b, 0, 0, 0, 1, 0, 0, 0, 1],
+                    &behind(&[0xff, 3, 0x21], &inner),
+                ),
+            ),
+        ),
+        ("VXLAN", frame(0x0800, &udp(4_789, &vxlan))),
+        (
+            "VXLAN in GRE in MPLS",
+            frame(0x8847, &behind(&last, &gre(&[0, 0, 8, 0], &udp(8_472, &vxlan)))),
+        ),
+        ("SCTP over UDP in IP in IP", frame(0x0800, &ip(IpNumber::IPV4, &udp(9_899, &payload)))),
+    ] {
+        let outcome = run(&[], &pcap(ETHERNET, &[packet]));
+        assert_eq!(outcome.err, "packets: 1, messages: 1, malformed: 0\n", "{what}: {outcome:?}");
+        assert!(outcome.out.contains(":3863 > "), "{what}: {outcome:?}");
+    }
+    let halves = [(&payload[..16], 0x20, 0), (&payload[16..], 0, 2)].map(|(piece, more, at)| {
+        let mut packet = ip(IpNumber::SCTP, piece);
+        (packet[6], packet[7]) = (more, at);
+        ip(IpNumber::GRE, &behind(&[0, 0, 8, 0], &packet))
+    });
+    assert_eq!(run(&[], &pcap(RAW, &halves)).err, "packets: 2, messages: 1, malformed: 0\n");
+    let ppp = pcap(9, &[behind(&[0xff, 3, 0, 0x21], &inner)]);
+    assert_eq!(run(&[], &ppp).err, "packets: 1, messages: 1, malformed: 0\n");
+}
+
+/// Nothing is passed over in silence: what was not read is named with its number, and it is no error.
+#[test]
+fn what_is_left_out_is_named() {
+    let frame = |kind: u16, payload: &[u8]| [&[2; 12][..], &kind.to_be_bytes(), payload].concat();
+    let over = |protocol, payload: &[u8]| frame(0x0800, &ip(protocol, payload));
+    let mut nested = sctp(1, &[data(1, FIRST | LAST, ASAP_PPID, &cookie("x"))]);
+    for _ in 0..20 {
+        nested = ip(IpNumber::IPV4, &nested);
+    }
+    let broken = [&data(2, FIRST | LAST, ASAP_PPID, &cookie("whole"))[..], &[0, 3, 0, 0]].concat();
+    let mut port_80 = Vec::new();
+    let step = PacketBuilder::ethernet2([1; 6], [2; 6]).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64);
+    step.tcp(4000, 80, 1, 1000).write(&mut port_80, b"GET").unwrap();
+    let packets = [
+        frame(0x0806, &[0; 28]),
+        frame(0x88cc, &[0; 28]),
+        frame(0x1234, &[0; 28]),
+        frame(40, &[0; 40]),
+        frame(0x8847, &[0, 1, 1, 64, 0xff]),
+        frame(0x8864, &[0x11, 0, 0, 1, 0, 4, 0xc0, 0x21, 1, 1]),
+        over(IpNumber::ICMP, &[0; 8]),
+        over(IpNumber(253), &[0; 8]),
+        over(IpNumber::GRE, &[0, 7, 8, 0]),
+        over(IpNumber::SCTP, &sctp(1, &[broken])),
+        over(IpNumber::SCTP, &sctp(1, &[data(3, FIRST | LAST, 0, b"data")])),
+        over(IpNumber::SCTP, &[0; 11]),
+        frame(0x0800, &nested),
+        port_80,
+    ];
+    let outcome = run(&[], &pcap(ETHERNET, &packets));
+    assert_eq!((outcome.status, outcome.out.lines().count()), (0, 1));
+    let expected = "packets: 14, messages: 1, malformed: 0; left out: SCTP packets with a broken chunk: 2, \
+        TCP segments of other ports: 1, SCTP data other than ASAP: 1, packets in too many wrappings: 1, \
+        IEEE 802.3 frames of 40 bytes: 1, ARP: 1, EtherType 0x1234: 1, LLDP: 1, PPP protocol 0xc021: 1, \
+        neither IP nor Ethernet under MPLS: 1, GRE of another kind: 1, ICMP: 1, IP protocol 253: 1\n";
+    assert_eq!(outcome.err, expected);
+}
+
+/// A connection is read on after a lost segment, and from the first whole message on where the capture begins in the
+/// middle: whichever segment is lost, wherever it begins. What comes with a reset is no message.
+#[test]
+fn a_lost_segment_loses_no_connection() {
+    let element = |n: u32| {
+        let at = ([10, 0, 0, n as u8], 80).into();
+        PoolElement::new(
+            PeIdentifier::new(n),
+            Transport::tcp(at),
+            Policy::WeightedRoundRobin { weight: 10 },
+        )
+    };
+    let elements = (1..=128).map(element).collect();
+    let response =
+        Message::handle_resolution_response("EchoPool", None, elements).to_bytes().unwrap();
+    let segment = |number: usize, payload: &[u8]| {
+        let mut packet = Vec::new();
+        let number = u32::try_from(number).unwrap();
+        let step =
+            PacketBuilder::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64).tcp(3863, 4000, number, 1000);
+        step.write(&mut packet, payload).unwrap();
+        packet
+    };
+    let opening = || {
+        let mut packet = segment(0, b"");
+        packet[33] |= 0x02;
+        packet
+    };
+    let stream = response.repeat(4);
+    for size in [536, 1220, 1380, 1400, 1428, 1440, 1448, 1452, 1460] {
+        let cut: Vec<_> =
+            (0..).zip(stream.chunks(size)).map(|(n, it)| segment(1 + n * size, it)).collect();
+        for lost in 0..response.len() / size {
+            let mut packets = cut.clone();
+            packets.remove(lost);
+            packets.insert(0, opening());
+            for packets in [&packets[..], &cut[lost + 1..]] {
+                let Outcome { status, out, err } = run(&[], &pcap(RAW, packets));
+                let whole = out.lines().filter(|line| line.contains("128 elements")).count();
+                assert_eq!((status, whole), (0, 3), "{size}, {lost}: {out}{err}");
+            }
+        }
+    }
+    let short = cookie("short one");
+    for at in 1..short.len() {
+        let packets = [segment(at, &short[at..]), segment(short.len(), &short.repeat(50))];
+        let Outcome { status, out, err } = run(&[], &pcap(RAW, &packets));
+        assert_eq!((status, out.lines().count()), (0, 51), "{at}: {out}{err}");
+    }
+    let mut reset = segment(1 + short.len(), b"connection reset by peer");
+    reset[33] |= 0x04;
+    let outcome = run(&[], &pcap(RAW, &[opening(), segment(1, &short), reset]));
+    assert_eq!((outcome.status, outcome.out.lines().count()), (0, 1), "{outcome:?}");
+    // Where a length cannot be, the next message is found.
+    let stream = [&short[..], &[5, 0, 0, 0], &short, &short].concat();
+    let outcome = run(&[], &pcap(RAW, &[opening(), segment(1, &stream)]));
+    assert_eq!((outcome.status, &*outcome.err), (1, "packets: 2, messages: 3, malformed: 1\n"));
+}
+
 /// The other format of captures, with interfaces whose clocks differ, and one of a kind not known
 /// here.
 #[test]
@@ -488,9 +663,51 @@ fn pcapng_is_read_too() {
     let outcome = run(&[], &capture.concat());
     let times: Vec<_> = outcome.out.lines().map(|line| &line[..12]).collect();
     assert_eq!((outcome.status, times), (0, vec!["  0.000000  ", "  0.499999  "]), "{outcome:?}");
-    let expected =
-        "packets: 4, packets of other kinds of links left out: 1, messages: 2, malformed: 0\n";
+    let expected = "packets: 4, messages: 2, malformed: 0; left out: packets of link type 189, which is not known here: 1\n";
     assert_eq!(outcome.err, expected, "a copy is seen once");
+}
+
+/// Packets in blocks as they were before there were enhanced ones, in both byte orders; blocks that nobody knows.
+#[test]
+fn old_packet_blocks_are_read() {
+    for big in [false, true] {
+        let word = |n: u32| if big { n.to_be_bytes() } else { n.to_le_bytes() };
+        let half = |n: u16| if big { n.to_be_bytes() } else { n.to_le_bytes() };
+        let block = |kind: u32, body: &[u8]| {
+            let padded = body.len().next_multiple_of(4);
+            let length = word(u32::try_from(padded + 12).unwrap());
+            let padding = vec![0; padded - body.len()];
+            [&word(kind)[..], &length, body, &padding, &length].concat()
+        };
+        let packet = |tsn, at: u32| {
+            let chunk = data(tsn, FIRST | LAST, ASAP_PPID, &cookie("x"));
+            let packet = ip(IpNumber::SCTP, &sctp(1, &[chunk]));
+            let length = u32::try_from(packet.len()).unwrap();
+            let times = [0, at, length, length].map(word).concat();
+            block(2, &[&half(0)[..], &half(0xffff), &times, &packet].concat())
+        };
+        let section = [&word(0x1a2b_3c4d)[..], &half(1), &half(0), &[0xff; 8]].concat();
+        let interface = [&half(RAW)[..], &half(0), &word(0)].concat();
+        let capture = [
+            block(0x0a0d_0d0a, &section),
+            block(1, &interface),
+            packet(1, 1_000_000),
+            block(0x77, b"what is this?"),
+            packet(2, 2_500_000),
+        ];
+        let outcome = run(&[], &capture.concat());
+        let times: Vec<_> = outcome.out.lines().map(|line| &line[..12]).collect();
+        assert_eq!(
+            (outcome.status, times),
+            (0, vec!["  0.000000  ", "  1.500000  "]),
+            "{outcome:?}"
+        );
+        let expected =
+            "packets: 2, messages: 2, malformed: 0; left out: pcapng blocks of type 0x77: 1\n";
+        assert_eq!(outcome.err, expected);
+        let cut_short = [&capture[0][..], &capture[1], &block(2, &[0; 16])].concat();
+        assert_eq!(run(&[], &cut_short).status, 2);
+    }
 }
 
 /// Captures in nanoseconds, from links that keep checksums, through pipes that give out byte by
@@ -516,7 +733,7 @@ fn pcap_is_read_in_all_its_forms() {
     capture[20] = 0x14;
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let pipe = Pipe(Cursor::new(capture.clone()));
-    let status = asap_decode::run([].into_iter(), pipe, &mut out, &mut err);
+    let status = decode::run(["asap-decode".into()].into_iter(), pipe, &mut out, &mut err);
     let expected = "packets: 601, messages: 600, malformed: 0\n";
     assert_eq!((status, String::from_utf8(err).unwrap()), (0, expected.to_owned()));
     assert_eq!(out, run(&[], &capture).out.into_bytes());
@@ -525,14 +742,11 @@ fn pcap_is_read_in_all_its_forms() {
 /// Input that cannot be used is answered with one line that says why.
 #[test]
 fn unusable_input_is_one_clear_line() {
-    let capture = include_bytes!("vectors/policies.pcap");
+    let capture = include_bytes!("../../tests/vectors/policies.pcap");
     let strange = pcap(127, &[vec![0; 40]]);
     for (arguments, input, expected) in [
         (&["/nonexistent"][..], &b""[..], "/nonexistent: "),
         (&["/"], b"", "/: "),
-        (&["--branch"], b"", "there is no option --branch; see --help"),
-        (&["--port", "70000"], b"", "--port needs a number up to 65535; see --help"),
-        (&["a", "b"], b"", "more than one file; see --help"),
         (&[], b"", "standard input: there is no message in it"),
         (&[], b"05 00 00 0\n", "standard input: line 1 is not hex: 05 00 00 0"),
         (&[], b"hello\n", "standard input: line 1 is not hex: hello"),
@@ -546,7 +760,7 @@ fn unusable_input_is_one_clear_line() {
         (
             &[],
             &strange,
-            "standard input: link type 127 is none of Ethernet, Linux cooked, raw IP and loopback; \
+            "standard input: link type 127 is none of Ethernet, Linux cooked, PPP, raw IP and loopback; \
              capture on another interface",
         ),
     ] {
@@ -556,19 +770,77 @@ fn unusable_input_is_one_clear_line() {
     }
 }
 
+/// What a command line means that makes no sense is said, and nothing is read.
+#[test]
+fn a_command_line_may_make_no_sense() {
+    for (arguments, expected) in [
+        (&["--branch"][..], "error: unexpected argument '--branch' found"),
+        (&["--port", "70000"], "error: invalid value '70000' for '--port <N>'"),
+        (&["a", "b"], "error: unexpected argument 'b' found"),
+    ] {
+        let outcome = run(arguments, b"");
+        assert_eq!((outcome.status, &*outcome.out), (2, ""));
+        assert!(outcome.err.starts_with(expected), "{outcome:?}");
+    }
+}
+
 /// A file may have a name that is no text.
 #[test]
 #[cfg(unix)]
 fn names_need_not_be_text() {
     use std::os::unix::ffi::OsStringExt;
     let (name, mut err) = (OsString::from_vec(b"/nonexistent\xff".to_vec()), Vec::new());
-    let status = asap_decode::run([name].into_iter(), Cursor::new([]), Vec::new(), &mut err);
+    let status = decode::run(
+        ["asap-decode".into(), name].into_iter(),
+        Cursor::new([]),
+        Vec::new(),
+        &mut err,
+    );
     assert_eq!(status, 2);
     assert!(err.starts_with(b"asap-decode: /nonexistent"));
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever links and frames a capture has, whatever wrappings those begin with, and whatever is in them, the
+    /// program comes to its end, and every packet that holds no message is accounted for.
+    #[test]
+    fn no_packet_makes_it_panic(
+        link in prop::sample::select(vec![0_u16, 1, 9, 12, 14, 101, 108, 113, 228, 229, 276, 127]),
+        frames in prop::collection::vec(frame(), 1..20),
+    ) {
+        let outcome = run(&["--tree"], &pcap(link, &frames));
+        prop_assert!(outcome.status <= 2);
+        prop_assert!(outcome.err.ends_with('\n'));
+    }
+
+    /// As much of a stream as there is, cut anywhere, with bytes that are no messages in between.
+    #[test]
+    fn every_message_behind_a_gap_is_found(
+        noise in prop::collection::vec(any::<u8>(), 0..300),
+        parts in prop::collection::vec(1..40_usize, 1..20),
+    ) {
+        let message = cookie("some state that is remembered");
+        // What looks like a beginning at the end of the noise takes bytes of the first message.
+        let stream = [&noise[..], &message.repeat(40)].concat();
+        let (mut packets, mut rest, mut at) = (Vec::new(), &stream[..], 1);
+        for part in parts.iter().cycle() {
+            let (piece, more) = rest.split_at(rest.len().min(*part));
+            let mut packet = Vec::new();
+            let step = PacketBuilder::ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64);
+            step.tcp(4000, 3863, at, 1000).write(&mut packet, piece).unwrap();
+            packets.push(packet);
+            at += piece.len() as u32;
+            rest = more;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        let outcome = run(&[], &pcap(RAW, &packets));
+        let found = outcome.out.lines().filter(|line| line.contains("some state")).count();
+        prop_assert!(found >= 39, "{} {}", found, outcome.out);
+    }
 
     /// Whatever is in a capture or in a message, the program comes to its end.
     #[test]
@@ -577,7 +849,7 @@ proptest! {
         noise in prop::collection::vec(any::<u8>(), 1..40),
         message in prop::collection::vec(any::<u8>(), 1..80),
     ) {
-        let mut capture = include_bytes!("vectors/policies.pcap")[..].to_vec();
+        let mut capture = include_bytes!("../../tests/vectors/policies.pcap")[..].to_vec();
         let from = at.min(capture.len() - noise.len());
         capture[from..from + noise.len()].copy_from_slice(&noise);
         capture.truncate(from + 2_000);
@@ -589,6 +861,43 @@ proptest! {
         let text = framed.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         prop_assert!(run(&["--tree"], text.as_bytes()).status <= 1);
     }
+}
+
+/// Bytes that begin as frames do, behind any wrappings.
+fn frame() -> impl Strategy<Value = Vec<u8>> {
+    let ethernet = |kind: u16| [&[2; 12][..], &kind.to_be_bytes()].concat();
+    let four = |protocol: u8| {
+        vec![0x45, 0, 0, 200, 0, 0, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]
+    };
+    let mut six = vec![0x60, 0, 0, 0, 0, 100, 132, 64];
+    six.extend([0xfd; 32]);
+    let wrappings = vec![
+        ethernet(0x0800),
+        ethernet(0x86dd),
+        ethernet(0x8100),
+        ethernet(0x8847),
+        ethernet(0x8864),
+        vec![0, 1, 0, 64],
+        vec![0, 1, 1, 64],
+        vec![0x11, 0, 0, 1, 0, 0, 0, 0x21],
+        four(132),
+        four(6),
+        four(17),
+        four(4),
+        four(47),
+        six,
+        vec![0, 0, 8, 0],
+        vec![0xb0, 0, 0x65, 0x58],
+        vec![0x0f, 0x17, 0x0f, 0x17, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x18, 0, 0, 0, 0, 0, 0],
+        vec![0x12, 0xb5, 0x12, 0xb5, 0, 100, 0, 0, 8, 0, 0, 0, 0, 0, 7, 0],
+        vec![0, 3, 0, 40, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 11],
+        vec![0x40, 3, 0, 40, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 11],
+        vec![6, 0, 0, 40, 0, 9, 0, 8, 1, 2, 3, 4, 0, 10, 0, 40],
+    ];
+    let wrapping = prop::sample::select(wrappings);
+    let parts = prop::collection::vec(wrapping, 0..8);
+    (parts, prop::collection::vec(any::<u8>(), 0..60))
+        .prop_map(|(parts, rest)| [parts.concat(), rest].concat())
 }
 
 fn last_word(line: &str) -> &str {

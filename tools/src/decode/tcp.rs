@@ -2,14 +2,17 @@
 //!
 //! Each direction of a connection is a stream of bytes, and every byte has a number. Segments may
 //! come late, twice, or overlap; what runs ahead is kept until the bytes before it have come. A
-//! capture can also lack bytes for good: then the stream goes on behind the gap, where a message
-//! begins as a rule.
+//! capture can also lack bytes for good, or begin in the middle of a connection: then the next place is
+//! looked for where a message [begins](super::beginning).
 
 use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::net::SocketAddr;
 
-use asap_pu::wire::{FramingError, MessageType, StreamDecoder};
+use asap_pu::wire::{FramingError, StreamDecoder};
 use etherparse::TcpSlice;
+
+use super::beginning::Beginning;
 
 /// A stream waits for missing bytes until there are more segments than these behind them.
 const MAX_AHEAD: usize = 64;
@@ -33,11 +36,11 @@ pub(crate) type Direction = (SocketAddr, SocketAddr);
 pub(crate) enum Found {
     /// A message with its padding.
     Message(Vec<u8>),
-    /// So many bytes belong to a message whose beginning was not captured.
-    Inside(usize),
+    /// So many bytes belong to messages whose beginning was not captured.
+    Inside(u64),
     /// So many bytes are missing from the capture.
     Gap(u64),
-    /// No messages can be cut from it any more, since what is at this byte.
+    /// What is at this byte cannot be the length of a message.
     Broken(u64, FramingError),
     /// The stream is over, and so many bytes of a message are there.
     CutOff(usize),
@@ -48,10 +51,14 @@ struct Stream {
     first: u64,
     next: u64,
     ahead: BTreeMap<u64, Vec<u8>>,
-    decoder: StreamDecoder,
-    broken: bool,
-    /// It is known where a message begins.
-    aligned: bool,
+    reading: Reading,
+}
+
+enum Reading {
+    /// It is known where messages begin.
+    Aligned(StreamDecoder),
+    /// It is not; so many bytes were passed over, and these may begin one.
+    Searching { passed: u64, bytes: Vec<u8> },
 }
 
 impl Streams {
@@ -64,12 +71,16 @@ impl Streams {
         let mut ended = None;
         let number = segment.sequence_number();
         let stream = self.streams.get(&direction);
+        // What comes with a reset is for people, and no part of the stream.
+        if segment.rst() {
+            return Vec::new();
+        }
         if segment.syn() {
             let number = number.wrapping_add(1);
             // Unless it comes twice, or late.
             if stream.is_none_or(|stream| stream.first as u32 != number) {
                 ended = self.end(direction);
-                self.streams.insert(direction, Stream::new(number, true));
+                self.streams.insert(direction, Stream::new(number, Reading::aligned()));
             }
         } else if segment.payload().is_empty() {
             return Vec::new();
@@ -82,7 +93,10 @@ impl Streams {
             ended = self.recent.front().copied().and_then(|oldest| self.end(oldest));
         }
         let mut found: Vec<_> = ended.into_iter().flatten().collect();
-        let stream = self.streams.entry(direction).or_insert_with(|| Stream::new(number, false));
+        let stream = self
+            .streams
+            .entry(direction)
+            .or_insert_with(|| Stream::new(number, Reading::searching()));
         let start = number.wrapping_add(u32::from(segment.syn()));
         let here = stream.segment(start, segment.payload());
         found.extend(here.into_iter().map(|it| (direction, it)));
@@ -110,11 +124,10 @@ impl Streams {
 }
 
 impl Stream {
-    const fn new(number: u32, aligned: bool) -> Self {
+    const fn new(number: u32, reading: Reading) -> Self {
         // One lap ahead, so that a byte before the first one has a number too.
         let first = (1 << 32) + number as u64;
-        let decoder = StreamDecoder::new(usize::MAX);
-        Self { first, next: first, ahead: BTreeMap::new(), decoder, broken: false, aligned }
+        Self { first, next: first, ahead: BTreeMap::new(), reading }
     }
 
     /// Whether a byte lies so far back that nobody sends it again: a new connection between the
@@ -156,29 +169,10 @@ impl Stream {
             }
             let (start, bytes) = entry.remove_entry();
             let known = usize::try_from(self.next - start).unwrap_or(usize::MAX);
-            let mut fresh = bytes.get(known..).unwrap_or_default();
+            let fresh = bytes.get(known..).unwrap_or_default();
             self.next += fresh.len() as u64;
-            // In a capture that begins in the middle of a message, a segment that looks like the
-            // beginning of one has to come first.
-            if !self.aligned {
-                self.aligned =
-                    fresh.first().is_some_and(|it| MessageType::new(*it).name().is_some());
-                if !self.aligned && !fresh.is_empty() {
-                    found.push(Found::Inside(fresh.len()));
-                    continue;
-                }
-            }
-            while !self.broken {
-                match self.decoder.next(&mut fresh) {
-                    Ok(Some(message)) => found.push(Found::Message(message.to_vec())),
-                    Ok(None) => break,
-                    Err(error) => {
-                        self.broken = true;
-                        let unread = (fresh.len() + self.decoder.pending()) as u64;
-                        found.push(Found::Broken(self.next - unread - self.first, error));
-                    }
-                }
-            }
+            let at = self.next - self.first;
+            self.reading.take(fresh, at, found);
         }
     }
 
@@ -188,14 +182,82 @@ impl Stream {
         self.cut_off(found);
         found.push(Found::Gap(start.saturating_sub(self.next)));
         self.next = start;
-        self.decoder = StreamDecoder::new(usize::MAX);
-        (self.broken, self.aligned) = (false, false);
+        self.reading = Reading::searching();
         self.read(found);
     }
 
-    fn cut_off(&self, found: &mut Vec<Found>) {
-        if !self.broken && self.decoder.pending() > 0 {
-            found.push(Found::CutOff(self.decoder.pending()));
+    /// Nothing follows what has arrived.
+    fn cut_off(&mut self, found: &mut Vec<Found>) {
+        self.reading.search(true, self.next - self.first, found);
+        match &self.reading {
+            Reading::Aligned(decoder) if decoder.pending() > 0 => {
+                found.push(Found::CutOff(decoder.pending()));
+            }
+            Reading::Searching { passed: passed @ 1.., .. } => found.push(Found::Inside(*passed)),
+            _ => {}
+        }
+    }
+}
+
+impl Reading {
+    const fn aligned() -> Self {
+        Self::Aligned(StreamDecoder::new(usize::MAX))
+    }
+
+    const fn searching() -> Self {
+        Self::Searching { passed: 0, bytes: Vec::new() }
+    }
+
+    /// Reads on; `end` is where in the stream these bytes end.
+    fn take(&mut self, mut fresh: &[u8], end: u64, found: &mut Vec<Found>) {
+        match self {
+            Self::Searching { bytes, .. } => {
+                bytes.extend(fresh);
+                self.search(false, end, found);
+            }
+            Self::Aligned(decoder) => loop {
+                match decoder.next(&mut fresh) {
+                    Ok(Some(message)) => found.push(Found::Message(message.to_vec())),
+                    Ok(None) => return,
+                    Err(error) => {
+                        let unread = (fresh.len() + decoder.pending()) as u64;
+                        found.push(Found::Broken(end - unread, error));
+                        *self = Self::searching();
+                        return self.take(fresh, end, found);
+                    }
+                }
+            },
+        }
+    }
+
+    /// Looks for a place where a message begins, and reads on there. If that `is_all` there will be, what may
+    /// be a beginning counts only where there is no better one.
+    fn search(&mut self, is_all: bool, end: u64, found: &mut Vec<Found>) {
+        let Self::Searching { passed, bytes } = self else { return };
+        let mut perhaps = None;
+        let mut at = 0;
+        let begins = loop {
+            match bytes.get(at..).filter(|rest| !rest.is_empty()).map(Beginning::of) {
+                Some(Beginning::Yes) => break true,
+                Some(Beginning::Perhaps) if !is_all => break false,
+                Some(Beginning::Perhaps) => perhaps = perhaps.or(Some(at)),
+                Some(Beginning::No) => {}
+                None => {
+                    at = perhaps.unwrap_or(at);
+                    break perhaps.is_some();
+                }
+            }
+            at += 1;
+        };
+        *passed += at as u64;
+        bytes.drain(..at);
+        if begins {
+            if *passed > 0 {
+                found.push(Found::Inside(*passed));
+            }
+            let rest = mem::take(bytes);
+            *self = Self::aligned();
+            self.take(&rest, end, found);
         }
     }
 }
