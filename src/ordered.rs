@@ -277,7 +277,7 @@ impl<K: core::hash::Hash, V: core::hash::Hash> core::hash::Hash for Map<K, V> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use alloc::collections::BTreeMap;
 
     use super::*;
     use crate::Rng;
@@ -311,7 +311,7 @@ mod tests {
                 }));
             }
             assert!(map.iter().eq(&model));
-            assert!(map.len() > 0 || range == 4, "nothing was tried");
+            assert!(!map.is_empty() || range == 4, "nothing was tried");
         }
     }
 

@@ -23,9 +23,9 @@ const NEVER: u32 = 0;
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub(super) struct Ranked {
-    /// The number of each member's last choice, and behind these the order: positions in the list, first
-    /// those of the best rank in the order of their turns, and the others behind them, by rank once they
-    /// were needed. One block for both, as most lists are short.
+    /// The order: positions in the list, first those of the best rank in the order of their turns, and
+    /// the others behind them, by rank once they were needed. Behind as many as are listed, the number
+    /// of each member's last choice. One block for both, as most lists are short.
     places: Box<[u32]>,
     absent: Absent<u32>,
     /// The number of choices so far.
@@ -59,13 +59,12 @@ impl Ranked {
     pub(super) fn refresh(&mut self, old: &[Member], new: &[Member]) {
         let now = self.count();
         let joined = |_: &Member, before: Option<u32>| before.unwrap_or(now);
-        let (chosen, _) = self.places.split_at_mut(self.listed as usize);
+        let (_, chosen) = self.places.split_at_mut(self.listed as usize);
         let carried = self.absent.carry(chosen, old, new, joined, |_, _, chosen| chosen);
-        if let Some(mut places) = carried {
-            places.reserve_exact(new.len());
-            places.resize(2 * new.len(), 0);
-            self.places = places.into();
-            self.listed = new.len() as u32;
+        if let Some(carried) = carried {
+            let mut places = alloc::vec![0; 2 * new.len()].into_boxed_slice();
+            places[new.len()..].copy_from_slice(&carried);
+            (self.places, self.listed) = (places, new.len() as u32);
         }
         self.len = 0;
     }
@@ -77,7 +76,7 @@ impl Ranked {
         rank: impl Fn(&Member) -> u64,
         is_in: impl Fn(usize) -> bool,
     ) {
-        let (chosen, order) = self.places.split_at_mut(self.listed as usize);
+        let (order, chosen) = self.places.split_at_mut(self.listed as usize);
         let (mut len, mut equal, mut best) = (0, 0, u64::MAX);
         for (at, member) in members.iter().enumerate().filter(|(at, _)| is_in(*at)) {
             let rank = rank(member);
@@ -113,13 +112,14 @@ impl Ranked {
         skip: impl Fn(usize) -> bool,
     ) -> Option<usize> {
         let place = self.find(&rank, skip)?;
-        let at = self.order()[place] as usize;
+        let at = self.places[place] as usize;
         if place < self.best as usize {
             self.turn = place as u32 + 1;
         } else {
             self.turn_further(place, rank);
         }
-        self.places[at] = self.count();
+        let chosen = self.listed as usize + at;
+        self.places[chosen] = self.count();
         Some(at)
     }
 
@@ -128,23 +128,17 @@ impl Ranked {
         rank: impl Fn(usize) -> u64,
         skip: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        self.find(rank, skip).map(|place| self.order()[place] as usize)
+        self.find(rank, skip).map(|place| self.places[place] as usize)
     }
 
     pub(super) fn heap_size(&self) -> usize {
         size_of_val(&*self.places) + self.absent.heap_size()
     }
 
-    #[inline]
-    fn order(&self) -> &[u32] {
-        &self.places[self.listed as usize..]
-    }
-
     /// The place in `order` of the member to choose.
     #[inline]
     fn find(&mut self, rank: impl Fn(usize) -> u64, skip: impl Fn(usize) -> bool) -> Option<usize> {
-        let order = self.order();
-        let is_usable = |place: &usize| !skip(order[*place] as usize);
+        let is_usable = |place: &usize| !skip(self.places[*place] as usize);
         let (turn, best) = (self.turn as usize, self.best as usize);
         match (turn..best).chain(0..turn).find(is_usable) {
             Some(place) => Some(place),
@@ -159,7 +153,7 @@ impl Ranked {
         rank: impl Fn(usize) -> u64,
         skip: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        let (chosen, order) = self.places.split_at_mut(self.listed as usize);
+        let (order, chosen) = self.places.split_at_mut(self.listed as usize);
         let mut further = self.best as usize..self.len as usize;
         if !self.is_sorted {
             self.is_sorted = true;
@@ -173,7 +167,7 @@ impl Ranked {
     #[cold]
     fn turn_further(&mut self, place: usize, rank: impl Fn(usize) -> u64) {
         let rank = |at: u32| rank(at as usize);
-        let (_, order) = self.places.split_at_mut(self.listed as usize);
+        let (order, _) = self.places.split_at_mut(self.listed as usize);
         let (own, best) = (rank(order[place]), self.best as usize);
         let others = &mut order[best..self.len as usize];
         let (begin, end) = (
@@ -197,7 +191,7 @@ impl Ranked {
     #[cold]
     fn forget_times(&mut self) {
         self.choices = NEVER;
-        self.places[..self.listed as usize].fill(NEVER);
+        self.places[self.listed as usize..].fill(NEVER);
     }
 }
 
@@ -211,7 +205,7 @@ fn sort(order: &mut [u32], key: &dyn Fn(u32) -> (u64, u32, u32)) {
 impl core::hash::Hash for Ranked {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
         let Self { places, absent, choices, listed, len, best, turn, is_sorted } = self;
-        let (chosen, order) = places.split_at(*listed as usize);
+        let (order, chosen) = places.split_at(*listed as usize);
         (chosen, absent, choices, &order[..*len as usize], best, turn, is_sorted).hash(state);
     }
 }
