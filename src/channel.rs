@@ -24,6 +24,7 @@ use bytes::Bytes;
 
 use crate::id::{ChannelId, LinkId, MessageId};
 use crate::misuse::{Input, Misuse};
+use crate::room::Room as _;
 use crate::slab::Slab;
 use crate::wire::{FramingError, StreamDecoder, Transport};
 use crate::{Instant, Security};
@@ -289,7 +290,9 @@ impl Channels {
     pub(crate) fn send_control(&mut self, channel: ChannelId, message: Bytes) {
         let Some(found) = self.slab.get_mut(channel.0) else { return };
         self.waiting += cost(message.len());
-        found.extra().control.push_back(message);
+        let control = &mut found.extra().control;
+        control.for_one_more();
+        control.push_back(message);
         self.touch(channel);
     }
 

@@ -18,6 +18,7 @@ use crate::error::{ResolveError, SessionError};
 #[cfg(test)]
 use crate::explorer::fingerprint;
 use crate::id::{MessageId, PoolId, RequestId, SessionId};
+use crate::room::Room as _;
 use crate::session::{LossReason, UndeliveredReason};
 use crate::wire::{PeIdentifier, PoolHandle, Transport};
 
@@ -335,6 +336,7 @@ impl Events {
 
     pub(crate) fn push(&mut self, entry: Entry) {
         self.since += 1;
+        self.queue.for_one_more();
         self.queue.push_back(entry);
     }
 

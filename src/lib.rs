@@ -16,11 +16,13 @@ mod error;
 mod event;
 #[cfg(test)]
 mod explorer;
+mod few;
 mod id;
 mod journal;
 #[cfg(doc)]
 pub mod manual;
 mod misuse;
+mod ordered;
 mod pool;
 mod pool_user;
 mod reach;
@@ -29,6 +31,7 @@ mod registrar;
 mod report;
 mod resolver;
 mod rng;
+mod room;
 pub mod selection;
 mod session;
 #[cfg(feature = "sim")]
