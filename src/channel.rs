@@ -259,6 +259,11 @@ impl Channels {
         Some(gone)
     }
 
+    /// Who uses a channel, be it up or not.
+    pub(crate) fn whose(&self, channel: ChannelId) -> Option<ChannelUser> {
+        self.slab.get(channel.0).map(|channel| channel.user)
+    }
+
     /// Who uses a channel that is up.
     pub(crate) fn user(&self, channel: ChannelId) -> Option<ChannelUser> {
         self.slab.get(channel.0).filter(|c| c.phase == Phase::Open).map(|c| c.user)
@@ -413,11 +418,6 @@ impl Channels {
     /// All channels that are being set up or are up.
     pub(crate) fn ids(&self) -> impl Iterator<Item = ChannelId> {
         self.slab.iter().map(|(key, _)| ChannelId(key))
-    }
-
-    /// Who uses a channel, be it up or not.
-    pub(crate) fn whose(&self, channel: ChannelId) -> Option<ChannelUser> {
-        self.slab.get(channel.0).map(|channel| channel.user)
     }
 }
 

@@ -8,6 +8,7 @@ extern crate std;
 
 mod cache;
 mod capabilities;
+pub mod capture;
 mod channel;
 mod config;
 mod context;

@@ -13,6 +13,9 @@ pub mod observing {}
 #[doc = include_str!("../docs/failures.md")]
 pub mod failures {}
 
+#[doc = include_str!("../docs/memory.md")]
+pub mod memory {}
+
 #[doc = include_str!("../docs/decisions.md")]
 pub mod decisions {}
 

@@ -9,9 +9,10 @@
 //! The other reading, to leave it to the driver, costs a failed attempt for each such address, and a
 //! mark and a report for the element that has it.
 
+use core::mem;
 use core::net::{IpAddr, SocketAddr};
 
-use crate::wire::{Transport, TransportRef};
+use crate::wire::{IpTransport, Transport, TransportRef};
 
 /// Where the word about an address comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,16 +62,17 @@ impl Origin {
     /// What is left of a transport; nothing if nobody can be called there.
     pub(crate) fn callable(self, mut transport: Transport) -> Option<Transport> {
         let kept = |address: IpAddr| Some(address.to_canonical()).filter(|at| self.can_call(*at));
-        match &mut transport {
-            Transport::Sctp(it) => {
-                it.addresses = it.addresses.drain(..).filter_map(kept).collect();
-            }
-            Transport::Tcp(it) | Transport::Udp(it) | Transport::UdpLite(it) => {
-                it.address = it.address.and_then(kept);
-            }
-            Transport::Dccp(it) => it.address = it.address.and_then(kept),
-            Transport::Opaque(data) => return (!data.is_empty()).then_some(transport),
-        }
+        let Some(at) = transport.ip_mut() else {
+            let is_named = matches!(&transport, Transport::Opaque(data) if !data.is_empty());
+            return is_named.then_some(transport);
+        };
+        let extra = mem::take(&mut at.extra);
+        *at = IpTransport::new(
+            at.port,
+            at.transport_use,
+            at.addresses().iter().copied().filter_map(kept),
+        );
+        at.extra = extra;
         let is_somewhere = transport.socket_addrs().any(|at: SocketAddr| at.port() != 0);
         is_somewhere.then_some(transport)
     }

@@ -263,9 +263,7 @@ fn a_barred_place_is_barred_by_any_name() {
     let open = lab.open_one();
     lab.pu.handle_closed(lab.now, open.channel, CloseReason::Unauthenticated);
     let mut same = Transport::tcp(REGISTRAR.parse().unwrap());
-    if let Transport::Tcp(tcp) = &mut same {
-        tcp.reserved = 1;
-    }
+    same.ip_mut().unwrap().transport_use = TransportUse::DATA_PLUS_CONTROL;
     announce(&mut lab, REGISTRAR, 1, vec![same]);
     assert_eq!(lab.opens(), []);
 }

@@ -4,9 +4,9 @@
 use asap_pu::wire::{
     ASAP_PPID, Body, BodyRef, Cause, CauseCode, DecodeError, EncodeError, Message, MessageRef,
     MessageType, Notes, OverallPolicy, Parameter, ParameterType, PeIdentifier, Policy, PolicyType,
-    PoolElement, Protocol, RawParameter, Reason, SctpTransport, ServerIdentifier, Transport,
-    TransportRef, TransportUse, UnknownAction, encode_cookie_echo, encode_endpoint_unreachable,
-    encode_error, encode_handle_resolution,
+    PoolElement, Protocol, RawParameter, Reason, ServerIdentifier, Transport, TransportRef,
+    TransportUse, UnknownAction, encode_cookie_echo, encode_endpoint_unreachable, encode_error,
+    encode_handle_resolution,
 };
 
 mod support;
@@ -416,7 +416,7 @@ fn parameters_of_fixed_size_have_that_size() {
 #[test]
 fn what_would_be_misread_is_refused() {
     let element = || {
-        let transport = SctpTransport::new(1, TransportUse::DATA_ONLY, [[10, 0, 0, 1].into()]);
+        let transport = Transport::sctp(1, TransportUse::DATA_ONLY, [[10, 0, 0, 1].into()]);
         PoolElement::new(PeIdentifier::new(1), transport, Policy::RoundRobin)
     };
     let misread = |message: &Message, parameter| {
@@ -429,14 +429,18 @@ fn what_would_be_misread_is_refused() {
     let mut message = Message::handle_resolution(true, "x", None);
     message.flags = 0x01;
     misread(&message, None);
-    // A second handle, a slot that is free, a parameter that makes the receiver drop the message.
+    // A second handle, one that must not be skipped, a value that does not fit where it would count.
     for extra in
-        [ParameterType::POOL_HANDLE, ParameterType::ELEMENTS_WANTED, ParameterType::new(0x11)]
+        [ParameterType::POOL_HANDLE, ParameterType::new(0x11), ParameterType::ELEMENTS_WANTED]
     {
         let mut message = Message::handle_resolution(true, "x", None);
         message.extra = vec![raw(extra)];
-        misread(&message, None);
+        misread(&message, Some(extra));
     }
+    // A slot that is free.
+    let mut message = Message::handle_resolution(true, "x", None);
+    message.extra = vec![RawParameter::new(ParameterType::ELEMENTS_WANTED, vec![0; 4].into())];
+    misread(&message, None);
     let mut second_transport = element();
     second_transport.extra = vec![raw(ParameterType::SCTP_TRANSPORT)];
     misread(&Message::registration("x", second_transport), Some(ParameterType::POOL_ELEMENT));

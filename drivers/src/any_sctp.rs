@@ -8,6 +8,8 @@ use std::time::Duration;
 use asap_pu::{Config, Event, Instant, PoolUser};
 
 use crate::host::Watcher;
+#[cfg(all(unix, feature = "tcp"))]
+use crate::on_tokio::Turns;
 #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
 use crate::sctp;
 use crate::sctp_userspace::{self, Carrier, Settings};
@@ -159,6 +161,54 @@ impl Driver {
             #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
             Inner::Kernel(driver) => driver.shut_down(patience),
             Inner::UserSpace(driver) => driver.shut_down(patience),
+        }
+    }
+}
+
+#[cfg(all(unix, feature = "tcp"))]
+impl Turns for Driver {
+    fn turn(&mut self) -> Option<Event> {
+        self.event(Duration::ZERO)
+    }
+
+    fn call(&mut self, command: &mut dyn FnMut(&mut PoolUser, Instant)) {
+        let now = self.now();
+        command(self.user(), now);
+    }
+
+    fn no_registrar(&self) -> String {
+        self.no_registrar()
+    }
+
+    fn readiness(&self) -> io::Result<std::os::fd::OwnedFd> {
+        match &self.inner {
+            #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
+            Inner::Kernel(driver) => driver.readiness(),
+            Inner::UserSpace(driver) => driver.readiness(),
+        }
+    }
+
+    fn has_more(&mut self) -> bool {
+        match &mut self.inner {
+            #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
+            Inner::Kernel(driver) => driver.has_more(),
+            Inner::UserSpace(driver) => driver.has_more(),
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        match &self.inner {
+            #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
+            Inner::Kernel(driver) => driver.poll_timeout(),
+            Inner::UserSpace(driver) => driver.poll_timeout(),
+        }
+    }
+
+    fn is_shut_down(&self) -> bool {
+        match &self.inner {
+            #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
+            Inner::Kernel(driver) => driver.is_shut_down(),
+            Inner::UserSpace(driver) => driver.is_shut_down(),
         }
     }
 }

@@ -9,10 +9,11 @@ use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use asap_pu::capture::Capture;
 #[cfg(any(all(target_os = "linux", feature = "sctp-kernel"), feature = "sctp"))]
 use asap_pu::wire::ASAP_PPID;
 use asap_pu::wire::Transport;
-use asap_pu::{CloseReason, NoteKind, PoolUser};
+use asap_pu::{CloseReason, Instant, NoteKind, Payload, PoolUser};
 use socket2::{Domain, Socket, Type};
 
 /// Where registrars announce themselves in practice; what IANA assigned is 224.0.1.185.
@@ -49,15 +50,69 @@ pub(crate) fn trace(user: &mut PoolUser) {
 
 /// What passes a driver, for tools that show it (`watcher` in each driver).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
+pub struct Seen {
+    /// When, as the pool user sees it.
+    pub at: Instant,
+    /// Who is at the other end, by one address.
+    pub peer: SocketAddr,
+    /// What passed.
+    pub what: Passed,
+}
+
+/// What passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Passed {
     /// An ASAP message that goes out.
     Sent(Vec<u8>),
     /// An ASAP message that came in.
     Received(Vec<u8>),
     /// What came in of a stream of ASAP messages: any part of one or of several.
     Streamed(Vec<u8>),
-    /// A datagram that came to the multicast group of the registrars, and from where.
-    Announced(SocketAddr, Vec<u8>),
+    /// Data of the application that goes out.
+    SentData(Vec<u8>),
+    /// Data of the application that came in.
+    ReceivedData(Vec<u8>),
+    /// A channel is no more; of a stream nothing follows.
+    Ended,
+    /// A datagram that came to the multicast group of the registrars.
+    Announced(Vec<u8>),
+}
+
+impl Seen {
+    /// What passed on a channel to such a transport.
+    pub(crate) fn on(to: &Transport, at: Instant, what: Passed) -> Self {
+        let peer = to.socket_addrs().next();
+        Self { at, peer: peer.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into()), what }
+    }
+
+    /// Writes it into a capture, which then has everything that passed, whatever the transport was. The pool user
+    /// is shown at 0.0.0.0 or ::, as a driver does not know which of its addresses a system has taken, and its
+    /// clock began at `began`, for instance so long after 1970.
+    pub fn capture(&self, began: Duration, capture: &mut Capture) {
+        /// The first of those that a system takes for whoever does not say.
+        const SOME_PORT: u16 = 49_152;
+        let (at, peer) = (began + self.at.since(Instant::EPOCH), self.peer);
+        let own = match peer {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, SOME_PORT).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, SOME_PORT).into(),
+        };
+        match &self.what {
+            Passed::Sent(message) => capture.control(at, own, peer, message),
+            Passed::Received(message) => capture.control(at, peer, own, message),
+            Passed::Streamed(bytes) => capture.stream(at, peer, own, bytes),
+            Passed::SentData(data) => capture.data(at, own, peer, data),
+            Passed::ReceivedData(data) => capture.data(at, peer, own, data),
+            Passed::Ended => capture.end(own, peer),
+            Passed::Announced(message) => {
+                let group = match peer {
+                    SocketAddr::V4(_) => ANNOUNCE_GROUP.into(),
+                    SocketAddr::V6(_) => ANNOUNCE_GROUP_V6.into(),
+                };
+                capture.control(at, peer, group, message);
+            }
+        }
+    }
 }
 
 /// Takes what passes; a driver goes on all the same if nobody is at the other end any more.
@@ -224,6 +279,19 @@ fn slept() -> Duration {
 pub(crate) fn show(watcher: &Option<Watcher>, seen: impl FnOnce() -> Seen) {
     if let Some(watcher) = watcher {
         let _ = watcher.send(seen());
+    }
+}
+
+/// Shows what a pool user sends on a channel to such a transport.
+pub(crate) fn show_sent(watcher: &Option<Watcher>, at: Instant, to: &Transport, payload: &Payload) {
+    match payload {
+        Payload::Control(message) => {
+            show(watcher, || Seen::on(to, at, Passed::Sent(message.to_vec())));
+        }
+        Payload::Data { data, .. } => {
+            show(watcher, || Seen::on(to, at, Passed::SentData(data.to_vec())));
+        }
+        _ => {}
     }
 }
 

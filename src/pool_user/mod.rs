@@ -659,14 +659,6 @@ impl PoolUser {
         self.ctx.channels.ids()
     }
 
-    /// The session that a channel is for.
-    pub(crate) fn session_of(&self, channel: ChannelId) -> Option<SessionId> {
-        match self.ctx.channels.whose(channel)? {
-            ChannelUser::Registrar => None,
-            ChannelUser::Session(link) => self.sessions.get()?.owner(link),
-        }
-    }
-
     /// The channel to the element that a session keeps.
     pub(crate) fn kept_channel(&self, session: SessionId) -> Option<ChannelId> {
         self.sessions.get()?.kept_channel(session)

@@ -135,7 +135,7 @@ impl PoolUser {
         let mut notes = Notes::default();
         let decoded = MessageRef::decode(datagram, &mut notes);
         self.count(&notes);
-        let is_transport = |raw: RawParameter<&[u8]>| raw.is_transport();
+        let is_transport = |raw: RawParameter<&[u8]>| Protocol::of(raw.parameter).is_some();
         match decoded.map(|message| (message.body, message.extra())) {
             Ok((BodyRef::ServerAnnounce { server, transports, .. }, mut extra)) => {
                 // Of a kind that no registrar uses is not the same as none.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::PoolUser;
 use crate::Instant;
+use crate::channel::ChannelUser;
 use crate::error::{CommandError, SendError, SendErrorReason};
 use crate::id::{ChannelId, MessageId, SessionId};
 use crate::session::{Env, SendOptions, SessionOptions, SessionRef, Sessions, Unsettled};
@@ -108,6 +109,16 @@ impl PoolUser {
     /// All sessions whose end was not read yet, in no particular order.
     pub fn sessions(&self) -> impl Iterator<Item = SessionId> {
         self.sessions.ids()
+    }
+
+    /// The session that a channel is for, as long as the machine has it; `None` where it leads to a
+    /// registrar. So a driver knows what not to read where an application does not keep up.
+    #[must_use]
+    pub fn session_of(&self, channel: ChannelId) -> Option<SessionId> {
+        match self.ctx.channels.whose(channel)? {
+            ChannelUser::Registrar => None,
+            ChannelUser::Session(link) => self.sessions.get()?.owner(link),
+        }
     }
 
     /// Says whom peers are to turn to if this node fails, best first. That goes into the business

@@ -593,10 +593,6 @@ impl Sessions {
         self.links.iter().map(|(key, _)| LinkId(key))
     }
 
-    pub(crate) fn owner(&self, link: LinkId) -> Option<SessionId> {
-        self.links.get(link.0).map(|link| link.session)
-    }
-
     pub(crate) fn link_element(&self, link: LinkId) -> Option<PeIdentifier> {
         self.links.get(link.0).and_then(|link| link.element)
     }

@@ -4,11 +4,15 @@
 //! them is an `enum`: each is a newtype with the assigned values as constants, and an unassigned
 //! value is a value like any other, kept, shown in hex and written back unchanged.
 //!
+//! Those of messages, parameters and policies come from the [tables](super::table).
+//!
 //! The two upper bits of message and parameter types are a promise to the future: they tell a
 //! receiver that does not know the type what to do with it (RFC 5354 §3, §4). [`UnknownAction`] is
 //! that instruction.
 
 use core::fmt;
+
+use super::table::{messages, parameters, policies};
 
 /// The payload protocol identifier that marks an SCTP user message as ASAP (RFC 5352 §8.3).
 /// Application data never carries it.
@@ -78,73 +82,70 @@ macro_rules! code_points {
     };
 }
 
-code_points! {
-    /// What a message is: the first byte of it.
-    ///
-    /// ```
-    /// use asap_pu::wire::MessageType;
-    ///
-    /// assert_eq!(MessageType::COOKIE.to_string(), "ASAP_COOKIE (0xb)");
-    /// assert_eq!(MessageType::new(0x4f).to_string(), "0x4f");
-    /// ```
-    MessageType(u8), "RFC 5352" {
-        REGISTRATION = 0x1, "ASAP_REGISTRATION", "2.2.1";
-        DEREGISTRATION = 0x2, "ASAP_DEREGISTRATION", "2.2.2";
-        REGISTRATION_RESPONSE = 0x3, "ASAP_REGISTRATION_RESPONSE", "2.2.3";
-        DEREGISTRATION_RESPONSE = 0x4, "ASAP_DEREGISTRATION_RESPONSE", "2.2.4";
-        HANDLE_RESOLUTION = 0x5, "ASAP_HANDLE_RESOLUTION", "2.2.5";
-        HANDLE_RESOLUTION_RESPONSE = 0x6, "ASAP_HANDLE_RESOLUTION_RESPONSE", "2.2.6";
-        ENDPOINT_KEEP_ALIVE = 0x7, "ASAP_ENDPOINT_KEEP_ALIVE", "2.2.7";
-        ENDPOINT_KEEP_ALIVE_ACK = 0x8, "ASAP_ENDPOINT_KEEP_ALIVE_ACK", "2.2.8";
-        ENDPOINT_UNREACHABLE = 0x9, "ASAP_ENDPOINT_UNREACHABLE", "2.2.9";
-        SERVER_ANNOUNCE = 0xa, "ASAP_SERVER_ANNOUNCE", "2.2.10";
-        COOKIE = 0xb, "ASAP_COOKIE", "2.2.11";
-        COOKIE_ECHO = 0xc, "ASAP_COOKIE_ECHO", "2.2.12";
-        BUSINESS_CARD = 0xd, "ASAP_BUSINESS_CARD", "2.2.13";
-        ERROR = 0xe, "ASAP_ERROR", "2.2.14";
-    }
+macro_rules! message_types {
+    ($($(#[$meta:meta])+
+        $NAME:ident = $value:literal, $label:literal, $section:literal:
+        $Variant:ident $(, fn $constructor:ident)? $(, where $rule:ident)? {$($parts:tt)+}
+    )+) => {
+        code_points! {
+            /// What a message is: the first byte of it.
+            ///
+            /// ```
+            /// use asap_pu::wire::MessageType;
+            ///
+            /// assert_eq!(MessageType::COOKIE.to_string(), "ASAP_COOKIE (0xb)");
+            /// assert_eq!(MessageType::new(0x4f).to_string(), "0x4f");
+            /// ```
+            MessageType(u8), "RFC 5352" { $($NAME = $value, $label, $section;)+ }
+        }
+    };
 }
+messages!(message_types);
 
-code_points! {
-    /// What a parameter is: the first two bytes of it.
-    ///
-    /// All but one come from RFC 5354. [`ELEMENTS_WANTED`](Self::ELEMENTS_WANTED) is an extension
-    /// of the reference implementation, which real registrars understand and all others skip.
-    ParameterType(u16), "RFC 5354" {
-        IPV4_ADDRESS = 0x1, "IPv4 address", "3.1";
-        IPV6_ADDRESS = 0x2, "IPv6 address", "3.2";
-        DCCP_TRANSPORT = 0x3, "DCCP transport", "3.3";
-        SCTP_TRANSPORT = 0x4, "SCTP transport", "3.4";
-        TCP_TRANSPORT = 0x5, "TCP transport", "3.5";
-        UDP_TRANSPORT = 0x6, "UDP transport", "3.6";
-        UDP_LITE_TRANSPORT = 0x7, "UDP-Lite transport", "3.7";
-        POLICY = 0x8, "pool member selection policy", "3.8";
-        POOL_HANDLE = 0x9, "pool handle", "3.9";
-        POOL_ELEMENT = 0xa, "pool element", "3.10";
-        SERVER_INFORMATION = 0xb, "server information", "3.11";
-        OPERATION_ERROR = 0xc, "operation error", "3.12";
-        COOKIE = 0xd, "cookie", "3.13";
-        PE_IDENTIFIER = 0xe, "PE identifier", "3.14";
-        PE_CHECKSUM = 0xf, "PE checksum", "3.15";
-        OPAQUE_TRANSPORT = 0x10, "opaque transport", "3.16";
-        ELEMENTS_WANTED = 0x803f, "elements wanted", "3, private";
-    }
-}
+macro_rules! parameter_types {
+    ($($(#[$meta:meta])+ $Variant:ident($($forms:tt)+) {
+        $($NAME:ident = $value:literal, $label:literal, $section:literal;)+
+    })+) => {
+        code_points! {
+            /// What a parameter is: the first two bytes of it.
+            ///
+            /// All but one come from RFC 5354. [`ELEMENTS_WANTED`](Self::ELEMENTS_WANTED) is an
+            /// extension of the reference implementation, which real registrars understand and all
+            /// others skip.
+            ParameterType(u16), "RFC 5354" { $($($NAME = $value, $label, $section;)+)+ }
+        }
 
-code_points! {
-    /// How a pool user chooses among the elements of a pool.
-    PolicyType(u32), "RFC 5356" {
-        ROUND_ROBIN = 0x1, "Round Robin", "4.1";
-        WEIGHTED_ROUND_ROBIN = 0x2, "Weighted Round Robin", "4.2";
-        RANDOM = 0x3, "Random", "4.3";
-        WEIGHTED_RANDOM = 0x4, "Weighted Random", "4.4";
-        PRIORITY = 0x5, "Priority", "4.5";
-        LEAST_USED = 0x4000_0001, "Least Used", "5.1";
-        LEAST_USED_DEGRADATION = 0x4000_0002, "Least Used with Degradation", "5.2";
-        PRIORITY_LEAST_USED = 0x4000_0003, "Priority Least Used", "5.3";
-        RANDOMIZED_LEAST_USED = 0x4000_0004, "Randomized Least Used", "5.4";
-    }
+        // Each type that is known has a bit of its own.
+        const _: () = assert!(
+            [$($($value),+),+].len() == (0_u32 $($(| 1 << ($value & 31))+)+).count_ones() as usize
+        );
+
+        impl ParameterType {
+            /// The set of this type alone; the empty set if the type is not known.
+            #[inline]
+            pub(super) const fn bit(self) -> u32 {
+                match self.0 {
+                    $($($value)|+)|+ => 1 << (self.0 & 31),
+                    _ => 0,
+                }
+            }
+        }
+    };
 }
+parameters!(parameter_types);
+
+macro_rules! policy_types {
+    ($($(#[$meta:meta])+
+        $NAME:ident = $value:literal, $label:literal, $section:literal:
+        $Variant:ident $({$($values:tt)+})?;
+    )+) => {
+        code_points! {
+            /// How a pool user chooses among the elements of a pool.
+            PolicyType(u32), "RFC 5356" { $($NAME = $value, $label, $section;)+ }
+        }
+    };
+}
+policies!(policy_types);
 
 code_points! {
     /// Why an operation failed, or what a receiver could not make sense of.
@@ -194,19 +195,6 @@ impl MessageType {
         match self.0 >> 6 {
             0b01 => UnknownAction::DiscardAndReport,
             _ => UnknownAction::Discard,
-        }
-    }
-
-    /// The flag bits that this type gives a meaning to; all others are sent as 0 and ignored (RFC
-    /// 5352 §2.2).
-    #[inline]
-    pub(super) const fn defined_flags(self) -> u8 {
-        match self {
-            Self::REGISTRATION_RESPONSE
-            | Self::HANDLE_RESOLUTION
-            | Self::HANDLE_RESOLUTION_RESPONSE
-            | Self::ENDPOINT_KEEP_ALIVE => 0x01,
-            _ => 0,
         }
     }
 }

@@ -4,14 +4,23 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::error::{DecodeError, EncodeError, Reason};
-use super::grammar::{self, Extra, Walk};
+use super::grammar::{self, Extra, Slot, Walk};
 use super::notes::{Listener, Silence};
-use super::parameter::RawParameter;
+use super::raw::RawParameter;
 use super::reader::{Reader, Tlv};
+use super::value::{Value, list};
 use super::writer::Writer;
 use super::{
-    ParameterType, PeIdentifier, Policy, SctpTransport, ServerIdentifier, Transport, TransportRef,
+    IpTransport, ParameterType, PeIdentifier, Policy, Protocol, ServerIdentifier, Transport,
+    TransportRef,
 };
+
+/// What follows the fields.
+const SLOTS: &[Slot] = &[
+    Slot::one(Protocol::PARAMETERS),
+    Slot::one(&[ParameterType::POLICY]),
+    Slot::one(&[ParameterType::SCTP_TRANSPORT]),
+];
 
 /// A pool element in received bytes.
 #[derive(Debug, Clone, Copy)]
@@ -33,9 +42,10 @@ pub struct PoolElementRef<'a> {
     encoded: &'a [u8],
 }
 
-/// The pool elements of a message, in the order received.
-#[derive(Clone, Copy)]
-pub struct Elements<'a>(Walk<'a>);
+list! {
+    /// The pool elements of a message, in the order received.
+    Elements: PoolElementRef<'a>, PoolElement
+}
 
 /// A pool element as a value of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -52,65 +62,18 @@ pub struct PoolElement {
     pub transport: Transport,
     /// The element's policy and its values for it, if it has any.
     pub policy: Policy,
-    /// Where the element speaks ASAP.
-    pub asap_transport: Option<SctpTransport>,
+    /// Where the element speaks ASAP, over SCTP.
+    pub asap_transport: Option<IpTransport>,
     /// Parameters inside that have no meaning there.
     pub extra: Vec<RawParameter>,
 }
 
 impl<'a> PoolElementRef<'a> {
-    #[inline(always)]
-    pub(super) fn parse(
-        tlv: Tlv<'a>,
-        listener: &mut impl Listener<'a>,
-    ) -> Result<Self, DecodeError> {
-        let mut value = tlv.value();
-        let identifier = PeIdentifier::new(value.u32()?);
-        let home = ServerIdentifier::new(value.u32()?);
-        let registration_life = i32::from_be_bytes(value.array()?);
-        let (mut transport, mut policy, mut asap_transport) = (None, Policy::Absent, None);
-        let mut walk = Walk::new(value, grammar::POOL_ELEMENT);
-        while let Some((slot, tlv)) = walk.next(listener)? {
-            match slot {
-                0 => transport = Some(TransportRef::parse(tlv, listener)?),
-                1 => policy = Policy::parse_listed(tlv),
-                _ => asap_transport = Some(TransportRef::parse(tlv, listener)?),
-            }
-        }
-        let Some(transport) = transport else {
-            return Err(tlv.error(Reason::MissingTransport));
-        };
-        Ok(Self {
-            identifier,
-            home,
-            registration_life,
-            transport,
-            policy,
-            asap_transport,
-            encoded: tlv.encoded,
-        })
-    }
-
-    /// An element that registers, which has a policy with values that fit (RFC 5354 §3.10).
-    pub(super) fn parse_registering(tlv: Tlv<'a>) -> Result<Self, DecodeError> {
-        let element = Self::parse(tlv, &mut Silence)?;
-        let mut value = tlv.value();
-        value.array::<12>()?;
-        let mut walk = Walk::new(value, grammar::POOL_ELEMENT);
-        while let Some((slot, tlv)) = walk.next(&mut Silence)? {
-            if slot == 1 {
-                Policy::parse(tlv)?;
-                return Ok(element);
-            }
-        }
-        Err(tlv.error(Reason::Missing(ParameterType::POLICY)))
-    }
-
     /// Parameters inside that have no meaning there.
     #[must_use]
     pub fn extra(&self) -> Extra<'a> {
         let parameters = self.encoded.get(16..).unwrap_or_default();
-        Extra::new(Walk::new(Reader::new(parameters), grammar::POOL_ELEMENT))
+        Extra::new(Walk::new(Reader::new(parameters), SLOTS))
     }
 
     /// The same element as a value of its own.
@@ -122,81 +85,107 @@ impl<'a> PoolElementRef<'a> {
             registration_life: self.registration_life,
             transport: self.transport.to_owned(),
             policy: self.policy.to_owned(),
-            asap_transport: match self.asap_transport.map(|transport| transport.to_owned()) {
-                Some(Transport::Sctp(transport)) => Some(transport),
-                _ => None,
-            },
+            asap_transport: self.asap_transport.and_then(TransportRef::to_ip),
             extra: self.extra().map(|raw| raw.to_owned()).collect(),
         }
     }
 }
 
-impl<'a> Elements<'a> {
-    /// The elements among these parameters, all of which have been decoded before.
-    #[inline]
-    pub(super) const fn new(parameters: Reader<'a>) -> Self {
-        Self(Walk::new(parameters, grammar::ELEMENTS))
+/// Asks for the policy that an element needs to register, with values that fit (RFC 5354 §3.10).
+pub(super) fn check_policy(tlv: Tlv<'_>) -> Result<(), DecodeError> {
+    let mut value = tlv.value();
+    value.array::<12>()?;
+    let mut walk = Walk::new(value, SLOTS);
+    while let Some((slot, tlv)) = walk.next(&mut Silence)? {
+        if slot == 1 {
+            return Policy::read(tlv, &mut Silence).map(|_| ());
+        }
     }
-
-    /// The same elements as values of their own.
-    #[must_use]
-    pub fn to_owned(&self) -> Vec<PoolElement> {
-        self.map(|element| element.to_owned()).collect()
-    }
-}
-
-impl<'a> Iterator for Elements<'a> {
-    type Item = PoolElementRef<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<PoolElementRef<'a>> {
-        // The bytes have been decoded before, so there is no error to come across.
-        let (_, tlv) = self.0.next(&mut Silence).ok()??;
-        PoolElementRef::parse(tlv, &mut Silence).ok()
-    }
-}
-
-impl fmt::Debug for Elements<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(*self).finish()
-    }
+    Err(tlv.error(Reason::Missing(ParameterType::POLICY)))
 }
 
 impl PoolElement {
     /// An element with an undetermined home and a registration that lasts for ever.
     #[must_use]
-    pub fn new(identifier: PeIdentifier, transport: impl Into<Transport>, policy: Policy) -> Self {
+    pub fn new(identifier: PeIdentifier, transport: Transport, policy: Policy) -> Self {
         Self {
             identifier,
             home: ServerIdentifier::UNDETERMINED,
             registration_life: -1,
-            transport: transport.into(),
+            transport,
             policy,
             asap_transport: None,
             extra: Vec::new(),
         }
     }
+}
 
-    /// Whether an element that registers may have such a policy.
-    pub(super) fn can_register(&self) -> bool {
-        match self.policy {
-            Policy::Absent | Policy::Truncated { .. } => false,
-            Policy::Other { policy, .. } => policy.name().is_none(),
-            _ => true,
+impl Value for PoolElement {
+    const HAS_PARAMETERS: bool = true;
+
+    type View<'a> = PoolElementRef<'a>;
+
+    #[inline(always)]
+    fn read<'a>(
+        tlv: Tlv<'a>,
+        listener: &mut impl Listener<'a>,
+    ) -> Result<PoolElementRef<'a>, DecodeError> {
+        let mut value = tlv.value();
+        let identifier = PeIdentifier::new(value.u32()?);
+        let home = ServerIdentifier::new(value.u32()?);
+        let registration_life = i32::from_be_bytes(value.array()?);
+        let (mut transport, mut policy, mut asap_transport) = (None, Policy::Absent, None);
+        let mut walk = Walk::new(value, SLOTS);
+        while let Some((slot, tlv)) = walk.next(listener)? {
+            match slot {
+                0 => transport = Some(Transport::read(tlv, listener)?),
+                1 => policy = Policy::listed(tlv.value()),
+                _ => asap_transport = Some(Transport::read(tlv, listener)?),
+            }
         }
+        let Some(transport) = transport else {
+            return Err(tlv.error(Reason::MissingTransport));
+        };
+        let encoded = tlv.encoded;
+        Ok(PoolElementRef {
+            identifier,
+            home,
+            registration_life,
+            transport,
+            policy,
+            asap_transport,
+            encoded,
+        })
     }
 
-    pub(super) fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-        w.parameter(ParameterType::POOL_ELEMENT, |w| {
+    fn own(view: PoolElementRef<'_>) -> Self {
+        view.to_owned()
+    }
+
+    fn write(&self, parameter: ParameterType, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        w.parameter(parameter, |w| {
             w.u32(self.identifier.get());
             w.u32(self.home.get());
             w.bytes(&self.registration_life.to_be_bytes());
-            let within = Some(ParameterType::POOL_ELEMENT);
-            w.parameters(within, grammar::POOL_ELEMENT, &self.extra, |w| {
-                self.transport.write(w)?;
-                self.policy.write_listed(w)?;
-                self.asap_transport.iter().try_for_each(|transport| transport.write(w))
+            grammar::write(w, parameter, SLOTS, &self.extra, |w| {
+                self.transport.write(self.transport.protocol().parameter(), w)?;
+                self.policy.write(ParameterType::POLICY, w)?;
+                self.asap_transport.iter().try_for_each(|it| it.write(Protocol::Sctp, None, w))
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_takes_the_first_free_slot() {
+        use ParameterType as P;
+        let mut walk = Walk::new(Reader::new(&[]), SLOTS);
+        let places = [P::POLICY, P::SCTP_TRANSPORT, P::TCP_TRANSPORT, P::SCTP_TRANSPORT, P::POLICY]
+            .map(|parameter| walk.place(parameter));
+        assert_eq!(places, [Some(1), Some(0), None, Some(2), None]);
     }
 }

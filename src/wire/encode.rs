@@ -1,11 +1,10 @@
 //! The few messages that a pool user sends, written straight into a buffer that is used again and
 //! again.
-//!
-//! [`Message::encode`](super::Message::encode) writes these messages by the same code.
 
 use alloc::vec::Vec;
 
 use super::error::EncodeError;
+use super::value::Value;
 use super::writer::Writer;
 use super::{Cause, MessageType, ParameterType, PeIdentifier};
 
@@ -42,8 +41,10 @@ pub fn encode_handle_resolution(
     subscribe: bool,
     wanted: Option<u32>,
 ) -> Result<(), EncodeError> {
-    Writer::message(buf, MessageType::HANDLE_RESOLUTION, u8::from(subscribe), |w| {
-        write_handle_resolution(w, handle, wanted)
+    Writer::message(buf, MessageType::HANDLE_RESOLUTION, 0, |w| {
+        w.flag(subscribe);
+        w.value(ParameterType::POOL_HANDLE, handle)?;
+        wanted.iter().try_for_each(|wanted| wanted.write(ParameterType::ELEMENTS_WANTED, w))
     })
 }
 
@@ -58,7 +59,8 @@ pub fn encode_endpoint_unreachable(
     identifier: PeIdentifier,
 ) -> Result<(), EncodeError> {
     Writer::message(buf, MessageType::ENDPOINT_UNREACHABLE, 0, |w| {
-        write_element_of(w, handle, identifier)
+        w.value(ParameterType::POOL_HANDLE, handle)?;
+        identifier.write(ParameterType::PE_IDENTIFIER, w)
     })
 }
 
@@ -109,28 +111,4 @@ pub fn encode_error<'a>(
         })
     });
     report
-}
-
-#[inline]
-pub(super) fn write_handle_resolution(
-    w: &mut Writer<'_>,
-    handle: &[u8],
-    wanted: Option<u32>,
-) -> Result<(), EncodeError> {
-    w.value(ParameterType::POOL_HANDLE, handle)?;
-    match wanted {
-        Some(wanted) => w.value(ParameterType::ELEMENTS_WANTED, &wanted.to_be_bytes()),
-        None => Ok(()),
-    }
-}
-
-/// The pool handle and the identifier: what five messages consist of.
-#[inline]
-pub(super) fn write_element_of(
-    w: &mut Writer<'_>,
-    handle: &[u8],
-    identifier: PeIdentifier,
-) -> Result<(), EncodeError> {
-    w.value(ParameterType::POOL_HANDLE, handle)?;
-    w.value(ParameterType::PE_IDENTIFIER, &identifier.get().to_be_bytes())
 }

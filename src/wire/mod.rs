@@ -53,6 +53,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Where things are told
+//!
+//! What messages, parameters and policies there are, and what each consists of, stands in three
+//! tables that read like the figures of the RFCs (`table.rs`). Code points, slots, views and values,
+//! reading, writing and owning follow from them: of messages in `message.rs`, of parameters in
+//! `parameter.rs` and `value.rs`. What may stand where, and what becomes of the rest, is in
+//! `grammar.rs`; offsets, lengths and padding are computed in `reader.rs` and `writer.rs` alone.
+//!
 //! # What is not understood
 //!
 //! The two upper bits of a type say what to do with a parameter that is not known: drop the message
@@ -97,10 +105,12 @@ mod message;
 mod notes;
 mod parameter;
 mod policy;
+mod raw;
 mod reader;
 mod stream;
+mod table;
 mod transport;
-mod view;
+mod value;
 mod writer;
 
 pub use cause::{Cause, Causes};
@@ -116,15 +126,13 @@ pub use encode::{
 pub use error::{DecodeError, EncodeError, Reason};
 pub use grammar::Extra;
 pub use handle::PoolHandle;
-pub use message::{Body, Message};
+pub use message::{Body, BodyRef, Message, MessageRef};
 pub use notes::Notes;
-pub use parameter::{Parameter, RawParameter, ServerInformation};
+pub use parameter::{Parameter, ServerInformation};
 pub use policy::{OverallPolicy, Policy};
+pub use raw::RawParameter;
 pub use stream::{FramingError, StreamDecoder};
-pub use transport::{
-    Addresses, DccpTransport, PlainTransport, Protocol, SctpTransport, Transport, TransportRef,
-};
-pub use view::{BodyRef, MessageRef, Transports};
+pub use transport::{Addresses, IpTransport, Protocol, Transport, TransportRef, Transports};
 
 /// `Bytes` are not `Arbitrary`, vectors are.
 #[cfg(feature = "arbitrary")]

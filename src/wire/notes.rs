@@ -3,7 +3,6 @@
 use alloc::vec::Vec;
 
 use super::error::{DecodeError, Reason};
-use super::grammar;
 use super::reader::Tlv;
 use super::{Cause, CauseCode, UnknownAction};
 
@@ -49,7 +48,7 @@ impl<'a> Listener<'a> for Notes<'a> {
     /// Does what the type of the parameter asks for.
     #[cold]
     fn pass_over(&mut self, tlv: Tlv<'a>) -> Result<(), DecodeError> {
-        if grammar::is_known(tlv.parameter()) {
+        if tlv.parameter().name().is_some() {
             self.unexpected = self.unexpected.saturating_add(1);
             return Ok(());
         }

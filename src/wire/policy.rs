@@ -11,84 +11,118 @@ use core::fmt;
 use bytes::Bytes;
 
 use super::error::{DecodeError, EncodeError};
+use super::notes::Listener;
 use super::reader::{Reader, Tlv};
+use super::table::policies;
+use super::value::Value;
 use super::writer::Writer;
 use super::{ParameterType, PolicyType};
 
-const MISREAD: EncodeError = EncodeError::Misread { parameter: Some(ParameterType::POLICY) };
+macro_rules! laid_out {
+    ($($(#[$meta:meta])+
+        $NAME:ident = $number:literal, $label:literal, $section:literal:
+        $Variant:ident $({$($(#[$what:meta])+ $value:ident: $shown:ident,)+})?;
+    )+) => {
+        /// The policy parameter of a pool element: the policy, and the element's values for it.
+        ///
+        /// The layout of each standard policy's values belongs to the policy's number, so the
+        /// variants are fixed and can be written as literals. Weights, priorities and loads take
+        /// any value; a load of `0xffff_ffff` is 100 %.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+        #[cfg_attr(feature = "arbitrary", arbitrary(bound = "B: From<alloc::vec::Vec<u8>>"))]
+        #[non_exhaustive]
+        pub enum Policy<B = Bytes> {
+            $(
+                $(#[$meta])+
+                #[doc = concat!("(RFC 5356 §", $section, ").")]
+                $Variant $({$($(#[$what])+ $value: u32,)+})?,
+            )+
+            /// A policy that the standard does not lay out: a private one, or a reserved number; or,
+            /// in what was received, values that do not fit their policy.
+            Other {
+                /// Its number; that of a standard policy only where the values do not fit it.
+                #[cfg_attr(feature = "arbitrary", arbitrary(with = arbitrary_private))]
+                policy: PolicyType,
+                /// Its values as received.
+                #[cfg_attr(feature = "arbitrary", arbitrary(with = super::arbitrary_bytes))]
+                values: B,
+            },
+            /// None: the element was listed without a policy parameter.
+            Absent,
+            /// A parameter too short for a policy's number.
+            Truncated {
+                /// What there is of it: three bytes at most.
+                #[cfg_attr(feature = "arbitrary", arbitrary(with = arbitrary_truncated))]
+                value: B,
+            },
+        }
 
-/// The policy parameter of a pool element: the policy, and the element's values for it.
-///
-/// The layout of each standard policy's values belongs to the policy's number, so the variants are
-/// fixed and can be written as literals. Weights, priorities and loads take any value; a load of
-/// `0xffff_ffff` is 100 %.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-#[cfg_attr(feature = "arbitrary", arbitrary(bound = "B: From<alloc::vec::Vec<u8>>"))]
-#[non_exhaustive]
-pub enum Policy<B = Bytes> {
-    /// Each in turn (RFC 5356 §4.1).
-    RoundRobin,
-    /// Each in turn, as often as its weight says (RFC 5356 §4.2).
-    WeightedRoundRobin {
-        /// The element's capacity in relation to the others'; 0 is none.
-        weight: u32,
-    },
-    /// Any, with the same probability (RFC 5356 §4.3).
-    Random,
-    /// Any, with a probability in proportion to its weight (RFC 5356 §4.4).
-    WeightedRandom {
-        /// The element's capacity in relation to the others'; 0 is none.
-        weight: u32,
-    },
-    /// The one with the highest priority (RFC 5356 §4.5).
-    Priority {
-        /// Larger is more important.
-        priority: u32,
-    },
-    /// The one with the least load (RFC 5356 §5.1).
-    LeastUsed {
-        /// How much of the element is in use.
-        load: u32,
-    },
-    /// The one with the least load, where each choice adds to it (RFC 5356 §5.2).
-    LeastUsedDegradation {
-        /// How much of the element is in use.
-        load: u32,
-        /// How much more it is by each choice.
-        degradation: u32,
-    },
-    /// The one with the least load after one more choice (RFC 5356 §5.3).
-    PriorityLeastUsed {
-        /// How much of the element is in use.
-        load: u32,
-        /// How much more it is by one choice.
-        degradation: u32,
-    },
-    /// Any, with a probability in proportion to what is free (RFC 5356 §5.4).
-    RandomizedLeastUsed {
-        /// How much of the element is in use.
-        load: u32,
-    },
-    /// A policy that the standard does not lay out: a private one, or a reserved number; or, in what was
-    /// received, values that do not fit their policy.
-    Other {
-        /// Its number; that of a standard policy only where the values do not fit it.
-        #[cfg_attr(feature = "arbitrary", arbitrary(with = arbitrary_private))]
-        policy: PolicyType,
-        /// Its values as received.
-        #[cfg_attr(feature = "arbitrary", arbitrary(with = super::arbitrary_bytes))]
-        values: B,
-    },
-    /// None: the element was listed without a policy parameter.
-    Absent,
-    /// A parameter too short for a policy's number.
-    Truncated {
-        /// What there is of it: three bytes at most.
-        #[cfg_attr(feature = "arbitrary", arbitrary(with = arbitrary_truncated))]
-        value: B,
-    },
+        impl<B> Policy<B> {
+            /// The policy's number; 0, which is reserved, where there is none.
+            #[must_use]
+            #[inline]
+            pub const fn policy_type(&self) -> PolicyType {
+                match self {
+                    $(Self::$Variant { .. } => PolicyType::$NAME,)+
+                    Self::Other { policy, .. } => *policy,
+                    Self::Absent | Self::Truncated { .. } => PolicyType::new(0),
+                }
+            }
+        }
+
+        impl<'a> Policy<&'a [u8]> {
+            #[inline(always)]
+            fn parse(mut value: Reader<'a>) -> Result<Self, DecodeError> {
+                let policy = match PolicyType::new(value.u32()?) {
+                    $(PolicyType::$NAME => Self::$Variant $({$($value: value.u32()?,)+})?,)+
+                    policy => return Ok(Self::Other { policy, values: value.rest() }),
+                };
+                value.end()?;
+                Ok(policy)
+            }
+
+            /// The same policy as a value of its own.
+            #[must_use]
+            pub fn to_owned(&self) -> Policy {
+                match *self {
+                    $(Self::$Variant $({$($value),+})? => Policy::$Variant $({$($value),+})?,)+
+                    Self::Other { policy, values } => {
+                        Policy::Other { policy, values: Bytes::copy_from_slice(values) }
+                    }
+                    Self::Absent => Policy::Absent,
+                    Self::Truncated { value } => {
+                        Policy::Truncated { value: Bytes::copy_from_slice(value) }
+                    }
+                }
+            }
+        }
+
+        impl<B: AsRef<[u8]>> Policy<B> {
+            /// What follows the number.
+            fn write_values(&self, w: &mut Writer<'_>) {
+                match self {
+                    $(Self::$Variant $({$($value),+})? => {$($(w.u32(*$value);)+)?})+
+                    Self::Other { values, .. } => w.bytes(values.as_ref()),
+                    Self::Absent | Self::Truncated { .. } => {}
+                }
+            }
+
+            fn show_values(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$Variant $({$($value),+})? => {
+                        $($($shown(f, stringify!($value), *$value)?;)+)?
+                        Ok(())
+                    })+
+                    Self::Other { values, .. } if values.as_ref().is_empty() => Ok(()),
+                    Self::Other { values, .. } => hex(f, ", values ", values.as_ref()),
+                    Self::Absent | Self::Truncated { .. } => Ok(()),
+                }
+            }
+        }
+    };
 }
+policies!(laid_out);
 
 /// The policy parameter of a resolution response: which policy the whole pool has (RFC 5352
 /// §2.2.6).
@@ -107,27 +141,6 @@ pub struct OverallPolicy<B = Bytes> {
     pub values: B,
 }
 
-impl<B> Policy<B> {
-    /// The policy's number; 0, which is reserved, where there is none.
-    #[must_use]
-    #[inline]
-    pub const fn policy_type(&self) -> PolicyType {
-        match self {
-            Self::RoundRobin => PolicyType::ROUND_ROBIN,
-            Self::WeightedRoundRobin { .. } => PolicyType::WEIGHTED_ROUND_ROBIN,
-            Self::Random => PolicyType::RANDOM,
-            Self::WeightedRandom { .. } => PolicyType::WEIGHTED_RANDOM,
-            Self::Priority { .. } => PolicyType::PRIORITY,
-            Self::LeastUsed { .. } => PolicyType::LEAST_USED,
-            Self::LeastUsedDegradation { .. } => PolicyType::LEAST_USED_DEGRADATION,
-            Self::PriorityLeastUsed { .. } => PolicyType::PRIORITY_LEAST_USED,
-            Self::RandomizedLeastUsed { .. } => PolicyType::RANDOMIZED_LEAST_USED,
-            Self::Other { policy, .. } => *policy,
-            Self::Absent | Self::Truncated { .. } => PolicyType::new(0),
-        }
-    }
-}
-
 /// The policy's name and the element's values for it, loads in percent.
 ///
 /// ```
@@ -140,163 +153,78 @@ impl<B> Policy<B> {
 /// ```
 impl<B: AsRef<[u8]>> fmt::Display for Policy<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = |load: &u32| f64::from(*load) / f64::from(u32::MAX) * 100.0;
-        let hex = |f: &mut fmt::Formatter<'_>, bytes: &[u8]| {
-            bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-        };
         match (self, self.policy_type().name()) {
-            (Self::Absent, _) => return f.write_str("no policy"),
-            (Self::Truncated { value }, _) => {
-                f.write_str("truncated policy ")?;
-                return hex(f, value.as_ref());
-            }
+            (Self::Absent, _) => f.write_str("no policy")?,
+            (Self::Truncated { value }, _) => hex(f, "truncated policy ", value.as_ref())?,
             (_, Some(name)) => f.write_str(name)?,
             (_, None) => write!(f, "{}", self.policy_type())?,
         }
-        match self {
-            Self::RoundRobin | Self::Random | Self::Absent | Self::Truncated { .. } => Ok(()),
-            Self::WeightedRoundRobin { weight } | Self::WeightedRandom { weight } => {
-                write!(f, ", weight {weight}")
-            }
-            Self::Priority { priority } => write!(f, ", priority {priority}"),
-            Self::LeastUsed { load } | Self::RandomizedLeastUsed { load } => {
-                write!(f, ", load {:.1}%", percent(load))
-            }
-            Self::LeastUsedDegradation { load, degradation }
-            | Self::PriorityLeastUsed { load, degradation } => {
-                let (load, degradation) = (percent(load), percent(degradation));
-                write!(f, ", load {load:.1}%, degradation {degradation:.1}%")
-            }
-            Self::Other { values, .. } => {
-                let values = values.as_ref();
-                f.write_str(if values.is_empty() { "" } else { ", values " })?;
-                hex(f, values)
-            }
-        }
+        self.show_values(f)
     }
+}
+
+fn number(f: &mut fmt::Formatter<'_>, name: &str, value: u32) -> fmt::Result {
+    write!(f, ", {name} {value}")
+}
+
+fn percent(f: &mut fmt::Formatter<'_>, name: &str, value: u32) -> fmt::Result {
+    write!(f, ", {name} {:.1}%", f64::from(value) / f64::from(u32::MAX) * 100.0)
+}
+
+fn hex(f: &mut fmt::Formatter<'_>, name: &str, bytes: &[u8]) -> fmt::Result {
+    f.write_str(name)?;
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
 
 impl<'a> Policy<&'a [u8]> {
     /// The policy of an element that is listed, whose values need not fit.
     #[inline(always)]
-    pub(super) fn parse_listed(tlv: Tlv<'a>) -> Self {
-        Self::read(tlv.value()).unwrap_or_else(|_| {
-            let mut value = tlv.value();
-            match value.u32() {
-                Ok(number) => Self::Other { policy: PolicyType::new(number), values: value.rest() },
-                Err(_) => Self::Truncated { value: tlv.bytes() },
+    pub(super) fn listed(value: Reader<'a>) -> Self {
+        Self::parse(value).unwrap_or_else(|_| {
+            let mut values = value;
+            match values.u32() {
+                Ok(policy) => {
+                    Self::Other { policy: PolicyType::new(policy), values: values.rest() }
+                }
+                Err(_) => Self::Truncated { value: value.rest() },
             }
         })
     }
-
-    #[inline(always)]
-    pub(super) fn parse(tlv: Tlv<'a>) -> Result<Self, DecodeError> {
-        Self::read(tlv.value())
-    }
-
-    #[inline(always)]
-    fn read(mut value: Reader<'a>) -> Result<Self, DecodeError> {
-        let policy = match PolicyType::new(value.u32()?) {
-            PolicyType::ROUND_ROBIN => Self::RoundRobin,
-            PolicyType::WEIGHTED_ROUND_ROBIN => Self::WeightedRoundRobin { weight: value.u32()? },
-            PolicyType::RANDOM => Self::Random,
-            PolicyType::WEIGHTED_RANDOM => Self::WeightedRandom { weight: value.u32()? },
-            PolicyType::PRIORITY => Self::Priority { priority: value.u32()? },
-            PolicyType::LEAST_USED => Self::LeastUsed { load: value.u32()? },
-            PolicyType::LEAST_USED_DEGRADATION => {
-                Self::LeastUsedDegradation { load: value.u32()?, degradation: value.u32()? }
-            }
-            PolicyType::PRIORITY_LEAST_USED => {
-                Self::PriorityLeastUsed { load: value.u32()?, degradation: value.u32()? }
-            }
-            PolicyType::RANDOMIZED_LEAST_USED => Self::RandomizedLeastUsed { load: value.u32()? },
-            policy => return Ok(Self::Other { policy, values: value.rest() }),
-        };
-        value.end()?;
-        Ok(policy)
-    }
-
-    /// The same policy as a value of its own.
-    #[must_use]
-    pub fn to_owned(&self) -> Policy {
-        match *self {
-            Self::RoundRobin => Policy::RoundRobin,
-            Self::WeightedRoundRobin { weight } => Policy::WeightedRoundRobin { weight },
-            Self::Random => Policy::Random,
-            Self::WeightedRandom { weight } => Policy::WeightedRandom { weight },
-            Self::Priority { priority } => Policy::Priority { priority },
-            Self::LeastUsed { load } => Policy::LeastUsed { load },
-            Self::LeastUsedDegradation { load, degradation } => {
-                Policy::LeastUsedDegradation { load, degradation }
-            }
-            Self::PriorityLeastUsed { load, degradation } => {
-                Policy::PriorityLeastUsed { load, degradation }
-            }
-            Self::RandomizedLeastUsed { load } => Policy::RandomizedLeastUsed { load },
-            Self::Other { policy, values } => {
-                Policy::Other { policy, values: Bytes::copy_from_slice(values) }
-            }
-            Self::Absent => Policy::Absent,
-            Self::Truncated { value } => Policy::Truncated { value: Bytes::copy_from_slice(value) },
-        }
-    }
 }
 
-impl<B: AsRef<[u8]>> Policy<B> {
-    /// Appends the policy of an element that is listed, if it has any.
-    pub(super) fn write_listed(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-        match self {
-            Self::Absent => Ok(()),
-            Self::Truncated { value } if value.as_ref().len() < 4 => {
-                w.value(ParameterType::POLICY, value.as_ref())
-            }
-            Self::Other { policy, values } => w.parameter(ParameterType::POLICY, |w| {
-                w.u32(policy.get());
-                w.bytes(values.as_ref());
-                match self.is_misread() {
-                    true => Err(MISREAD),
-                    false => Ok(()),
-                }
-            }),
-            sound => sound.write(w),
+impl Value for Policy {
+    type View<'a> = Policy<&'a [u8]>;
+
+    #[inline(always)]
+    fn read<'a>(tlv: Tlv<'a>, _: &mut impl Listener<'a>) -> Result<Policy<&'a [u8]>, DecodeError> {
+        Policy::parse(tlv.value())
+    }
+
+    fn own(view: Policy<&[u8]>) -> Self {
+        view.to_owned()
+    }
+
+    /// Appends the policy, if there is any. Values that fit their policy after all are refused: they
+    /// would be read as those of another variant.
+    fn write(&self, parameter: ParameterType, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        if matches!(self, Self::Absent) {
+            return Ok(());
         }
-    }
-
-    /// Whether the values fit the policy after all, so that it would be read as another one.
-    fn is_misread(&self) -> bool {
-        let Self::Other { policy, values } = self else { return false };
-        let fits = match *policy {
-            PolicyType::ROUND_ROBIN | PolicyType::RANDOM => 0,
-            PolicyType::LEAST_USED_DEGRADATION | PolicyType::PRIORITY_LEAST_USED => 8,
-            _ => 4,
-        };
-        policy.name().is_some() && values.as_ref().len() == fits
-    }
-
-    pub(super) fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-        w.parameter(ParameterType::POLICY, |w| {
-            w.u32(self.policy_type().get());
+        w.parameter(parameter, |w| {
+            let start = w.len();
             match self {
-                Self::RoundRobin | Self::Random => {}
-                Self::Absent | Self::Truncated { .. } => return Err(MISREAD),
-                Self::WeightedRoundRobin { weight: value }
-                | Self::WeightedRandom { weight: value }
-                | Self::Priority { priority: value }
-                | Self::LeastUsed { load: value }
-                | Self::RandomizedLeastUsed { load: value } => w.u32(*value),
-                Self::LeastUsedDegradation { load, degradation }
-                | Self::PriorityLeastUsed { load, degradation } => {
-                    w.u32(*load);
-                    w.u32(*degradation);
-                }
-                Self::Other { policy, values } => {
-                    if policy.name().is_some() {
-                        return Err(MISREAD);
-                    }
-                    w.bytes(values.as_ref());
-                }
+                Self::Truncated { value } => w.bytes(value),
+                _ => w.u32(self.policy_type().get()),
             }
-            Ok(())
+            self.write_values(w);
+            match (self, Policy::listed(Reader::new(w.since(start)))) {
+                (Self::Other { .. }, Policy::Other { .. })
+                | (Self::Truncated { .. }, Policy::Truncated { .. }) => Ok(()),
+                (Self::Other { .. } | Self::Truncated { .. }, _) => {
+                    Err(EncodeError::Misread { parameter: Some(parameter) })
+                }
+                _ => Ok(()),
+            }
         })
     }
 }
@@ -308,12 +236,7 @@ impl<B> OverallPolicy<B> {
     }
 }
 
-impl<'a> OverallPolicy<&'a [u8]> {
-    pub(super) fn parse(tlv: Tlv<'a>) -> Result<Self, DecodeError> {
-        let mut value = tlv.value();
-        Ok(Self { policy: PolicyType::new(value.u32()?), values: value.rest() })
-    }
-
+impl OverallPolicy<&[u8]> {
     /// The same policy as a value of its own.
     #[must_use]
     pub fn to_owned(&self) -> OverallPolicy {
@@ -321,11 +244,25 @@ impl<'a> OverallPolicy<&'a [u8]> {
     }
 }
 
-impl<B: AsRef<[u8]>> OverallPolicy<B> {
-    pub(super) fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-        w.parameter(ParameterType::POLICY, |w| {
+impl Value for OverallPolicy {
+    type View<'a> = OverallPolicy<&'a [u8]>;
+
+    fn read<'a>(
+        tlv: Tlv<'a>,
+        _: &mut impl Listener<'a>,
+    ) -> Result<OverallPolicy<&'a [u8]>, DecodeError> {
+        let mut value = tlv.value();
+        Ok(OverallPolicy { policy: PolicyType::new(value.u32()?), values: value.rest() })
+    }
+
+    fn own(view: OverallPolicy<&[u8]>) -> Self {
+        view.to_owned()
+    }
+
+    fn write(&self, parameter: ParameterType, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        w.parameter(parameter, |w| {
             w.u32(self.policy.get());
-            w.bytes(self.values.as_ref());
+            w.bytes(&self.values);
             Ok(())
         })
     }
@@ -336,6 +273,18 @@ impl<B: AsRef<[u8]>> OverallPolicy<B> {
 impl From<PolicyType> for OverallPolicy {
     fn from(policy: PolicyType) -> Self {
         Self { policy, values: Bytes::new() }
+    }
+}
+
+/// The policy with the values that an element has, as the reference implementation sends it.
+impl From<&Policy> for OverallPolicy {
+    fn from(policy: &Policy) -> Self {
+        let mut values = alloc::vec::Vec::new();
+        let _: Result<(), EncodeError> = Writer::whole(&mut values, |w| {
+            policy.write_values(w);
+            Ok(())
+        });
+        Self { policy: policy.policy_type(), values: values.into() }
     }
 }
 

@@ -56,11 +56,6 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    pub(super) fn u16(&mut self) -> Result<u16, DecodeError> {
-        self.array().map(u16::from_be_bytes)
-    }
-
-    #[inline]
     pub(super) fn u32(&mut self) -> Result<u32, DecodeError> {
         self.array().map(u32::from_be_bytes)
     }
@@ -167,15 +162,6 @@ impl<'a> Tlv<'a> {
     #[inline]
     pub(super) fn bytes(&self) -> &'a [u8] {
         self.encoded.get(4..).unwrap_or_default()
-    }
-
-    /// The value of a parameter that is a number of 32 bits.
-    #[inline]
-    pub(super) fn u32(&self) -> Result<u32, DecodeError> {
-        let mut value = self.value();
-        let number = value.u32()?;
-        value.end()?;
-        Ok(number)
     }
 
     /// An error about the parameter itself.

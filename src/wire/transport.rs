@@ -9,43 +9,75 @@
 //! are fine, and leaving out what cannot be used is up to the user of the list. A second address of
 //! a transport that has one only is kept as an extra parameter.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
-use super::error::{DecodeError, EncodeError, Reason};
+use super::error::{DecodeError, EncodeError};
 use super::grammar::{self, Extra, Slot, Walk};
 use super::notes::{Listener, Notes, Silence};
-use super::parameter::RawParameter;
+use super::raw::RawParameter;
 use super::reader::{Reader, Tlv};
+use super::value::{Value, list};
 use super::writer::Writer;
-use super::{ParameterType, TransportUse};
+use super::{ParameterType, Reason, TransportUse};
 
-/// The protocol of a transport.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-#[repr(u16)]
-pub enum Protocol {
-    /// DCCP (RFC 5354 §3.3).
-    Dccp = 0x3,
-    /// SCTP (RFC 5354 §3.4), the one that can carry a control channel.
-    Sctp = 0x4,
-    /// TCP (RFC 5354 §3.5).
-    Tcp = 0x5,
-    /// UDP (RFC 5354 §3.6).
-    Udp = 0x6,
-    /// UDP-Lite (RFC 5354 §3.7).
-    UdpLite = 0x7,
-    /// Something that the application knows (RFC 5354 §3.16).
-    Opaque = 0x10,
+macro_rules! protocols {
+    ($($(#[$meta:meta])+ $Protocol:ident: $PARAMETER:ident, $name:literal;)+) => {
+        /// The protocol of a transport.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        #[repr(u16)]
+        pub enum Protocol {
+            $($(#[$meta])+ $Protocol = ParameterType::$PARAMETER.get(),)+
+        }
+
+        impl Protocol {
+            /// All of them.
+            pub const ALL: [Self; Self::PARAMETERS.len()] = [$(Self::$Protocol),+];
+
+            /// The types of their parameters.
+            pub(super) const PARAMETERS: &[ParameterType] = &[$(ParameterType::$PARAMETER),+];
+
+            /// The one whose transports are parameters of this type.
+            #[inline]
+            pub(crate) const fn of(parameter: ParameterType) -> Option<Self> {
+                match parameter {
+                    $(ParameterType::$PARAMETER => Some(Self::$Protocol),)+
+                    _ => None,
+                }
+            }
+
+            /// The type of the parameters that its transports are.
+            pub(super) const fn parameter(self) -> ParameterType {
+                ParameterType::new(self as u16)
+            }
+
+            const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$Protocol => $name,)+
+                }
+            }
+        }
+    };
 }
 
-impl Protocol {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Dccp, Self::Sctp, Self::Tcp, Self::Udp, Self::UdpLite, Self::Opaque];
+protocols! {
+    /// DCCP (RFC 5354 §3.3).
+    Dccp: DCCP_TRANSPORT, "DCCP";
+    /// SCTP (RFC 5354 §3.4), the one that can carry a control channel.
+    Sctp: SCTP_TRANSPORT, "SCTP";
+    /// TCP (RFC 5354 §3.5).
+    Tcp: TCP_TRANSPORT, "TCP";
+    /// UDP (RFC 5354 §3.6).
+    Udp: UDP_TRANSPORT, "UDP";
+    /// UDP-Lite (RFC 5354 §3.7).
+    UdpLite: UDP_LITE_TRANSPORT, "UDP-Lite";
+    /// Something that the application knows (RFC 5354 §3.16).
+    Opaque: OPAQUE_TRANSPORT, "opaque";
 }
 
 /// A transport in received bytes.
@@ -57,9 +89,15 @@ pub struct TransportRef<'a> {
     encoded: &'a [u8],
 }
 
-/// The addresses of a transport, in the order received.
-#[derive(Clone, Copy)]
-pub struct Addresses<'a>(Option<Walk<'a>>);
+list! {
+    /// The transports of an announce, in the order received.
+    Transports: TransportRef<'a>, Transport
+}
+
+list! {
+    /// The addresses of a transport, in the order received.
+    Addresses: IpAddr, IpAddr
+}
 
 /// A transport as a value of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,111 +105,72 @@ pub struct Addresses<'a>(Option<Walk<'a>>);
 #[non_exhaustive]
 pub enum Transport {
     /// DCCP (RFC 5354 §3.3).
-    Dccp(DccpTransport),
+    #[non_exhaustive]
+    Dccp {
+        /// The DCCP service code.
+        service_code: u32,
+        /// Where.
+        at: IpTransport,
+    },
     /// SCTP (RFC 5354 §3.4).
-    Sctp(SctpTransport),
+    Sctp(IpTransport),
     /// TCP (RFC 5354 §3.5).
-    Tcp(PlainTransport),
+    Tcp(IpTransport),
     /// UDP (RFC 5354 §3.6).
-    Udp(PlainTransport),
+    Udp(IpTransport),
     /// UDP-Lite (RFC 5354 §3.7).
-    UdpLite(PlainTransport),
+    UdpLite(IpTransport),
     /// Bytes that the application understands (RFC 5354 §3.16).
     Opaque(#[cfg_attr(feature = "arbitrary", arbitrary(with = super::arbitrary_bytes))] Bytes),
 }
 
-/// An SCTP transport (RFC 5354 §3.4).
+/// Where a protocol over IP is spoken (RFC 5354 §3.3 to §3.7).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[non_exhaustive]
-pub struct SctpTransport {
-    /// The SCTP port.
-    pub port: u16,
-    /// Data only, or data plus control; other values as received.
-    pub transport_use: TransportUse,
-    /// IPv4 and IPv6 addresses in any mix; one at least for it to be of use.
-    pub addresses: Vec<IpAddr>,
-    /// Parameters inside that have no meaning there.
-    pub extra: Vec<RawParameter>,
-}
-
-/// A TCP, UDP or UDP-Lite transport (RFC 5354 §3.5 to §3.7): one port, one address.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-#[non_exhaustive]
-pub struct PlainTransport {
+pub struct IpTransport {
     /// The port.
     pub port: u16,
-    /// The reserved field: 0, or as received. Some peers put a transport use here; it means
-    /// nothing.
-    pub reserved: u16,
-    /// The address; `None` only in what was received without one.
-    pub address: Option<IpAddr>,
+    /// With SCTP data only, or data plus control. With all others a reserved field, 0 or as
+    /// received: some peers put a transport use there, but it means nothing.
+    pub transport_use: TransportUse,
+    addresses: AddressList,
     /// Parameters inside that have no meaning there.
     pub extra: Vec<RawParameter>,
 }
 
-/// A DCCP transport (RFC 5354 §3.3).
+/// One address, which is what nearly all transports have, takes no memory of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-#[non_exhaustive]
-pub struct DccpTransport {
-    /// The DCCP port.
-    pub port: u16,
-    /// The reserved field: 0, or as received.
-    pub reserved: u16,
-    /// The DCCP service code.
-    pub service_code: u32,
-    /// The address; `None` only in what was received without one.
-    pub address: Option<IpAddr>,
-    /// Parameters inside that have no meaning there.
-    pub extra: Vec<RawParameter>,
+enum AddressList {
+    One(IpAddr),
+    /// None, or more than one.
+    Others(Box<[IpAddr]>),
 }
 
-/// What stands in front of the addresses.
+/// What an IP transport consists of in received bytes.
 #[derive(Clone, Copy)]
-struct Fields {
+struct Parts<'a> {
     port: u16,
-    /// The transport use of SCTP, reserved in all others.
-    second: u16,
+    /// Reserved in all but SCTP.
+    transport_use: TransportUse,
     /// DCCP has one.
     service_code: Option<u32>,
+    parameters: Reader<'a>,
+    slots: &'static [Slot],
 }
 
-impl Protocol {
-    #[inline]
-    pub(super) const fn of(parameter: ParameterType) -> Option<Self> {
-        Some(match parameter {
-            ParameterType::DCCP_TRANSPORT => Self::Dccp,
-            ParameterType::SCTP_TRANSPORT => Self::Sctp,
-            ParameterType::TCP_TRANSPORT => Self::Tcp,
-            ParameterType::UDP_TRANSPORT => Self::Udp,
-            ParameterType::UDP_LITE_TRANSPORT => Self::UdpLite,
-            ParameterType::OPAQUE_TRANSPORT => Self::Opaque,
-            _ => return None,
-        })
-    }
-
-    /// The slots for what follows the fields.
-    #[inline]
-    const fn slots(self) -> &'static [Slot] {
-        match self {
-            Self::Sctp => grammar::SCTP_TRANSPORT,
-            _ => grammar::OTHER_TRANSPORT,
-        }
+/// The slots for what follows the fields.
+#[inline]
+const fn slots(protocol: Protocol) -> &'static [Slot] {
+    const ADDRESS: &[ParameterType] = &[ParameterType::IPV4_ADDRESS, ParameterType::IPV6_ADDRESS];
+    match protocol {
+        Protocol::Sctp => const { &[Slot::many(ADDRESS)] },
+        _ => const { &[Slot::one(ADDRESS)] },
     }
 }
 
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Dccp => "DCCP",
-            Self::Sctp => "SCTP",
-            Self::Tcp => "TCP",
-            Self::Udp => "UDP",
-            Self::UdpLite => "UDP-Lite",
-            Self::Opaque => "opaque",
-        })
+        f.pad(self.name())
     }
 }
 
@@ -182,29 +181,13 @@ impl<'a> TransportRef<'a> {
     /// # Errors
     /// The bytes are not one transport parameter.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        Self::parse(Reader::new(bytes).only()?, &mut Notes::default())
+        Transport::read(Reader::new(bytes).only()?, &mut Notes::default())
     }
 
     /// Takes up a transport again that was kept: `encoded` is what [`encoded`](Self::encoded) gave
     /// for one of this protocol. Other bytes yield nonsense, but no panic.
     pub(crate) const fn kept(protocol: Protocol, encoded: &'a [u8]) -> Self {
         Self { protocol, encoded }
-    }
-
-    #[inline(always)]
-    pub(super) fn parse(
-        tlv: Tlv<'a>,
-        listener: &mut impl Listener<'a>,
-    ) -> Result<Self, DecodeError> {
-        let Some(protocol) = Protocol::of(tlv.parameter()) else {
-            return Err(tlv.error(Reason::MissingTransport));
-        };
-        if let Some((_, mut walk)) = Fields::read(protocol, tlv.value())? {
-            while let Some((_, tlv)) = walk.next(listener)? {
-                address(tlv)?;
-            }
-        }
-        Ok(Self { protocol, encoded: tlv.encoded })
     }
 
     /// The protocol.
@@ -218,7 +201,7 @@ impl<'a> TransportRef<'a> {
     #[must_use]
     #[inline]
     pub fn port(self) -> Option<u16> {
-        self.parts().map(|(fields, _)| fields.port)
+        self.parts().map(|parts| parts.port)
     }
 
     /// What the transport is for. Only SCTP says so; all others are for data only (RFC 5354 §3.4 to
@@ -227,7 +210,7 @@ impl<'a> TransportRef<'a> {
     #[inline]
     pub fn transport_use(self) -> TransportUse {
         match (self.protocol, self.parts()) {
-            (Protocol::Sctp, Some((fields, _))) => TransportUse::new(fields.second),
+            (Protocol::Sctp, Some(parts)) => parts.transport_use,
             _ => TransportUse::DATA_ONLY,
         }
     }
@@ -236,13 +219,16 @@ impl<'a> TransportRef<'a> {
     /// transport.
     #[inline]
     pub fn addresses(self) -> Addresses<'a> {
-        Addresses(self.parts().map(|(_, walk)| walk))
+        match self.parts() {
+            Some(parts) => Addresses::new(parts.parameters, parts.slots),
+            None => Addresses::new(Reader::new(&[]), &[]),
+        }
     }
 
     /// The service code; only DCCP has one.
     #[must_use]
     pub fn service_code(self) -> Option<u32> {
-        self.parts().and_then(|(fields, _)| fields.service_code)
+        self.parts().and_then(|parts| parts.service_code)
     }
 
     /// The data of an opaque transport; `None` for all others.
@@ -256,7 +242,8 @@ impl<'a> TransportRef<'a> {
 
     /// Parameters inside that have no meaning there.
     pub fn extra(self) -> impl Iterator<Item = RawParameter<&'a [u8]>> {
-        self.parts().into_iter().flat_map(|(_, walk)| Extra::new(walk))
+        let walk = self.parts().map(|parts| Walk::new(parts.parameters, parts.slots));
+        walk.into_iter().flat_map(Extra::new)
     }
 
     /// The whole parameter as received: header and value, without padding. To keep a transport is
@@ -270,42 +257,31 @@ impl<'a> TransportRef<'a> {
     /// The same transport as a value of its own.
     #[must_use]
     pub fn to_owned(&self) -> Transport {
-        let fields = self.parts().map(|(fields, _)| fields);
-        let Some(Fields { port, second, service_code }) = fields else {
+        let Some(at) = self.to_ip() else {
             return Transport::Opaque(Bytes::copy_from_slice(self.opaque().unwrap_or_default()));
         };
-        let extra = self.extra().map(|raw| raw.to_owned()).collect();
-        let plain = |extra| PlainTransport {
-            port,
-            reserved: second,
-            address: self.addresses().next(),
-            extra,
-        };
         match self.protocol {
-            Protocol::Sctp => Transport::Sctp(SctpTransport {
-                port,
-                transport_use: TransportUse::new(second),
-                addresses: self.addresses().collect(),
-                extra,
-            }),
-            Protocol::Tcp => Transport::Tcp(plain(extra)),
-            Protocol::Udp => Transport::Udp(plain(extra)),
-            Protocol::UdpLite => Transport::UdpLite(plain(extra)),
-            Protocol::Dccp | Protocol::Opaque => Transport::Dccp(DccpTransport {
-                port,
-                reserved: second,
-                service_code: service_code.unwrap_or_default(),
-                address: self.addresses().next(),
-                extra,
-            }),
+            Protocol::Sctp => Transport::Sctp(at),
+            Protocol::Tcp => Transport::Tcp(at),
+            Protocol::Udp => Transport::Udp(at),
+            Protocol::UdpLite => Transport::UdpLite(at),
+            Protocol::Dccp | Protocol::Opaque => {
+                Transport::Dccp { service_code: self.service_code().unwrap_or_default(), at }
+            }
         }
     }
 
+    pub(super) fn to_ip(self) -> Option<IpTransport> {
+        let Parts { port, transport_use, .. } = self.parts()?;
+        let extra = self.extra().map(|raw| raw.to_owned()).collect();
+        Some(IpTransport { extra, ..IpTransport::new(port, transport_use, self.addresses()) })
+    }
+
     #[inline]
-    fn parts(self) -> Option<(Fields, Walk<'a>)> {
+    fn parts(self) -> Option<Parts<'a>> {
         // The bytes have been decoded before, so there is no error to come across.
         let value = Reader::new(self.encoded.get(4..)?);
-        Fields::read(self.protocol, value).ok()?
+        Parts::read(self.protocol, value).ok()?
     }
 }
 
@@ -315,40 +291,22 @@ impl fmt::Debug for TransportRef<'_> {
     }
 }
 
-impl Iterator for Addresses<'_> {
-    type Item = IpAddr;
-
-    #[inline]
-    fn next(&mut self) -> Option<IpAddr> {
-        let (_, tlv) = self.0.as_mut()?.next(&mut Silence).ok()??;
-        address(tlv).ok()
-    }
-}
-
-impl fmt::Debug for Addresses<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(*self).finish()
-    }
-}
-
-impl Fields {
-    /// The fields of every protocol but the opaque one, and the way through what follows them.
+impl<'a> Parts<'a> {
+    /// The parts of every protocol but the opaque one.
     #[inline(always)]
-    fn read(
-        protocol: Protocol,
-        mut value: Reader<'_>,
-    ) -> Result<Option<(Self, Walk<'_>)>, DecodeError> {
+    fn read(protocol: Protocol, mut value: Reader<'a>) -> Result<Option<Self>, DecodeError> {
         if protocol == Protocol::Opaque {
             return Ok(None);
         }
-        let [p0, p1, s0, s1] = value.array()?;
+        let [p0, p1, u0, u1] = value.array()?;
         let port = u16::from_be_bytes([p0, p1]);
-        let second = u16::from_be_bytes([s0, s1]);
+        let transport_use = TransportUse::new(u16::from_be_bytes([u0, u1]));
         let service_code = match protocol {
             Protocol::Dccp => Some(value.u32()?),
             _ => None,
         };
-        Ok(Some((Self { port, second, service_code }, Walk::new(value, protocol.slots()))))
+        let slots = slots(protocol);
+        Ok(Some(Self { port, transport_use, service_code, parameters: value, slots }))
     }
 }
 
@@ -360,32 +318,31 @@ impl Transport {
         transport_use: TransportUse,
         addresses: impl IntoIterator<Item = IpAddr>,
     ) -> Self {
-        Self::Sctp(SctpTransport::new(port, transport_use, addresses))
+        Self::Sctp(IpTransport::new(port, transport_use, addresses))
     }
 
     /// TCP at this address.
     #[must_use]
     pub fn tcp(at: SocketAddr) -> Self {
-        Self::Tcp(PlainTransport::new(at))
+        Self::Tcp(at.into())
     }
 
     /// UDP at this address.
     #[must_use]
     pub fn udp(at: SocketAddr) -> Self {
-        Self::Udp(PlainTransport::new(at))
+        Self::Udp(at.into())
     }
 
     /// UDP-Lite at this address.
     #[must_use]
     pub fn udp_lite(at: SocketAddr) -> Self {
-        Self::UdpLite(PlainTransport::new(at))
+        Self::UdpLite(at.into())
     }
 
     /// DCCP at this address.
     #[must_use]
     pub fn dccp(at: SocketAddr, service_code: u32) -> Self {
-        let PlainTransport { port, reserved, address, extra } = PlainTransport::new(at);
-        Self::Dccp(DccpTransport { port, reserved, service_code, address, extra })
+        Self::Dccp { service_code, at: at.into() }
     }
 
     /// Bytes that the application understands.
@@ -398,7 +355,7 @@ impl Transport {
     #[must_use]
     pub const fn protocol(&self) -> Protocol {
         match self {
-            Self::Dccp(_) => Protocol::Dccp,
+            Self::Dccp { .. } => Protocol::Dccp,
             Self::Sctp(_) => Protocol::Sctp,
             Self::Tcp(_) => Protocol::Tcp,
             Self::Udp(_) => Protocol::Udp,
@@ -407,22 +364,44 @@ impl Transport {
         }
     }
 
+    /// Port and addresses; an opaque transport has none.
+    #[must_use]
+    pub const fn ip(&self) -> Option<&IpTransport> {
+        match self {
+            Self::Dccp { at, .. }
+            | Self::Sctp(at)
+            | Self::Tcp(at)
+            | Self::Udp(at)
+            | Self::UdpLite(at) => Some(at),
+            Self::Opaque(_) => None,
+        }
+    }
+
+    /// Port and addresses, to be changed.
+    #[must_use]
+    pub const fn ip_mut(&mut self) -> Option<&mut IpTransport> {
+        match self {
+            Self::Dccp { at, .. }
+            | Self::Sctp(at)
+            | Self::Tcp(at)
+            | Self::Udp(at)
+            | Self::UdpLite(at) => Some(at),
+            Self::Opaque(_) => None,
+        }
+    }
+
     /// Its addresses, each with its port, as the standard library's sockets take them.
     pub fn socket_addrs(&self) -> impl Iterator<Item = SocketAddr> + use<'_> {
-        let (port, addresses) = match self {
-            Self::Dccp(it) => (it.port, it.address.as_slice()),
-            Self::Sctp(it) => (it.port, it.addresses.as_slice()),
-            Self::Tcp(it) | Self::Udp(it) | Self::UdpLite(it) => (it.port, it.address.as_slice()),
-            Self::Opaque(_) => (0, [].as_slice()),
-        };
-        addresses.iter().map(move |address| SocketAddr::new(*address, port))
+        self.ip()
+            .into_iter()
+            .flat_map(|at| at.addresses().iter().map(|address| SocketAddr::new(*address, at.port)))
     }
 
     /// The whole parameter without padding, as [`TransportRef::encoded`] has it; nothing where it is
     /// too long for one.
     pub(crate) fn to_encoded(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let encoded = Writer::whole(&mut bytes, |w| self.write(w));
+        let encoded = Writer::whole(&mut bytes, |w| self.write(self.protocol().parameter(), w));
         let len = match (encoded, &bytes[..]) {
             (Ok(()), [_, _, high, low, ..]) => usize::from(u16::from_be_bytes([*high, *low])),
             _ => 0,
@@ -430,21 +409,41 @@ impl Transport {
         bytes.truncate(len);
         bytes
     }
+}
 
-    pub(super) fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+impl Value for Transport {
+    const HAS_PARAMETERS: bool = true;
+
+    type View<'a> = TransportRef<'a>;
+
+    #[inline(always)]
+    fn read<'a>(
+        tlv: Tlv<'a>,
+        listener: &mut impl Listener<'a>,
+    ) -> Result<TransportRef<'a>, DecodeError> {
+        let Some(protocol) = Protocol::of(tlv.parameter()) else {
+            return Err(tlv.error(Reason::MissingTransport));
+        };
+        if let Some(parts) = Parts::read(protocol, tlv.value())? {
+            let mut walk = Walk::new(parts.parameters, parts.slots);
+            while let Some((_, tlv)) = walk.next(listener)? {
+                IpAddr::read(tlv, listener)?;
+            }
+        }
+        Ok(TransportRef { protocol, encoded: tlv.encoded })
+    }
+
+    fn own(view: TransportRef<'_>) -> Self {
+        view.to_owned()
+    }
+
+    fn write(&self, _: ParameterType, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         match self {
-            Self::Dccp(it) => write(
-                w,
-                ParameterType::DCCP_TRANSPORT,
-                Fields { port: it.port, second: it.reserved, service_code: Some(it.service_code) },
-                it.address.as_slice(),
-                &it.extra,
-            ),
-            Self::Sctp(it) => it.write(w),
-            Self::Tcp(it) => it.write(w, ParameterType::TCP_TRANSPORT),
-            Self::Udp(it) => it.write(w, ParameterType::UDP_TRANSPORT),
-            Self::UdpLite(it) => it.write(w, ParameterType::UDP_LITE_TRANSPORT),
-            Self::Opaque(data) => w.value(ParameterType::OPAQUE_TRANSPORT, data),
+            Self::Dccp { service_code, at } => at.write(Protocol::Dccp, Some(*service_code), w),
+            Self::Sctp(at) | Self::Tcp(at) | Self::Udp(at) | Self::UdpLite(at) => {
+                at.write(self.protocol(), None, w)
+            }
+            Self::Opaque(data) => data.write(ParameterType::OPAQUE_TRANSPORT, w),
         }
     }
 }
@@ -470,95 +469,80 @@ impl fmt::Display for Transport {
             _ => {}
         }
         match self {
-            Self::Sctp(it) if it.transport_use == TransportUse::DATA_ONLY => Ok(()),
-            Self::Sctp(it) => match it.transport_use.name() {
-                Some(name) => write!(f, ", {name}"),
-                None => write!(f, ", transport use {}", it.transport_use),
-            },
-            Self::Dccp(it) => write!(f, ", service code {:#010x}", it.service_code),
+            Self::Sctp(at) if at.transport_use != TransportUse::DATA_ONLY => {
+                match at.transport_use.name() {
+                    Some(name) => write!(f, ", {name}"),
+                    None => write!(f, ", transport use {}", at.transport_use),
+                }
+            }
+            Self::Dccp { service_code, .. } => write!(f, ", service code {service_code:#010x}"),
             _ => Ok(()),
         }
     }
 }
 
-impl From<SctpTransport> for Transport {
-    fn from(transport: SctpTransport) -> Self {
-        Self::Sctp(transport)
-    }
-}
-
-impl SctpTransport {
-    /// SCTP at these addresses.
+impl IpTransport {
+    /// This port at these addresses.
     #[must_use]
     pub fn new(
         port: u16,
         transport_use: TransportUse,
         addresses: impl IntoIterator<Item = IpAddr>,
     ) -> Self {
-        let addresses = addresses.into_iter().collect();
+        let mut rest = addresses.into_iter();
+        let addresses = match (rest.next(), rest.next()) {
+            (Some(address), None) => AddressList::One(address),
+            (first, second) => {
+                AddressList::Others(first.into_iter().chain(second).chain(rest).collect())
+            }
+        };
         Self { port, transport_use, addresses, extra: Vec::new() }
     }
 
-    pub(super) fn write(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-        let fields =
-            Fields { port: self.port, second: self.transport_use.get(), service_code: None };
-        write(w, ParameterType::SCTP_TRANSPORT, fields, &self.addresses, &self.extra)
-    }
-}
-
-impl PlainTransport {
-    /// The protocol's port at this address.
+    /// The addresses. With SCTP any number, IPv4 and IPv6 in any mix; with all others one, and more
+    /// are refused on encoding. None is of no use, and only in what was received.
     #[must_use]
-    pub const fn new(at: SocketAddr) -> Self {
-        Self { port: at.port(), reserved: 0, address: Some(at.ip()), extra: Vec::new() }
-    }
-
-    fn write(&self, w: &mut Writer<'_>, parameter: ParameterType) -> Result<(), EncodeError> {
-        let fields = Fields { port: self.port, second: self.reserved, service_code: None };
-        write(w, parameter, fields, self.address.as_slice(), &self.extra)
-    }
-}
-
-fn write(
-    w: &mut Writer<'_>,
-    parameter: ParameterType,
-    fields: Fields,
-    addresses: &[IpAddr],
-    extra: &[RawParameter],
-) -> Result<(), EncodeError> {
-    let slots = match parameter {
-        ParameterType::SCTP_TRANSPORT => grammar::SCTP_TRANSPORT,
-        _ => grammar::OTHER_TRANSPORT,
-    };
-    w.parameter(parameter, |w| {
-        w.u16(fields.port);
-        w.u16(fields.second);
-        if let Some(service_code) = fields.service_code {
-            w.u32(service_code);
+    pub const fn addresses(&self) -> &[IpAddr] {
+        match &self.addresses {
+            AddressList::One(address) => core::slice::from_ref(address),
+            AddressList::Others(addresses) => addresses,
         }
-        w.parameters(Some(parameter), slots, extra, |w| {
-            addresses.iter().try_for_each(|address| write_address(w, *address))
+    }
+
+    pub(super) fn write(
+        &self,
+        protocol: Protocol,
+        service_code: Option<u32>,
+        w: &mut Writer<'_>,
+    ) -> Result<(), EncodeError> {
+        let parameter = protocol.parameter();
+        w.parameter(parameter, |w| {
+            w.u16(self.port);
+            w.u16(self.transport_use.get());
+            if let Some(service_code) = service_code {
+                w.u32(service_code);
+            }
+            grammar::write(w, parameter, slots(protocol), &self.extra, |w| {
+                self.addresses().iter().try_for_each(|address| address.write(parameter, w))
+            })
         })
-    })
+    }
 }
 
-#[inline(always)]
-pub(super) fn address(tlv: Tlv<'_>) -> Result<IpAddr, DecodeError> {
-    let mut value = tlv.value();
-    let address = match tlv.parameter() {
-        ParameterType::IPV4_ADDRESS => IpAddr::from(value.array::<4>()?),
-        _ => IpAddr::from(value.array::<16>()?),
-    };
-    value.end()?;
-    Ok(address)
+/// For data only.
+impl From<SocketAddr> for IpTransport {
+    fn from(at: SocketAddr) -> Self {
+        Self::new(at.port(), TransportUse::DATA_ONLY, [at.ip()])
+    }
 }
 
-pub(super) fn write_address(w: &mut Writer<'_>, address: IpAddr) -> Result<(), EncodeError> {
-    let (parameter, octets): (_, &[u8]) = match &address {
-        IpAddr::V4(v4) => (ParameterType::IPV4_ADDRESS, &v4.octets()),
-        IpAddr::V6(v6) => (ParameterType::IPV6_ADDRESS, &v6.octets()),
-    };
-    w.value(parameter, octets)
+#[cfg(feature = "arbitrary")]
+impl<'a> arbitrary::Arbitrary<'a> for IpTransport {
+    fn arbitrary(u: &mut arbitrary::Unstructured<'a>) -> arbitrary::Result<Self> {
+        let addresses: Vec<IpAddr> = u.arbitrary()?;
+        let (port, transport_use, extra) = u.arbitrary()?;
+        Ok(Self { extra, ..Self::new(port, transport_use, addresses) })
+    }
 }
 
 #[cfg(test)]

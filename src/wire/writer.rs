@@ -7,10 +7,6 @@
 use alloc::vec::Vec;
 
 use super::error::EncodeError;
-use super::grammar::{Slot, Walk};
-use super::notes::Notes;
-use super::parameter::RawParameter;
-use super::reader::Reader;
 use super::{MessageType, ParameterType};
 
 /// Appends one message, or one parameter that stands alone, to a buffer.
@@ -93,33 +89,6 @@ impl<'b> Writer<'b> {
         self.close(start, Some(within))
     }
 
-    /// The parameters of a container that has these slots: first what `fill` writes, then the extra
-    /// ones. Refused if a reader would not tell the two apart again.
-    pub(super) fn parameters(
-        &mut self,
-        within: Option<ParameterType>,
-        slots: &'static [Slot],
-        extra: &[RawParameter],
-        fill: impl FnOnce(&mut Self) -> Result<(), EncodeError>,
-    ) -> Result<(), EncodeError> {
-        let start = self.buf.len();
-        fill(self)?;
-        for raw in extra {
-            raw.write(self)?;
-        }
-        let written = self.buf.get(start..).unwrap_or_default();
-        let mut walk = Walk::new(Reader::new(written), slots);
-        let mut notes = Notes::default();
-        // An error ends the walk before all extra ones are counted.
-        while let Ok(Some(_)) = walk.next(&mut notes) {}
-        let passed_over = notes.skipped.saturating_add(notes.unexpected);
-        if passed_over == extra.len() {
-            Ok(())
-        } else {
-            Err(EncodeError::Misread { parameter: within })
-        }
-    }
-
     /// Writes what `fill` writes if the message keeps within its bounds by it; otherwise nothing.
     pub(super) fn attempt(
         &mut self,
@@ -135,6 +104,24 @@ impl<'b> Writer<'b> {
             self.buf.truncate(mark);
         }
         written
+    }
+
+    /// How many bytes there are by now.
+    pub(super) fn len(&self) -> usize {
+        self.buf.len()
+    }
+
+    /// What was written since there were `start` bytes.
+    pub(super) fn since(&self, start: usize) -> &[u8] {
+        self.buf.get(start..).unwrap_or_default()
+    }
+
+    /// Sets the one flag of the message that may have a meaning.
+    #[inline]
+    pub(super) fn flag(&mut self, flag: bool) {
+        if let Some([_, flags, ..]) = self.buf.get_mut(self.start..) {
+            *flags |= u8::from(flag);
+        }
     }
 
     #[inline]

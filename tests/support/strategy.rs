@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use asap_pu::wire::{
-    Cause, CauseCode, Message, OverallPolicy, Parameter, ParameterType, PeIdentifier, Policy,
-    PolicyType, PoolElement, PoolHandle, RawParameter, SctpTransport, ServerIdentifier,
-    ServerInformation, Transport, TransportUse,
+    Cause, CauseCode, IpTransport, Message, OverallPolicy, Parameter, ParameterType, PeIdentifier,
+    Policy, PolicyType, PoolElement, PoolHandle, RawParameter, ServerIdentifier, ServerInformation,
+    Transport, TransportUse,
 };
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -94,11 +94,10 @@ fn transport() -> impl Strategy<Value = Transport> {
     ]
 }
 
-fn sctp() -> impl Strategy<Value = SctpTransport> {
+fn sctp() -> impl Strategy<Value = IpTransport> {
     (any::<u16>(), 0..3_u16, vec(any::<IpAddr>(), 0..4), vec(raw(), 0..2)).prop_map(
         |(port, transport_use, addresses, extra)| {
-            let mut transport =
-                SctpTransport::new(port, TransportUse::new(transport_use), addresses);
+            let mut transport = IpTransport::new(port, TransportUse::new(transport_use), addresses);
             transport.extra = extra;
             transport
         },
@@ -108,10 +107,8 @@ fn sctp() -> impl Strategy<Value = SctpTransport> {
 /// With a reserved field that is not 0, as real peers write it, and at times without an address.
 fn tcp() -> impl Strategy<Value = Transport> {
     (socket(), any::<u16>(), any::<bool>()).prop_map(|(at, reserved, reachable)| {
-        let Transport::Tcp(mut transport) = Transport::tcp(at) else { unreachable!() };
-        transport.reserved = reserved;
-        transport.address = transport.address.filter(|_| reachable);
-        Transport::Tcp(transport)
+        let addresses = reachable.then_some(at.ip());
+        Transport::Tcp(IpTransport::new(at.port(), TransportUse::new(reserved), addresses))
     })
 }
 

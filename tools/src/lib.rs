@@ -6,5 +6,11 @@
 //! would; what is in `src/bin` hands it those of the process. This is no library for others: what can be
 //! used elsewhere is in `asap-pu` and its drivers.
 
+mod command_line;
+mod failure;
+mod link;
+mod registrars;
+
+pub mod connect;
 pub mod decode;
 pub mod lookup;

@@ -32,7 +32,7 @@ struct Outcome {
 
 fn run(arguments: &[&str], input: &[u8]) -> Outcome {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let arguments = arguments.iter().map(OsString::from);
+    let arguments = ["asap-decode"].iter().chain(arguments).map(OsString::from);
     let status = decode::run(arguments, Cursor::new(input.to_vec()), &mut out, &mut err);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Outcome { status, out: text(out), err: text(err) }
@@ -733,7 +733,7 @@ fn pcap_is_read_in_all_its_forms() {
     capture[20] = 0x14;
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let pipe = Pipe(Cursor::new(capture.clone()));
-    let status = decode::run([].into_iter(), pipe, &mut out, &mut err);
+    let status = decode::run(["asap-decode".into()].into_iter(), pipe, &mut out, &mut err);
     let expected = "packets: 601, messages: 600, malformed: 0\n";
     assert_eq!((status, String::from_utf8(err).unwrap()), (0, expected.to_owned()));
     assert_eq!(out, run(&[], &capture).out.into_bytes());
@@ -747,9 +747,6 @@ fn unusable_input_is_one_clear_line() {
     for (arguments, input, expected) in [
         (&["/nonexistent"][..], &b""[..], "/nonexistent: "),
         (&["/"], b"", "/: "),
-        (&["--branch"], b"", "there is no option --branch; see --help"),
-        (&["--port", "70000"], b"", "--port needs a number up to 65535; see --help"),
-        (&["a", "b"], b"", "more than one file; see --help"),
         (&[], b"", "standard input: there is no message in it"),
         (&[], b"05 00 00 0\n", "standard input: line 1 is not hex: 05 00 00 0"),
         (&[], b"hello\n", "standard input: line 1 is not hex: hello"),
@@ -773,13 +770,32 @@ fn unusable_input_is_one_clear_line() {
     }
 }
 
+/// What a command line means that makes no sense is said, and nothing is read.
+#[test]
+fn a_command_line_may_make_no_sense() {
+    for (arguments, expected) in [
+        (&["--branch"][..], "error: unexpected argument '--branch' found"),
+        (&["--port", "70000"], "error: invalid value '70000' for '--port <N>'"),
+        (&["a", "b"], "error: unexpected argument 'b' found"),
+    ] {
+        let outcome = run(arguments, b"");
+        assert_eq!((outcome.status, &*outcome.out), (2, ""));
+        assert!(outcome.err.starts_with(expected), "{outcome:?}");
+    }
+}
+
 /// A file may have a name that is no text.
 #[test]
 #[cfg(unix)]
 fn names_need_not_be_text() {
     use std::os::unix::ffi::OsStringExt;
     let (name, mut err) = (OsString::from_vec(b"/nonexistent\xff".to_vec()), Vec::new());
-    let status = decode::run([name].into_iter(), Cursor::new([]), Vec::new(), &mut err);
+    let status = decode::run(
+        ["asap-decode".into(), name].into_iter(),
+        Cursor::new([]),
+        Vec::new(),
+        &mut err,
+    );
     assert_eq!(status, 2);
     assert!(err.starts_with(b"asap-decode: /nonexistent"));
 }

@@ -1,5 +1,7 @@
 //! `asap-lookup`, asking registrars on sockets of this host.
 
+#[path = "../../tests/dissect/mod.rs"]
+mod dissect;
 #[path = "../../drivers/tests/peers/mod.rs"]
 #[allow(dead_code, reason = "the tests of drivers use the rest")]
 mod peers;
@@ -19,6 +21,7 @@ use asap_pu::wire::{
     ServerIdentifier, StreamDecoder, Transport, TransportUse,
 };
 use asap_tools::lookup;
+use serde_json::{Value, json};
 use tokio::runtime::Builder;
 
 use peers::{Authority, POOL};
@@ -146,6 +149,69 @@ fn doubtful_answers_say_so() {
     assert!(out.contains(left_out) && out.contains(unfit), "{out}");
 }
 
+/// For other programs the same is JSON: an object on a line for each answer, change and failure.
+#[test]
+fn what_is_found_is_json_for_others() {
+    let one = [element(1, 2)];
+    let mut two = one.to_vec();
+    two.push(element(2, 3));
+    let answers = [&one[..], &two].map(|it| listing(PolicyType::WEIGHTED_ROUND_ROBIN, it));
+    let end = refusal(CauseCode::UNKNOWN_POOL_HANDLE);
+    let at = registrar(vec![answers[0].clone(), answers[1].clone(), end]);
+    let Outcome { status, out, err } =
+        run(&["--tcp", "-r", &at, "--json", "--pick=2", "--watch=1", "--timeout=1", POOL]);
+    assert_eq!((status, &*err), (1, "asap-lookup: EchoPool: no such pool\n"), "{out}");
+    let events: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(names, ["found", "changed", "failed"]);
+    let found = &events[0];
+    assert_eq!((&found["handle"], &found["policy_type"]), (&json!(POOL), &json!(2)));
+    assert_eq!(found["registrar"], json!(format!("TCP {at}")));
+    assert_eq!(found["picked"], json!(["0x00000001", "0x00000001"]));
+    let expected = json!({
+        "identifier": "0x00000001", "home": "0x00001234", "protocol": "TCP", "control": false,
+        "addresses": ["10.0.0.1:7000"], "weight": 2,
+    });
+    assert_eq!(found["elements"], json!([expected]));
+    assert_eq!(events[1]["elements"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        (&events[2]["status"], &events[2]["error"]),
+        (&json!(1), &json!("EchoPool: no such pool"))
+    );
+    assert_eq!(run(&["--json", "--hex", POOL]).status, 2);
+}
+
+/// A registrar at an address that is good on one link is found by the name of the interface, and by its number.
+#[test]
+#[cfg(target_os = "linux")]
+fn registrars_on_a_link_are_found_by_its_zone() {
+    if !peers::has_own_network("registrars_on_a_link_are_found_by_its_zone") {
+        return;
+    }
+    let index = fs::read_to_string("/sys/class/net/d0/ifindex");
+    let index = index.map_or("d0".to_owned(), |index| index.trim().to_owned());
+    let listener = TcpListener::bind(("fe80::1%d0", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer = listing(PolicyType::ROUND_ROBIN, &[element(1, 1)]);
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            stream.write_all(&answer).unwrap();
+        }
+    });
+    for zone in ["d0", &index] {
+        let at = format!("[fe80::1%{zone}]:{port}");
+        let Outcome { status, out, err } = run(&["--tcp", "-r", &at, POOL]);
+        assert_eq!((status, &*err), (0, ""), "{out}");
+    }
+    let bare = format!("[fe80::1]:{port}");
+    let with_interface = run(&["--tcp", "-r", &bare, "--interface", "d0", POOL]);
+    assert_eq!(with_interface.status, 0, "{with_interface:?}");
+    let without = run(&["--tcp", "-r", &bare, POOL]);
+    assert_eq!(without.status, 2, "{without:?}");
+    assert!(without.err.contains("fe80::1 needs an interface, like fe80::1%eth0"), "{without:?}");
+}
+
 /// [RES-6] [RES-7] [RES-13]: each way not to find a pool has a number and one line of its own.
 #[test]
 fn failures_are_told_apart() {
@@ -178,7 +244,7 @@ fn failures_are_told_apart() {
         (ask(&strict), 6, "EchoPool: the registrar refuses: Rejected due to security".into()),
         (ask(&broken), 4, "what came is malformed or useless (messages: ".into()),
         (ask(&senseless), 4, "what came is malformed or useless (messages: ".into()),
-        (ask(&rude), 4, "the registrar hung up before it had answered; --hex shows ".into()),
+        (ask(&rude), 4, "the registrar hung up before it had answered; asap-lookup --hex ".into()),
         (ask(&silent), 6, "the registrar does not answer within 1 s; --timeout waits ".into()),
         (
             words("--tcp --interface 192.0.2.99 x"),
@@ -234,8 +300,11 @@ fn sctp_goes_over_udp_where_that_is_wanted() {
         let (at, serving) = sctp_peer::peer(at);
         let encapsulate = format!("--encapsulate={}", at.port());
         let registrar = SocketAddr::new(at.ip(), sctp_peer::PORT).to_string();
-        let outcome = run(&[&encapsulate, "-r", &registrar, POOL]);
+        let file = format!("{}/lookup.pcapng", env!("CARGO_TARGET_TMPDIR"));
+        let outcome = run(&[&encapsulate, "-r", &registrar, "--pcap", &file, POOL]);
         assert_eq!(outcome.status, 0, "{outcome:?}");
+        let seen = dissect::lines("looked_up", &fs::read(&file).unwrap(), &["asap.message_type"]);
+        assert!(seen.is_none_or(|seen| seen == [["5"], ["6"]]));
         let said = format!("SCTP in user space over UDP port {}, as told", at.port());
         assert!(outcome.err.contains(&said), "{outcome:?}");
         assert!(
@@ -255,14 +324,6 @@ fn sctp_goes_over_udp_where_that_is_wanted() {
         let arguments: Vec<_> = wrong.split(' ').chain([POOL]).collect();
         assert_eq!(run(&arguments).status, 2, "{wrong}");
     }
-}
-
-/// The help says what the exit status means.
-#[test]
-fn the_help_tells_the_exit_status() {
-    let Outcome { status, out, .. } = run(&["--help"]);
-    assert_eq!(status, 0);
-    assert!(out.contains("Exit status:\n  0  the pool was found\n  1  there is no such pool"));
 }
 
 /// [RES-12]: the messages as they were, to be read by `asap-decode`; how many elements to ask for

@@ -107,6 +107,18 @@ impl Driver {
         self.machine.is_shut_down()
     }
 
+    /// Readable while something has come that was not waited for.
+    #[cfg(all(unix, feature = "tcp"))]
+    pub(crate) fn readiness(&self) -> io::Result<std::os::fd::OwnedFd> {
+        self.sockets.readiness()
+    }
+
+    /// Whether something has come that is not read.
+    #[cfg(all(unix, feature = "tcp"))]
+    pub(crate) fn has_more(&self) -> bool {
+        self.sockets.has_more()
+    }
+
     fn send(&mut self) {
         while let Some(datagram) = self.machine.poll_datagram() {
             // The route is looked at whenever a peer is called; the first one is a registrar, which is

@@ -5,5 +5,5 @@ use std::{env, io};
 
 fn main() -> ExitCode {
     let (out, err) = (io::stdout().lock(), io::stderr());
-    ExitCode::from(asap_tools::decode::run(env::args_os().skip(1), io::stdin(), out, err))
+    ExitCode::from(asap_tools::decode::run(env::args_os(), io::stdin(), out, err))
 }

@@ -35,32 +35,40 @@ use std::io::{self, BufReader, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
 use asap_pu::wire::ASAP_PORT;
+use clap::Parser;
 
+use crate::command_line;
 use report::Report;
 
-const USAGE: &str = "\
-Shows the ASAP messages in a packet capture, or in hex.
-
-Usage: asap-decode [--tree] [--port N]... [FILE]
-
-  FILE       a capture (pcap, pcapng) or text; without it, or with -, standard input
-  --tree     shows all parameters of a message, each with its offset and length
-  --port N   takes TCP and UDP port N for ASAP too, besides 3863
-  --help     prints this
-
+const ABOUT: &str = "\
 A line of text is one message in hex, or several in a row, behind a label and a tab if there is one.
 Lines that begin with an offset, as xxd and tshark write them, continue the message of the line
 before; # begins a comment.
 
-Exit status: 0 all messages are in order, 1 one is malformed, 2 the input is unusable.";
+In a capture VLAN tags, MPLS, PPPoE, GRE, IP in IP, VXLAN and SCTP over UDP are taken off. What is left
+out is counted by kind on the standard error.
+
+Exit status:
+  0  all messages are in order
+  1  a message is malformed
+  2  the command line makes no sense, or the input is unusable";
 
 type Failure = Box<dyn Error>;
 
-/// What the user asked for.
+/// Shows the ASAP messages in a packet capture, or in hex.
+#[derive(Debug, Parser)]
+#[command(name = "asap-decode", after_help = ABOUT)]
 struct Options {
-    tree: bool,
-    ports: Vec<u16>,
+    /// A capture (pcap, pcapng) or text; without it, or with -, the standard input.
     file: Option<PathBuf>,
+
+    /// Show all parameters of a message, each with its offset and length.
+    #[arg(long)]
+    tree: bool,
+
+    /// Take TCP and UDP port N for ASAP too, besides 3863; may be given several times.
+    #[arg(long = "port", value_name = "N")]
+    ports: Vec<u16>,
 }
 
 /// Does what the arguments say; the exit status.
@@ -70,12 +78,13 @@ pub fn run(
     mut out: impl Write,
     mut err: impl Write,
 ) -> u8 {
-    let result = match Options::read(arguments) {
-        Ok(Some(options)) => show(&options, input, &mut out, &mut err),
-        Ok(None) => writeln!(out, "{USAGE}").map(|()| 0).map_err(Failure::from),
-        Err(error) => Err(format!("{error}; see --help").into()),
+    let mut options: Options = match command_line::parse(arguments, &mut out, &mut err) {
+        Ok(options) => options,
+        Err(status) => return status,
     };
-    match result {
+    options.ports.push(ASAP_PORT);
+    options.file = options.file.filter(|file| file != Path::new("-"));
+    match show(&options, input, &mut out, &mut err) {
         Ok(malformed) => (malformed > 0).into(),
         Err(error) if is_broken_pipe(&*error) => 0,
         Err(error) => {
@@ -124,28 +133,4 @@ fn show(
 fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
     let error = error.downcast_ref::<io::Error>();
     error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-}
-
-impl Options {
-    /// `None` if all that is asked for is help.
-    fn read(mut arguments: impl Iterator<Item = OsString>) -> Result<Option<Self>, Failure> {
-        let mut options = Self { tree: false, ports: vec![ASAP_PORT], file: None };
-        while let Some(argument) = arguments.next() {
-            match argument.to_string_lossy().as_ref() {
-                "--help" => return Ok(None),
-                "--tree" => options.tree = true,
-                "--port" => {
-                    let port = arguments.next().and_then(|port| port.to_str()?.parse().ok());
-                    options.ports.push(port.ok_or("--port needs a number up to 65535")?);
-                }
-                "-" => {}
-                option if option.starts_with('-') => {
-                    return Err(format!("there is no option {option}").into());
-                }
-                _ if options.file.is_some() => return Err("more than one file".into()),
-                _ => options.file = Some(argument.into()),
-            }
-        }
-        Ok(Some(options))
-    }
 }

@@ -6,11 +6,11 @@
 //! ```
 //!
 //! The first command asks one registrar over TCP, the second, over SCTP, whichever announces itself
-//! first. `options` has the command line, `link` the driver that it asks for, `answer` what is
-//! shown of a pool, `trace` the messages in hex; the conversation with the pool user is here.
+//! first. `options` has the command line, `answer` what is shown of a pool, `json` the same for other
+//! programs, `trace` the messages in hex; the conversation with the pool user is here.
 
 mod answer;
-mod link;
+mod json;
 mod options;
 mod trace;
 
@@ -18,16 +18,16 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::mem;
-use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
 use asap_pu::wire::Transport;
-use asap_pu::{Authentication, CommandError, Event, Instant, Pool, PoolId, ResolveError, Stats};
-use clap::Parser as _;
+use asap_pu::{Authentication, Event, Instant, Pool, PoolId, ResolveError, Stats};
 use humantime::format_rfc3339_seconds;
 
+use crate::command_line;
+use crate::failure::{Failure, Status};
+use crate::link::Link;
 use answer::List;
-use link::Link;
 use options::Options;
 use trace::Trace;
 
@@ -36,32 +36,6 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// How long closing in good order may take.
 const LINGER: Duration = Duration::from_millis(200);
-
-/// How the program ends. The numbers are part of its interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Status {
-    /// The pool was found, or nobody reads the output any more.
-    Found = 0,
-    /// The pool does not exist.
-    NotFound = 1,
-    /// The command line makes no sense.
-    Usage = 2,
-    /// No registrar is known, or none can be reached.
-    NoRegistrar = 3,
-    /// A registrar was reached, and gave no answer that can be used.
-    Useless = 4,
-    /// This machine cannot do what it takes.
-    Unable = 5,
-    /// A registrar was reached, and refused or did not answer in time.
-    NoAnswer = 6,
-}
-
-/// Why there is nothing to show.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    status: Status,
-    why: String,
-}
 
 /// One question and all its answers.
 struct Lookup<'a, W> {
@@ -84,17 +58,9 @@ pub fn run(
     mut out: impl Write,
     mut err: impl Write,
 ) -> u8 {
-    let options = match Options::try_parse_from(arguments) {
+    let options: Options = match command_line::parse(arguments, &mut out, &mut err) {
         Ok(options) => options,
-        // If even that cannot be written, the exit status still tells.
-        Err(error) if error.use_stderr() => {
-            let _ = write!(err, "{error}");
-            return Status::Usage as u8;
-        }
-        Err(help) => {
-            let _ = write!(out, "{help}");
-            return Status::Found as u8;
-        }
+        Err(status) => return status,
     };
     let lookup = Lookup::new(&options, &mut out).inspect(|lookup| {
         if let Some(choice) = lookup.link.choice() {
@@ -102,8 +68,12 @@ pub fn run(
         }
     });
     match lookup.and_then(Lookup::run) {
-        Ok(()) | Err(Failure { status: Status::Found, .. }) => Status::Found as u8,
+        Ok(()) | Err(Failure { status: Status::Done, .. }) => Status::Done as u8,
         Err(Failure { status, why }) => {
+            if options.json {
+                let facts = [("error", why.as_str().into()), ("status", (status as u8).into())];
+                let _ = writeln!(out, "{}", json::event("failed", facts));
+            }
             let _ = writeln!(err, "asap-lookup: {why}");
             status as u8
         }
@@ -112,17 +82,19 @@ pub fn run(
 
 impl<'a, W: Write> Lookup<'a, W> {
     fn new(options: &'a Options, out: W) -> Result<Self, Failure> {
-        let (watcher, seen) = mpsc::channel();
-        let link = Link::open(options, watcher)?;
-        let (trace, asked) = (Trace::new(seen), link.now());
+        let link = Link::open(&options.registrars, options.config(), options.seed(), options.hex)?;
+        let (trace, asked) = (Trace::default(), link.now());
         Ok(Self { options, out, link, trace, asked, home: None, list: None, alone: false })
     }
 
     /// Asks, and shows what comes of it until that is all.
     fn run(mut self) -> Result<(), Failure> {
         let outcome = self.converse();
-        self.link.shut_down(LINGER);
-        self.trace.end(&mut self.out)?;
+        let seen = self.link.shut_down(LINGER)?;
+        if self.options.hex {
+            self.trace.show(seen, &mut self.out)?;
+            self.trace.end(&mut self.out)?;
+        }
         outcome
     }
 
@@ -134,11 +106,20 @@ impl<'a, W: Write> Lookup<'a, W> {
         self.link.user().resolve(now, handle.clone())?;
         loop {
             let event = self.link.event(TICK);
-            self.trace.show(&mut self.out)?;
+            self.show_seen()?;
             if event.map_or(Ok(false), |event| self.hear(event))? {
                 return Ok(());
             }
         }
+    }
+
+    /// Shows what has passed, if that is wanted.
+    fn show_seen(&mut self) -> Result<(), Failure> {
+        let seen = self.link.seen()?;
+        if self.options.hex {
+            self.trace.show(seen, &mut self.out)?;
+        }
+        Ok(())
     }
 
     /// Takes in what the pool user tells; says whether that was all.
@@ -148,21 +129,22 @@ impl<'a, W: Write> Lookup<'a, W> {
             Event::RegistrarFound { transport, .. } => {
                 self.trace.end(&mut self.out)?;
                 if mem::take(&mut self.alone) {
-                    self.remark(format_args!("registrar: {transport}"))?;
+                    self.tell("registrar", format_args!("registrar: {transport}"))?;
                 }
                 self.home = Some((transport, now));
             }
             Event::RegistrarLost if self.list.is_some() => {
                 self.alone = true;
-                self.remark("the registrar is lost; looking for another one")?;
+                self.tell("alone", "the registrar is lost; looking for another one")?;
             }
             Event::NoRegistrarReachable if self.list.is_some() => {
                 self.alone = true;
-                self.remark(format_args!("{}; trying again", self.link.no_registrar()))?;
+                let why = self.link.no_registrar();
+                self.tell("alone", format_args!("{why}; trying again"))?;
             }
             // The last one that could have come up has failed, and none will announce itself.
             Event::NoRegistrarReachable
-                if self.link.user().channel_count() == 0 && !self.options.listens() =>
+                if self.link.user().channel_count() == 0 && !self.options.registrars.listens() =>
             {
                 return Err(self.failure(ResolveError::NoRegistrarReachable));
             }
@@ -186,16 +168,34 @@ impl<'a, W: Write> Lookup<'a, W> {
         now: Instant,
     ) -> io::Result<()> {
         let seed = self.options.seed();
+        let reached = self.home.as_ref().map_or(self.asked, |(_, at)| *at);
+        let (reaching, answering) = (reached.since(self.asked), now.since(reached));
         let Some(pool) = self.link.user().pool(pool) else { return Ok(()) };
         let list = List::of(pool);
         let picks = answer::picks(pool, self.options.pick.into(), seed);
+        if self.options.json {
+            let millis = |time: Duration| (time.as_secs_f64() * 1e3).into();
+            let facts: Vec<_> = json::pool(pool).collect();
+            let stats = *self.link.user().stats();
+            let registrar = self.home.as_ref().map(|(registrar, _)| registrar.to_string());
+            let more = [
+                ("picked", picks.into()),
+                ("query_ms", millis(answering)),
+                ("reach_ms", millis(reaching)),
+                ("registrar", registrar.into()),
+                ("authenticated", (authentication == Authentication::Verified).into()),
+                ("left_out", (stats.elements_dropped + stats.elements_cut).into()),
+            ];
+            let event = json::event("found", facts.into_iter().chain(more));
+            writeln!(self.out, "{event}")?;
+            self.list = Some(list);
+            return self.out.flush();
+        }
         let heading = heading(pool);
         writeln!(self.out, "; {heading}\n\n{list}")?;
         if !picks.is_empty() {
             writeln!(self.out, "; picked: {}", picks.join(" "))?;
         }
-        let reached = self.home.as_ref().map_or(self.asked, |(_, at)| *at);
-        let (reaching, answering) = (reached.since(self.asked), now.since(reached));
         writeln!(
             self.out,
             "; query time: {answering:.1?}, after {reaching:.1?} to reach the registrar"
@@ -235,9 +235,12 @@ impl<'a, W: Write> Lookup<'a, W> {
     fn show_change(&mut self, pool: PoolId) -> io::Result<()> {
         let Some(pool) = self.link.user().pool(pool) else { return Ok(()) };
         let (list, heading) = (List::of(pool), heading(pool));
+        let event = self.options.json.then(|| json::event("changed", json::pool(pool)));
         let former = self.list.replace(list).unwrap_or_default();
         let changes = self.list.as_ref().map(|list| list.changes(&former)).unwrap_or_default();
-        if !changes.is_empty() {
+        if let (false, Some(event)) = (changes.is_empty(), &event) {
+            writeln!(self.out, "{event}")?;
+        } else if !changes.is_empty() {
             self.remark(heading)?;
             write!(self.out, "{changes}")?;
         }
@@ -249,57 +252,21 @@ impl<'a, W: Write> Lookup<'a, W> {
         writeln!(self.out, "; {what}: {}", format_rfc3339_seconds(SystemTime::now()))
     }
 
-    /// What it means to the user that there is no answer.
+    /// Says what became of the registrar.
+    fn tell(&mut self, event: &str, what: impl Display) -> io::Result<()> {
+        match self.options.json {
+            true => {
+                let event = json::event(event, [("what", what.to_string().into())]);
+                writeln!(self.out, "{event}")?;
+                self.out.flush()
+            }
+            false => self.remark(what),
+        }
+    }
+
     fn failure(&mut self, error: ResolveError) -> Failure {
-        let Options { handle, timeout, group, .. } = self.options;
-        let &Stats { malformed, unknown_messages, broken_streams, answers_useless, .. } =
-            self.link.user().stats();
-        let bad = malformed + unknown_messages + broken_streams + answers_useless;
-        let (status, why) = match error {
-            ResolveError::UnknownPoolHandle => {
-                (Status::NotFound, format!("{handle}: no such pool"))
-            }
-            ResolveError::Rejected(codes) => {
-                let codes: Vec<_> = codes.iter().map(ToString::to_string).collect();
-                let why = format!(
-                    "{handle}: the registrar refuses: {}; --hex shows its answer",
-                    codes.join(", ")
-                );
-                (Status::NoAnswer, why)
-            }
-            ResolveError::NoRegistrarKnown => {
-                let why = format!(
-                    "no registrar announces itself to {group} within {timeout} s; \
-                     --registrar names one"
-                );
-                (Status::NoRegistrar, why)
-            }
-            // Nobody was reached, whatever strangers say where registrars announce themselves.
-            _ if self.home.is_none() => {
-                let why =
-                    format!("{}; --sctp, --tcp and --tls say how to ask", self.link.no_registrar());
-                (Status::NoRegistrar, why)
-            }
-            _ if bad > 0 => {
-                let why = format!(
-                    "what came is malformed or useless (messages: {bad}); --hex shows it, and \
-                     asap-decode where it breaks"
-                );
-                (Status::Useless, why)
-            }
-            ResolveError::NoRegistrarReachable => {
-                let why = "the registrar hung up before it had answered; --hex shows what came";
-                (Status::Useless, why.to_owned())
-            }
-            ResolveError::NotAnswered => {
-                let why = format!(
-                    "the registrar does not answer within {timeout} s; --timeout waits longer"
-                );
-                (Status::NoAnswer, why)
-            }
-            other => (Status::NoAnswer, other.to_string()),
-        };
-        Failure { status, why }
+        let Options { registrars, handle, .. } = self.options;
+        self.link.unresolved(registrars, handle, self.home.is_some(), error)
     }
 }
 
@@ -315,28 +282,4 @@ fn heading(pool: &Pool) -> String {
         pool.policy(),
         pool.elements().len()
     )
-}
-
-impl Failure {
-    pub(crate) fn new(status: Status, why: impl Into<String>) -> Self {
-        Self { status, why: why.into() }
-    }
-}
-
-/// A command is refused only for what the user asked for.
-impl From<CommandError> for Failure {
-    fn from(error: CommandError) -> Self {
-        Self::new(Status::Usage, error.to_string())
-    }
-}
-
-/// The output cannot be written.
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        let status = match error.kind() {
-            io::ErrorKind::BrokenPipe => Status::Found,
-            _ => Status::Unable,
-        };
-        Self::new(status, error.to_string())
-    }
 }

@@ -1,33 +1,29 @@
 //! The messages in hex, each with a label and a tab before it, as `asap-decode` reads them.
 
 use std::io::{self, Write};
-use std::sync::mpsc::Receiver;
 
 use asap_pu::wire::StreamDecoder;
-use asap_pu_tokio::Seen;
+use asap_pu_tokio::{Passed, Seen};
 
-/// What passed the driver and was not shown yet.
+/// What was shown of a stream.
+#[derive(Debug, Default)]
 pub(crate) struct Trace {
-    seen: Receiver<Seen>,
     /// What came of a message that is not complete.
     piece: Vec<u8>,
 }
 
 impl Trace {
-    pub(crate) const fn new(seen: Receiver<Seen>) -> Self {
-        Self { seen, piece: Vec::new() }
-    }
-
     /// Shows the messages that have passed.
-    pub(crate) fn show(&mut self, mut out: impl Write) -> io::Result<()> {
-        while let Ok(seen) = self.seen.try_recv() {
-            match seen {
-                Seen::Sent(message) => line(&mut out, "sent", &message)?,
-                Seen::Received(message) => line(&mut out, "received", &message)?,
-                Seen::Streamed(bytes) => self.streamed(&mut out, &bytes)?,
-                Seen::Announced(source, datagram) => {
-                    line(&mut out, &format!("announced by {source}"), &datagram)?;
+    pub(crate) fn show(&mut self, seen: Vec<Seen>, mut out: impl Write) -> io::Result<()> {
+        for Seen { peer, what, .. } in seen {
+            match what {
+                Passed::Sent(message) => line(&mut out, "sent", &message)?,
+                Passed::Received(message) => line(&mut out, "received", &message)?,
+                Passed::Streamed(bytes) => self.streamed(&mut out, &bytes)?,
+                Passed::Announced(datagram) => {
+                    line(&mut out, &format!("announced by {peer}"), &datagram)?;
                 }
+                _ => {}
             }
         }
         out.flush()
@@ -65,19 +61,22 @@ fn line(mut out: impl Write, label: &str, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc;
+    use asap_pu::Instant;
 
     /// A message that came as one is shown as one, whatever length it claims; of a stream, whatever
     /// the pieces are.
     #[test]
     fn messages_are_shown_as_they_came() {
-        let (to_trace, seen) = mpsc::channel();
-        let (mut trace, mut out) = (Trace::new(seen), Vec::new());
-        to_trace.send(Seen::Received(vec![6, 0, 0, 9])).unwrap();
-        to_trace.send(Seen::Received(vec![6, 0, 0, 4])).unwrap();
-        to_trace.send(Seen::Streamed(vec![5, 0])).unwrap();
-        to_trace.send(Seen::Streamed(vec![0, 4, 7])).unwrap();
-        trace.show(&mut out).unwrap();
+        let (mut trace, mut out) = (Trace::default(), Vec::new());
+        let (at, peer) = (Instant::EPOCH, ([192, 0, 2, 1], 3863).into());
+        let passed = [
+            Passed::Received(vec![6, 0, 0, 9]),
+            Passed::Received(vec![6, 0, 0, 4]),
+            Passed::Streamed(vec![5, 0]),
+            Passed::Streamed(vec![0, 4, 7]),
+        ];
+        let seen = passed.map(|what| Seen { at, peer, what });
+        trace.show(seen.into(), &mut out).unwrap();
         trace.end(&mut out).unwrap();
         let out = String::from_utf8(out).unwrap();
         let shown: Vec<_> = out.lines().collect();
