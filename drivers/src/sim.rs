@@ -98,7 +98,7 @@ impl World {
     }
 
     /// The simulation at the present time, to build the world, and to have things go wrong in it. Its users
-    /// are this world's: their events are not to be read there.
+    /// are this world's: their events are not to be read there, and no client of it is to be used there.
     pub fn with<T>(&self, change: impl FnOnce(&mut Sim) -> T) -> T {
         let mut inner = self.lock();
         inner.advance();

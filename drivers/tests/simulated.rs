@@ -3,6 +3,7 @@
 #[path = "../examples/fifty_tasks/work.rs"]
 mod work;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use asap_pu::sim::Fault;
@@ -67,13 +68,29 @@ fn live(seed: u64, tasks: u32, questions: u32, troubles: Vec<Trouble>) -> Result
         });
         let start = Instant::now();
         let client = world.client(work::config())?;
+        let hung = Arc::new(Mutex::new([false; 4]));
         for Trouble { after, element, fault, lasts } in troubles {
-            let world = world.clone();
+            let (world, hung) = (world.clone(), hung.clone());
+            let becomes = move |fault| {
+                let is_hung = &mut hung.lock().unwrap()[element];
+                world.with(|sim| {
+                    // A process that hangs is started again: one that went on would have left out what it
+                    // took meanwhile, and no answer behind that would be where it belongs.
+                    if *is_hung {
+                        sim.fail(elements[element], Fault::Crash);
+                    }
+                    match fault {
+                        Some(fault) => sim.fail(elements[element], fault),
+                        None => sim.heal(elements[element]),
+                    }
+                });
+                *is_hung = fault == Some(Fault::Hang);
+            };
             tokio::spawn(async move {
                 sleep(after).await;
-                world.with(|sim| sim.fail(elements[element], fault));
+                becomes(Some(fault));
                 sleep(lasts).await;
-                world.with(|sim| sim.heal(elements[element]));
+                becomes(None);
             });
         }
         world.with(|sim| sim.fail(registrar, Fault::Mortal));

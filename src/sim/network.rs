@@ -317,9 +317,7 @@ impl Sim {
     /// Puts what comes next in a stream behind what has come, as often as not.
     fn glue(&mut self, key: Key, packet: &mut Packet) {
         while self.rng.below(2) == 0 {
-            let Some(link) = self.links.get_mut(key).filter(|link| link.is_stream()) else {
-                return;
-            };
+            let Some(link) = self.links.get_mut(key) else { return };
             let ((Packet::Control(bytes), Some((_, Packet::Control(next))))
             | (Packet::Reply(bytes), Some((_, Packet::Reply(next))))) =
                 (&mut *packet, link.to_user.front())

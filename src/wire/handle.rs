@@ -69,7 +69,7 @@ impl PoolHandle {
         match &self.0 {
             Storage::Short { .. } => 0,
             // Beside the bytes there is a count of owners.
-            Storage::Long(bytes) => bytes.len().saturating_add(3 * size_of::<usize>()),
+            Storage::Long(bytes) => bytes.len().saturating_add(size_of::<[usize; 3]>()),
         }
     }
 

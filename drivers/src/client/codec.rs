@@ -13,10 +13,10 @@ pub trait Codec: Send + 'static {
     /// the next one.
     fn decode(&mut self, received: &mut BytesMut) -> Result<Option<Bytes>, String>;
 
-    /// Whether that is the answer to that request. The oldest request for which it is gets the answer; if
-    /// nothing else is said, elements answer in the order of the requests. Requests of a session that
-    /// chooses an element for each message are answered in any order, so that there it has to tell them
-    /// apart.
+    /// Whether that is the answer to that request. The oldest request for which it is gets the answer. If
+    /// nothing else is said, elements answer in the order of the requests and leave none out; where that
+    /// cannot be relied on, this has to tell answers apart, and so it has where a session chooses an element
+    /// for each message.
     fn answers(&self, request: &[u8], answer: &[u8]) -> bool {
         let _ = (request, answer);
         true

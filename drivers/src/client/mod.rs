@@ -82,8 +82,8 @@ impl Client {
     /// Waits until a registrar is found, and begins to look for one if nobody has.
     ///
     /// # Errors
-    /// [`Error::NoRegistrar`], once all that are known have been tried. The search goes on: who comes
-    /// again waits on.
+    /// [`Error::NoRegistrar`], once all that are known have been tried in vain. The search goes on; until it
+    /// has found one, this fails at once.
     pub async fn connected(&self) -> Result<(), Error> {
         self.0.0.lock().call(|user, now| user.registrars_mut(now).find_home())?;
         poll_fn(|context| {

@@ -8,9 +8,10 @@
 //!
 //! A capture (pcap or pcapng) passes through four floors. `capture` opens the file and gives out
 //! its packets, `packet` takes off what is around SCTP, TCP and UDP, `sctp` and `tcp` put together
-//! the messages that were cut into pieces, and `left` counts what was none of all that. `hex` is the short way for those who have bytes already.
-//! Either way a message reaches the `report`, which shows it on one line (`summary`), with all its
-//! parameters (`tree`), or with the place where it is broken (`fault`).
+//! the messages that were cut into pieces, of a stream whose beginning or middle is missing from where
+//! a message begins (`beginning`), and `left` counts what was none of all that. `hex` is the short way
+//! for those who have bytes already. Either way a message reaches the `report`, which shows it on one
+//! line (`summary`), with all its parameters (`tree`), or with the place where it is broken (`fault`).
 //!
 //! Over SCTP every chunk with ASAP's payload protocol identifier counts (RFC 5352 §8.3), whatever
 //! the port; over TCP and UDP the port decides.
