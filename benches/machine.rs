@@ -3,6 +3,7 @@
 //! `select` stands beside the bare pick of the same policy on the same pool, and `find` looks a
 //! pool up by its handle among many. What a resolution costs is in `resolution.rs`.
 #![allow(clippy::std_instead_of_core, reason = "benches have `std`")]
+#![allow(missing_docs, reason = "criterion's macro documents nothing")]
 
 use std::hint::black_box;
 use std::time::Duration;

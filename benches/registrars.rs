@@ -2,6 +2,7 @@
 //! registrar that is barred, one request that is cancelled, among so many. Names are
 //! `registrars/<case>/<number>`; the time of one is what `thrpt` is the inverse of.
 #![allow(clippy::std_instead_of_core, reason = "benches have `std`")]
+#![allow(missing_docs, reason = "criterion's macro documents nothing")]
 
 use std::net::SocketAddr;
 use std::time::Duration;

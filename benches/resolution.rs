@@ -2,6 +2,7 @@
 //! `resolver/<case>/<outstanding resolutions>`.
 #![allow(clippy::std_instead_of_core, reason = "benches have `std`")]
 #![allow(clippy::std_instead_of_alloc, reason = "benches have `std`")]
+#![allow(missing_docs, reason = "criterion's macro documents nothing")]
 
 use std::hint::black_box;
 use std::time::Duration;

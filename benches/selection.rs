@@ -3,6 +3,7 @@
 //!
 //! Weights, priorities and loads are from 1 to 100. `peers/` measures the same beside what others
 //! offer.
+#![allow(missing_docs, reason = "criterion's macro documents nothing")]
 
 use core::hint::black_box;
 use core::time::Duration;

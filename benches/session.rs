@@ -7,6 +7,7 @@
 //! failing with so many sessions on it, among a hundred thousand on a thousand elements, until all
 //! of them are elsewhere.
 #![allow(clippy::std_instead_of_core, clippy::std_instead_of_alloc, reason = "benches have `std`")]
+#![allow(missing_docs, reason = "criterion's macro documents nothing")]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hint::black_box;

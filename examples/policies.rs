@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run --example policies
-//! cargo run --example policies -- --svg policies.svg
+//! cargo run --example policies -- --html policies.html   # as a page, for a browser
 //! ```
 
 mod drawing;
@@ -12,7 +12,7 @@ use core::fmt::Write as _;
 
 use asap_pu::Rng;
 use asap_pu::selection::{Member, PolicyKind, Selector};
-use drawing::{COLORS, document};
+use drawing::{COLORS, document, page};
 
 const NAMES: [&str; 5] = ["A", "B", "C", "D", "E"];
 const WEIGHTS: [u32; 5] = [4, 3, 2, 1, 0];
@@ -53,8 +53,10 @@ fn main() -> std::io::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.as_slice() {
         [] => print!("{}", text(&outcomes)),
-        [option, file] if option == "--svg" => std::fs::write(file, svg(&outcomes))?,
-        _ => eprintln!("usage: policies [--svg FILE]"),
+        [option, file] if option == "--html" => {
+            std::fs::write(file, page("Whom a pool user chooses", &svg(&outcomes)))?;
+        }
+        _ => eprintln!("usage: policies [--html FILE]"),
     }
     Ok(())
 }

@@ -4,19 +4,31 @@
 //! ```text
 //! cargo run --example simulated          # the whole transcript, and what came of it
 //! cargo run --example simulated -- 42    # another seed, another run
+//! cargo run --example simulated -- --html run.html     # the same as a page, for a browser
+//! cargo run --example simulated -- --pcap run.pcapng   # its messages, for Wireshark
 //! ```
 
 #![allow(clippy::std_instead_of_alloc, reason = "examples have the standard library")]
 
+mod drawing;
+#[path = "drawing/timeline.rs"]
+pub(crate) mod timeline;
+
 use core::time::Duration;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
-use asap_pu::sim::{Fault, Sim, UserId};
+use asap_pu::capture::Capture;
+use asap_pu::sim::{Fault, Record, Sim, UserId};
 use asap_pu::wire::{PeIdentifier, Policy};
 use asap_pu::{
     CommandError, Event, Failover, Instant, MessageId, Rng, SessionId, SessionOptions,
     UndeliveredReason,
 };
+use timeline::Timeline;
+
+const USAGE: &str = "usage: simulated [SEED] [--html FILE] [--pcap FILE]";
 
 const POOL: &str = "Workers";
 const JOBS: u32 = 200;
@@ -44,8 +56,31 @@ pub(crate) struct Outcome {
 }
 
 fn main() -> Result<(), Box<dyn core::error::Error>> {
-    let seed = std::env::args().nth(1).map_or(Ok(1), |seed| seed.parse())?;
-    let outcome = run(seed, |line| println!("{line}"))?;
+    let Options { seed, html, pcap } = Options::parse(std::env::args().skip(1)).ok_or(USAGE)?;
+    let prints = html.is_none() && pcap.is_none();
+    let seen = Arc::new(Mutex::new((Timeline::default(), Capture::new())));
+    let sees = Arc::clone(&seen);
+    let outcome = run(seed, move |record| {
+        let (timeline, capture) = &mut *sees.lock().expect("nobody panics");
+        timeline.record(record);
+        record.capture(capture);
+        if prints {
+            println!("{record}");
+        }
+    })?;
+    let (timeline, mut capture) = core::mem::take(&mut *seen.lock().expect("nobody panics"));
+    if let Some(file) = html {
+        let note = format!(
+            "{} jobs in {:?}, {} failovers, seed {seed}",
+            outcome.results.len(),
+            outcome.took,
+            outcome.failovers
+        );
+        std::fs::write(file, timeline.page("A work queue whose workers die", &note, ""))?;
+    }
+    if let Some(file) = pcap {
+        std::fs::write(file, capture.take())?;
+    }
     println!("\n{} jobs in {:?} of simulated time", outcome.results.len(), outcome.took);
     println!("{} failovers, {} jobs done in all", outcome.failovers, outcome.done);
     println!("transcript {:#018x}: seed {seed} gives it again", outcome.hash);
@@ -53,10 +88,31 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
     Ok(())
 }
 
+/// What the user asked for.
+struct Options {
+    seed: u64,
+    html: Option<PathBuf>,
+    pcap: Option<PathBuf>,
+}
+
+impl Options {
+    fn parse(mut args: impl Iterator<Item = String>) -> Option<Self> {
+        let mut options = Self { seed: 1, html: None, pcap: None };
+        while let Some(argument) = args.next() {
+            match &argument[..] {
+                "--html" => options.html = Some(args.next()?.into()),
+                "--pcap" => options.pcap = Some(args.next()?.into()),
+                seed => options.seed = seed.parse().ok()?,
+            }
+        }
+        Some(options)
+    }
+}
+
 /// Two registrars and four workers, of whom one after the other gets into trouble.
 pub(crate) fn run(
     seed: u64,
-    log: impl FnMut(core::fmt::Arguments<'_>) + 'static,
+    log: impl FnMut(&Record<'_>) + Send + 'static,
 ) -> Result<Outcome, Box<dyn core::error::Error>> {
     let mut sim = Sim::new(seed);
     sim.log(log);

@@ -24,6 +24,7 @@ use bytes::Bytes;
 
 use crate::id::{ChannelId, LinkId, MessageId};
 use crate::misuse::{Input, Misuse};
+use crate::room::Room as _;
 use crate::slab::Slab;
 use crate::wire::{FramingError, StreamDecoder, Transport};
 use crate::{Instant, Security};
@@ -258,6 +259,11 @@ impl Channels {
         Some(gone)
     }
 
+    /// Who uses a channel, be it up or not.
+    pub(crate) fn whose(&self, channel: ChannelId) -> Option<ChannelUser> {
+        self.slab.get(channel.0).map(|channel| channel.user)
+    }
+
     /// Who uses a channel that is up.
     pub(crate) fn user(&self, channel: ChannelId) -> Option<ChannelUser> {
         self.slab.get(channel.0).filter(|c| c.phase == Phase::Open).map(|c| c.user)
@@ -284,7 +290,9 @@ impl Channels {
     pub(crate) fn send_control(&mut self, channel: ChannelId, message: Bytes) {
         let Some(found) = self.slab.get_mut(channel.0) else { return };
         self.waiting += cost(message.len());
-        found.extra().control.push_back(message);
+        let control = &mut found.extra().control;
+        control.for_one_more();
+        control.push_back(message);
         self.touch(channel);
     }
 
@@ -410,11 +418,6 @@ impl Channels {
     /// All channels that are being set up or are up.
     pub(crate) fn ids(&self) -> impl Iterator<Item = ChannelId> {
         self.slab.iter().map(|(key, _)| ChannelId(key))
-    }
-
-    /// Who uses a channel, be it up or not.
-    pub(crate) fn whose(&self, channel: ChannelId) -> Option<ChannelUser> {
-        self.slab.get(channel.0).map(|channel| channel.user)
     }
 }
 

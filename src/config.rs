@@ -364,8 +364,8 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Bounds for a small device: a few pools, sessions and messages at a time. Times are those of
-    /// [`Config::default`].
+    /// Bounds for a small device: a few pools, sessions and messages at a time, and no notes of what was
+    /// decided. Times are those of [`Config::default`].
     #[must_use]
     pub fn small() -> Self {
         let mut config = Self::default();
@@ -390,7 +390,7 @@ impl Config {
             max_unread_bytes: 4 << 10,
             max_message_len: 4 << 10,
             max_control_bytes: 4 << 10,
-            max_notes: 8,
+            max_notes: 0,
             ..Limits::default()
         };
         config

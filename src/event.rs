@@ -18,6 +18,7 @@ use crate::error::{ResolveError, SessionError};
 #[cfg(test)]
 use crate::explorer::fingerprint;
 use crate::id::{MessageId, PoolId, RequestId, SessionId};
+use crate::room::Room as _;
 use crate::session::{LossReason, UndeliveredReason};
 use crate::wire::{PeIdentifier, PoolHandle, Transport};
 
@@ -254,6 +255,37 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The session that it is about, if it is about one.
+    #[must_use]
+    pub const fn session(&self) -> Option<SessionId> {
+        match self {
+            Self::Connected { session, .. }
+            | Self::ElementLost { session, .. }
+            | Self::FailedOver { session, .. }
+            | Self::Received { session, .. }
+            | Self::Dropped { session, .. }
+            | Self::CookieTooLong { session }
+            | Self::CopyResult { session, .. }
+            | Self::CookieEchoed { session, .. }
+            | Self::Writable { session }
+            | Self::Sent { session, .. }
+            | Self::Returned { session, .. }
+            | Self::Lost { session, .. }
+            | Self::SessionEnded { session, .. } => Some(*session),
+            Self::RegistrarFound { .. }
+            | Self::RegistrarBarred { .. }
+            | Self::RegistrarLost
+            | Self::NoRegistrarKnown
+            | Self::NoRegistrarReachable
+            | Self::Resolved { .. }
+            | Self::ResolutionFailed { .. }
+            | Self::PoolChanged { .. }
+            | Self::SubscriptionEnded { .. } => None,
+        }
+    }
+}
+
 /// An entry of the queue: an event, or a note that there is one to be made.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone, Hash))]
@@ -304,6 +336,7 @@ impl Events {
 
     pub(crate) fn push(&mut self, entry: Entry) {
         self.since += 1;
+        self.queue.for_one_more();
         self.queue.push_back(entry);
     }
 

@@ -44,7 +44,7 @@ const RESERVED: usize = 1_024;
 /// assert_eq!(notes[1].to_string(), "0ns: tries registrar TCP 192.0.2.1:3863 (channel 0.1)");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Note {
     /// The time of the input, the command or the poll in which it was decided.
@@ -54,7 +54,7 @@ pub struct Note {
 }
 
 /// Who is at the other end of a channel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Peer {
     /// A registrar.
@@ -105,7 +105,7 @@ pub(crate) use named;
 
 named! {
 /// What was decided: *when* stands first.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum NoteKind {
     /// A round of the hunt for a home registrar begins (RFC 5352 §3.6): the first when a home is
     /// wanted or doubted, another whenever T5-Serverhunt expires.
@@ -486,7 +486,7 @@ pub enum NoteKind {
 }
 
 /// Why somebody was passed over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum PassedOver {
     /// It was found unreachable.
@@ -518,7 +518,7 @@ pub enum PassedOver {
 }
 
 /// Why a home registrar is not the home any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum HomeLossReason {
     /// Its channel ended.
@@ -551,7 +551,7 @@ pub enum HomeLossReason {
 }
 
 /// Why a failure mark does not count any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum MarkEnd {
     /// Its time is over; noted when somebody looks at it.
@@ -572,7 +572,7 @@ pub enum MarkEnd {
 }
 
 /// Why a report will not be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum ReportDrop {
     /// Too many wait (`max_pending_reports`).
@@ -590,7 +590,7 @@ pub enum ReportDrop {
 }
 
 /// Why a session waits before it turns to another element.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum PauseReason {
     /// Every element was tried.

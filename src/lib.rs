@@ -8,6 +8,7 @@ extern crate std;
 
 mod cache;
 mod capabilities;
+pub mod capture;
 mod channel;
 mod config;
 mod context;
@@ -15,9 +16,13 @@ mod error;
 mod event;
 #[cfg(test)]
 mod explorer;
+mod few;
 mod id;
 mod journal;
+#[cfg(doc)]
+pub mod manual;
 mod misuse;
+mod ordered;
 mod pool;
 mod pool_user;
 mod reach;
@@ -26,6 +31,7 @@ mod registrar;
 mod report;
 mod resolver;
 mod rng;
+mod room;
 pub mod selection;
 mod session;
 #[cfg(feature = "sim")]

@@ -30,7 +30,7 @@ named! {
 /// way when an [`Action::Close`](crate::Action::Close) came is none as long as that has not been
 /// polled, nor is [`handle_closed`](crate::PoolUser::handle_closed) after it. The simulator panics on the
 /// first (`Sim::set_strict`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 pub enum Misuse {
     /// A call came with an earlier time than one before; it counts as the same time.
     #[error("time went backwards by {by:?}")]
@@ -136,7 +136,7 @@ pub enum Misuse {
 }
 
 /// Which call of the driver it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Input {
     /// [`handle_opened`](crate::PoolUser::handle_opened).

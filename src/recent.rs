@@ -4,25 +4,27 @@
 //! Nothing wakes up to forget. What is over is dropped when the next key comes, and a bound on the
 //! number makes the oldest go first.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use core::borrow::Borrow;
 
 use crate::Instant;
 #[cfg(test)]
 use crate::explorer::ahead;
+use crate::ordered::Map;
+use crate::room::Room as _;
 
 /// Keys, each with the time until which it counts. Later keys must not count for less long.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Recent<K> {
-    until: BTreeMap<K, Instant>,
+    until: Map<K, Instant>,
     /// In the order of `until`; a key that was remembered anew stands here twice for a while.
     order: VecDeque<(Instant, K)>,
 }
 
 impl<K: Ord + Clone> Recent<K> {
     pub(crate) const fn new() -> Self {
-        Self { until: BTreeMap::new(), order: VecDeque::new() }
+        Self { until: Map::new(), order: VecDeque::new() }
     }
 
     /// Until when `key` counts, if it still does.
@@ -43,6 +45,7 @@ impl<K: Ord + Clone> Recent<K> {
             }
         }
         if until > now && max > 0 && self.until.insert(key.clone(), until) != Some(until) {
+            self.order.for_one_more();
             self.order.push_back((until, key));
         }
     }

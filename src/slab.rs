@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroU32;
 
+use crate::room::Room as _;
+
 /// A place in a [`Slab`] and the generation of what is there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
@@ -61,6 +63,7 @@ impl<T> Slab<T> {
     /// Inserts a thing that knows its key.
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> Key {
         let index = self.free.pop().unwrap_or_else(|| {
+            self.places.for_one_more();
             self.places.push(Place { generation: NonZeroU32::MIN, thing: None });
             // Four thousand million places would need more memory than any limit lets them have.
             u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)

@@ -1,18 +1,18 @@
 //! Deadlines in order of time, and the jitter that keeps many pool users from moving in step.
 
-use alloc::collections::BTreeSet;
 use core::time::Duration;
 
+use crate::ordered::Set;
 use crate::{Instant, Rng};
 
 /// What is due when: each key has at most one deadline, which its owner keeps in a slot of its own.
 #[derive(Debug, Clone)]
 #[cfg_attr(test, derive(Hash))]
-pub(crate) struct Timers<K>(BTreeSet<(Instant, K)>);
+pub(crate) struct Timers<K>(Set<(Instant, K)>);
 
 impl<K: Ord + Clone> Timers<K> {
     pub(crate) const fn new() -> Self {
-        Self(BTreeSet::new())
+        Self(Set::new())
     }
 
     /// Moves the deadline of `key` from what `slot` says to `at`; `None` disarms it.

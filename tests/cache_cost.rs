@@ -58,13 +58,13 @@ fn an_element_takes_few_bytes() {
     let pool = (three.0 - one.0) / 1_000.0;
     println!("{element:.1} bytes an element, {pool:.0} a pool with one element");
     assert!(element <= 64.0, "{element} bytes an element");
-    assert!(pool <= 1_000.0, "{pool} bytes a pool");
+    assert!(pool <= 500.0, "{pool} bytes a pool, with what is remembered of its resolution");
     let claimed = (two.1 - one.1) / 128_000.0;
     assert!((claimed - element).abs() < 2.0, "{claimed} claimed");
 }
 
 /// [CORE-13] [CACHE-6]: what `cache_bytes` says is what is held, within a tenth, for pools of one
-/// element to a thousand, by every policy.
+/// element to a thousand, by every policy; and a pool of one takes little.
 #[test]
 fn what_is_claimed_is_held() {
     let (mut told, mut is_true) = (String::new(), true);
@@ -84,6 +84,9 @@ fn what_is_claimed_is_held() {
                 "{policy:?} {elements}: {held:.0} held, {claimed:.0} claimed, {blocks:.1} blocks\n"
             );
             is_true &= (claimed / held - 1.0).abs() < 0.1;
+            if (policy, elements) == (PolicyType::ROUND_ROBIN, 1) {
+                assert!(held <= 400.0 && blocks < 2.1, "{held} bytes in {blocks} blocks");
+            }
         }
     }
     println!("{told}");

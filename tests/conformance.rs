@@ -11,7 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where tests are.
-const ROOTS: [&str; 5] = ["tests", "src", "examples", "drivers/src", "drivers/tests"];
+const ROOTS: [&str; 7] =
+    ["tests", "src", "examples", "drivers/src", "drivers/tests", "tools/src", "tools/tests"];
 /// The kinds of duties, so that `[u8]` or `[0-9]` is not taken for one.
 const TOPICS: [&str; 8] = ["TLV", "RES", "CACHE", "REPORT", "HUNT", "SELECT", "SESSION", "CORE"];
 const DOCUMENT: &str = "docs/conformance.md";

@@ -19,9 +19,10 @@ use asap_pu::wire::{
 };
 use asap_pu::{
     Action, Authentication, ChannelId, CloseReason, Confirms, Failover, Instant, Payload, PeerKind,
-    PoolUser, Recipient, Rng, SendOptions, SessionId, SessionMut, SessionOptions,
+    PoolUser, Recipient, Registrar, Rng, SendOptions, SessionId, SessionMut, SessionOptions,
 };
-use lab::{FIVE, Setup, config, element, response};
+use bytes::Bytes;
+use lab::{FIVE, Lab, POOL, REGISTRAR, Setup, announce, config, element, id, response};
 
 /// The longest message there is.
 const MESSAGE: usize = 0xffff;
@@ -122,6 +123,126 @@ fn an_hour_among_enemies_is_bounded() {
         (world.refused, "requests, sessions, subscriptions, queues"),
     ] {
         assert!(reached > 0, "{limit}: not reached in this hour");
+    }
+}
+
+/// How many of each thing there are when it is measured.
+const MANY: u32 = 1 << 10;
+
+/// What each of many things adds to what is held, in bytes.
+fn each(mut lab: Lab, add: impl Fn(&mut Lab, u32)) -> i64 {
+    let used = measure(|| (0..MANY).for_each(|n| add(&mut lab, n)));
+    used.bytes_current / i64::from(MANY)
+}
+
+/// The things in `docs/memory.md`, in its order, and what each holds.
+fn things() -> [i64; 10] {
+    const ALL: usize = 4 * MANY as usize;
+    let setup = || {
+        let mut config = config(&[REGISTRAR]);
+        config.limits.max_subscriptions = ALL;
+        config.limits.max_announced = ALL;
+        config.limits.max_registrars = ALL;
+        config.limits.max_queued_messages = ALL;
+        config.limits.max_pending_reports = ALL;
+        config.limits.max_requests_per_second = u32::MAX;
+        config.limits.max_notes = 0;
+        config.cache.failure_mark = Duration::from_secs(1 << 20);
+        config.resolution.report_age = Duration::from_secs(1 << 20);
+        config
+    };
+    let at_home = || Lab::at_home_with(setup()).0;
+    let at_pool = |elements: u32| {
+        let (mut lab, home) = Lab::at_home_with(setup());
+        let pool = lab.pool(home, &(1..=elements).map(element).collect::<Vec<_>>());
+        (lab, home, pool)
+    };
+    let open =
+        |lab: &mut Lab| lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+    let waiting = |lab: &mut Lab, _| {
+        open(lab);
+    };
+    let idle = |lab: &mut Lab, _| {
+        open(lab);
+        let element = lab.open_one();
+        lab.up(element.channel);
+        lab.events();
+    };
+    let mut waits = at_home();
+    let session = open(&mut waits);
+    let queued = move |lab: &mut Lab, _| {
+        let mut session = lab.pu.session_mut(lab.now, session).unwrap();
+        session.send(Bytes::from_static(&[7; 100]), Failover::default()).unwrap();
+    };
+    let handle = |n: u32| format!("pool {n:06}");
+    let first = |lab: &mut Lab, n| {
+        lab.pu.resolve(lab.now, handle(n)).unwrap();
+        lab.actions();
+    };
+    let mut asked = at_home();
+    asked.pu.resolve(asked.now, POOL).unwrap();
+    let another = |lab: &mut Lab, _| {
+        lab.pu.resolve(lab.now, POOL).unwrap();
+    };
+    let subscribed = |lab: &mut Lab, n| {
+        lab.pu.subscribe(lab.now, handle(n)).unwrap();
+        lab.actions();
+    };
+    let source = |n: u32| format!("10.0.{}.{}:3863", n / 256, n % 256);
+    let announced = |lab: &mut Lab, n| {
+        announce(lab, &source(n), n, vec![Transport::tcp(source(n).parse().unwrap())]);
+    };
+    let added = |lab: &mut Lab, n| {
+        let registrar = Registrar::tcp(source(n).parse().unwrap());
+        lab.pu.registrars_mut(lab.now).add(registrar).unwrap();
+    };
+    let chosen = || {
+        let (mut lab, home, pool) = at_pool(MANY);
+        let all = lab.pu.pool_mut(lab.now, pool).unwrap().select_several(MANY as usize, &[]);
+        assert_eq!(all.len(), MANY as usize);
+        (lab, home, pool)
+    };
+    let fail = |lab: &mut Lab, n, pool| {
+        lab.pu.pool_mut(lab.now, pool).unwrap().report_unreachable(id(n + 1)).unwrap();
+        // Sent at once where there is a home.
+        lab.secs(1);
+        lab.actions();
+    };
+    let (lab, _, pool) = chosen();
+    let marked = each(lab, |lab, n| fail(lab, n, pool));
+    let (mut lab, home, pool) = chosen();
+    lab.fail(home);
+    let reported = each(lab, |lab, n| fail(lab, n, pool)) - marked;
+    [
+        each(at_pool(1).0, idle),
+        each(at_home(), waiting),
+        each(waits, queued),
+        each(at_home(), first),
+        each(asked, another),
+        each(at_home(), subscribed),
+        each(at_home(), announced),
+        each(at_home(), added),
+        marked,
+        reported,
+    ]
+}
+
+/// [CORE-13]: what `docs/memory.md` says that things hold, they hold, within a tenth.
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn things_hold_what_is_claimed() {
+    let rows = include_str!("../docs/memory.md").lines().filter_map(|line| {
+        let row: Vec<_> = line.strip_prefix("| ")?.trim_end_matches(" |").split(" | ").collect();
+        row[2].parse::<i64>().ok().map(|claimed| (row[0], claimed))
+    });
+    let (rows, held) = (rows.collect::<Vec<_>>(), things());
+    assert_eq!(rows.len(), held.len());
+    let table = rows.iter().zip(held);
+    for ((thing, claimed), held) in table.clone() {
+        println!("{thing}: {claimed} claimed, {held} held");
+    }
+    for ((thing, claimed), held) in table {
+        assert!((held - claimed).abs() * 10 <= held, "{thing}: {claimed} claimed, {held} held");
     }
 }
 

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use asap_pu::sim::{Fault, Lie, Sim};
 use asap_pu::wire::{Body, CauseCode, Message, Policy, PoolElement, Transport};
 use asap_pu::{
-    Action, ChannelId, Event, Instant, Payload, ResolveError, SessionOptions, StaleAnswers,
+    Action, ChannelId, Event, Failover, Instant, Payload, ResolveError, SessionOptions,
+    StaleAnswers,
 };
 use lab::*;
 
@@ -287,6 +288,26 @@ fn an_update_of_no_use_makes_the_list_stale() {
     lab.events();
     lab.pu.resolve(lab.now, POOL).unwrap();
     assert!(matches!(lab.event(), Event::Resolved { stale: false, .. }));
+}
+
+/// [RES-18] [CACHE-2]: sessions do not choose from a list that a registrar called out of date either.
+#[test]
+fn an_answer_of_no_use_makes_the_list_stale_for_sessions() {
+    let mut setup = mapped();
+    setup.cache.stale_answers = StaleAnswers::Withheld;
+    let (mut lab, home, session) = choosing_lab(setup);
+    let mut nowhere = element(2);
+    nowhere.transport = Transport::opaque(vec![]);
+    lab.secs(1);
+    lab.pu.refresh(lab.now, POOL).unwrap();
+    lab.actions();
+    lab.receive(home, &list(false, &[nowhere]));
+    assert_eq!(lab.pu.stats().answers_useless, 1);
+    send(&mut lab, session, "a", Failover::Unsent);
+    assert_eq!(lab.actions(), [], "what was asked will be answered better");
+    lab.receive(home, &list(false, &[element(3)]));
+    let [open] = opens_among(&lab.actions()).try_into().unwrap();
+    assert_eq!(open.to.ip(), core::net::IpAddr::from([10, 0, 0, 3]));
 }
 
 /// What registrars of the crowd are asked, by second.

@@ -225,7 +225,7 @@ fn nobody_moves_to_those_that_failed() {
 
 /// [SESSION-14]: asked for another element, the policy does not choose the same again.
 #[test]
-fn a_move_leaves_the_policys_favourite() {
+fn a_move_leaves_the_favourite_of_the_policy() {
     let ranked = [(1, 9), (2, 1)].map(|(n, priority)| {
         let mut element = element(n);
         element.policy = Policy::Priority { priority };

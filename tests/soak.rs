@@ -6,7 +6,8 @@
 mod soak;
 
 fn run(seed: u64) -> soak::Statement {
-    soak::run(&soak::Options { users: 100, hours: 1.0, seed, svg: None }, |_| {})
+    let options = soak::Options { users: 100, hours: 1.0, seed, svg: None, html: None };
+    soak::run(&options, |_| {}, |_| {})
 }
 
 /// [SESSION-3] [SESSION-4] [RES-13]: no message is lost that may not be, whatever fails.

@@ -16,9 +16,9 @@ use std::{env, io, process, thread};
 
 use asap_pu::wire::{PeIdentifier, Transport, TransportUse};
 use asap_pu::{Config, Event, Failover, MessageId, PoolId, Registrar, SessionId};
-use asap_pu_drivers::any_sctp::Driver;
-use asap_pu_drivers::sctp_userspace::{Carrier, UDP_PORT};
-use asap_pu_drivers::{ANNOUNCE_GROUP, ANNOUNCE_GROUP_V6};
+use asap_pu_tokio::any_sctp::Driver;
+use asap_pu_tokio::sctp_userspace::{Carrier, UDP_PORT};
+use asap_pu_tokio::{ANNOUNCE_GROUP, ANNOUNCE_GROUP_V6};
 
 const USAGE: &str = "usage: sctp [--encapsulate[=PORT] | --raw] [ADDRESS,...:PORT]...";
 

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use asap_pu::{Config, Event, Instant, PoolUser};
 
-use crate::Watcher;
-#[cfg(target_os = "linux")]
+use crate::host::Watcher;
+#[cfg(all(unix, feature = "tcp"))]
+use crate::on_tokio::Turns;
+#[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
 use crate::sctp;
 use crate::sctp_userspace::{self, Carrier, Settings};
 
@@ -21,7 +23,7 @@ pub struct Driver {
 
 #[derive(Debug)]
 enum Inner {
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
     Kernel(Box<sctp::Driver>),
     UserSpace(Box<sctp_userspace::Driver>),
 }
@@ -29,7 +31,7 @@ enum Inner {
 /// What was chosen, and why.
 #[derive(Debug)]
 enum Choice {
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
     Kernel,
     /// It was asked for.
     UserSpace(Carrier),
@@ -69,7 +71,7 @@ impl Driver {
     /// The socket cannot be had, or the group not be joined.
     pub fn listen(&mut self, group: impl Into<SocketAddr>, interface: Ipv4Addr) -> io::Result<()> {
         match &mut self.inner {
-            #[cfg(target_os = "linux")]
+            #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
             Inner::Kernel(driver) => driver.listen(group, interface),
             Inner::UserSpace(driver) => driver.listen(group, interface),
         }
@@ -78,7 +80,7 @@ impl Driver {
     /// Looks for link-local addresses on the interface with this index.
     pub fn find_link_local(&mut self, interface: u32) {
         match &mut self.inner {
-            #[cfg(target_os = "linux")]
+            #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
             Inner::Kernel(driver) => driver.find_link_local(interface),
             Inner::UserSpace(driver) => driver.find_link_local(interface),
         }
@@ -87,7 +89,7 @@ impl Driver {
     /// Has a copy of every ASAP message sent there.
     pub fn watch(&mut self, watcher: Watcher) {
         match &mut self.inner {
-            #[cfg(target_os = "linux")]
+            #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
             Inner::Kernel(driver) => driver.watcher = Some(watcher),
             Inner::UserSpace(driver) => driver.watcher = Some(watcher),
         }
@@ -99,7 +101,7 @@ impl Driver {
     /// It is 11, which marks ASAP messages.
     pub fn mark_data(&mut self, ppid: u32) -> io::Result<()> {
         match &mut self.inner {
-            #[cfg(target_os = "linux")]
+            #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
             Inner::Kernel(driver) => driver.mark_data(ppid),
             Inner::UserSpace(driver) => driver.mark_data(ppid),
         }
@@ -108,7 +110,7 @@ impl Driver {
     /// The pool user, for commands and to look at.
     pub fn user(&mut self) -> &mut PoolUser {
         match &mut self.inner {
-            #[cfg(target_os = "linux")]
+            #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
             Inner::Kernel(driver) => driver.user(),
             Inner::UserSpace(driver) => driver.user(),
         }
@@ -118,7 +120,7 @@ impl Driver {
     #[must_use]
     pub fn now(&self) -> Instant {
         match &self.inner {
-            #[cfg(target_os = "linux")]
+            #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
             Inner::Kernel(driver) => driver.now(),
             Inner::UserSpace(driver) => driver.now(),
         }
@@ -128,7 +130,7 @@ impl Driver {
     #[must_use]
     pub fn no_registrar(&self) -> String {
         match &self.inner {
-            #[cfg(target_os = "linux")]
+            #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
             Inner::Kernel(driver) => driver.no_registrar(),
             Inner::UserSpace(driver) => driver.no_registrar(),
         }
@@ -138,7 +140,7 @@ impl Driver {
     #[must_use]
     pub fn element_failure(&self) -> Option<&str> {
         match &self.inner {
-            #[cfg(target_os = "linux")]
+            #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
             Inner::Kernel(_) => None,
             Inner::UserSpace(driver) => driver.element_failure(),
         }
@@ -147,7 +149,7 @@ impl Driver {
     /// The next event, or `None` if there is none in that time.
     pub fn event(&mut self, patience: Duration) -> Option<Event> {
         match &mut self.inner {
-            #[cfg(target_os = "linux")]
+            #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
             Inner::Kernel(driver) => driver.event(patience),
             Inner::UserSpace(driver) => driver.event(patience),
         }
@@ -156,9 +158,57 @@ impl Driver {
     /// Closes everything in good order, within `patience` if that can be; says whether it could.
     pub fn shut_down(self, patience: Duration) -> bool {
         match self.inner {
-            #[cfg(target_os = "linux")]
+            #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
             Inner::Kernel(driver) => driver.shut_down(patience),
             Inner::UserSpace(driver) => driver.shut_down(patience),
+        }
+    }
+}
+
+#[cfg(all(unix, feature = "tcp"))]
+impl Turns for Driver {
+    fn turn(&mut self) -> Option<Event> {
+        self.event(Duration::ZERO)
+    }
+
+    fn call(&mut self, command: &mut dyn FnMut(&mut PoolUser, Instant)) {
+        let now = self.now();
+        command(self.user(), now);
+    }
+
+    fn no_registrar(&self) -> String {
+        self.no_registrar()
+    }
+
+    fn readiness(&self) -> io::Result<std::os::fd::OwnedFd> {
+        match &self.inner {
+            #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
+            Inner::Kernel(driver) => driver.readiness(),
+            Inner::UserSpace(driver) => driver.readiness(),
+        }
+    }
+
+    fn has_more(&mut self) -> bool {
+        match &mut self.inner {
+            #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
+            Inner::Kernel(driver) => driver.has_more(),
+            Inner::UserSpace(driver) => driver.has_more(),
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        match &self.inner {
+            #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
+            Inner::Kernel(driver) => driver.poll_timeout(),
+            Inner::UserSpace(driver) => driver.poll_timeout(),
+        }
+    }
+
+    fn is_shut_down(&self) -> bool {
+        match &self.inner {
+            #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
+            Inner::Kernel(driver) => driver.is_shut_down(),
+            Inner::UserSpace(driver) => driver.is_shut_down(),
         }
     }
 }
@@ -167,7 +217,7 @@ impl Driver {
 impl fmt::Display for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.choice {
-            #[cfg(target_os = "linux")]
+            #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
             Choice::Kernel => f.write_str("SCTP from the kernel, which has it"),
             Choice::UserSpace(carrier) => write!(f, "SCTP in user space over {carrier}, as told"),
             Choice::Fallback(carrier, why) => {
@@ -177,13 +227,17 @@ impl fmt::Display for Driver {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
 fn kernel(config: &Config, seed: u64) -> io::Result<Driver> {
     let driver = sctp::Driver::new(config.clone(), seed)?;
     Ok(Driver { inner: Inner::Kernel(driver.into()), choice: Choice::Kernel })
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", feature = "sctp-kernel")))]
 fn kernel(_: &Config, _: u64) -> io::Result<Driver> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux has SCTP in the kernel"))
+    let why = match cfg!(target_os = "linux") {
+        true => "this was built without the kernel's (feature `sctp-kernel`)",
+        false => "only Linux has SCTP in the kernel",
+    };
+    Err(io::Error::new(io::ErrorKind::Unsupported, why))
 }

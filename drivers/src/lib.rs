@@ -1,269 +1,48 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
-use std::fmt::{self, Display};
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
-#[cfg(feature = "tokio")]
-use std::path::Path;
-use std::sync::mpsc::Sender;
-use std::time::Duration;
-
-#[cfg(any(target_os = "linux", feature = "sctp-userspace"))]
-use asap_pu::wire::ASAP_PPID;
-use asap_pu::wire::Transport;
-use asap_pu::{CloseReason, NoteKind, PoolUser};
-use socket2::{Domain, Socket, Type};
-
-#[cfg(feature = "sctp-userspace")]
+#[cfg(feature = "sctp")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sctp")))]
 pub mod any_sctp;
-#[cfg(target_os = "linux")]
+mod client;
+mod drive;
+#[cfg(any(feature = "tcp", feature = "sctp-kernel", feature = "sctp"))]
+mod host;
+#[cfg(all(
+    feature = "tcp",
+    any(all(unix, feature = "sctp"), all(target_os = "linux", feature = "sctp-kernel"))
+))]
+mod on_tokio;
+#[cfg(feature = "tcp")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
+pub mod runtime;
+#[cfg(all(target_os = "linux", feature = "sctp-kernel"))]
+#[cfg_attr(docsrs, doc(cfg(feature = "sctp-kernel")))]
 pub mod sctp;
-#[cfg(feature = "sctp-userspace")]
+#[cfg(feature = "sctp")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sctp")))]
 pub mod sctp_userspace;
-#[cfg(feature = "tokio")]
+#[cfg(feature = "sim")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sim")))]
+pub mod sim;
+#[cfg(feature = "tcp")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
+pub mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "tcp")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
 pub mod tokio;
 
-/// Where registrars announce themselves in practice; what IANA assigned is 224.0.1.185.
-pub const ANNOUNCE_GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(239, 0, 0, 50), 3863);
-
-/// The group of IPv6 that IANA assigned (RFC 5352 §8.4), of a site: who sends to a smaller one does so
-/// from an address that is good on one link.
-pub const ANNOUNCE_GROUP_V6: SocketAddrV6 =
-    SocketAddrV6::new(Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 0x133), 3863, 0, 0);
-
-/// How long what was sent may take to be through once a channel is closed; a peer that takes longer is cut
-/// off.
-const LINGER: Duration = Duration::from_secs(30);
-
-/// The payload protocol identifier of data: any but that of ASAP messages.
-#[cfg(any(target_os = "linux", feature = "sctp-userspace"))]
-fn data_ppid(ppid: u32) -> io::Result<u32> {
-    match ppid {
-        ASAP_PPID => Err(io::Error::new(io::ErrorKind::InvalidInput, "11 marks ASAP messages")),
-        ppid => Ok(ppid),
-    }
-}
-
-/// Hands on to `tracing` what was noted since the last time: mistakes of the driver as warnings, all else
-/// for whoever debugs.
-fn trace(user: &mut PoolUser) {
-    while let Some(note) = user.poll_note() {
-        match note.what {
-            NoteKind::Misused { .. } => tracing::warn!(target: "asap_pu", "{note}"),
-            _ => tracing::debug!(target: "asap_pu", "{note}"),
-        }
-    }
-}
-
-/// What passes a driver, for tools that show it (`watcher` in each driver).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
-    /// An ASAP message that goes out.
-    Sent(Vec<u8>),
-    /// An ASAP message that came in.
-    Received(Vec<u8>),
-    /// What came in of a stream of ASAP messages: any part of one or of several.
-    Streamed(Vec<u8>),
-    /// A datagram that came to the multicast group of the registrars, and from where.
-    Announced(SocketAddr, Vec<u8>),
-}
-
-/// Takes what passes; a driver goes on all the same if nobody is at the other end any more.
-pub type Watcher = Sender<Seen>;
-
-/// Why the registrar's channel ended that ended last.
-#[derive(Debug, Default)]
-struct LastFailure(Option<String>);
-
-impl LastFailure {
-    fn set(&mut self, to: &Transport, why: impl Display) {
-        self.0 = Some(format!("{to}: {why}"));
-    }
-}
-
-/// What to tell people where no registrar can be reached.
-impl Display for LastFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let why = self.0.as_deref().unwrap_or("none of them answers");
-        write!(f, "no registrar can be reached: {why}")
-    }
-}
-
-/// What the end of a channel is put down to. An element or a registrar is not to blame for what
-/// this host lacks: descriptors, memory, a route, an address to call from, leave to call, TLS.
-fn reason(error: &io::Error) -> CloseReason {
-    use io::ErrorKind::{
-        AddrNotAvailable, NetworkDown, NetworkUnreachable, OutOfMemory, PermissionDenied,
-        Unsupported,
-    };
-    let lacks = matches!(
-        error.kind(),
-        AddrNotAvailable
-            | NetworkDown
-            | NetworkUnreachable
-            | OutOfMemory
-            | PermissionDenied
-            | Unsupported
-    );
-    // What the standard library has no words for.
-    #[cfg(unix)]
-    let lacks = lacks
-        || matches!(
-            error.raw_os_error(),
-            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::EAFNOSUPPORT)
-        );
-    if lacks { CloseReason::Local } else { CloseReason::Failed }
-}
-
-/// TLS that believes those whom the certificates in a PEM file vouch for.
-///
-/// # Errors
-/// The file cannot be read, or holds no certificate; says which file.
-#[cfg(feature = "tokio")]
-pub fn trust(file: &Path) -> Result<rustls::ClientConfig, String> {
-    use rustls::pki_types::{CertificateDer, pem::PemObject as _};
-    let found =
-        CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let found = found.map_err(|error| format!("{}: {error}", file.display()))?;
-    let mut roots = rustls::RootCertStore::empty();
-    match roots.add_parsable_certificates(found) {
-        (0, _) => Err(format!("{}: holds no PEM certificate", file.display())),
-        _ => {
-            let config = rustls::ClientConfig::builder();
-            Ok(config.with_root_certificates(roots).with_no_client_auth())
-        }
-    }
-}
-
-/// A socket for what registrars announce to a multicast group: on the interface with this address, or
-/// in the scope of an IPv6 group; where that says nothing, on one that the system chooses. Other
-/// programs on the host can have one too.
-fn join(group: SocketAddr, interface: Ipv4Addr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(group), Type::DGRAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    // Where the system allows it, not what is sent to this host alone.
-    let at = match group {
-        SocketAddr::V4(_) if !cfg!(unix) => (Ipv4Addr::UNSPECIFIED, group.port()).into(),
-        SocketAddr::V6(at) if !cfg!(unix) || lacks_scope(at) => {
-            (Ipv6Addr::UNSPECIFIED, group.port()).into()
-        }
-        group => group,
-    };
-    if group.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&at.into())?;
-    match group {
-        SocketAddr::V4(group) => socket.join_multicast_v4(group.ip(), &interface)?,
-        SocketAddr::V6(group) => socket.join_multicast_v6(group.ip(), group.scope_id())?,
-    }
-    Ok(socket.into())
-}
-
-/// Whether the system wants to know the interface for a group of one interface or one link.
-fn lacks_scope(group: SocketAddrV6) -> bool {
-    group.scope_id() == 0 && group.ip().segments()[0] & 0xf <= 2
-}
-
-/// Where link-local addresses are, which mean nothing without an interface (RFC 4007 §6) and are listed
-/// without one: where the registrar is that has announced itself last from such an address.
-#[derive(Debug, Default)]
-struct Zone(u32);
-
-impl Zone {
-    /// Takes the interface from an address that has one.
-    fn learn(&mut self, from: SocketAddr) {
-        if let SocketAddr::V6(from) = from {
-            if from.scope_id() != 0 {
-                self.0 = from.scope_id();
-            }
-        }
-    }
-
-    /// The address as the system wants it.
-    fn complete(&self, mut at: SocketAddr) -> SocketAddr {
-        if let SocketAddr::V6(at) = &mut at {
-            if at.ip().is_unicast_link_local() && at.scope_id() == 0 {
-                at.set_scope_id(self.0);
-            }
-        }
-        at
-    }
-}
-
-/// How long this machine has slept since it was observed first. The clocks of the standard library stand
-/// still meanwhile, and what a pool user knows grows old.
-#[derive(Debug)]
-struct Sleep(Duration);
-
-impl Sleep {
-    fn observe() -> Self {
-        Self(slept())
-    }
-
-    fn so_far(&self) -> Duration {
-        slept().saturating_sub(self.0)
-    }
-}
-
-/// How long this machine has slept since it was started.
-#[cfg(target_os = "linux")]
-fn slept() -> Duration {
-    use rustix::time::{ClockId, clock_gettime};
-    let read = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
-    loop {
-        let (before, all, after) =
-            (read(ClockId::Monotonic), read(ClockId::Boottime), read(ClockId::Monotonic));
-        // Unless this thread was held up in between.
-        if after.saturating_sub(before) < Duration::from_millis(1) {
-            return all.saturating_sub(after);
-        }
-    }
-}
-
-/// Nobody tells.
-#[cfg(not(target_os = "linux"))]
-fn slept() -> Duration {
-    Duration::ZERO
-}
-
-fn show(watcher: &Option<Watcher>, seen: impl FnOnce() -> Seen) {
-    if let Some(watcher) = watcher {
-        let _ = watcher.send(seen());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// [REPORT-9]: trouble of this host is told from that of a peer.
-    #[cfg(unix)]
-    #[test]
-    fn nobody_else_is_to_blame_for_what_this_host_lacks() {
-        use libc::{
-            EACCES, EADDRNOTAVAIL, EAFNOSUPPORT, ECONNABORTED, ECONNREFUSED, ECONNRESET,
-            EHOSTUNREACH, EMFILE, ENETDOWN, ENETUNREACH, ENFILE, ENOBUFS, ENOMEM, EPERM, EPIPE,
-            ETIMEDOUT,
-        };
-        let of = |code| reason(&io::Error::from_raw_os_error(code));
-        for own in [
-            EMFILE,
-            ENFILE,
-            ENOBUFS,
-            ENOMEM,
-            ENETDOWN,
-            ENETUNREACH,
-            EADDRNOTAVAIL,
-            EAFNOSUPPORT,
-            EACCES,
-            EPERM,
-        ] {
-            assert_eq!(of(own), CloseReason::Local, "{}", io::Error::from_raw_os_error(own));
-        }
-        for theirs in [ECONNREFUSED, ECONNRESET, ECONNABORTED, ETIMEDOUT, EHOSTUNREACH, EPIPE] {
-            assert_eq!(of(theirs), CloseReason::Failed, "{}", io::Error::from_raw_os_error(theirs));
-        }
-    }
-}
+#[cfg(feature = "tcp")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
+pub use client::Builder;
+pub use client::{
+    Change, Client, Codec, Element, Error, Lines, Messages, Pool, Received, Run, Session,
+    SessionBuilder, Undelivered, Watch, block_on,
+};
+pub use drive::Drive;
+#[cfg(feature = "tls")]
+pub use host::trust;
+#[cfg(any(feature = "tcp", feature = "sctp-kernel", feature = "sctp"))]
+pub use host::{ANNOUNCE_GROUP, ANNOUNCE_GROUP_V6, Passed, Seen, Watcher};

@@ -14,7 +14,7 @@ use asap_pu::wire::{Transport, TransportUse};
 use asap_pu::{
     Config, Event, Failover, LossReason, Registrar, SessionError, SessionId, UndeliveredReason,
 };
-use asap_pu_drivers::sctp::{Association, Driver, Incoming};
+use asap_pu_tokio::sctp::{Association, Driver, Incoming};
 use socket2::{Domain, Protocol, Socket, Type};
 
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -13,8 +13,8 @@ use asap_pu::{
     Authentication, Config, Event, Failover, LossReason, PoolUser, Registrar, SendOptions,
     SessionError, SessionOptions,
 };
-use asap_pu_drivers::tokio::Driver;
-use asap_pu_drivers::{ANNOUNCE_GROUP, trust};
+use asap_pu_tokio::tokio::Driver;
+use asap_pu_tokio::{ANNOUNCE_GROUP, trust};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
@@ -571,7 +571,7 @@ async fn the_example_says_what_is_wrong() {
 /// Whom to trust is said in a file, or what is wrong with it.
 #[test]
 fn a_file_says_whom_to_trust() {
-    let path = std::env::temp_dir().join(format!("asap-pu-drivers-{}.pem", std::process::id()));
+    let path = std::env::temp_dir().join(format!("asap-pu-tokio-{}.pem", std::process::id()));
     let error = trust(&path).unwrap_err();
     assert!(error.starts_with(path.to_str().unwrap()), "{error}");
     std::fs::write(&path, "nothing\n").unwrap();

@@ -1,4 +1,6 @@
-//! What the drawings of the examples have in common.
+//! What the pictures of the examples have in common: colours, a drawing as a file, and a page for a browser that
+//! holds drawings or a simulation (`timeline`, for examples that have one), needs nothing else, and can be zoomed.
+#![allow(dead_code, reason = "each example has its own picture")]
 
 /// Colours that can be told apart, also by those who see fewer (Okabe, Ito, 2008).
 pub(crate) const COLORS: [&str; 8] =
@@ -14,5 +16,15 @@ pub(crate) fn document(width: u32, height: u32, title: &str, note: &str, drawing
          <text x='24' y='42' font-size='24' font-weight='bold'>{title}</text>\n\
          <text x='{end}' y='42' text-anchor='end' fill='#666'>{note}</text>\n\
          {drawing}</svg>\n"
+    )
+}
+
+/// A page with what is given as its content, SVG documents for instance.
+pub(crate) fn page(title: &str, content: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang='en'>\n<meta charset='utf-8'>\n<title>{title}</title>\n\
+         <style>\n{}</style>\n<main>\n{content}</main>\n<script>\n{}</script>\n</html>\n",
+        include_str!("page.css"),
+        include_str!("zoom.js")
     )
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::mpsc::{self, Sender};
 
-use asap_pu::wire::{PeIdentifier, Policy, PolicyType, PoolElement, Transport};
+use asap_pu::wire::{PeIdentifier, Policy, PoolElement, Transport};
 
 use super::element::{Element, Fate};
 use super::ladder::{Lane, Party, name};
@@ -39,7 +39,7 @@ impl Cast {
             listed.push(PoolElement::new(identifier, transport, Policy::WeightedRandom { weight }));
             elements.insert(identifier, (element, fate));
         }
-        let registrar = Peer::start(Registrar::new(POOL, PolicyType::WEIGHTED_RANDOM, listed))?;
+        let registrar = Peer::start(Registrar::new(POOL, listed))?;
         Ok(Self { registrar, elements })
     }
 

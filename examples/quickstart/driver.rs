@@ -9,7 +9,7 @@
 //! Registrars speak ASAP over TCP as it is, a stream of messages. Elements are reached over the
 //! message transport of [`frame`](super::frame).
 //!
-//! To use this elsewhere, copy the file and leave the ladder out.
+//! To use this elsewhere, copy the file and leave the ladder and the tape out.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind::{
@@ -30,6 +30,7 @@ use asap_pu::{
 
 use super::frame::Frame;
 use super::ladder::Ladder;
+use super::tape::Tape;
 
 /// How long one attempt to connect, or to write, may take.
 const IO_TIMEOUT: Duration = Duration::from_millis(500);
@@ -40,6 +41,8 @@ pub(crate) struct Driver<'a> {
     pub(crate) pool_user: PoolUser,
     /// Shows what passes through here.
     pub(crate) ladder: Ladder<'a>,
+    /// Keeps it.
+    pub(crate) tape: Tape,
     /// What the pool user calls [`Instant::EPOCH`].
     start: std::time::Instant,
     channels: BTreeMap<ChannelId, Channel>,
@@ -84,7 +87,8 @@ impl<'a> Driver<'a> {
         let dialled = to_inputs.clone();
         let dialler = thread::spawn(move || dial_all(wanted, dialled));
         let (start, channels) = (clock(), BTreeMap::new());
-        Ok(Self { pool_user, ladder, start, channels, dial, dialler, inputs, to_inputs })
+        let tape = Tape::default();
+        Ok(Self { pool_user, ladder, tape, start, channels, dial, dialler, inputs, to_inputs })
     }
 
     /// The time as the pool user sees it.
@@ -125,16 +129,17 @@ impl<'a> Driver<'a> {
     }
 
     /// Ends the threads. A pool user that was not shut down before loses its channels.
-    pub(crate) fn stop(self) -> (PoolUser, Ladder<'a>) {
+    pub(crate) fn stop(self) -> (PoolUser, Ladder<'a>, Tape) {
         self.channels.into_values().for_each(Channel::end);
         drop(self.dial);
         join(self.dialler);
-        (self.pool_user, self.ladder)
+        (self.pool_user, self.ladder, self.tape)
     }
 
     /// Does what the pool user asks for.
     fn perform(&mut self, action: Action) {
         self.ladder.action(self.now(), &action);
+        self.tape.action(self.now(), &action);
         match action {
             Action::Open { channel, peer, to, .. } => {
                 self.channels.insert(channel, Channel { peer, connection: None });
@@ -173,6 +178,7 @@ impl<'a> Driver<'a> {
         // What was under way when the pool user closed the channel is nobody's any more.
         let Some(found) = self.channels.get_mut(&channel) else { return };
         self.ladder.input(now, channel, &input);
+        self.tape.input(now, channel, &input);
         match input {
             Input::Dialled(outcome) => {
                 let inputs = self.to_inputs.clone();

@@ -21,9 +21,11 @@ mod ladder;
 mod peer;
 mod registrar;
 mod summary;
+mod tape;
 
 use std::env;
 use std::error::Error;
+use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -40,10 +42,11 @@ use summary::Outcome;
 const USAGE: &str = "\
 A pool user, a registrar and three pool elements meet on this machine.
 
-Usage: cargo run --example quickstart -- [--seed N]
+Usage: cargo run --example quickstart -- [--seed N] [--pcap FILE]
 
-  --seed N   makes the pool user choose as it did in another run with N (default: 1)
-  --help     prints this";
+  --seed N      makes the pool user choose as it did in another run with N (default: 1)
+  --pcap FILE   writes what it exchanged with others, for Wireshark
+  --help        prints this";
 
 /// How long the application waits for anything before it does something about it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -51,24 +54,30 @@ const PATIENCE: Duration = Duration::from_secs(2);
 type Failure = Box<dyn Error>;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let seed = match arguments[..] {
-        [] => Some(1),
-        ["--seed", seed] => seed.parse().ok(),
-        ["--help"] => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
+    let (mut seed, mut pcap) = (Some(1), None);
+    let mut arguments = env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match (&argument[..], arguments.next()) {
+            ("--seed", Some(value)) => seed = value.parse().ok(),
+            ("--pcap", Some(value)) => pcap = Some(value),
+            ("--help", None) => {
+                println!("{USAGE}");
+                return ExitCode::SUCCESS;
+            }
+            _ => seed = None,
         }
-        _ => None,
-    };
+    }
     let Some(seed) = seed else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
     let mut out = io::stdout();
     let colour = out.is_terminal();
-    match run(seed, colour, &mut out) {
+    let told = run(seed, colour, &mut out).and_then(|(is_complete, capture)| {
+        pcap.map_or(Ok(()), |file| fs::write(file, capture))?;
+        Ok(is_complete)
+    });
+    match told {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -78,8 +87,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Tells the story to `out`, and says whether all of it happened.
-pub(crate) fn run(seed: u64, colour: bool, out: &mut dyn Write) -> Result<bool, Failure> {
+/// Tells the story to `out`; whether all of it happened, and a capture of it.
+pub(crate) fn run(
+    seed: u64,
+    colour: bool,
+    out: &mut dyn Write,
+) -> Result<(bool, Vec<u8>), Failure> {
     let cast = Cast::assemble()?;
     let ladder = Ladder::new(out, colour, cast.parties());
     let mut story = Story::begin(seed, ladder)?;
@@ -179,7 +192,7 @@ impl<'a> Story<'a> {
     }
 
     /// Closes everything, and compares what the pool user told with what the others saw.
-    fn end(mut self, session: SessionId, cast: Cast) -> Result<bool, Failure> {
+    fn end(mut self, session: SessionId, cast: Cast) -> Result<(bool, Vec<u8>), Failure> {
         self.chapter("The end");
         let now = self.command("close", "the session");
         self.driver.pool_user.session_mut(now, session)?.close()?;
@@ -189,10 +202,10 @@ impl<'a> Story<'a> {
         while self.hear().is_some() {}
 
         let Self { driver, events, counts } = self;
-        let (pool_user, mut ladder) = driver.stop();
+        let (pool_user, mut ladder, tape) = driver.stop();
         let (registrar, elements) = cast.dismiss()?;
         let outcome = Outcome { pool_user, events, counts, registrar, elements };
-        Ok(outcome.show(&mut ladder))
+        Ok((outcome.show(&mut ladder), tape.end()))
     }
 
     /// The element that the session is at.

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::ops::ControlFlow;
 
 use asap_pu::wire::{
-    Body, CauseCode, Message, PeIdentifier, PolicyType, PoolElement, PoolHandle, StreamDecoder,
+    Body, CauseCode, Message, PeIdentifier, PoolElement, PoolHandle, StreamDecoder,
 };
 
 use super::peer::Serve;
@@ -16,7 +16,6 @@ use super::peer::Serve;
 /// The registrar, and what it saw.
 pub(crate) struct Registrar {
     pool: PoolHandle,
-    policy: PolicyType,
     elements: Vec<PoolElement>,
     /// How many pool users came.
     pub(crate) users: usize,
@@ -32,10 +31,9 @@ pub(crate) struct Registrar {
 
 impl Registrar {
     /// A registrar that knows one pool.
-    pub(crate) fn new(pool: &str, policy: PolicyType, elements: Vec<PoolElement>) -> Self {
+    pub(crate) fn new(pool: &str, elements: Vec<PoolElement>) -> Self {
         Self {
             pool: pool.into(),
-            policy,
             elements,
             users: 0,
             resolved: Vec::new(),
@@ -49,7 +47,8 @@ impl Registrar {
         match message.body {
             Body::HandleResolution { handle, .. } if handle == self.pool => {
                 self.resolved.push(handle.clone());
-                let policy = Some(self.policy.into());
+                // Some dissectors ask for the values here too.
+                let policy = self.elements.first().map(|element| (&element.policy).into());
                 Some(Message::handle_resolution_response(handle, policy, self.elements.clone()))
             }
             Body::HandleResolution { handle, .. } => {

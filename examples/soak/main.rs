@@ -12,6 +12,7 @@
 //! ```text
 //! cargo run --release --example soak                 # the whole day, some minutes
 //! cargo run --release --example soak -- --hours 1 --users 1000 --seed 2 --svg recovery.svg
+//! cargo run --release --example soak -- --hours 0.1 --users 20 --html soak.html   # what happened, too
 //! ```
 #![allow(clippy::std_instead_of_alloc, reason = "examples have the standard library")]
 
@@ -21,22 +22,30 @@ mod crowd;
 mod drawing;
 mod scene;
 mod tally;
+#[path = "../drawing/timeline.rs"]
+mod timeline;
 mod trouble;
 
 use core::time::Duration;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
 
 use asap_pu::Instant;
+use asap_pu::sim::{Host, Record, What};
 use crowd::Crowd;
 use scene::{ELEMENTS_PER_POOL, Scene};
 pub(crate) use tally::Statement;
 use tally::Tally;
+use timeline::Timeline;
 use trouble::Trouble;
 
 const REGISTRARS: usize = 10;
 const USERS_PER_POOL: usize = 200;
+/// What the page shows of it all.
+const SHOWN_USERS: u32 = 10;
+const SHOWN_TIME: Duration = Duration::from_secs(600);
 /// How often elements tell their load.
 const LOADS: Duration = Duration::from_secs(30);
 /// How long everything is well before the end.
@@ -48,17 +57,38 @@ pub(crate) struct Options {
     pub(crate) hours: f64,
     pub(crate) seed: u64,
     pub(crate) svg: Option<PathBuf>,
+    /// A page with the same picture, and everything that happened to those who come first in it.
+    pub(crate) html: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     let Some(options) = Options::parse(std::env::args().skip(1)) else {
-        eprintln!("usage: soak [--users N] [--hours N] [--seed N] [--svg FILE]");
+        eprintln!("usage: soak [--users N] [--hours N] [--seed N] [--svg FILE] [--html FILE]");
         return ExitCode::from(2);
     };
-    let statement = run(&options, progress);
+    let seen = Arc::new(Mutex::new(Timeline::default()));
+    let sees = Arc::clone(&seen);
+    let wanted = options.html.is_some();
+    let statement = run(&options, progress, move |record| {
+        if wanted && is_shown(record) {
+            sees.lock().expect("nobody panics").record(record);
+        }
+    });
     print!("{statement}");
-    if let Some(file) = &options.svg {
-        if let Err(error) = std::fs::write(file, chart::svg(&statement)) {
+    let svg = chart::svg(&statement);
+    let page = || {
+        core::mem::take(&mut *seen.lock().expect("nobody panics")).of_those_called().page(
+            "A day among failures",
+            &statement.title,
+            &svg,
+        )
+    };
+    let files = [
+        options.svg.as_ref().map(|file| (file, svg.clone())),
+        options.html.as_ref().map(|file| (file, page())),
+    ];
+    for (file, content) in files.into_iter().flatten() {
+        if let Err(error) = std::fs::write(file, content) {
             eprintln!("{}: {error}", file.display());
             return ExitCode::FAILURE;
         }
@@ -66,12 +96,24 @@ fn main() -> ExitCode {
     if statement.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Simulates it all; `progress` hears which share of it is done.
-pub(crate) fn run(options: &Options, progress: impl Fn(f64)) -> Statement {
+/// Whether a page can hold it: the first minutes of the first users, and of all others.
+fn is_shown(record: &Record<'_>) -> bool {
+    let is_early = record.at < Instant::EPOCH + SHOWN_TIME;
+    let is_first = !matches!(record.host, Host::User(_)) || record.host.number() <= SHOWN_USERS;
+    let is_routine = matches!(record.what, What::Announces(_) | What::Joins(_));
+    is_early && is_first && !is_routine
+}
+
+/// Simulates it all; `progress` hears which share of it is done, and `log` what happens.
+pub(crate) fn run(
+    options: &Options,
+    progress: impl Fn(f64),
+    log: impl FnMut(&Record<'_>) + Send + 'static,
+) -> Statement {
     let Options { users, hours, seed, .. } = *options;
     let pools = users.div_ceil(USERS_PER_POOL).max(scene::POLICIES.len());
     let elements = pools * ELEMENTS_PER_POOL;
-    let mut scene = Scene::new(seed, REGISTRARS, pools);
+    let mut scene = Scene::new(seed, REGISTRARS, pools, log);
     let mut crowd = Crowd::new(&mut scene, seed ^ 1, users);
     let mut trouble = Trouble::new(seed ^ 2, &scene);
     let mut tally = Tally::default();
@@ -120,7 +162,7 @@ fn progress(share: f64) {
 
 impl Options {
     fn parse(mut args: impl Iterator<Item = String>) -> Option<Self> {
-        let mut options = Self { users: 10_000, hours: 24.0, seed: 1, svg: None };
+        let mut options = Self { users: 10_000, hours: 24.0, seed: 1, svg: None, html: None };
         while let Some(option) = args.next() {
             let value = args.next()?;
             match &option[..] {
@@ -132,6 +174,7 @@ impl Options {
                 }
                 "--seed" => options.seed = value.parse().ok()?,
                 "--svg" => options.svg = Some(value.into()),
+                "--html" => options.html = Some(value.into()),
                 _ => return None,
             }
         }

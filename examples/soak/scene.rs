@@ -1,6 +1,6 @@
 //! Who there is: registrars, and pools of twenty elements each, every fifth pool of one policy.
 
-use asap_pu::sim::{Sim, UserId};
+use asap_pu::sim::{Record, Sim, UserId};
 use asap_pu::wire::{PeIdentifier, Policy, ServerIdentifier, Transport};
 
 pub(crate) const ELEMENTS_PER_POOL: usize = 20;
@@ -34,8 +34,14 @@ pub(crate) struct Member {
 }
 
 impl Scene {
-    pub(crate) fn new(seed: u64, registrars: usize, pools: usize) -> Self {
+    pub(crate) fn new(
+        seed: u64,
+        registrars: usize,
+        pools: usize,
+        log: impl FnMut(&Record<'_>) + Send + 'static,
+    ) -> Self {
         let mut sim = Sim::new(seed);
+        sim.log(log);
         let registrars = (0..registrars).map(|_| sim.registrar()).collect();
         let pools = (0..pools).map(|at| Pool::new(&mut sim, at)).collect();
         sim.announce();

@@ -57,8 +57,8 @@ at() {
     shift
     # Over what its SCTP goes.
     case $over:$1 in
-        udp:sctp | udp:asap-lookup) set -- "$1" --encapsulate "${@:2}" ;;
-        raw:sctp | raw:asap-lookup) [ "$host" != pu ] || set -- "$1" --raw "${@:2}" ;;
+        udp:sctp | udp:asap-lookup | udp:asap-connect) set -- "$1" --encapsulate "${@:2}" ;;
+        raw:sctp | raw:asap-lookup | raw:asap-connect) [ "$host" != pu ] || set -- "$1" --raw "${@:2}" ;;
     esac
     case $over:$host in
         raw:pu) afar "$@" ;;

@@ -22,7 +22,8 @@ pub(crate) struct Scratch {
     pub(super) members: Vec<Member>,
     pub(super) elements: Vec<Element>,
     pub(super) transports: Vec<u8>,
-    pub(super) by_identifier: Vec<(PeIdentifier, u32)>,
+    /// Identifiers and places, in order.
+    pub(super) by_identifier: Vec<(u32, u32)>,
 }
 
 impl Scratch {
@@ -99,7 +100,7 @@ impl Scratch {
         ctx.stats.elements_revalued += u64::from(!own);
         self.members.push(member);
         self.transports.extend_from_slice(encoded);
-        self.by_identifier.push((element.identifier, place));
+        self.by_identifier.push((element.identifier.get(), place));
         self.elements.push(Element {
             identifier: element.identifier,
             home: element.home,
@@ -128,15 +129,20 @@ impl Scratch {
             return;
         }
         ctx.stats.elements_dropped += repeated as u64;
-        let mut places: Vec<u32> = self.by_identifier.iter().map(|(_, place)| *place).collect();
-        places.sort_unstable();
-        let keep = |place: usize| places.binary_search(&(place as u32)).is_ok();
-        let mut place = 0..;
-        self.elements.retain(|_| place.next().is_some_and(keep));
-        let mut place = 0..;
-        self.members.retain(|_| place.next().is_some_and(keep));
+        // Of each place, whether it is kept, and how many before it are.
+        let mut kept = alloc::vec![(false, 0); listed];
+        self.by_identifier.iter().for_each(|(_, place)| kept[*place as usize].0 = true);
+        let mut before = 0;
+        for (is_kept, place) in &mut kept {
+            *place = before;
+            before += u32::from(*is_kept);
+        }
+        let mut is_kept = kept.iter().map(|(is_kept, _)| *is_kept);
+        self.elements.retain(|_| is_kept.next().unwrap_or(false));
+        let mut is_kept = kept.iter().map(|(is_kept, _)| *is_kept);
+        self.members.retain(|_| is_kept.next().unwrap_or(false));
         for (_, place) in &mut self.by_identifier {
-            *place = places.binary_search(place).unwrap_or(0) as u32;
+            *place = kept[*place as usize].1;
         }
     }
 
@@ -147,7 +153,8 @@ impl Scratch {
     }
 
     pub(super) fn index_of(&self, identifier: PeIdentifier) -> Option<usize> {
-        let found = self.by_identifier.binary_search_by_key(&identifier, |(id, _)| *id).ok()?;
+        let id = identifier.get();
+        let found = self.by_identifier.binary_search_by_key(&id, |(id, _)| *id).ok()?;
         Some(self.by_identifier[found].1 as usize)
     }
 

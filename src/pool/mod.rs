@@ -20,25 +20,27 @@
 mod failed;
 mod list;
 
-use alloc::collections::BTreeMap;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
 use self::failed::Failed;
 pub(crate) use self::list::Scratch;
+use crate::Instant;
 use crate::channel::Authentication;
 use crate::context::Context;
 use crate::error::CommandError;
 #[cfg(test)]
 use crate::explorer::ahead;
+use crate::few::Few;
 use crate::journal::{MarkEnd, NoteKind, PassedOver};
+use crate::ordered::Map;
 use crate::selection::{self, Member, Selector};
 use crate::wire::{
     Elements, PeIdentifier, PolicyType, PoolHandle, Protocol, ServerIdentifier, Transport,
     TransportRef,
 };
-use crate::{Config, Instant};
 
 /// A resolved pool.
 ///
@@ -49,15 +51,24 @@ pub struct Pool {
     handle: PoolHandle,
     policy: PolicyType,
     /// Of each element of the selector's list, what the selector does not know.
-    elements: Vec<Element>,
+    elements: Few<Element>,
     /// The user transports of all elements, encoded one behind the other.
-    transports: Vec<u8>,
+    transports: Encoded,
     /// The places of the elements, sorted by identifier.
-    by_identifier: Vec<u32>,
+    by_identifier: Few<u32>,
+    selector: Selector,
+    beside: Option<Box<Beside>>,
+    fetched: Instant,
+    authentication: Authentication,
+}
+
+/// What is kept beside the list of a pool, if there is anything to be kept.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
+struct Beside {
     /// The elements that were handed out and are not listed at present, sorted.
     absent: Vec<PeIdentifier>,
-    selector: Selector,
-    marks: BTreeMap<PeIdentifier, Mark>,
+    marks: Map<PeIdentifier, Mark>,
     /// When the first of them ends.
     marks_end: Option<Instant>,
     /// The elements that are marked and could be handed out, the oldest failure first; empty while
@@ -65,8 +76,14 @@ pub struct Pool {
     failed: Failed,
     /// How many failures there were, also of elements that were marked, and choices among those.
     failures: u64,
-    fetched: Instant,
-    authentication: Authentication,
+}
+
+/// Transports, encoded one behind the other. One with an address stands in its place.
+#[derive(Debug)]
+#[cfg_attr(test, derive(Clone, Hash))]
+enum Encoded {
+    Short([u8; Self::SHORT]),
+    Long(Box<[u8]>),
 }
 
 /// What is kept of a pool element.
@@ -119,15 +136,11 @@ impl Pool {
         Self {
             handle,
             policy: PolicyType::ROUND_ROBIN,
-            elements: Vec::new(),
-            transports: Vec::new(),
-            by_identifier: Vec::new(),
-            absent: Vec::new(),
+            elements: Few::default(),
+            transports: Encoded::default(),
+            by_identifier: Few::default(),
             selector: Selector::new(),
-            marks: BTreeMap::new(),
-            marks_end: None,
-            failed: Failed::default(),
-            failures: 0,
+            beside: None,
             fetched: now,
             authentication: Authentication::None,
         }
@@ -183,33 +196,24 @@ impl Pool {
 
     /// Until when it is.
     pub(crate) fn marked_until(&self, now: Instant, identifier: PeIdentifier) -> Option<Instant> {
-        self.marks.get(&identifier).map(|mark| mark.until).filter(|until| *until > now)
-    }
-
-    /// Whether the list is older than `stale_cache_value` (RFC 5352 §3.3 C2).
-    pub(crate) fn is_stale(&self, now: Instant, config: &Config) -> bool {
-        now.since(self.fetched) >= config.cache.stale_cache_value
+        self.mark_of(identifier).map(|mark| mark.until).filter(|until| *until > now)
     }
 
     /// The elements that were found unreachable and are passed over at `now`, and until when each is;
     /// also those that are not listed at present.
     pub fn marks(&self, now: Instant) -> impl Iterator<Item = (PeIdentifier, Instant)> {
-        let marks = self.marks.iter().filter(move |(_, mark)| mark.until > now);
+        let marks = self.beside.iter().flat_map(|beside| beside.marks.iter());
+        let marks = marks.filter(move |(_, mark)| mark.until > now);
         marks.map(|(identifier, mark)| (*identifier, mark.until))
     }
 
-    /// What is kept on the heap, in bytes; of failure marks, in nodes that are filled to two thirds.
+    /// What is kept on the heap, in bytes.
     pub(crate) fn heap_size(&self) -> usize {
-        fn heap<T>(buffer: &Vec<T>) -> usize {
-            buffer.capacity() * size_of::<T>()
-        }
-        self.handle.len()
-            + heap(&self.elements)
-            + heap(&self.transports)
-            + heap(&self.by_identifier)
-            + heap(&self.absent)
-            + self.failed.heap_size()
-            + self.marks.len() * size_of::<(PeIdentifier, Mark)>() * 3 / 2
+        self.handle.heap_size()
+            + self.elements.heap_size()
+            + self.transports.heap_size()
+            + self.by_identifier.heap_size()
+            + self.beside.as_ref().map_or(0, |beside| size_of::<Beside>() + beside.heap_size())
             + self.selector.heap_size()
     }
 
@@ -239,17 +243,23 @@ impl Pool {
             unsupported: scratch.unsupported(),
         });
         let used = self.elements.iter().filter(|e| e.used).map(|e| e.identifier);
-        let used = used.chain(self.absent.iter().copied());
-        let mut absent: Vec<_> = used.filter(|id| scratch.index_of(*id).is_none()).collect();
-        absent.sort_unstable();
+        let used = used.chain(self.beside.iter().flat_map(|beside| beside.absent.iter().copied()));
+        let mut absent = Vec::new();
+        for identifier in used.filter(|id| scratch.index_of(*id).is_none()) {
+            if let Err(at) = absent.binary_search(&identifier) {
+                absent.insert(at, identifier);
+            }
+        }
         absent.truncate(ctx.config.limits.max_elements);
-        self.absent = absent;
-        replace(&mut self.elements, &scratch.elements);
-        replace(&mut self.transports, &scratch.transports);
-        let places = scratch.by_identifier.iter().map(|(_, place)| *place);
-        self.by_identifier.clear();
-        make_room(&mut self.by_identifier, places.len());
-        self.by_identifier.extend(places);
+        if self.beside.is_some() || !absent.is_empty() {
+            self.beside.get_or_insert_default().absent = absent;
+        }
+        self.elements.replace(&scratch.elements);
+        self.transports.replace(&scratch.transports);
+        self.by_identifier.fill_with(scratch.by_identifier.len(), 0);
+        for (kept, (_, place)) in self.by_identifier.iter_mut().zip(&scratch.by_identifier) {
+            *kept = *place;
+        }
         match ctx.config.custom_policy(policy) {
             Some(make) => {
                 let mut members = scratch.raw_values(policy, elements);
@@ -275,7 +285,8 @@ impl Pool {
         self.look_at_marks(now, ctx);
         let elements = &self.elements;
         let skip = |index: usize| avoid.contains(&elements[index].identifier);
-        let index = self.selector.pick(&mut ctx.rng, skip).or_else(|| self.failed.oldest(skip))?;
+        let failed = || self.beside.as_ref().and_then(|beside| beside.failed.oldest(skip));
+        let index = self.selector.pick(&mut ctx.rng, skip).or_else(failed)?;
         self.elements[index].used = true;
         self.was_tried(index);
         Some(ElementRef { pool: self, index })
@@ -295,8 +306,8 @@ impl Pool {
         let skip = |index: usize| avoid.contains(&elements[index].identifier);
         let mut chosen = Vec::new();
         self.selector.pick_many(&mut ctx.rng, wanted, skip, |index| chosen.push(index));
-        if chosen.len() < wanted {
-            chosen.extend(self.failed.in_order(skip).take(wanted - chosen.len()));
+        if let Some(beside) = self.beside.as_ref().filter(|_| chosen.len() < wanted) {
+            chosen.extend(beside.failed.in_order(skip).take(wanted - chosen.len()));
         }
         if let Some(first) = chosen.first() {
             self.was_tried(*first);
@@ -340,7 +351,10 @@ impl Pool {
     pub(crate) fn was_used(&self, identifier: PeIdentifier) -> Option<bool> {
         match self.index_of(identifier) {
             Some(index) => Some(self.elements[index].used),
-            None => self.absent.binary_search(&identifier).is_ok().then_some(true),
+            None => {
+                let absent = &self.beside.as_ref()?.absent;
+                absent.binary_search(&identifier).is_ok().then_some(true)
+            }
         }
     }
 
@@ -380,28 +394,30 @@ impl Pool {
         ctx: &mut Context,
         identifier: PeIdentifier,
     ) -> bool {
-        self.failures += 1;
-        let failure = self.failures;
-        if let Some(mark) = self.marks.get_mut(&identifier).filter(|mark| mark.until > now) {
+        let beside = self.beside.get_or_insert_default();
+        let failure = beside.next_failure();
+        if let Some(mark) = beside.marks.get_mut(&identifier).filter(|mark| mark.until > now) {
             // The same event, and yet the others failed longer ago.
             mark.failure = failure;
             self.tell(identifier);
             return false;
         }
-        if self.marks.len() >= ctx.config.limits.max_elements {
+        let max = ctx.config.limits.max_elements;
+        if beside.marks.len() >= max {
             self.end_marks(now, ctx);
-            let oldest = self.marks.iter().min_by_key(|(_, mark)| mark.failure);
-            if let Some(oldest) = oldest.map(|(oldest, _)| *oldest) {
-                if self.marks.len() >= ctx.config.limits.max_elements {
-                    self.unmark(ctx, oldest, MarkEnd::TooMany);
-                    ctx.stats.marks_forgotten += 1;
-                }
+            let full = self.beside.as_ref().filter(|beside| beside.marks.len() >= max);
+            let marks = full.into_iter().flat_map(|beside| beside.marks.iter());
+            let oldest = marks.min_by_key(|(_, mark)| mark.failure).map(|(oldest, _)| *oldest);
+            if let Some(oldest) = oldest {
+                self.unmark(ctx, oldest, MarkEnd::TooMany);
+                ctx.stats.marks_forgotten += 1;
             }
         }
         let transport = self.index_of(identifier).map(|index| fingerprint(self.encoded(index)));
         let until = now + ctx.config.cache.failure_mark;
-        self.marks.insert(identifier, Mark { failure, until, transport });
-        self.marks_end = Some(self.marks_end.map_or(until, |end| end.min(until)));
+        let beside = self.beside.get_or_insert_default();
+        beside.marks.insert(identifier, Mark { failure, until, transport });
+        beside.marks_end = Some(beside.marks_end.map_or(until, |end| end.min(until)));
         self.tell(identifier);
         ctx.stats.failures += 1;
         let (pool, element) = (&self.handle, identifier);
@@ -418,7 +434,8 @@ impl Pool {
 
     /// Ends the mark of an element that was reached after all.
     pub(crate) fn unmark(&mut self, ctx: &mut Context, identifier: PeIdentifier, reason: MarkEnd) {
-        if self.marks.remove(&identifier).is_some() {
+        let marks = self.beside.as_mut().map(|beside| &mut beside.marks);
+        if marks.and_then(|marks| marks.remove(&identifier)).is_some() {
             self.tell(identifier);
             let (pool, element) = (&self.handle, identifier);
             ctx.note(|| NoteKind::MarkEnded { handle: pool.clone(), element, reason });
@@ -427,34 +444,40 @@ impl Pool {
 
     /// Ends the marks whose time is over, and those of elements that have moved.
     fn end_marks(&mut self, now: Instant, ctx: &mut Context) {
-        let mut marks = core::mem::take(&mut self.marks);
-        marks.retain(|identifier, mark| {
-            let moved = match (self.index_of(*identifier), mark.transport) {
+        for index in 0..self.elements.len() {
+            self.selector.set_usable(index, self.elements[index].supported);
+        }
+        let Some(mut beside) = self.beside.take() else { return };
+        (beside.marks_end, beside.failed) = (None, Failed::default());
+        for (element, mark) in core::mem::take(&mut beside.marks) {
+            let moved = match (self.index_of(element), mark.transport) {
                 (Some(index), Some(transport)) => fingerprint(self.encoded(index)) != transport,
                 _ => false,
             };
             let reason = match mark.until <= now {
                 true => MarkEnd::Expired,
                 false if moved => MarkEnd::Moved,
-                false => return true,
+                false => {
+                    let end = beside.marks_end.map_or(mark.until, |end| end.min(mark.until));
+                    beside.marks_end = Some(end);
+                    beside.marks.insert(element, mark);
+                    continue;
+                }
             };
-            let (pool, element) = (&self.handle, *identifier);
+            let pool = &self.handle;
             ctx.note(|| NoteKind::MarkEnded { handle: pool.clone(), element, reason });
-            false
-        });
-        self.marks = marks;
-        self.marks_end = self.marks.values().map(|mark| mark.until).min();
-        self.failed = Failed::default();
-        for index in 0..self.elements.len() {
-            self.selector.set_usable(index, self.elements[index].supported);
         }
-        let marked: Vec<_> = self.marks.keys().copied().collect();
+        let marked: Vec<_> = beside.marks.keys().copied().collect();
+        if !marked.is_empty() || !beside.absent.is_empty() {
+            self.beside = Some(beside);
+        }
         marked.into_iter().for_each(|identifier| self.tell(identifier));
     }
 
     /// Ends the marks whose time has come, if it has for any.
     fn look_at_marks(&mut self, now: Instant, ctx: &mut Context) {
-        if self.marks_end.is_some_and(|end| end <= now) {
+        let end = self.beside.as_ref().and_then(|beside| beside.marks_end);
+        if end.is_some_and(|end| end <= now) {
             self.end_marks(now, ctx);
         }
     }
@@ -463,23 +486,29 @@ impl Pool {
     /// where it is not.
     fn tell(&mut self, identifier: PeIdentifier) {
         let Some(index) = self.index_of(identifier) else { return };
-        let failure = self.marks.get(&identifier).map(|mark| mark.failure);
+        let failure = self.mark_of(identifier).map(|mark| mark.failure);
         let supported = self.elements[index].supported;
         self.selector.set_usable(index, supported && failure.is_none());
-        self.failed.set(self.elements.len(), index, failure.filter(|_| supported));
+        if let Some(beside) = &mut self.beside {
+            beside.failed.set(self.elements.len(), index, failure.filter(|_| supported));
+        }
     }
 
     /// One that was handed out although it is marked has now been tried later than the others.
     fn was_tried(&mut self, index: usize) {
         let identifier = self.elements[index].identifier;
-        if self.marks_end.is_none() {
-            return;
+        let Some(beside) = self.beside.as_mut().filter(|it| it.marks_end.is_some()) else { return };
+        if beside.marks.contains_key(&identifier) {
+            let failure = beside.next_failure();
+            if let Some(mark) = beside.marks.get_mut(&identifier) {
+                mark.failure = failure;
+            }
+            beside.failed.set(self.elements.len(), index, Some(failure));
         }
-        if let Some(mark) = self.marks.get_mut(&identifier) {
-            self.failures += 1;
-            mark.failure = self.failures;
-            self.failed.set(self.elements.len(), index, Some(self.failures));
-        }
+    }
+
+    fn mark_of(&self, identifier: PeIdentifier) -> Option<&Mark> {
+        self.beside.as_ref()?.marks.get(&identifier)
     }
 
     fn index_of(&self, identifier: PeIdentifier) -> Option<usize> {
@@ -489,7 +518,7 @@ impl Pool {
     }
 
     fn encoded(&self, index: usize) -> &[u8] {
-        &self.transports[self.elements[index].range()]
+        &self.transports.bytes()[self.elements[index].range()]
     }
 }
 
@@ -529,7 +558,7 @@ impl fmt::Debug for Pool {
             .field("handle", &self.handle)
             .field("policy", &self.policy)
             .field("fetched", &self.fetched)
-            .field("marks", &self.marks.len())
+            .field("marks", &self.beside.as_ref().map_or(0, |beside| beside.marks.len()))
             .field("elements", &elements)
             .finish_non_exhaustive()
     }
@@ -550,27 +579,63 @@ impl Change {
     }
 }
 
+impl Encoded {
+    /// As long as one with an IPv6 address.
+    const SHORT: usize = 28;
+
+    fn replace(&mut self, bytes: &[u8]) {
+        let mut short = [0; Self::SHORT];
+        match (&mut *self, short.get_mut(..bytes.len())) {
+            (_, Some(begin)) => {
+                begin.copy_from_slice(bytes);
+                *self = Self::Short(short);
+            }
+            (Self::Long(kept), _) if kept.len() == bytes.len() => kept.copy_from_slice(bytes),
+            _ => *self = Self::Long(bytes.into()),
+        }
+    }
+
+    /// All that were taken over, and perhaps nothing behind them.
+    const fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(bytes) => bytes,
+            Self::Long(bytes) => bytes,
+        }
+    }
+
+    const fn heap_size(&self) -> usize {
+        match self {
+            Self::Short(_) => 0,
+            Self::Long(bytes) => bytes.len(),
+        }
+    }
+}
+
+impl Default for Encoded {
+    fn default() -> Self {
+        Self::Short([0; Self::SHORT])
+    }
+}
+
+impl Beside {
+    const fn next_failure(&mut self) -> u64 {
+        self.failures += 1;
+        self.failures
+    }
+
+    fn heap_size(&self) -> usize {
+        self.absent.capacity() * size_of::<PeIdentifier>()
+            + self.marks.heap_size()
+            + self.failed.heap_size()
+    }
+}
+
 impl Element {
     /// Where its transport is.
     fn range(&self) -> Range<usize> {
         let start = self.start as usize;
         start..start + usize::from(self.len)
     }
-}
-
-/// Takes over a list with no more room than it needs.
-fn replace<T: Copy>(kept: &mut Vec<T>, new: &[T]) {
-    kept.clear();
-    make_room(kept, new.len());
-    kept.extend_from_slice(new);
-}
-
-/// Makes room for so many, and no more than twice that.
-fn make_room<T>(kept: &mut Vec<T>, len: usize) {
-    if kept.capacity() / 2 > len {
-        *kept = Vec::new();
-    }
-    kept.reserve_exact(len);
 }
 
 /// The FNV-1a hash, which two transports share by chance only, or by their registrar's intention;
@@ -585,15 +650,18 @@ fn fingerprint(transport: &[u8]) -> u64 {
 #[cfg(test)]
 impl core::hash::Hash for Pool {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-        let Self { handle, policy, elements, transports, absent, .. } = self;
-        (handle, policy, elements, transports, absent).hash(state);
+        let Self { handle, policy, elements, transports, .. } = self;
+        (handle, policy, elements, transports).hash(state);
         let Self { selector, fetched, authentication, .. } = self;
         (selector, fetched, authentication).hash(state);
-        self.failed.in_order(|_| false).for_each(|index| index.hash(state));
-        for (identifier, mark) in &self.marks {
+        let none = Beside::default();
+        let Beside { absent, marks, failed, .. } = self.beside.as_deref().unwrap_or(&none);
+        absent.hash(state);
+        failed.in_order(|_| false).for_each(|index| index.hash(state));
+        for (identifier, mark) in marks.iter() {
             let until = ahead(mark.until);
             if !until.is_zero() {
-                let before = self.marks.values().filter(|other| other.failure < mark.failure);
+                let before = marks.values().filter(|other| other.failure < mark.failure);
                 (identifier, until, mark.transport, before.count()).hash(state);
             }
         }

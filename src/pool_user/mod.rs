@@ -10,13 +10,12 @@ mod pools;
 mod registrars;
 mod sessions;
 
-use alloc::vec::Vec;
 use core::fmt;
 
 pub use self::pools::PoolMut;
 pub use self::registrars::{RegistrarsMut, RegistrarsRef};
 pub use self::sessions::SessionMut;
-use crate::cache::Cache;
+use crate::cache::{Cache, Freshness};
 #[cfg(test)]
 use crate::channel::ChannelUser;
 use crate::channel::{Action, Authentication, Next, Payload};
@@ -34,7 +33,9 @@ use crate::pool::{Change, Pool};
 use crate::registrar::{self, Home, Registrars};
 use crate::report::Reports;
 use crate::resolver::{self, Resolver, Route};
-use crate::session::{self, Env, Sessions};
+#[cfg(test)]
+use crate::session::Sessions;
+use crate::session::{self, Env, SessionLevel};
 #[cfg(test)]
 use crate::slab::Key;
 use crate::slab::Slab;
@@ -98,7 +99,7 @@ pub struct PoolUser {
     registrars: Registrars,
     resolver: Resolver<Waiter>,
     reports: Reports,
-    sessions: Sessions,
+    sessions: SessionLevel,
     cache: Cache,
     /// The resolutions that the application asked for and has not heard the end of.
     requests: Slab<PoolHandle>,
@@ -132,14 +133,19 @@ impl PoolUser {
     ///
     /// # Errors
     /// The configuration contradicts itself, or what the driver can do.
-    pub fn new(config: Config, capabilities: Capabilities, seed: u64) -> Result<Self, ConfigError> {
+    pub fn new(
+        mut config: Config,
+        capabilities: Capabilities,
+        seed: u64,
+    ) -> Result<Self, ConfigError> {
         config.validate(&capabilities)?;
+        config.discovery.registrars.shrink_to_fit();
         let mut ctx = Context::new(config, capabilities, seed);
         Ok(Self {
             registrars: Registrars::new(&mut ctx),
             resolver: Resolver::new(),
             reports: Reports::new(),
-            sessions: Sessions::new(&ctx),
+            sessions: SessionLevel::default(),
             cache: Cache::new(),
             requests: Slab::new(),
             now: Instant::EPOCH,
@@ -190,12 +196,8 @@ impl PoolUser {
         let of_session = |waiter: &Waiter| matches!(waiter, Waiter::Session(_));
         self.resolver.unsubscribe_all();
         self.resolver.fail(&mut self.ctx, &ResolveError::ShutDown, |waiter| !of_session(waiter));
-        let sessions: Vec<_> = self.sessions.ids().collect();
-        for session in sessions {
-            // One that is closing or over is on its way.
-            let (sessions, mut env) = self.session_machine(now);
-            let _ = sessions.close(&mut env, session);
-        }
+        let (sessions, mut env) = self.session_machine(now);
+        sessions.close_all(&mut env);
         self.route(now);
     }
 
@@ -377,7 +379,7 @@ impl PoolUser {
     }
 
     /// The session machine, and what its steps may use.
-    const fn session_machine(&mut self, now: Instant) -> (&mut Sessions, Env<'_>) {
+    const fn session_machine(&mut self, now: Instant) -> (&mut SessionLevel, Env<'_>) {
         let Self { sessions, ctx, cache, .. } = self;
         (sessions, Env { now, ctx, cache })
     }
@@ -516,11 +518,15 @@ impl PoolUser {
     /// Whether a pool, which counts as used, need not be asked for: its list is young enough, or
     /// the home registrar would have told of a change.
     fn is_fresh(&mut self, now: Instant, pool: PoolId) -> bool {
-        let outdated = self.cache.is_outdated(pool);
-        self.cache.get_mut(pool).filter(|_| !outdated).is_some_and(|found| {
-            !found.is_stale(now, &self.ctx.config)
-                || self.resolver.is_up_to_date(now, found.handle().as_bytes())
-        })
+        self.cache.get_mut(pool);
+        match self.cache.freshness(now, &self.ctx.config, pool) {
+            Some(Freshness::Fresh) => true,
+            Some(Freshness::Stale) => self
+                .cache
+                .get(pool)
+                .is_some_and(|pool| self.resolver.is_up_to_date(now, pool.handle().as_bytes())),
+            Some(Freshness::Outdated) | None => false,
+        }
     }
 
     /// A pool was resolved: tells who waited.
@@ -613,7 +619,7 @@ impl fmt::Debug for PoolUser {
 }
 
 /// Whether what an entry of the queue is about was not taken away by the application.
-fn is_wanted(requests: &Slab<PoolHandle>, sessions: &Sessions, entry: &Entry) -> bool {
+fn is_wanted(requests: &Slab<PoolHandle>, sessions: &SessionLevel, entry: &Entry) -> bool {
     entry.request().is_none_or(|request| requests.get(request.0).is_some())
         && entry.session().is_none_or(|session| sessions.exists(session))
 }
@@ -637,7 +643,12 @@ impl PoolUser {
     pub(crate) fn names(&self) -> impl Iterator<Item = (Kind, Key)> {
         let channels = self.ctx.channels.ids().map(|id| (Kind::Channel, id.0));
         let sessions = self.sessions.ids().map(|id| (Kind::Session, id.0));
-        let links = self.sessions.link_ids().map(|id| (Kind::Link, id.0));
+        let links = self
+            .sessions
+            .get()
+            .into_iter()
+            .flat_map(Sessions::link_ids)
+            .map(|id| (Kind::Link, id.0));
         let pools = self.cache.iter().map(|(id, _)| (Kind::Pool, id.0));
         let requests = self.requests.iter().map(|(key, _)| (Kind::Request, key));
         channels.chain(sessions).chain(links).chain(pools).chain(requests)
@@ -648,17 +659,9 @@ impl PoolUser {
         self.ctx.channels.ids()
     }
 
-    /// The session that a channel is for.
-    pub(crate) fn session_of(&self, channel: ChannelId) -> Option<SessionId> {
-        match self.ctx.channels.whose(channel)? {
-            ChannelUser::Registrar => None,
-            ChannelUser::Session(link) => self.sessions.owner(link),
-        }
-    }
-
     /// The channel to the element that a session keeps.
     pub(crate) fn kept_channel(&self, session: SessionId) -> Option<ChannelId> {
-        self.sessions.kept_channel(session)
+        self.sessions.get()?.kept_channel(session)
     }
 
     /// Whether an element is in the list of a pool.
@@ -671,17 +674,17 @@ impl PoolUser {
     pub(crate) fn channel_element(&self, channel: ChannelId) -> Option<PeIdentifier> {
         match self.ctx.channels.whose(channel)? {
             ChannelUser::Registrar => None,
-            ChannelUser::Session(link) => self.sessions.link_element(link),
+            ChannelUser::Session(link) => self.sessions.get()?.link_element(link),
         }
     }
 
     /// The channel to the element that would be given up.
     pub(crate) fn responsible_channel(&self, session: SessionId) -> Option<ChannelId> {
-        self.sessions.responsible_channel(session)
+        self.sessions.get()?.responsible_channel(session)
     }
 
     pub(crate) fn session_is_over(&self, session: SessionId) -> bool {
-        self.sessions.is_over(session)
+        self.sessions.get().is_none_or(|sessions| sessions.is_over(session))
     }
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::PoolUser;
 use crate::Instant;
+use crate::channel::ChannelUser;
 use crate::error::{CommandError, SendError, SendErrorReason};
 use crate::id::{ChannelId, MessageId, SessionId};
 use crate::session::{Env, SendOptions, SessionOptions, SessionRef, Sessions, Unsettled};
@@ -34,7 +35,7 @@ impl PoolUser {
     ) -> Result<SessionId, CommandError> {
         let now = self.advance(now);
         let handle = self.check(handle.into())?;
-        let (sessions, mut env) = self.session_machine(now);
+        let (sessions, mut env) = self.session_commands(now);
         let session = sessions.open(&mut env, handle, options)?;
         self.route(now);
         Ok(session)
@@ -56,7 +57,7 @@ impl PoolUser {
         self.check_open()?;
         let to = self.ctx.capabilities.reachable_element(to);
         let to = to.ok_or(CommandError::UnusableTransport)?;
-        let (sessions, mut env) = self.session_machine(now);
+        let (sessions, mut env) = self.session_commands(now);
         sessions.open_at(&mut env, to, options)
     }
 
@@ -78,7 +79,7 @@ impl PoolUser {
     ) -> Result<(SessionId, ChannelId), CommandError> {
         let now = self.advance(now);
         self.check_open()?;
-        let (sessions, mut env) = self.session_machine(now);
+        let (sessions, mut env) = self.session_commands(now);
         sessions.accept(&mut env, protocol, control, options)
     }
 
@@ -86,7 +87,7 @@ impl PoolUser {
     #[must_use]
     pub fn session(&self, session: SessionId) -> Option<SessionRef<'_>> {
         let Self { sessions, ctx, cache, now, .. } = self;
-        sessions.look(ctx, cache, *now, session)
+        sessions.get()?.look(ctx, cache, *now, session)
     }
 
     /// A session, for commands.
@@ -110,6 +111,16 @@ impl PoolUser {
         self.sessions.ids()
     }
 
+    /// The session that a channel is for, as long as the machine has it; `None` where it leads to a
+    /// registrar. So a driver knows what not to read where an application does not keep up.
+    #[must_use]
+    pub fn session_of(&self, channel: ChannelId) -> Option<SessionId> {
+        match self.ctx.channels.whose(channel)? {
+            ChannelUser::Registrar => None,
+            ChannelUser::Session(link) => self.sessions.get()?.owner(link),
+        }
+    }
+
     /// Says whom peers are to turn to if this node fails, best first. That goes into the business
     /// card that every control channel to an element begins with, and at once to those that are
     /// up (RFC 5352 §3.9).
@@ -117,7 +128,15 @@ impl PoolUser {
     /// # Errors
     /// The node is no pool element by its configuration, or the card does not fit into a message.
     pub fn set_card(&mut self, elements: Vec<PoolElement>) -> Result<(), CommandError> {
-        self.sessions.set_card(&mut self.ctx, elements)
+        self.sessions.get_mut(&self.ctx).set_card(&mut self.ctx, elements)
+    }
+}
+
+impl PoolUser {
+    /// The session machine for commands, and what its steps may use.
+    fn session_commands(&mut self, now: Instant) -> (&mut Sessions, Env<'_>) {
+        let Self { sessions, ctx, cache, .. } = self;
+        (sessions.get_mut(ctx), Env { now, ctx, cache })
     }
 }
 
@@ -137,7 +156,7 @@ impl SessionMut<'_> {
         if data.len() > longest.min(user.ctx.config.limits.max_queued_bytes) {
             return Err(SendError { reason: SendErrorReason::TooLong, data });
         }
-        let (sessions, mut env) = user.session_machine(*now);
+        let (sessions, mut env) = user.session_commands(*now);
         let sent = sessions.send(&mut env, *id, data, options.into());
         user.serve_sessions(*now);
         sent
@@ -223,7 +242,7 @@ impl SessionMut<'_> {
     /// One step of the session machine, and what follows from it elsewhere.
     fn step<T>(&mut self, step: impl FnOnce(&mut Sessions, &mut Env<'_>, SessionId) -> T) -> T {
         let Self { user, id, now } = self;
-        let (sessions, mut env) = user.session_machine(*now);
+        let (sessions, mut env) = user.session_commands(*now);
         let result = step(sessions, &mut env, *id);
         user.route(*now);
         result

@@ -13,7 +13,6 @@
 //! and those that may be tried in the present round stand in the order in which they are, grouped by
 //! server, so that the ones of the servers that are being tried are passed over at once.
 
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::array;
 use core::net::SocketAddr;
@@ -24,6 +23,7 @@ use crate::config::{Registrar, Security};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::journal::{NoteKind, PassedOver};
+use crate::ordered::{Map, Set};
 use crate::reach::Origin;
 use crate::timers::Timers;
 use crate::wire::{ServerIdentifier, Transport, TransportUse, Transports};
@@ -33,16 +33,16 @@ use crate::{Config, Instant, Rng};
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub(super) struct Addresses {
-    list: BTreeMap<AddressId, Address>,
-    by_transport: BTreeMap<Transport, AddressId>,
+    list: Map<AddressId, Address>,
+    by_transport: Map<Transport, AddressId>,
     next: AddressId,
-    groups: BTreeMap<GroupId, Group>,
+    groups: Map<GroupId, Group>,
     /// The groups with addresses that may be tried in this round, in the order of trying: those that
     /// are kept, and those that were announced.
-    kept: BTreeSet<Turn>,
-    announced: BTreeSet<Turn>,
+    kept: Set<Turn>,
+    announced: Set<Turn>,
     /// Those that were tried in this round.
-    spent: BTreeSet<AddressId>,
+    spent: Set<AddressId>,
     /// How many are announced, and how many of the others do without TLS.
     announced_len: usize,
     unsecured: usize,
@@ -89,7 +89,7 @@ struct Group {
     /// How many addresses it has.
     len: usize,
     /// Those that may be tried in this round, in the order of trying.
-    open: BTreeSet<(u64, AddressId)>,
+    open: Set<(u64, AddressId)>,
     /// What decides between groups that were never tried.
     draw: u64,
 }
@@ -101,13 +101,13 @@ impl Addresses {
     pub(super) fn new(ctx: &mut Context) -> Self {
         let Context { config, capabilities, rng, .. } = ctx;
         let mut this = Self {
-            list: BTreeMap::new(),
-            by_transport: BTreeMap::new(),
+            list: Map::new(),
+            by_transport: Map::new(),
             next: AddressId(0),
-            groups: BTreeMap::new(),
-            kept: BTreeSet::new(),
-            announced: BTreeSet::new(),
-            spent: BTreeSet::new(),
+            groups: Map::new(),
+            kept: Set::new(),
+            announced: Set::new(),
+            spent: Set::new(),
             announced_len: 0,
             unsecured: 0,
             t7: Timers::new(),
@@ -254,7 +254,7 @@ impl Addresses {
 
     /// From here on, every address may be tried again.
     pub(super) fn begin_round(&mut self) {
-        for id in core::mem::take(&mut self.spent) {
+        while let Some(id) = self.spent.pop_first() {
             self.open(id);
         }
     }
@@ -308,7 +308,7 @@ impl Addresses {
         let is_kept = |group: &&GroupId| matches!(group, GroupId::Kept(_));
         let for_kept = busy.iter().flatten().filter(is_kept).count() < FOR_KEPT;
         loop {
-            let free = |turns: &BTreeSet<Turn>| {
+            let free = |turns: &Set<Turn>| {
                 turns.iter().find(|(.., group)| !busy.contains(&Some(*group))).copied()
             };
             let announced = free(&self.announced).filter(|_| self.takes_announced(&ctx.config));
@@ -409,11 +409,13 @@ impl Addresses {
     /// Takes an address into its group.
     fn join(&mut self, rng: &mut Rng, id: AddressId) {
         let Some(address) = self.list.get(&id) else { return };
-        let group = self.groups.entry(address.group).or_insert_with(|| {
+        if !self.groups.contains_key(&address.group) {
             let draw = rng.next_u64();
-            Group { draw, ..Group::default() }
-        });
-        group.len += 1;
+            self.groups.insert(address.group, Group { draw, ..Group::default() });
+        }
+        if let Some(group) = self.groups.get_mut(&address.group) {
+            group.len += 1;
+        }
         self.open(id);
     }
 
@@ -432,7 +434,7 @@ impl Addresses {
     /// An address may be tried in this round.
     fn open(&mut self, id: AddressId) {
         self.spent.remove(&id);
-        self.change(id, BTreeSet::insert);
+        self.change(id, Set::insert);
     }
 
     /// An address may not be tried in this round, for whatever reason.
@@ -445,7 +447,7 @@ impl Addresses {
     fn change(
         &mut self,
         id: AddressId,
-        change: impl FnOnce(&mut BTreeSet<(u64, AddressId)>, (u64, AddressId)) -> bool,
+        change: impl FnOnce(&mut Set<(u64, AddressId)>, (u64, AddressId)) -> bool,
     ) {
         let Self { list, groups, kept, announced, .. } = self;
         let Some(Address { group, tried, .. }) = list.get(&id) else { return };
@@ -465,7 +467,9 @@ impl Addresses {
             if let Some(before) = before {
                 turns.remove(&before);
             }
-            turns.extend(after);
+            if let Some(after) = after {
+                turns.insert(after);
+            }
         }
     }
 }
@@ -497,7 +501,7 @@ pub(super) fn announced_transports(
 #[cfg(test)]
 impl core::hash::Hash for Addresses {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-        for (id, address) in &self.list {
+        for (id, address) in self.list.iter() {
             let Address { registrar, group, takes_wanted, outdates, tried } = address;
             let before = |other: &&Address| other.tried > 0 && other.tried < *tried;
             let rank = (*tried > 0).then(|| self.list.values().filter(before).count());

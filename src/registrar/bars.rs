@@ -1,12 +1,12 @@
 //! Registrars that are not who they should be, and until when they are left alone (HUNT-10).
 
-use alloc::collections::BTreeMap;
 use core::net::SocketAddr;
 
 use crate::Instant;
 use crate::context::Context;
 use crate::event::Entry;
 use crate::journal::NoteKind;
+use crate::ordered::Map;
 use crate::wire::{Protocol, Transport};
 
 /// All bars, bounded in number; each costs as much as any other, however many there are.
@@ -14,9 +14,9 @@ use crate::wire::{Protocol, Transport};
 #[cfg_attr(test, derive(Clone))]
 pub(super) struct Bars {
     /// By running number, which is the order of their ends too.
-    list: BTreeMap<u64, Bar>,
+    list: Map<u64, Bar>,
     /// The latest bar of each place.
-    by_place: BTreeMap<Place, u64>,
+    by_place: Map<Place, u64>,
     next: u64,
     /// The first one that the application has not heard of.
     unread: u64,
@@ -34,7 +34,7 @@ type Place = (Protocol, SocketAddr);
 
 impl Bars {
     pub(super) const fn new() -> Self {
-        Self { list: BTreeMap::new(), by_place: BTreeMap::new(), next: 0, unread: 0 }
+        Self { list: Map::new(), by_place: Map::new(), next: 0, unread: 0 }
     }
 
     /// Leaves a registrar alone from here on; announces do not change that.
@@ -46,7 +46,7 @@ impl Bars {
             self.drop_oldest();
         }
         let former = places(&transport).find_map(|place| self.by_place.get(&place).copied());
-        if let Some(former) = former.filter(|id| self.list[id].transport == transport) {
+        if let Some(former) = former.filter(|id| self.is_at(*id, &transport)) {
             self.list.remove(&former);
         } else if self.list.len() >= ctx.config.limits.max_barred {
             self.drop_oldest();
@@ -84,9 +84,13 @@ impl Bars {
 
     /// The next registrar that the application has not heard of.
     pub(super) fn take_untold(&mut self) -> Option<Transport> {
-        let (id, bar) = self.list.range(self.unread..).next().unzip();
+        let (id, bar) = self.list.first_from(&self.unread).unzip();
         self.unread = id.map_or(self.next, |id| id + 1);
         bar.map(|bar| bar.transport.clone())
+    }
+
+    fn is_at(&self, id: u64, transport: &Transport) -> bool {
+        self.list.get(&id).is_some_and(|bar| bar.transport == *transport)
     }
 
     fn drop_oldest(&mut self) {
@@ -108,7 +112,7 @@ fn places(transport: &Transport) -> impl Iterator<Item = Place> + use<'_> {
 #[cfg(test)]
 impl core::hash::Hash for Bars {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-        for (number, Bar { transport, until }) in &self.list {
+        for (number, Bar { transport, until }) in self.list.iter() {
             let until = crate::explorer::ahead(*until);
             if !until.is_zero() || *number >= self.unread {
                 (transport, until, *number >= self.unread).hash(state);

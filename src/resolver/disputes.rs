@@ -10,10 +10,9 @@
 //! The other reading, to believe each answer at once, ends every session's refresh and every
 //! subscription whenever a registrar is restarted.
 
-use alloc::collections::BTreeMap;
-
 use crate::Instant;
 use crate::context::Context;
+use crate::ordered::Map;
 use crate::timers::{Timers, jitter};
 use crate::wire::PoolHandle;
 
@@ -24,7 +23,7 @@ const TIMES: u32 = 6;
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct Disputes<W> {
-    list: BTreeMap<PoolHandle, Dispute<W>>,
+    list: Map<PoolHandle, Dispute<W>>,
     /// When those are asked for again that nobody subscribes to.
     again: Timers<PoolHandle>,
 }
@@ -40,7 +39,7 @@ struct Dispute<W> {
 
 impl<W: Copy> Disputes<W> {
     pub(super) const fn new() -> Self {
-        Self { list: BTreeMap::new(), again: Timers::new() }
+        Self { list: Map::new(), again: Timers::new() }
     }
 
     /// The home, which is one since `since`, does not know a pool. Says whether that is not believed
@@ -62,7 +61,9 @@ impl<W: Copy> Disputes<W> {
             return None;
         }
         let dispute = Dispute { waiter, until, again: None };
-        self.list.entry(PoolHandle::from(handle)).or_insert(dispute);
+        if !self.list.contains_key(handle) {
+            self.list.insert(PoolHandle::from(handle), dispute);
+        }
         let pause = (grace / TIMES).max(ctx.config.resolution.resolution_interval);
         Some(now + jitter(&mut ctx.rng, pause))
     }

@@ -29,7 +29,7 @@ mod subscriptions;
 #[cfg(test)]
 mod tests;
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem;
 
@@ -44,6 +44,7 @@ use crate::error::ResolveError;
 use crate::explorer::ahead;
 use crate::id::ChannelId;
 use crate::journal::NoteKind;
+use crate::ordered::{Map, Set};
 use crate::recent::Recent;
 use crate::timers::{TimerKind, Timers};
 use crate::wire::{self, PoolHandle};
@@ -52,7 +53,7 @@ use crate::wire::{self, PoolHandle};
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Resolver<W> {
-    queries: BTreeMap<PoolHandle, Query<W>>,
+    queries: Map<PoolHandle, Query<W>>,
     home: Option<Route>,
     /// T1-ENRPrequest of each query that was sent, the end of the pause of each that must not be
     /// yet.
@@ -96,7 +97,7 @@ struct Query<W> {
     /// among them.
     waiters: VecDeque<(W, Instant)>,
     /// Those who wait.
-    waiting: BTreeSet<W>,
+    waiting: Set<W>,
     state: State,
     t1: Option<Instant>,
     /// When T1 was to expire, also after it was stopped.
@@ -131,7 +132,7 @@ pub(crate) struct Route {
 impl<W: Copy + Ord> Resolver<W> {
     pub(crate) const fn new() -> Self {
         Self {
-            queries: BTreeMap::new(),
+            queries: Map::new(),
             home: None,
             t1: Timers::new(),
             deadlines: Timers::new(),
@@ -184,9 +185,11 @@ impl<W: Copy + Ord> Resolver<W> {
             }
             return;
         }
+        let mut waiting = Set::new();
+        waiting.insert(waiter);
         let mut query = Query {
             waiters: VecDeque::from([(waiter, deadline)]),
-            waiting: BTreeSet::from([waiter]),
+            waiting,
             state: State::Waiting { sendings: 0 },
             t1: None,
             t1_at: None,

@@ -16,7 +16,7 @@
 //! A subscription wants a home registrar, but does not wait for an announce where none is known: it
 //! sleeps until there is one.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use super::Resolver;
@@ -24,6 +24,7 @@ use crate::Instant;
 use crate::context::Context;
 use crate::error::{CommandError, ResolveError};
 use crate::event::Entry;
+use crate::ordered::Map;
 use crate::timers::{Timers, jitter};
 use crate::wire::PoolHandle;
 
@@ -34,7 +35,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct Subscriptions<W> {
-    list: BTreeMap<PoolHandle, Subscription<W>>,
+    list: Map<PoolHandle, Subscription<W>>,
     /// When those without updates ask again.
     renewals: Timers<PoolHandle>,
     /// Those that a registrar ended, until the application has heard of it.
@@ -127,7 +128,7 @@ impl<W: Copy + Ord> Resolver<W> {
             return;
         }
         let Subscriptions { list, renewals, .. } = &mut self.subscriptions;
-        for (handle, subscription) in list {
+        for (handle, subscription) in list.iter_mut() {
             renewals.set(&mut subscription.renew, Some(now), handle.clone());
         }
         self.renew(now, ctx);
@@ -232,12 +233,7 @@ impl<W: Copy + Ord> Resolver<W> {
 
 impl<W> Subscriptions<W> {
     pub(super) const fn new() -> Self {
-        Self {
-            list: BTreeMap::new(),
-            renewals: Timers::new(),
-            ended: VecDeque::new(),
-            noted: false,
-        }
+        Self { list: Map::new(), renewals: Timers::new(), ended: VecDeque::new(), noted: false }
     }
 
     pub(super) fn has(&self, handle: &[u8]) -> bool {
@@ -306,7 +302,7 @@ impl<W> Subscriptions<W> {
 
     /// What was granted is void.
     fn lapse(&mut self) {
-        for subscription in self.list.values_mut() {
+        for (_, subscription) in self.list.iter_mut() {
             (subscription.updates, subscription.renew) = (false, None);
         }
         self.renewals.clear();

@@ -124,7 +124,7 @@ impl Bench {
             "deadline" => {
                 *now = at + Duration::from_secs(1_000);
                 machine.t1.clear();
-                machine.queries.values_mut().for_each(|query| query.t1 = None);
+                machine.queries.iter_mut().for_each(|(_, query)| query.t1 = None);
                 machine.handle_timeout(*now, ctx, &unreached);
             }
             other => panic!("{other}"),

@@ -1,8 +1,10 @@
 //! What a policy knows of members goes with them from list to list.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::mem;
 
-use super::{Member, heap};
+use super::Member;
 
 /// Lookups by scan before an index is made.
 const SCANS: usize = 4;
@@ -16,29 +18,29 @@ const REMEMBERED: usize = 256;
 /// The oldest are forgotten.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone, Hash))]
-pub(super) struct Absent<T>(Vec<(Member, T)>);
+pub(super) struct Absent<T>(Box<[(Member, T)]>);
 
 impl<T: Copy> Absent<T> {
-    pub(super) const fn new() -> Self {
-        Self(Vec::new())
+    pub(super) fn new() -> Self {
+        Self(Box::default())
     }
 
-    /// Takes what is `known` of the members of one list over to those of the next: as `adapt` changes
-    /// it for a member whose values may be others, and `joined` for one that is new, from what is
+    /// Takes what is `known` of the members of one list over to those of the next, in place where they
+    /// are the same ones, else as what is returned: as `adapt` changes it for a member whose values may be others, and `joined` for one that is new, from what is
     /// known of the one listed before it.
     pub(super) fn carry(
         &mut self,
-        known: &mut Vec<T>,
+        known: &mut [T],
         old: &[Member],
         new: &[Member],
         joined: impl Fn(&Member, Option<T>) -> T,
         adapt: impl Fn(&Member, &Member, T) -> T,
-    ) {
+    ) -> Option<Vec<T>> {
         if old.len() == new.len() && old.iter().zip(new).all(|(old, new)| old.id == new.id) {
             for (known, (old, new)) in known.iter_mut().zip(old.iter().zip(new)) {
                 *known = adapt(old, new, *known);
             }
-            return;
+            return None;
         }
         let mut listed = Finder::new(old, |m| m.id);
         let mut absent = Finder::new(&self.0, |(m, _)| m.id);
@@ -58,21 +60,21 @@ impl<T: Copy> Absent<T> {
                 *before.insert(carried)
             })
             .collect();
-        let mut listed = Finder::new(new, |m| m.id);
-        if returned > 0 {
-            self.0.retain(|(m, _)| listed.find(m.id).is_none());
-        }
-        if stayed < old.len() {
+        if returned > 0 || stayed < old.len() {
+            let mut listed = Finder::new(new, |m| m.id);
+            let mut absent = mem::take(&mut self.0).into_vec();
+            absent.retain(|(m, _)| listed.find(m.id).is_none());
             let left = old.iter().zip(&*known).filter(|(m, _)| listed.find(m.id).is_none());
-            self.0.extend(left.map(|(m, known)| (*m, *known)));
-            let many = self.0.len().saturating_sub(new.len().max(REMEMBERED));
-            self.0.drain(..many);
+            absent.extend(left.map(|(m, known)| (*m, *known)));
+            let many = absent.len().saturating_sub(new.len().max(REMEMBERED));
+            absent.drain(..many);
+            self.0 = absent.into();
         }
-        *known = carried;
+        Some(carried)
     }
 
     pub(super) fn heap_size(&self) -> usize {
-        heap(&self.0)
+        size_of_val(&*self.0)
     }
 }
 
@@ -92,7 +94,8 @@ struct Finder<'a, T> {
     id: fn(&T) -> u32,
     expected: usize,
     scans: usize,
-    index: Vec<u32>,
+    /// Identifiers and positions, in order.
+    index: Vec<(u32, u32)>,
 }
 
 impl<'a, T> Finder<'a, T> {
@@ -115,12 +118,11 @@ impl<'a, T> Finder<'a, T> {
             self.scans += 1;
             return self.list.iter().position(|entry| (self.id)(entry) == id);
         }
-        let id_at = |at: u32| (self.id)(&self.list[at as usize]);
         if self.index.len() < self.list.len() {
-            self.index = (0..self.list.len() as u32).collect();
-            self.index.sort_unstable_by_key(|&at| id_at(at));
+            self.index = self.list.iter().map(self.id).zip(0..).collect();
+            self.index.sort_unstable();
         }
-        let found = self.index.binary_search_by_key(&id, |&at| id_at(at)).ok()?;
-        Some(self.index[found] as usize)
+        let found = self.index.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some(self.index[found].1 as usize)
     }
 }

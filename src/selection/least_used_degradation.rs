@@ -42,10 +42,13 @@ impl LeastUsedDegradation {
         let joined = |m: &Member, before: Option<u128>| {
             key(m.value.into(), before.map_or(now, |known| parts(known).1), 0)
         };
-        self.absent.carry(&mut self.carried, old, new, joined, |old, new, known| {
+        let carried = self.absent.carry(&mut self.carried, old, new, joined, |old, new, known| {
             let (sum, chosen) = parts(known);
             key(if old == new { sum } else { new.value.into() }, chosen, 0)
         });
+        if let Some(carried) = carried {
+            self.carried = carried;
+        }
         let carried = self.carried.drain(..).enumerate();
         self.sums.seat(carried.map(|(at, known)| {
             let (sum, chosen) = parts(known);

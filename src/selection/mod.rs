@@ -109,6 +109,7 @@ pub use custom::CustomPolicy;
 pub(crate) use tournament::{Key, Tournament};
 
 use crate::Rng;
+use crate::few::Few;
 use custom::Custom;
 use least_used_degradation::LeastUsedDegradation;
 use random::{Random, WeightedRandom};
@@ -124,7 +125,7 @@ use weighted_round_robin::WeightedRoundRobin;
 pub struct Selector {
     policy: PolicyKind,
     chooser: Chooser,
-    members: Vec<Member>,
+    members: Few<Member>,
     /// The members that are out of the choice until further notice.
     out: Positions,
     /// The same as the chooser knows it.
@@ -183,9 +184,9 @@ pub struct Member {
 }
 
 /// A set of positions, one bit a member.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 #[cfg_attr(test, derive(Hash))]
-struct Positions(Vec<u64>);
+struct Positions(Few<u64>);
 
 /// One machine for each family of policies.
 ///
@@ -197,7 +198,7 @@ struct Positions(Vec<u64>);
 enum Chooser {
     WeightedRoundRobin(Box<WeightedRoundRobin>),
     Random(Random),
-    WeightedRandom(WeightedRandom),
+    WeightedRandom(Box<WeightedRandom>),
     Ranked(Ranked),
     LeastUsedDegradation(Box<LeastUsedDegradation>),
     Custom(Custom),
@@ -206,16 +207,16 @@ enum Chooser {
 impl Selector {
     /// A selector without members, which chooses nothing yet.
     #[must_use]
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             policy: PolicyKind::RoundRobin,
             chooser: Chooser::Ranked(Ranked::new()),
-            members: Vec::new(),
-            out: Positions(Vec::new()),
-            left_out: Positions(Vec::new()),
+            members: Few::default(),
+            out: Positions::default(),
+            left_out: Positions::default(),
             is_new: false,
             is_stale: false,
-            taken: Positions(Vec::new()),
+            taken: Positions::default(),
         }
     }
 
@@ -227,9 +228,11 @@ impl Selector {
     /// [`refresh_custom`](Self::refresh_custom) is the way.
     pub fn refresh(&mut self, policy: PolicyKind, members: &[Member]) {
         let policy = if let PolicyKind::Custom(_) = policy { PolicyKind::Listed } else { policy };
-        self.is_stale |= !self.out.0.is_empty();
-        self.out.clear();
-        if policy == self.policy && self.members == members {
+        if !self.out.0.is_empty() {
+            self.is_stale = true;
+            self.out.clear();
+        }
+        if policy == self.policy && *self.members == *members {
             return;
         }
         if policy != self.policy {
@@ -247,9 +250,7 @@ impl Selector {
             Chooser::LeastUsedDegradation(chooser) => chooser.refresh(&self.members, members),
             Chooser::Custom(_) => unreachable!("made by refresh_custom only"),
         }
-        self.members.clear();
-        self.members.reserve_exact(members.len());
-        self.members.extend_from_slice(members);
+        self.members.replace(members);
         self.make_room();
     }
 
@@ -269,9 +270,9 @@ impl Selector {
             self.chooser = Chooser::Custom(Custom::new(make()));
         }
         if let Chooser::Custom(chooser) = &mut self.chooser {
-            self.members.clear();
-            let known = &mut self.members;
+            let mut known = Vec::new();
             chooser.refresh(&mut members.inspect(|(id, _)| known.push(Member::new(*id, u32::MAX))));
+            self.members = known.into();
             self.out.clear();
             self.make_room();
         }
@@ -285,7 +286,7 @@ impl Selector {
     /// to the list.
     pub fn set_usable(&mut self, at: usize, usable: bool) {
         if at < self.members.len() {
-            self.out.set(at, !usable);
+            self.out.set(self.members.len(), at, !usable);
             self.is_stale = true;
         }
     }
@@ -301,12 +302,12 @@ impl Selector {
         if self.is_stale {
             self.arrange();
         }
-        let (policy, members) = (self.policy, &self.members[..]);
+        let (policy, members) = (self.policy, &self.members);
         match &mut self.chooser {
             Chooser::WeightedRoundRobin(chooser) => chooser.pick(rng, skip),
             Chooser::Random(chooser) => chooser.pick(rng, skip),
             Chooser::WeightedRandom(chooser) => chooser.pick(rng, skip),
-            Chooser::Ranked(chooser) => chooser.pick(members, |m| rank(policy, m), skip),
+            Chooser::Ranked(chooser) => chooser.pick(|at| rank(policy, &members[at]), skip),
             Chooser::LeastUsedDegradation(chooser) => chooser.pick(members, skip),
             Chooser::Custom(chooser) => chooser.pick(rng, &|at| self.out.contains(at) || skip(at)),
         }
@@ -381,15 +382,20 @@ impl Selector {
     /// The bytes kept on the heap, not counting what a custom policy keeps.
     #[must_use]
     pub fn heap_size(&self) -> usize {
-        heap(&self.members)
-            + [&self.out, &self.left_out, &self.taken].map(|set| heap(&set.0)).iter().sum::<usize>()
+        self.members.heap_size()
+            + [&self.out, &self.left_out, &self.taken]
+                .map(|set| set.0.heap_size())
+                .iter()
+                .sum::<usize>()
             + match &self.chooser {
                 Chooser::WeightedRoundRobin(chooser) => {
                     size_of::<WeightedRoundRobin>() + chooser.heap_size()
                 }
                 Chooser::Random(chooser) => chooser.heap_size(),
                 Chooser::Custom(_) => 0,
-                Chooser::WeightedRandom(chooser) => chooser.heap_size(),
+                Chooser::WeightedRandom(chooser) => {
+                    size_of::<WeightedRandom>() + chooser.heap_size()
+                }
                 Chooser::Ranked(chooser) => chooser.heap_size(),
                 Chooser::LeastUsedDegradation(chooser) => {
                     size_of::<LeastUsedDegradation>() + chooser.heap_size()
@@ -405,7 +411,7 @@ impl Selector {
             Chooser::WeightedRoundRobin(chooser) => chooser.backup(rng, skip),
             Chooser::Random(chooser) => chooser.pick(rng, skip),
             Chooser::WeightedRandom(chooser) => chooser.pick(rng, skip),
-            Chooser::Ranked(chooser) => chooser.backup(members, |m| rank(policy, m), skip),
+            Chooser::Ranked(chooser) => chooser.backup(|at| rank(policy, &members[at]), skip),
             Chooser::LeastUsedDegradation(chooser) => chooser.backup(skip),
             Chooser::Custom(chooser) => {
                 chooser.backup(rng, &|at| self.out.contains(at) || skip(at))
@@ -417,7 +423,7 @@ impl Selector {
     #[cold]
     fn arrange(&mut self) {
         self.is_stale = false;
-        if !self.is_new && self.out == self.left_out {
+        if !self.is_new && *self.out.0 == *self.left_out.0 {
             return;
         }
         let (policy, members) = (self.policy, &self.members[..]);
@@ -432,13 +438,13 @@ impl Selector {
             Chooser::LeastUsedDegradation(chooser) => chooser.arrange(members.len(), is_in),
             Chooser::Custom(_) => {}
         }
-        self.left_out.0.clone_from(&self.out.0);
+        self.left_out.0.replace(&self.out.0);
         self.is_new = false;
     }
 
     fn make_room(&mut self) {
         (self.is_new, self.is_stale) = (true, true);
-        self.taken.0.resize(self.members.len().div_ceil(64), 0);
+        self.taken.0.fill_with(self.members.len().div_ceil(64), 0);
     }
 }
 
@@ -452,16 +458,18 @@ impl Positions {
         self.0.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
     }
 
-    /// No more words are kept than the last position needs, so that equal sets are equal.
-    fn set(&mut self, at: usize, is_in: bool) {
+    /// Puts one of `len` in or takes it out. No words are kept where none is in.
+    fn set(&mut self, len: usize, at: usize, is_in: bool) {
+        if is_in && self.0.is_empty() {
+            self.0.fill_with(len.div_ceil(64), 0);
+        }
+        let Some(word) = self.0.get_mut(at / 64) else { return };
         if is_in {
-            let words = self.0.len().max(at / 64 + 1);
-            self.0.resize(words, 0);
-            self.0[at / 64] |= 1 << (at % 64);
-        } else if let Some(word) = self.0.get_mut(at / 64) {
+            *word |= 1 << (at % 64);
+        } else {
             *word &= !(1 << (at % 64));
-            while self.0.last() == Some(&0) {
-                self.0.pop();
+            if self.0.iter().all(|word| *word == 0) {
+                self.clear();
             }
         }
     }
@@ -508,7 +516,7 @@ impl Chooser {
             PolicyKind::WeightedRoundRobin => Self::WeightedRoundRobin(Box::default()),
             PolicyKind::Random => Self::Random(Random::default()),
             PolicyKind::WeightedRandom | PolicyKind::RandomizedLeastUsed => {
-                Self::WeightedRandom(WeightedRandom::default())
+                Self::WeightedRandom(Box::default())
             }
             PolicyKind::LeastUsedDegradation => Self::LeastUsedDegradation(Box::default()),
             _ => Self::Ranked(Ranked::new()),

@@ -54,7 +54,7 @@ pub(super) struct WeightedRandom {
     /// The length of a piece, as a power of two.
     shift: u32,
     /// Lookups by bisection since the refresh.
-    bisections: usize,
+    bisections: u32,
     /// The members in the choice that have no weight.
     weightless: Vec<u32>,
 }
@@ -71,7 +71,10 @@ impl Random {
 
     /// Makes room for a choice among some.
     pub(super) fn reserve(&mut self, len: usize) {
-        self.some.reserve_exact(len.saturating_sub(self.some.len()));
+        // Of one there is no other part than none.
+        if len > 1 {
+            self.some.reserve_exact(len.saturating_sub(self.some.len()));
+        }
     }
 
     #[inline]
@@ -91,9 +94,11 @@ impl Random {
 impl WeightedRandom {
     pub(super) fn refresh(&mut self, weights: impl ExactSizeIterator<Item = u32>) {
         self.ends.clear();
-        self.ends.reserve(weights.len());
+        self.ends.reserve_exact(weights.len());
         self.guide.clear();
-        self.guide.reserve(2 * weights.len() + 2);
+        if weights.len() > SHORT {
+            self.guide.reserve_exact(2 * weights.len() + 2);
+        }
         self.weightless.clear();
         self.weightless.reserve_exact(weights.filter(|weight| *weight == 0).count());
     }
@@ -128,7 +133,7 @@ impl WeightedRandom {
         }
         if self.ends.len() > SHORT && self.guide.is_empty() {
             self.bisections += 1;
-            if self.bisections > BISECTIONS.max(self.ends.len() / BISECTIONS_PER_MEMBERS) {
+            if self.bisections as usize > BISECTIONS.max(self.ends.len() / BISECTIONS_PER_MEMBERS) {
                 self.make_guide();
             }
         }

@@ -12,40 +12,44 @@
 //! a pick goes round among those. Only when all of them are passed over the others are sorted, once,
 //! and the next best group has its turn.
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
 
+use super::Member;
 use super::carry::Absent;
-use super::{Member, heap};
 
 /// The number of the last choice of a member that was never chosen.
 const NEVER: u32 = 0;
 
 #[derive(Debug)]
-#[cfg_attr(test, derive(Clone, Hash))]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Ranked {
-    /// The number of each member's last choice.
-    chosen: Vec<u32>,
+    /// The number of each member's last choice, and behind these the order: positions in the list, first
+    /// those of the best rank in the order of their turns, and the others behind them, by rank once they
+    /// were needed. One block for both, as most lists are short.
+    places: Box<[u32]>,
     absent: Absent<u32>,
     /// The number of choices so far.
     choices: u32,
-    /// Positions in the list: first those of the best rank in the order of their turns, and the
-    /// others behind them, by rank once they were needed.
-    order: Vec<u32>,
+    /// How many are listed.
+    listed: u32,
+    /// How many are in the choice, and so in the order.
+    len: u32,
     /// How many share the best rank.
-    best: usize,
+    best: u32,
     /// The index in the best group to begin with.
-    turn: usize,
+    turn: u32,
     /// Whether the others are sorted.
     is_sorted: bool,
 }
 
 impl Ranked {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            chosen: Vec::new(),
+            places: Box::default(),
             absent: Absent::new(),
             choices: NEVER,
-            order: Vec::new(),
+            listed: 0,
+            len: 0,
             best: 0,
             turn: 0,
             is_sorted: false,
@@ -54,15 +58,16 @@ impl Ranked {
 
     pub(super) fn refresh(&mut self, old: &[Member], new: &[Member]) {
         let now = self.count();
-        self.absent.carry(
-            &mut self.chosen,
-            old,
-            new,
-            |_, before| before.unwrap_or(now),
-            |_, _, chosen| chosen,
-        );
-        self.order.clear();
-        self.order.reserve_exact(new.len());
+        let joined = |_: &Member, before: Option<u32>| before.unwrap_or(now);
+        let (chosen, _) = self.places.split_at_mut(self.listed as usize);
+        let carried = self.absent.carry(chosen, old, new, joined, |_, _, chosen| chosen);
+        if let Some(mut places) = carried {
+            places.reserve_exact(new.len());
+            places.resize(2 * new.len(), 0);
+            self.places = places.into();
+            self.listed = new.len() as u32;
+        }
+        self.len = 0;
     }
 
     /// Puts those in the choice into order.
@@ -72,30 +77,30 @@ impl Ranked {
         rank: impl Fn(&Member) -> u64,
         is_in: impl Fn(usize) -> bool,
     ) {
-        self.order.clear();
-        self.best = 0;
-        let mut best = u64::MAX;
+        let (chosen, order) = self.places.split_at_mut(self.listed as usize);
+        let (mut len, mut equal, mut best) = (0, 0, u64::MAX);
         for (at, member) in members.iter().enumerate().filter(|(at, _)| is_in(*at)) {
             let rank = rank(member);
-            let last = self.order.len();
-            self.order.push(at as u32);
+            order[len] = at as u32;
             if rank < best {
-                (best, self.best) = (rank, 0);
+                (best, equal) = (rank, 0);
             }
             if rank == best {
-                self.order.swap(self.best, last);
-                self.best += 1;
+                order.swap(equal, len);
+                equal += 1;
             }
+            len += 1;
         }
+        (self.len, self.best) = (len as u32, equal as u32);
         self.turn = 0;
         // Mostly they are in order but for where it begins.
-        let equals = &mut self.order[..self.best];
-        let chosen = |at: u32| self.chosen[at as usize];
+        let equals = &mut order[..equal];
+        let chosen = |at: u32| chosen[at as usize];
         let begin = equals.windows(2).position(|pair| chosen(pair[0]) > chosen(pair[1]));
         if let Some(begin) = begin {
             equals.rotate_left(begin + 1);
             if !equals.is_sorted_by_key(|&at| (chosen(at), at)) {
-                equals.sort_unstable_by_key(|&at| (chosen(at), at));
+                sort(equals, &|at| (0, chosen(at), at));
             }
         }
         self.is_sorted = false;
@@ -104,46 +109,46 @@ impl Ranked {
     #[inline]
     pub(super) fn pick(
         &mut self,
-        members: &[Member],
-        rank: impl Fn(&Member) -> u64,
+        rank: impl Fn(usize) -> u64,
         skip: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        let place = self.find(members, &rank, skip)?;
-        let at = self.order[place] as usize;
-        if place < self.best {
-            self.turn = place + 1;
+        let place = self.find(&rank, skip)?;
+        let at = self.order()[place] as usize;
+        if place < self.best as usize {
+            self.turn = place as u32 + 1;
         } else {
-            self.turn_further(place, members, rank);
+            self.turn_further(place, rank);
         }
-        self.chosen[at] = self.count();
+        self.places[at] = self.count();
         Some(at)
     }
 
     pub(super) fn backup(
         &mut self,
-        members: &[Member],
-        rank: impl Fn(&Member) -> u64,
+        rank: impl Fn(usize) -> u64,
         skip: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        self.find(members, rank, skip).map(|place| self.order[place] as usize)
+        self.find(rank, skip).map(|place| self.order()[place] as usize)
     }
 
     pub(super) fn heap_size(&self) -> usize {
-        heap(&self.chosen) + self.absent.heap_size() + heap(&self.order)
+        size_of_val(&*self.places) + self.absent.heap_size()
+    }
+
+    #[inline]
+    fn order(&self) -> &[u32] {
+        &self.places[self.listed as usize..]
     }
 
     /// The place in `order` of the member to choose.
     #[inline]
-    fn find(
-        &mut self,
-        members: &[Member],
-        rank: impl Fn(&Member) -> u64,
-        skip: impl Fn(usize) -> bool,
-    ) -> Option<usize> {
-        let is_usable = |place: &usize| !skip(self.order[*place] as usize);
-        match (self.turn..self.best).chain(0..self.turn).find(is_usable) {
+    fn find(&mut self, rank: impl Fn(usize) -> u64, skip: impl Fn(usize) -> bool) -> Option<usize> {
+        let order = self.order();
+        let is_usable = |place: &usize| !skip(order[*place] as usize);
+        let (turn, best) = (self.turn as usize, self.best as usize);
+        match (turn..best).chain(0..turn).find(is_usable) {
             Some(place) => Some(place),
-            None => self.find_further(members, rank, skip),
+            None => self.find_further(rank, skip),
         }
     }
 
@@ -151,30 +156,31 @@ impl Ranked {
     #[cold]
     fn find_further(
         &mut self,
-        members: &[Member],
-        rank: impl Fn(&Member) -> u64,
+        rank: impl Fn(usize) -> u64,
         skip: impl Fn(usize) -> bool,
     ) -> Option<usize> {
+        let (chosen, order) = self.places.split_at_mut(self.listed as usize);
+        let mut further = self.best as usize..self.len as usize;
         if !self.is_sorted {
             self.is_sorted = true;
-            let chosen = &self.chosen;
-            let key = |at: usize| (rank(&members[at]), chosen[at], at);
-            self.order[self.best..].sort_unstable_by_key(|&at| key(at as usize));
+            let key = |at: u32| (rank(at as usize), chosen[at as usize], at);
+            sort(&mut order[further.clone()], &key);
         }
-        (self.best..self.order.len()).find(|&place| !skip(self.order[place] as usize))
+        further.find(|&place| !skip(order[place] as usize))
     }
 
     /// Lets the turn in its own group go behind the member at this place, which is not in the best.
     #[cold]
-    fn turn_further(&mut self, place: usize, members: &[Member], rank: impl Fn(&Member) -> u64) {
-        let rank = |at: u32| rank(&members[at as usize]);
-        let own = rank(self.order[place]);
-        let others = &mut self.order[self.best..];
+    fn turn_further(&mut self, place: usize, rank: impl Fn(usize) -> u64) {
+        let rank = |at: u32| rank(at as usize);
+        let (_, order) = self.places.split_at_mut(self.listed as usize);
+        let (own, best) = (rank(order[place]), self.best as usize);
+        let others = &mut order[best..self.len as usize];
         let (begin, end) = (
             others.partition_point(|&at| rank(at) < own),
             others.partition_point(|&at| rank(at) <= own),
         );
-        others[begin..end].rotate_left(place - self.best - begin + 1);
+        others[begin..end].rotate_left(place - best - begin + 1);
     }
 
     /// The number of a choice, or of a list that comes between two.
@@ -191,6 +197,21 @@ impl Ranked {
     #[cold]
     fn forget_times(&mut self) {
         self.choices = NEVER;
-        self.chosen.fill(NEVER);
+        self.places[..self.listed as usize].fill(NEVER);
+    }
+}
+
+/// Sorts positions by rank, last choice and place; one copy of the code for all that do.
+fn sort(order: &mut [u32], key: &dyn Fn(u32) -> (u64, u32, u32)) {
+    order.sort_unstable_by_key(|&at| key(at));
+}
+
+/// In the explorer's fingerprints: without places that are behind the last one in the choice.
+#[cfg(test)]
+impl core::hash::Hash for Ranked {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        let Self { places, absent, choices, listed, len, best, turn, is_sorted } = self;
+        let (chosen, order) = places.split_at(*listed as usize);
+        (chosen, absent, choices, &order[..*len as usize], best, turn, is_sorted).hash(state);
     }
 }

@@ -156,7 +156,10 @@ struct Credit {
 impl WeightedRoundRobin {
     pub(super) fn refresh(&mut self, old: &[Member], new: &[Member]) {
         self.settle();
-        self.absent.carry(&mut self.lags, old, new, |_, _| 0, |_, _, lag| lag);
+        let carried = self.absent.carry(&mut self.lags, old, new, |_, _| 0, |_, _, lag| lag);
+        if let Some(carried) = carried {
+            self.lags = carried;
+        }
         self.credits.clear();
         self.credits.reserve_exact(new.len());
         for numbers in [&mut self.ahead, &mut self.shares, &mut self.from, &mut self.until] {

@@ -10,6 +10,7 @@ use super::search::{Next, Search, Step};
 use super::{
     Busy, Env, Gate, Life, MAX_SPARE, Mode, Need, Pool, Session, SessionTimer, Sessions, Wake,
 };
+use crate::cache::Freshness;
 use crate::channel::ChannelUser;
 use crate::context::Context;
 use crate::error::{ResolveError, SessionError};
@@ -565,11 +566,12 @@ impl Session {
         true
     }
 
-    /// Whether the list of its pool has become stale (RFC 5352 §3.3 C2).
+    /// Whether the list of its pool is to be asked for anew (RFC 5352 §3.3 C2), unless the router
+    /// knows better.
     pub(super) fn has_stale_list(&self, env: &Env<'_>) -> bool {
         let Pool::Known(pool) = self.pool else { return false };
-        let pool = env.cache.get(pool);
-        pool.is_some_and(|pool| pool.is_stale(env.now, &env.ctx.config))
+        let freshness = env.cache.freshness(env.now, &env.ctx.config, pool);
+        freshness.is_some_and(|freshness| freshness != Freshness::Fresh)
     }
 
     /// The link to an element.

@@ -207,6 +207,15 @@ impl Sessions {
         Ok(())
     }
 
+    /// Closes them all.
+    pub(crate) fn close_all(&mut self, env: &mut Env<'_>) {
+        let all: Vec<_> = self.ids().collect();
+        for session in all {
+            // One that is closing or over is on its way.
+            let _ = self.close(env, session);
+        }
+    }
+
     /// Ends a session at once; what was not done comes back here.
     pub(crate) fn abort(&mut self, env: &mut Env<'_>, id: SessionId) -> Vec<Unsettled> {
         let Some(session) = self.slab.get_mut(id.0) else { return Vec::new() };

@@ -71,6 +71,7 @@ mod card;
 mod commands;
 mod copies;
 mod inbox;
+mod level;
 mod link;
 mod network;
 mod options;
@@ -81,7 +82,7 @@ mod table;
 mod view;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -89,6 +90,7 @@ use bytes::Bytes;
 
 use self::card::Preferred;
 use self::inbox::{Inbox, Notice};
+pub(crate) use self::level::SessionLevel;
 use self::link::Link;
 pub use self::options::{
     Failover, LossReason, Recipient, SendOptions, SessionOptions, UndeliveredReason, Unsettled,
@@ -108,6 +110,7 @@ use crate::explorer::{ahead, fingerprint};
 use crate::id::ChannelId;
 use crate::id::{LinkId, MessageId, PoolId, SessionId};
 use crate::journal::NoteKind;
+use crate::ordered::Map;
 use crate::slab::Slab;
 use crate::timers::Timers;
 use crate::wire::{PeIdentifier, PoolHandle};
@@ -257,7 +260,7 @@ struct Extra {
     /// Whom to turn to first (§3.9 BC2).
     preferred: Vec<Preferred>,
     /// The links beside the one that is kept.
-    links: BTreeMap<PeIdentifier, LinkId>,
+    links: Map<PeIdentifier, LinkId>,
     /// How many of those are not up.
     calling: usize,
     /// The element that got the previous message, and why it was lost if it was.
@@ -588,10 +591,6 @@ impl Rate {
 impl Sessions {
     pub(crate) fn link_ids(&self) -> impl Iterator<Item = LinkId> {
         self.links.iter().map(|(key, _)| LinkId(key))
-    }
-
-    pub(crate) fn owner(&self, link: LinkId) -> Option<SessionId> {
-        self.links.get(link.0).map(|link| link.session)
     }
 
     pub(crate) fn link_element(&self, link: LinkId) -> Option<PeIdentifier> {

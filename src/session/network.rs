@@ -20,6 +20,11 @@ use crate::misuse::Misuse;
 use crate::wire::{self, BodyRef, PeIdentifier, PoolHandle, Protocol};
 
 impl Sessions {
+    /// The session that a link belongs to.
+    pub(crate) fn owner(&self, link: LinkId) -> Option<SessionId> {
+        self.links.get(link.0).map(|link| link.session)
+    }
+
     /// A channel that a peer has opened becomes a session of its own.
     pub(crate) fn accept(
         &mut self,

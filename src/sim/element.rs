@@ -6,11 +6,13 @@ use bytes::Bytes;
 
 use super::host::Place;
 use super::network::Packet;
-use super::transcript::Note;
+use super::transcript::What;
 use super::{Fault, Sim};
 use crate::Instant;
 use crate::slab::Key;
-use crate::wire::{BodyRef, Message, MessageRef, Notes, PeIdentifier, Policy, PoolHandle};
+use crate::wire::{
+    BodyRef, Message, MessageRef, Notes, PeIdentifier, Policy, PoolHandle, Protocol,
+};
 
 /// The application on the elements of a pool: from the state of a session, empty where the session
 /// is new, and a message it makes the answer, if there is to be one.
@@ -63,13 +65,23 @@ impl Sim {
         self.services.insert(pool.into(), service);
     }
 
+    /// The elements of a pool listen on TCP instead of SCTP: what they say arrives in pieces of any size, and
+    /// they have no control channel, so that they leave no cookies (RFC 5354 §3.5).
+    pub fn listen_on_tcp(&mut self, pool: impl Into<PoolHandle>) {
+        let pool = pool.into();
+        if let Some(known) = self.handlespace.get_mut(&pool) {
+            known.forget_answers();
+        }
+        self.tcp_pools.insert(pool);
+    }
+
     /// An element leaves its pool in good order; its channels stay (RFC 5352 §3.2).
     pub fn leave(&mut self, element: PeIdentifier) {
         let found = &mut self.elements[element];
         found.member = false;
         let handle = found.pool.clone();
         if self.strike(&handle, element) {
-            self.note(element, None, &Note::Leaves(&handle));
+            self.note(element, None, &What::Leaves(&handle));
         }
     }
 
@@ -138,7 +150,7 @@ impl Sim {
         let service = self.services.get(&found.pool).copied().unwrap_or(echo);
         let before = link.state.clone();
         let answer = service(&mut link.state, data);
-        let changed = link.state != before;
+        let changed = link.state != before && link.protocol != Protocol::Tcp;
         let cookie = changed.then(|| Message::cookie(link.state.clone()).to_bytes().ok()).flatten();
         cookie.map(Packet::Control).into_iter().chain(answer.map(Packet::Reply)).collect()
     }

@@ -7,14 +7,18 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::ops::{Index, IndexMut};
 use core::time::Duration;
 
-use crate::wire::{ASAP_PORT, PeIdentifier, ServerIdentifier, Transport, TransportUse};
+use crate::wire::{ASAP_PORT, PeIdentifier, Protocol, ServerIdentifier, Transport, TransportUse};
 
 /// Element number `n` lives at this address plus `n`.
 const ELEMENTS: u32 = 0x0a00_0000; // 10.0.0.0
 /// Registrar number `n` lives at this address plus `n`.
 const REGISTRARS: u32 = 0xac10_0000; // 172.16.0.0
+/// Pool user number `n` lives at this address plus `n`.
+const USERS: u32 = 0xc0a8_0000; // 192.168.0.0
 /// Where elements listen.
 const ELEMENT_PORT: u16 = 7;
+/// What pool users call from.
+const USER_PORT: u16 = 49_152;
 
 /// A host of a simulation: a pool user, a registrar or a pool element, each on a host of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,6 +117,17 @@ impl Host {
         }
     }
 
+    /// Where it is: registrars and elements where they listen, a pool user somewhere.
+    #[must_use]
+    pub fn socket_addr(self) -> SocketAddr {
+        let (network, port) = match self {
+            Self::User(_) => (USERS, USER_PORT),
+            Self::Registrar(_) => (REGISTRARS, ASAP_PORT),
+            Self::Element(_) => (ELEMENTS, ELEMENT_PORT),
+        };
+        (Ipv4Addr::from_bits(network.wrapping_add(self.number())), port).into()
+    }
+
     /// Whom an address belongs to, if anybody is there.
     pub(super) fn at(transport: &Transport) -> Option<Self> {
         let IpAddr::V4(ip) = transport.socket_addrs().next()?.ip() else { return None };
@@ -161,13 +176,16 @@ impl<T, N: Into<Host>> IndexMut<N> for Cast<T> {
 
 /// Where a registrar listens, over any transport.
 pub(super) fn registrar_address(server: ServerIdentifier) -> SocketAddr {
-    (Ipv4Addr::from_bits(REGISTRARS + server.get()), ASAP_PORT).into()
+    Host::from(server).socket_addr()
 }
 
-/// Where an element listens, for data and control messages.
-pub(super) fn element_transport(identifier: PeIdentifier) -> Transport {
-    let ip = Ipv4Addr::from_bits(ELEMENTS + identifier.get()).into();
-    Transport::sctp(ELEMENT_PORT, TransportUse::DATA_PLUS_CONTROL, [ip])
+/// Where an element listens: by SCTP for data and control messages, by TCP for data.
+pub(super) fn element_transport(identifier: PeIdentifier, protocol: Protocol) -> Transport {
+    let at = Host::from(identifier).socket_addr();
+    match protocol {
+        Protocol::Tcp => Transport::tcp(at),
+        _ => Transport::sctp(at.port(), TransportUse::DATA_PLUS_CONTROL, [at.ip()]),
+    }
 }
 
 impl From<UserId> for Host {

@@ -50,15 +50,18 @@
 //!
 //! # What is simulated
 //!
-//! * The *network* behaves as SCTP or a message protocol over TCP does: messages arrive whole, once
-//!   and in order, after a time that varies. A host that is cut off keeps everybody waiting; a
+//! * The *network* behaves as SCTP does: messages arrive whole, once
+//!   and in order, after a time that varies. Over TCP what peers say is a stream of bytes, cut anywhere and
+//!   put together anywhere. A host that is cut off keeps everybody waiting; a
 //!   channel breaks when something could not pass for as long as its transport has patience.
 //! * *Registrars* share one handlespace, as those that speak ENRP do (RFC 5353). They look after an
 //!   element half a minute after it failed or when it was reported three times, and strike it off
 //!   if it does not answer. Each answer begins with another element of the list. They give no updates
 //!   to subscribers, as real ones do not, unless [`Sim::grant_updates`] has been called.
 //! * *Elements* run a [`Service`] and leave the state of a session with its user in cookies, on a
-//!   control channel beside the data (RFC 5352 §3.8). Without a service of their own they echo.
+//!   control channel beside the data (RFC 5352 §3.8). Without a service of their own they echo. Those of
+//!   a pool that [listens on TCP](Sim::listen_on_tcp) have no control channel; each message of a user is
+//!   taken to be whole for them, as a service finds out by itself.
 //!
 //! It is for tests of what comes of a failure in the end. A test of single messages, such as those in
 //! the crate's own `tests/`, is told better with peers that the test plays by hand.
@@ -79,12 +82,12 @@ mod transcript;
 mod user;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
-use core::fmt;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::time::Duration;
 
 pub use element::Service;
 pub use host::{Fault, Host, Lie, UserId};
+pub use transcript::{Record, What};
 
 use crate::slab::{Key, Slab};
 use crate::wire::{PeIdentifier, PoolHandle, Protocol, ServerIdentifier};
@@ -95,7 +98,7 @@ use element::Element;
 use host::{Cast, Place};
 use network::{Link, Network, Packet, Way};
 use registrar::{Handlespace, Registrar};
-use transcript::{Note, Transcript};
+use transcript::Transcript;
 use user::User;
 
 /// A world of pool users, registrars and elements. See the [module](self).
@@ -116,6 +119,8 @@ pub struct Sim {
     handlespace: Handlespace,
     elements: Cast<Element>,
     services: BTreeMap<PoolHandle, Service>,
+    /// The pools whose elements listen on TCP.
+    tcp_pools: BTreeSet<PoolHandle>,
     links: Slab<Link>,
     network: Network,
     transcript: Transcript,
@@ -168,6 +173,7 @@ impl Sim {
             handlespace: Handlespace::new(),
             elements: Cast::new(),
             services: BTreeMap::new(),
+            tcp_pools: BTreeSet::new(),
             links: Slab::new(),
             network: Network::new(),
             transcript: Transcript::new(),
@@ -190,9 +196,9 @@ impl Sim {
         self.transcript.hash()
     }
 
-    /// Tells everything that happens from here on, a line each, and what the pool users note of their
-    /// reasons. Nothing else changes.
-    pub fn log(&mut self, sink: impl FnMut(fmt::Arguments<'_>) + 'static) {
+    /// Tells everything that happens from here on, and what the pool users note of their reasons: each record
+    /// displays as a line. Nothing else changes.
+    pub fn log(&mut self, sink: impl FnMut(&Record<'_>) + Send + 'static) {
         self.transcript.log(Box::new(sink));
     }
 
@@ -203,12 +209,22 @@ impl Sim {
         self.strict = strict;
     }
 
-    /// The default configuration for a pool user that knows all registrars there are.
+    /// The default configuration for a pool user that knows all registrars there are, by SCTP.
     #[must_use]
     pub fn config(&self) -> Config {
+        self.config_over(Protocol::Sctp)
+    }
+
+    /// The same by TCP, or by SCTP if it is anything else.
+    #[must_use]
+    pub fn config_over(&self, protocol: Protocol) -> Config {
         let registrars = (1..=self.registrars.len()).map(ServerIdentifier::new);
+        let known = |server| match protocol {
+            Protocol::Tcp => self.registrar_at_tcp(server),
+            _ => self.registrar_at(server),
+        };
         let mut config = Config::default();
-        config.discovery.registrars = registrars.map(|server| self.registrar_at(server)).collect();
+        config.discovery.registrars = registrars.map(known).collect();
         config
     }
 
@@ -230,7 +246,19 @@ impl Sim {
         config: Config,
         confirms: Confirms,
     ) -> Result<UserId, ConfigError> {
-        let capabilities = CAPABILITIES.with_elements(Protocol::Sctp, confirms);
+        self.user_with(config, CAPABILITIES.with_elements(Protocol::Sctp, confirms))
+    }
+
+    /// The same with a driver that can do what you say, which may be what your own can do: what it tells
+    /// of each message, and whether it speaks TCP or SCTP with registrars and elements.
+    ///
+    /// # Errors
+    /// The configuration contradicts itself, or what the driver can do.
+    pub fn user_with(
+        &mut self,
+        config: Config,
+        capabilities: Capabilities,
+    ) -> Result<UserId, ConfigError> {
         let pool_user = PoolUser::new(config, capabilities, self.rng.next_u64())?;
         let (place, channels) = (Place::default(), BTreeMap::new());
         let user = User { pool_user, place, channels, wakes: None, touched: false };
@@ -256,6 +284,16 @@ impl Sim {
         commands(&mut called.pool_user, self.now)
     }
 
+    /// When something happens next by itself, if anything does; at once while commands are to be carried
+    /// out.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.touched.is_empty() {
+            false => Some(self.now),
+            true => self.queue.first_key_value().map(|((at, _), _)| *at),
+        }
+    }
+
     /// Lets time pass until a pool user has something to tell its application, at `until` at the
     /// latest; `None` where nobody has, and it is then `until`.
     pub fn next(&mut self, until: Instant) -> Option<(UserId, Event)> {
@@ -265,7 +303,7 @@ impl Sim {
                 self.carry_out(user);
                 self.read_notes(user);
                 if let Some(event) = self.users[user].pool_user.poll_event() {
-                    self.note(user, None, &Note::Told(&event));
+                    self.note(user, None, &What::Told(&event));
                     return Some((user, event));
                 }
                 self.touched.pop_front();
@@ -292,7 +330,7 @@ impl Sim {
     /// Something is wrong with a host, in place of what was wrong before.
     pub fn fail(&mut self, host: impl Into<Host>, fault: Fault) {
         let host = host.into();
-        self.note(host, None, &Note::Fails(fault));
+        self.note(host, None, &What::Fails(fault));
         self.place_mut(host).fault = Some(fault);
         match host {
             Host::User(_) => {}
@@ -313,7 +351,7 @@ impl Sim {
     /// unless it had left.
     pub fn heal(&mut self, host: impl Into<Host>) {
         let host = host.into();
-        self.note(host, None, &Note::Heals);
+        self.note(host, None, &What::Heals);
         self.place_mut(host).fault = None;
         match host {
             Host::User(_) => {}
@@ -326,14 +364,14 @@ impl Sim {
     /// other.
     pub fn sever(&mut self, one: impl Into<Host>, other: impl Into<Host>) {
         let (one, other) = (one.into(), other.into());
-        self.note(one, Some(other), &Note::Severed);
+        self.note(one, Some(other), &What::Severed);
         self.network.severed.insert((one.min(other), one.max(other)));
     }
 
     /// Two hosts hear each other again.
     pub fn mend(&mut self, one: impl Into<Host>, other: impl Into<Host>) {
         let (one, other) = (one.into(), other.into());
-        self.note(one, Some(other), &Note::Mended);
+        self.note(one, Some(other), &What::Mended);
         self.network.severed.remove(&(one.min(other), one.max(other)));
     }
 
@@ -341,7 +379,7 @@ impl Sim {
     /// all begin on side 0. Registrars agree with each other all the same.
     pub fn set_side(&mut self, host: impl Into<Host>, side: u8) {
         let host = host.into();
-        self.note(host, None, &Note::Moves(side));
+        self.note(host, None, &What::Moves(side));
         self.place_mut(host).side = side;
     }
 
@@ -389,8 +427,9 @@ impl Sim {
         }
     }
 
-    fn note(&mut self, who: impl Into<Host>, with: Option<Host>, what: &Note<'_>) {
-        self.transcript.note(self.now, who.into(), with, what);
+    fn note(&mut self, who: impl Into<Host>, with: Option<Host>, what: &What<'_>) {
+        let record = Record { at: self.now, host: who.into(), with, what: *what };
+        self.transcript.record(&record);
     }
 
     fn place(&self, host: Host) -> Option<&Place> {

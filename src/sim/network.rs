@@ -13,7 +13,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::transcript::Note;
+use super::transcript::What;
 use super::{Fault, Host, Occurrence, Sim, UserId};
 use crate::slab::Key;
 use crate::wire::{PoolHandle, Protocol, Transport};
@@ -39,8 +39,8 @@ pub(super) struct Link {
     pub(super) user: UserId,
     pub(super) channel: ChannelId,
     pub(super) peer: Host,
-    /// Whether messages are cut from a byte stream (RFC 5354 §3.5).
-    stream: bool,
+    /// Over TCP, what the peer says is a stream of bytes (RFC 5354 §3.5).
+    pub(super) protocol: Protocol,
     authentication: Authentication,
     /// Whether the process that the peer had when it took the channel still lives.
     pub(super) alive: bool,
@@ -109,7 +109,7 @@ impl Sim {
         security: &Security,
     ) {
         let peer = Host::at(to).filter(|peer| self.place(*peer).is_some());
-        self.note(user, peer, &Note::Opens);
+        self.note(user, peer, &What::Opens);
         if self.users[user].place.fault == Some(Fault::Exhausted) {
             return self.fail_channel(user, channel, CloseReason::Local);
         }
@@ -127,7 +127,7 @@ impl Sim {
             user,
             channel,
             peer,
-            stream: to.protocol() == Protocol::Tcp,
+            protocol: to.protocol(),
             authentication,
             alive: false,
             up: false,
@@ -177,7 +177,7 @@ impl Sim {
                 if let Some(link) = self.links.get_mut(key) {
                     link.up = true;
                 }
-                self.note(user, Some(peer), &Note::Opened);
+                self.note(user, Some(peer), &What::Opened);
                 self.call(user, |pu, now| pu.handle_opened(now, channel, authentication));
                 self.welcome(key, peer);
             }
@@ -236,7 +236,7 @@ impl Sim {
         let Some(link) = self.links.get_mut(key) else { return };
         link.to_user.clear();
         let (peer, up) = (link.peer, link.up);
-        self.note(user, Some(peer), &Note::Closes);
+        self.note(user, Some(peer), &What::Closes);
         match up {
             true => self.push(key, Way::ToPeer, Packet::End),
             false => self.hang_up(key),
@@ -249,7 +249,7 @@ impl Sim {
         let open = self.users[user].channels.contains_key(&channel);
         self.hang_up(key);
         if open {
-            self.note(user, Some(peer), &Note::Closed(reason));
+            self.note(user, Some(peer), &What::Closed(reason));
             self.fail_channel(user, channel, reason);
         }
     }
@@ -281,14 +281,53 @@ impl Sim {
     }
 
     /// Sends something on a link.
-    pub(super) fn push(&mut self, key: Key, way: Way, packet: Packet) {
+    pub(super) fn push(&mut self, key: Key, way: Way, mut packet: Packet) {
         let now = self.now;
-        let Some(link) = self.links.get_mut(key) else { return };
-        let pipe = link.pipe(way);
-        pipe.push_back((now, packet));
-        if pipe.len() == 1 {
-            let latency = self.latency();
-            self.later(latency, Occurrence::Carry(key, way));
+        let is_stream = self.links.get(key).is_some_and(Link::is_stream);
+        loop {
+            let rest = if is_stream && way == Way::ToUser { self.cut(&mut packet) } else { None };
+            let Some(link) = self.links.get_mut(key) else { return };
+            let pipe = link.pipe(way);
+            pipe.push_back((now, packet));
+            if pipe.len() == 1 {
+                let latency = self.latency();
+                self.later(latency, Occurrence::Carry(key, way));
+            }
+            match rest {
+                Some(rest) => packet = rest,
+                None => return,
+            }
+        }
+    }
+
+    /// Cuts bytes in two somewhere, as often as not; the rest.
+    fn cut(&mut self, packet: &mut Packet) -> Option<Packet> {
+        let (Packet::Control(bytes) | Packet::Reply(bytes)) = packet else { return None };
+        let at = 1 + self.rng.below(2 * bytes.len() as u64) as usize;
+        if at >= bytes.len() {
+            return None;
+        }
+        let rest = bytes.split_off(at);
+        Some(match packet {
+            Packet::Control(_) => Packet::Control(rest),
+            _ => Packet::Reply(rest),
+        })
+    }
+
+    /// Puts what comes next in a stream behind what has come, as often as not.
+    fn glue(&mut self, key: Key, packet: &mut Packet) {
+        while self.rng.below(2) == 0 {
+            let Some(link) = self.links.get_mut(key).filter(|link| link.is_stream()) else {
+                return;
+            };
+            let ((Packet::Control(bytes), Some((_, Packet::Control(next))))
+            | (Packet::Reply(bytes), Some((_, Packet::Reply(next))))) =
+                (&mut *packet, link.to_user.front())
+            else {
+                return;
+            };
+            *bytes = [&bytes[..], next].concat().into();
+            link.to_user.pop_front();
         }
     }
 
@@ -307,8 +346,12 @@ impl Sim {
                 Some(left) => self.later(RETRY.min(left), Occurrence::Carry(key, way)),
             };
         }
-        let Some((_, packet)) = pipe.pop_front() else { return };
-        if let Some(next) = pipe.front().map(|(sent, _)| now.since(*sent)) {
+        let Some((_, mut packet)) = pipe.pop_front() else { return };
+        if way == Way::ToUser && link.is_stream() {
+            self.glue(key, &mut packet);
+        }
+        let Some(link) = self.links.get_mut(key) else { return };
+        if let Some(next) = link.pipe(way).front().map(|(sent, _)| now.since(*sent)) {
             let latency = self.latency().saturating_sub(next);
             self.later(latency, Occurrence::Carry(key, way));
         }
@@ -323,8 +366,8 @@ impl Sim {
     fn lose_patience(&mut self, key: Key) {
         let Some(link) = self.links.get_mut(key) else { return };
         let (user, peer, channel) = (link.user, link.peer, link.channel);
-        let held = core::mem::take(&mut link.to_peer);
-        let told = if self.confirms(user).includes_delivered() { held.len() } else { 0 };
+        let (held, protocol) = (core::mem::take(&mut link.to_peer), link.protocol);
+        let told = if self.confirms(user, protocol).includes_delivered() { held.len() } else { 0 };
         for (_, packet) in held.into_iter().take(told).skip(1) {
             // What came back of it may have ended the channel.
             if !self.users[user].channels.contains_key(&channel) {
@@ -332,11 +375,11 @@ impl Sim {
             }
             match packet {
                 Packet::Data(message, _) => {
-                    self.note(user, Some(peer), &Note::Unsent(message));
+                    self.note(user, Some(peer), &What::Unsent(message));
                     self.call(user, |pu, now| pu.handle_unsent(now, channel, message));
                 }
                 Packet::Control(message) => {
-                    self.note(user, Some(peer), &Note::ControlUnsent(&message));
+                    self.note(user, Some(peer), &What::ControlUnsent(&message));
                     self.call(user, |pu, now| pu.handle_control_unsent(now, channel, &message));
                 }
                 Packet::Reply(_) | Packet::Receipt(_) | Packet::End => {}
@@ -347,25 +390,29 @@ impl Sim {
 
     fn arrive_at_user(&mut self, key: Key, packet: Packet) {
         let Some(link) = self.links.get(key) else { return };
-        let (user, channel, stream, peer) = (link.user, link.channel, link.stream, link.peer);
+        let (user, channel, stream, peer) = (link.user, link.channel, link.is_stream(), link.peer);
         if !self.users[user].channels.contains_key(&channel) {
             // Its driver has forgotten the channel.
             return;
         }
         match packet {
             Packet::Control(message) => {
-                self.note(user, Some(peer), &Note::GetsControl(&message));
+                let gets = match stream {
+                    true => What::GetsStream(&message),
+                    false => What::GetsControl(&message),
+                };
+                self.note(user, Some(peer), &gets);
                 self.call(user, |pu, now| match stream {
                     true => pu.handle_stream(now, channel, &message),
                     false => pu.handle_control(now, channel, &message),
                 });
             }
             Packet::Reply(data) => {
-                self.note(user, Some(peer), &Note::GetsData(&data));
+                self.note(user, Some(peer), &What::GetsData(&data));
                 self.call(user, |pu, now| pu.handle_data(now, channel, &data));
             }
             Packet::Receipt(message) => {
-                self.note(user, Some(peer), &Note::Delivered(message));
+                self.note(user, Some(peer), &What::Delivered(message));
                 self.call(user, |pu, now| pu.handle_delivered(now, channel, message));
             }
             Packet::End => self.break_link(key, CloseReason::Closed),
@@ -375,7 +422,7 @@ impl Sim {
 
     fn arrive_at_peer(&mut self, key: Key, packet: Packet) {
         let Some(link) = self.links.get(key) else { return };
-        let (user, peer, alive) = (link.user, link.peer, link.alive);
+        let (user, peer, alive, protocol) = (link.user, link.peer, link.alive, link.protocol);
         if let Packet::End = packet {
             return self.hang_up(key);
         }
@@ -385,7 +432,7 @@ impl Sim {
         self.use_link(key);
         let fault = self.place(peer).and_then(|place| place.fault);
         if let (Packet::Data(message, _), true) =
-            (&packet, self.confirms(user).includes_delivered())
+            (&packet, self.confirms(user, protocol).includes_delivered())
         {
             self.push(key, Way::ToUser, Packet::Receipt(*message));
         }
@@ -438,6 +485,10 @@ impl Sim {
 }
 
 impl Link {
+    fn is_stream(&self) -> bool {
+        self.protocol == Protocol::Tcp
+    }
+
     fn pipe(&mut self, way: Way) -> &mut Pipe {
         match way {
             Way::ToPeer => &mut self.to_peer,

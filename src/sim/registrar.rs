@@ -10,13 +10,13 @@ use bytes::Bytes;
 
 use super::host::{Place, element_transport, registrar_address};
 use super::network::Packet;
-use super::transcript::Note;
+use super::transcript::What;
 use super::{Fault, Host, Lie, Occurrence, Sim, UserId};
 use crate::Registrar as Known;
 use crate::slab::Key;
 use crate::wire::{
-    BodyRef, CauseCode, Message, MessageRef, MessageType, Notes, PeIdentifier, Policy, PoolElement,
-    PoolHandle, ServerIdentifier, Transport,
+    BodyRef, CauseCode, Message, MessageRef, MessageType, Notes, OverallPolicy, PeIdentifier,
+    Policy, PoolElement, PoolHandle, Protocol, ServerIdentifier, Transport,
 };
 
 /// T6-Serverannounce for each registrar there is (RFC 5352 §2.2.10).
@@ -67,6 +67,11 @@ impl Sim {
         Known::sctp(at.port(), [at.ip()])
     }
 
+    /// Where a registrar listens by TCP.
+    pub(super) fn registrar_at_tcp(&self, server: ServerIdentifier) -> Known {
+        Known::tcp(registrar_address(server))
+    }
+
     /// Lets the registrars announce themselves to all pool users that listen, each every
     /// (N+1) seconds where there are N others.
     pub fn announce(&mut self) {
@@ -92,10 +97,10 @@ impl Sim {
         if let Some(Fault::Crash | Fault::Cut | Fault::Hang) = place.fault {
             return;
         }
-        self.note(server, None, &Note::Announces);
         let at = registrar_address(server);
         let transports = vec![Transport::tcp(at), self.registrar_at(server).transport];
         let Ok(datagram) = Message::server_announce(server, transports).to_bytes() else { return };
+        self.note(server, None, &What::Announces(&datagram));
         for user in (1..=self.users.len()).map(UserId) {
             let listens = self.users[user].pool_user.config().discovery.accept_announces;
             if listens && self.can_hear(user, server) {
@@ -119,7 +124,7 @@ impl Sim {
             Some((_, value)) => *value = policy,
             None => {
                 pool.elements.push((element, policy));
-                self.note(element, None, &Note::Joins(handle));
+                self.note(element, None, &What::Joins(handle));
             }
         }
         self.update(handle);
@@ -197,7 +202,7 @@ impl Sim {
         };
         let handle = found.pool.clone();
         if self.strike(&handle, element) {
-            self.note(element, None, &Note::Unlisted(&handle));
+            self.note(element, None, &What::Unlisted(&handle));
         }
     }
 
@@ -237,28 +242,33 @@ impl Sim {
         handle: &PoolHandle,
         wanted: Option<u32>,
     ) -> Option<Bytes> {
+        let protocol = match self.tcp_pools.contains(handle) {
+            true => Protocol::Tcp,
+            false => Protocol::Sctp,
+        };
         let registrar = &mut self.registrars[server];
         if let Some(Fault::Lie(lie)) = registrar.place.fault {
-            return self.lie(lie, handle);
+            return self.lie(lie, handle, protocol);
         }
         let known = registrar.lagging.as_mut().unwrap_or(&mut self.handlespace);
         match known.get_mut(handle) {
-            Some(pool) => pool.answer(handle, wanted),
+            Some(pool) => pool.answer(handle, wanted, protocol),
             None => unknown(handle),
         }
     }
 
-    fn lie(&mut self, lie: Lie, handle: &PoolHandle) -> Option<Bytes> {
+    fn lie(&mut self, lie: Lie, handle: &PoolHandle, protocol: Protocol) -> Option<Bytes> {
         let strangers = |n| {
             let stranger = |n| (PeIdentifier::new(n), Policy::RoundRobin);
-            Pool::of((STRANGERS..STRANGERS + n).map(stranger).collect()).answer(handle, None)
+            Pool::of((STRANGERS..STRANGERS + n).map(stranger).collect())
+                .answer(handle, None, protocol)
         };
         match lie {
             Lie::UnknownPool => unknown(handle),
             Lie::WrongHandle => {
                 let wrong = PoolHandle::from(&[handle.as_bytes(), b"?"].concat()[..]);
                 let elements = self.handlespace.get(handle)?.elements.clone();
-                Pool::of(elements).answer(&wrong, None)
+                Pool::of(elements).answer(&wrong, None, protocol)
             }
             Lie::EmptyList => {
                 let request = Message::handle_resolution(false, handle.clone(), None);
@@ -281,10 +291,20 @@ impl Pool {
         Self { elements, ..Self::default() }
     }
 
+    /// The elements have moved.
+    pub(super) fn forget_answers(&mut self) {
+        self.answers.clear();
+    }
+
     /// The list, or as much of it as is wanted; each begins one element later than the one before,
     /// so that users who begin with the first do not all begin with the same. One that does not fit
     /// into a message is not sent.
-    fn answer(&mut self, handle: &PoolHandle, wanted: Option<u32>) -> Option<Bytes> {
+    fn answer(
+        &mut self,
+        handle: &PoolHandle,
+        wanted: Option<u32>,
+        protocol: Protocol,
+    ) -> Option<Bytes> {
         let len = self.elements.len();
         let first = self.first % len.max(1);
         self.first = first + 1;
@@ -293,11 +313,12 @@ impl Pool {
             return self.answers.get(&first).cloned();
         }
         let element = |(identifier, policy): &(PeIdentifier, Policy)| {
-            PoolElement::new(*identifier, element_transport(*identifier), policy.clone())
+            let transport = element_transport(*identifier, protocol);
+            PoolElement::new(*identifier, transport, policy.clone())
         };
         let (before, behind) = self.elements.split_at(first);
         let elements: Vec<_> = behind.iter().chain(before).take(wanted).map(element).collect();
-        let policy = self.elements.first()?.1.policy_type().into();
+        let policy = OverallPolicy::from(&self.elements.first()?.1);
         let answer = Message::handle_resolution_response(handle.clone(), Some(policy), elements);
         let answer = answer.to_bytes().ok()?;
         if wanted >= len {

@@ -1,11 +1,12 @@
-//! What happened, as one number and, if wished, as lines to read.
+//! What happened, as one number and, if wished, as records to read.
 
 use alloc::boxed::Box;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 
-use super::{Fault, Host, UserId};
-use crate::wire::{MessageType, PoolHandle};
+use super::{Fault, Host};
+use crate::capture::Capture;
+use crate::wire::{ASAP_PORT, MessageType, PoolHandle};
 use crate::{CloseReason, Event, Instant, MessageId};
 
 /// Folds everything that happens into a hash, and tells it to whoever listens.
@@ -14,32 +15,73 @@ pub(super) struct Transcript {
     sink: Option<Box<Sink>>,
 }
 
-type Sink = dyn FnMut(fmt::Arguments<'_>);
+type Sink = dyn FnMut(&Record<'_>) + Send;
+
+/// Something that happened in a simulation ([`Sim::log`](super::Sim::log)). Displayed, it is a line.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Record<'a> {
+    /// When.
+    pub at: Instant,
+    /// To whom, or by whom.
+    pub host: Host,
+    /// The other host, if there is one.
+    pub with: Option<Host>,
+    /// What.
+    pub what: What<'a>,
+}
 
 /// What happened to a host, or was done by it; the other one, if there is one, stands beside.
-#[derive(Debug, Hash)]
-pub(super) enum Note<'a> {
+#[derive(Debug, Clone, Copy, Hash)]
+#[non_exhaustive]
+pub enum What<'a> {
+    /// A pool user wants a channel to the other.
     Opens,
+    /// A channel is up.
     Opened,
+    /// A pool user closes a channel.
     Closes,
+    /// A channel did not come up, or ended, other than by its user's wish.
     Closed(CloseReason),
+    /// A pool user sends an ASAP message.
     SendsControl(&'a [u8]),
+    /// A pool user sends data.
     SendsData(MessageId, &'a [u8]),
+    /// An ASAP message came to a pool user.
     GetsControl(&'a [u8]),
+    /// A part of a stream of ASAP messages came to a pool user, over TCP.
+    GetsStream(&'a [u8]),
+    /// Data came to a pool user.
     GetsData(&'a [u8]),
+    /// The transport of a pool user knows that its message has arrived.
     Delivered(MessageId),
-    Announces,
+    /// A registrar sends this to the multicast group.
+    Announces(&'a [u8]),
+    /// A deadline of a pool user has come.
     Wakes,
+    /// A pool user tells its application.
     Told(&'a Event),
+    /// A pool user notes why it does what it does.
+    Notes(&'a crate::Note),
+    /// Something is wrong with a host.
     Fails(Fault),
+    /// Nothing is wrong with it any more.
     Heals,
+    /// Two hosts do not hear each other any more.
     Severed,
+    /// They do again.
     Mended,
+    /// A host is on this side of a partition.
     Moves(u8),
+    /// An element is listed in a pool.
     Joins(&'a PoolHandle),
+    /// An element leaves its pool.
     Leaves(&'a PoolHandle),
+    /// Registrars list an element no more.
     Unlisted(&'a PoolHandle),
+    /// The transport of a pool user knows that its message has never left.
     Unsent(MessageId),
+    /// The transport of a pool user knows that its ASAP message has never left.
     ControlUnsent(&'a [u8]),
 }
 
@@ -60,24 +102,14 @@ impl Transcript {
         self.sink = Some(sink);
     }
 
-    pub(super) fn note(&mut self, now: Instant, who: Host, with: Option<Host>, what: &Note<'_>) {
-        (now, who, with, what).hash(&mut self.hash);
-        if let Some(sink) = &mut self.sink {
-            let at = now.since(Instant::EPOCH).as_secs_f64();
-            match with {
-                Some(with) => sink(format_args!("{at:12.6} {who:<14} {what} {with}")),
-                None => sink(format_args!("{at:12.6} {who:<14} {what}")),
-            }
+    /// Takes in what happened. What a pool user notes is no part of the number: it follows from what is.
+    pub(super) fn record(&mut self, record: &Record<'_>) {
+        let Record { at, host, with, what } = record;
+        if !matches!(what, What::Notes(_)) {
+            (at, host, with, what).hash(&mut self.hash);
         }
-    }
-}
-
-/// What a pool user notes is no part of the number: it follows from what is.
-impl Transcript {
-    pub(super) fn explain(&mut self, user: UserId, note: &crate::Note) {
         if let Some(sink) = &mut self.sink {
-            let (at, who) = (note.at.since(Instant::EPOCH).as_secs_f64(), Host::from(user));
-            sink(format_args!("{at:12.6} {who:<14} notes: {}", note.what));
+            sink(record);
         }
     }
 }
@@ -88,8 +120,18 @@ impl fmt::Debug for Transcript {
     }
 }
 
+/// A line: when, who, what, and with whom.
+impl fmt::Display for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, host, with, what } = self;
+        let at = at.since(Instant::EPOCH).as_secs_f64();
+        write!(f, "{at:12.6} {host:<14} {what}")?;
+        with.map_or(Ok(()), |with| write!(f, " {with}"))
+    }
+}
+
 /// The words that stand before the other host, if there is one.
-impl fmt::Display for Note<'_> {
+impl fmt::Display for What<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Opens => f.write_str("calls"),
@@ -102,9 +144,11 @@ impl fmt::Display for Note<'_> {
             Self::SendsControl(message) => write!(f, "sends {} to", Type(message)),
             Self::SendsData(_, data) => write!(f, "sends \"{}\" to", data.escape_ascii()),
             Self::GetsControl(message) => write!(f, "gets {} from", Type(message)),
+            Self::GetsStream(bytes) => write!(f, "gets {} bytes from", bytes.len()),
             Self::GetsData(data) => write!(f, "gets \"{}\" from", data.escape_ascii()),
             Self::Delivered(message) => write!(f, "knows that {message:?} has arrived at"),
-            Self::Announces => f.write_str("announces itself"),
+            Self::Announces(_) => f.write_str("announces itself"),
+            Self::Notes(note) => write!(f, "notes: {}", note.what),
             Self::Wakes => f.write_str("wakes"),
             Self::Told(event) => write!(f, "tells: {event:?}"),
             Self::Fails(fault) => write!(f, "fails: {fault:?}"),
@@ -119,6 +163,29 @@ impl fmt::Display for Note<'_> {
             Self::ControlUnsent(message) => {
                 write!(f, "knows that {} has not gone to", Type(message))
             }
+        }
+    }
+}
+
+impl Record<'_> {
+    /// Writes into a capture what passed between two hosts, if that is what happened: what a pool user sent when it
+    /// left, what came to one when it arrived. Announces go to the group that RFC 5352 §8.3 assigns.
+    pub fn capture(&self, capture: &mut Capture) {
+        const GROUP: core::net::Ipv4Addr = core::net::Ipv4Addr::new(224, 0, 1, 185);
+        let (at, host) = (self.at.since(Instant::EPOCH), self.host.socket_addr());
+        let with = self.with.map(Host::socket_addr);
+        match (self.what, with) {
+            (What::SendsControl(message), Some(to)) => capture.control(at, host, to, message),
+            (What::SendsData(_, data), Some(to)) => capture.data(at, host, to, data),
+            (What::GetsControl(message), Some(from)) => capture.control(at, from, host, message),
+            (What::GetsStream(bytes), Some(from)) => capture.stream(at, from, host, bytes),
+            // What was under way of a message is lost with its channel.
+            (What::Opened | What::Closes | What::Closed(_), Some(with)) => capture.end(host, with),
+            (What::GetsData(data), Some(from)) => capture.data(at, from, host, data),
+            (What::Announces(message), _) => {
+                capture.control(at, host, (GROUP, ASAP_PORT).into(), message);
+            }
+            _ => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 
 use super::host::Place;
 use super::network::{Packet, Way};
-use super::transcript::Note;
+use super::transcript::What;
 use super::{Host, Occurrence, Sim, UserId};
 use crate::slab::Key;
 use crate::wire::Protocol;
@@ -41,28 +41,31 @@ impl Sim {
     /// # Panics
     /// It was misused, and the simulation is strict.
     pub(super) fn read_notes(&mut self, user: UserId) {
-        let pool_user = &mut self.users[user].pool_user;
-        while let Some(note) = pool_user.poll_note() {
-            self.transcript.explain(user, &note);
+        while let Some(note) = self.users[user].pool_user.poll_note() {
+            self.note(user, None, &What::Notes(&note));
             let misused = matches!(note.what, NoteKind::Misused { .. });
             assert!(!(self.strict && misused), "{}: {note}", Host::from(user));
         }
         // Where it keeps no notes.
-        let misuses = pool_user.stats().misuses;
+        let misuses = self.users[user].pool_user.stats().misuses;
         assert!(!self.strict || misuses == 0, "{}: {misuses} mistakes", Host::from(user));
     }
 
     fn send(&mut self, user: UserId, channel: ChannelId, payload: Payload) {
         let Some(&link) = self.users[user].channels.get(&channel) else { return };
-        let peer = self.links.get(link).map(|link| link.peer);
+        let Some((peer, protocol)) = self.links.get(link).map(|link| (link.peer, link.protocol))
+        else {
+            return;
+        };
+        let peer = Some(peer);
         let packet = match payload {
             Payload::Control(message) => {
-                self.note(user, peer, &Note::SendsControl(&message));
+                self.note(user, peer, &What::SendsControl(&message));
                 Packet::Control(message)
             }
             Payload::Data { message, data, .. } => {
-                self.note(user, peer, &Note::SendsData(message, &data));
-                if self.confirms(user).includes_written() {
+                self.note(user, peer, &What::SendsData(message, &data));
+                if self.confirms(user, protocol).includes_written() {
                     self.call(user, |pu, now| pu.handle_written(now, channel, message));
                 }
                 Packet::Data(message, data)
@@ -72,8 +75,8 @@ impl Sim {
     }
 
     /// What the driver of a pool user tells of messages.
-    pub(super) fn confirms(&self, user: UserId) -> Confirms {
-        self.pool_user(user).capabilities().confirms(Protocol::Sctp)
+    pub(super) fn confirms(&self, user: UserId, protocol: Protocol) -> Confirms {
+        self.pool_user(user).capabilities().confirms(protocol)
     }
 
     /// Sees to it that a pool user is looked after when its next deadline comes.
@@ -96,7 +99,7 @@ impl Sim {
         if found.pool_user.poll_timeout().is_none_or(|at| at > self.now) {
             return self.set_alarm(user);
         }
-        self.note(user, None, &Note::Wakes);
+        self.note(user, None, &What::Wakes);
         self.call(user, |pu, now| pu.handle_timeout(now));
     }
 }

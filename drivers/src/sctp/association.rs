@@ -190,6 +190,13 @@ impl Association {
     }
 }
 
+#[cfg(feature = "tcp")]
+impl std::os::fd::AsFd for Association {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
 /// A `struct sockaddr_in` or `sockaddr_in6`.
 fn socket_address(at: &SocketAddr) -> Vec<u8> {
     let port = at.port().to_be_bytes();

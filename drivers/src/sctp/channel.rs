@@ -2,9 +2,13 @@
 
 use std::collections::VecDeque;
 use std::io;
+#[cfg(feature = "tcp")]
+use std::os::fd::AsFd;
 
 use asap_pu::wire::{ASAP_PPID, Transport};
 use asap_pu::{Payload, PeerKind};
+#[cfg(feature = "tcp")]
+use rustix::event::epoll::{self, EventData, EventFlags};
 
 use super::association::{Association, Incoming};
 
@@ -21,12 +25,42 @@ pub(super) struct Channel {
     last_context: u32,
     /// It was told to be lost; what became of its messages comes behind that.
     pub(super) is_lost: bool,
+    /// What is waited for by [`watch`](Self::watch), if anything is.
+    #[cfg(feature = "tcp")]
+    watched: Option<EventFlags>,
 }
 
 impl Channel {
     pub(super) fn new(peer: PeerKind, to: Transport, association: Association) -> Self {
         let (waiting, taken) = (VecDeque::new(), VecDeque::new());
-        Self { peer, to, association, waiting, taken, last_context: 0, is_lost: false }
+        Self {
+            peer,
+            to,
+            association,
+            waiting,
+            taken,
+            last_context: 0,
+            is_lost: false,
+            #[cfg(feature = "tcp")]
+            watched: None,
+        }
+    }
+
+    /// Has this channel make an epoll readable: when there is something to read, and where something waits,
+    /// when there is room.
+    #[cfg(feature = "tcp")]
+    pub(super) fn watch(&mut self, readiness: &impl AsFd) {
+        let wanted = match self.waiting.is_empty() {
+            true => EventFlags::IN,
+            false => EventFlags::IN | EventFlags::OUT,
+        };
+        let (socket, data) = (&self.association, EventData::new_u64(0));
+        // What cannot be watched is looked at whenever something else happens.
+        let _ = match self.watched.replace(wanted) {
+            Some(before) if before == wanted => Ok(()),
+            Some(_) => epoll::modify(readiness, socket, data, wanted),
+            None => epoll::add(readiness, socket, data, wanted),
+        };
     }
 
     /// Gives the kernel what waits, as far as it has room, and tells what it has taken and what it has

@@ -31,8 +31,12 @@ mod sys;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidInput, WouldBlock};
+#[cfg(feature = "tcp")]
+use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
+#[cfg(feature = "tcp")]
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 use std::{io, mem};
 
@@ -41,9 +45,16 @@ use asap_pu::{
     Action, Authentication, Capabilities, ChannelId, CloseReason, Config, Confirms, Event, Instant,
     Payload, PeerKind, PoolUser, Security,
 };
+#[cfg(feature = "tcp")]
+use rustix::event::{
+    Timespec,
+    epoll::{self, EventData, EventFlags},
+};
 use socket2::Domain;
 
-use crate::{LINGER, LastFailure, Seen, Sleep, Watcher, Zone, join, reason, show};
+use crate::host::{
+    LINGER, LastFailure, Passed, Seen, Sleep, Watcher, Zone, join, reason, show, show_sent,
+};
 use association::LONGEST;
 pub use association::{Association, Incoming};
 use channel::Channel;
@@ -71,6 +82,11 @@ pub struct Driver {
     buffer: Vec<u8>,
     /// Goes round, so that each time another channel is read first.
     turn: usize,
+    /// All sockets, for those who cannot wait in here, and how many of those for announces are in it.
+    #[cfg(feature = "tcp")]
+    readiness: OwnedFd,
+    #[cfg(feature = "tcp")]
+    announces_watched: usize,
 }
 
 /// SCTP, telling what became of each message.
@@ -105,6 +121,10 @@ impl Driver {
             failure: LastFailure::default(),
             buffer: vec![0; 0x1_0000],
             turn: 0,
+            #[cfg(feature = "tcp")]
+            readiness: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            #[cfg(feature = "tcp")]
+            announces_watched: 0,
         })
     }
 
@@ -135,7 +155,7 @@ impl Driver {
     /// # Errors
     /// It is 11, which marks ASAP messages ([`InvalidInput`]).
     pub fn mark_data(&mut self, ppid: u32) -> io::Result<()> {
-        self.data_ppid = crate::data_ppid(ppid)?;
+        self.data_ppid = crate::host::data_ppid(ppid)?;
         Ok(())
     }
 
@@ -194,7 +214,7 @@ impl Driver {
 
     /// Does what the pool user asks for.
     fn act(&mut self) {
-        crate::trace(&mut self.user);
+        crate::host::trace(&mut self.user);
         while let Some(action) = self.user.poll_action() {
             match action {
                 Action::Open { channel, peer, to, security, .. } => match self.open(&to, &security)
@@ -206,10 +226,9 @@ impl Driver {
                     Err(why) => self.fail(channel, peer, &to, &why),
                 },
                 Action::Send { channel, payload, .. } => {
-                    if let Payload::Control(message) = &payload {
-                        show(&self.watcher, || Seen::Sent(message.to_vec()));
-                    }
+                    let now = self.now();
                     if let Some(found) = self.channels.get_mut(&channel) {
+                        show_sent(&self.watcher, now, &found.to, &payload);
                         found.waiting.push_back(payload);
                         self.write(channel);
                     }
@@ -259,10 +278,15 @@ impl Driver {
             match channel.association.receive(&mut self.buffer) {
                 Ok(Incoming::Up) => self.user.handle_opened(now, id, Authentication::None),
                 Ok(Incoming::Message { ppid: ASAP_PPID, data }) => {
-                    show(&self.watcher, || Seen::Received(data.clone()));
+                    let what = || Passed::Received(data.clone());
+                    show(&self.watcher, || Seen::on(&channel.to, now, what()));
                     self.user.handle_control(now, id, &data);
                 }
-                Ok(Incoming::Message { data, .. }) => self.user.handle_data(now, id, &data),
+                Ok(Incoming::Message { data, .. }) => {
+                    let what = || Passed::ReceivedData(data.clone());
+                    show(&self.watcher, || Seen::on(&channel.to, now, what()));
+                    self.user.handle_data(now, id, &data);
+                }
                 // What was sent may have arrived nevertheless.
                 Ok(Incoming::Failed { context, sent }) => {
                     if let (Some(payload), false) = (channel.take(context), sent) {
@@ -360,11 +384,56 @@ impl Driver {
         for socket in &self.announces {
             for _ in 0..BURST {
                 let Ok((len, source)) = socket.recv_from(buffer) else { break };
-                show(&self.watcher, || Seen::Announced(source, buffer[..len].to_vec()));
+                let what = || Passed::Announced(buffer[..len].to_vec());
+                show(&self.watcher, || Seen { at: now, peer: source, what: what() });
                 self.zone.learn(source);
                 self.user.handle_announce(now, source, &buffer[..len]);
             }
         }
+    }
+}
+
+#[cfg(feature = "tcp")]
+impl crate::on_tokio::Turns for Driver {
+    fn turn(&mut self) -> Option<Event> {
+        self.event(Duration::ZERO)
+    }
+
+    fn call(&mut self, command: &mut dyn FnMut(&mut PoolUser, Instant)) {
+        let now = self.now();
+        command(&mut self.user, now);
+    }
+
+    fn no_registrar(&self) -> String {
+        self.no_registrar()
+    }
+
+    fn readiness(&self) -> io::Result<OwnedFd> {
+        self.readiness.try_clone()
+    }
+
+    fn has_more(&mut self) -> bool {
+        let lingering = self.lingering.iter_mut().map(|(_, channel)| channel);
+        for channel in self.channels.values_mut().chain(lingering) {
+            channel.watch(&self.readiness);
+        }
+        for socket in self.announces.iter().skip(self.announces_watched) {
+            // What cannot be watched is looked at whenever something else happens.
+            let _ = epoll::add(&self.readiness, socket, EventData::new_u64(0), EventFlags::IN);
+        }
+        self.announces_watched = self.announces.len();
+        let mut found = [const { MaybeUninit::uninit() }; 1];
+        epoll::wait(&self.readiness, &mut found, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
+            .is_ok_and(|(found, _)| !found.is_empty())
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let deadlines = self.lingering.iter().map(|(end, _)| *end);
+        deadlines.chain(self.user.poll_timeout()).min()
+    }
+
+    fn is_shut_down(&self) -> bool {
+        self.is_shut_down()
     }
 }
 

@@ -33,8 +33,9 @@ use dcsctp::api::{
 };
 
 use super::packet::{self, Packet, chunk};
+use super::socket::Socket;
 use super::{AssociationId, Datagram, End, Event};
-use crate::LINGER;
+use crate::host::LINGER;
 
 /// How long setting up may take: less than a session waits for it, so that the reason is heard.
 const PATIENCE: Duration = Duration::from_millis(4_500);
@@ -67,7 +68,7 @@ impl<M> Default for Outputs<M> {
 
 pub(super) struct Association<M> {
     id: AssociationId,
-    socket: Box<dyn DcSctpSocket>,
+    socket: Socket,
     /// Where the library's own generator of random numbers stands when this association uses it.
     random: u64,
     born: Instant,
@@ -177,7 +178,7 @@ impl<M: Clone> Association<M> {
     ) -> Self {
         Self {
             id,
-            socket: dcsctp::new_socket("", options),
+            socket: Socket::new(options),
             random,
             born: now,
             unseen: Duration::ZERO,

@@ -10,7 +10,7 @@ use asap_pu::{Config, Event, Instant};
 
 use super::sockets::{Incoming, Sockets};
 use super::{SctpPoolUser, Settings};
-use crate::{Sleep, join};
+use crate::host::{Sleep, join};
 
 /// How many datagrams are read before the application hears of any, and before they are acknowledged.
 const BURST: usize = 16;
@@ -105,6 +105,18 @@ impl Driver {
             self.event(end.since(self.now()));
         }
         self.machine.is_shut_down()
+    }
+
+    /// Readable while something has come that was not waited for.
+    #[cfg(all(unix, feature = "tcp"))]
+    pub(crate) fn readiness(&self) -> io::Result<std::os::fd::OwnedFd> {
+        self.sockets.readiness()
+    }
+
+    /// Whether something has come that is not read.
+    #[cfg(all(unix, feature = "tcp"))]
+    pub(crate) fn has_more(&self) -> bool {
+        self.sockets.has_more()
     }
 
     fn send(&mut self) {

@@ -70,6 +70,7 @@ mod endpoint;
 mod linux;
 mod packet;
 mod pool_user;
+mod socket;
 mod sockets;
 
 use std::fmt;
@@ -80,7 +81,7 @@ use packet::Packet;
 
 pub use driver::Driver;
 pub use endpoint::{Counters, Endpoint, Settings};
-pub use pool_user::SctpPoolUser;
+pub use pool_user::{CAPABILITIES, SctpPoolUser};
 
 /// The UDP port of those who take SCTP over UDP (RFC 6951 §5.1).
 pub const UDP_PORT: u16 = 9_899;

@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use super::endpoint::LONGEST;
 use super::{AssociationId, Carrier, Datagram, End, Endpoint, Event as Sctp, Settings};
-use crate::{LastFailure, Seen, Watcher, Zone, reason, show};
+use crate::host::{LastFailure, Passed, Seen, Watcher, Zone, reason, show, show_sent};
 
 /// A pool user that speaks SCTP by itself: datagrams in, datagrams out, one deadline.
 ///
@@ -50,8 +50,8 @@ enum Name {
     Control(Bytes),
 }
 
-/// SCTP, telling what became of each message.
-const CAPABILITIES: Capabilities = Capabilities::NONE
+/// What this driver can do: SCTP, telling what became of each message.
+pub const CAPABILITIES: Capabilities = Capabilities::NONE
     .with_registrars(Protocol::Sctp)
     .with_elements(Protocol::Sctp, Confirms::Delivered)
     .with_longest_message(LONGEST);
@@ -87,7 +87,7 @@ impl SctpPoolUser {
     /// # Errors
     /// It is 11, which marks ASAP messages ([`InvalidInput`]).
     pub fn mark_data(&mut self, ppid: u32) -> io::Result<()> {
-        self.data_ppid = crate::data_ppid(ppid)?;
+        self.data_ppid = crate::host::data_ppid(ppid)?;
         Ok(())
     }
 
@@ -151,7 +151,8 @@ impl SctpPoolUser {
 
     /// A datagram has come to the multicast group of the registrars (RFC 5352 §2.2.10).
     pub fn handle_announce(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
-        show(&self.watcher, || Seen::Announced(from, bytes.to_vec()));
+        let what = || Passed::Announced(bytes.to_vec());
+        show(&self.watcher, || Seen { at: now, peer: from, what: what() });
         self.zone.learn(from);
         self.user.handle_announce(now, from, bytes);
         self.step(now);
@@ -195,7 +196,7 @@ impl SctpPoolUser {
             } else if let Some(action) = self.user.poll_action() {
                 self.act(now, action);
             } else {
-                return crate::trace(&mut self.user);
+                return crate::host::trace(&mut self.user);
             }
         }
     }
@@ -214,9 +215,9 @@ impl SctpPoolUser {
             }
             Action::Send { channel, payload, .. } => {
                 let Some(channel) = self.channels.get(&channel) else { return };
+                show_sent(&self.watcher, now, &channel.to, &payload);
                 let (name, ppid, data, unordered) = match payload {
                     Payload::Control(message) => {
-                        show(&self.watcher, || Seen::Sent(message.to_vec()));
                         (Name::Control(message.clone()), ASAP_PPID, message, false)
                     }
                     Payload::Data { message, data, unordered, .. } => {
@@ -257,10 +258,19 @@ impl SctpPoolUser {
         match event {
             Sctp::Up => user.handle_opened(now, id, Authentication::None),
             Sctp::Message { ppid: ASAP_PPID, data } => {
-                show(&self.watcher, || Seen::Received(data.clone()));
+                let what = || Passed::Received(data.clone());
+                self.channels.get(&id).inspect(|channel| {
+                    show(&self.watcher, || Seen::on(&channel.to, now, what()));
+                });
                 user.handle_control(now, id, &data);
             }
-            Sctp::Message { data, .. } => user.handle_data(now, id, &data),
+            Sctp::Message { data, .. } => {
+                let what = || Passed::ReceivedData(data.clone());
+                self.channels.get(&id).inspect(|channel| {
+                    show(&self.watcher, || Seen::on(&channel.to, now, what()));
+                });
+                user.handle_data(now, id, &data);
+            }
             Sctp::Written(Name::Data(message)) => user.handle_written(now, id, message),
             Sctp::Delivered(Name::Data(message)) => user.handle_delivered(now, id, message),
             Sctp::Unsent(Name::Data(message)) => user.handle_unsent(now, id, message),

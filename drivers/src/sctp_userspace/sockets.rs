@@ -127,6 +127,16 @@ impl Sockets {
         Ok(())
     }
 
+    #[cfg(all(unix, feature = "tcp"))]
+    pub(super) fn readiness(&self) -> io::Result<std::os::fd::OwnedFd> {
+        std::os::fd::AsFd::as_fd(self.poll.registry()).try_clone_to_owned()
+    }
+
+    #[cfg(all(unix, feature = "tcp"))]
+    pub(super) fn has_more(&self) -> bool {
+        self.all.iter().any(|watched| watched.is_ready)
+    }
+
     /// What has come, if anything has.
     pub(super) fn receive<'a>(&mut self, buffer: &'a mut [u8]) -> Option<Incoming<'a>> {
         for _ in 0..self.all.len() {

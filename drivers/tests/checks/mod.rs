@@ -6,9 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use asap_pu::Instant;
-use asap_pu_drivers::sctp_userspace::{
-    AssociationId, Datagram, Endpoint, Event, Settings, UDP_PORT,
-};
+use asap_pu_tokio::sctp_userspace::{AssociationId, Datagram, Endpoint, Event, Settings, UDP_PORT};
 
 const PORT: u16 = 7;
 /// As much as an endpoint may say to one input.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant as Clock};
 use asap_pu::Instant;
 use asap_pu::wire::{ASAP_PPID, Body, Message, PeIdentifier, Policy, PoolElement};
 use asap_pu::wire::{Transport, TransportUse};
-use asap_pu_drivers::sctp_userspace::{Endpoint, Event as Sctp, Settings};
+use asap_pu_tokio::sctp_userspace::{Endpoint, Event as Sctp, Settings};
 
 /// Where it listens for SCTP.
 pub(crate) const PORT: u16 = 7;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use asap_pu::{Instant, Rng};
-use asap_pu_drivers::sctp_userspace::{
+use asap_pu_tokio::sctp_userspace::{
     AssociationId, Datagram, Endpoint, Event, SctpPoolUser, Settings, UDP_PORT,
 };
 

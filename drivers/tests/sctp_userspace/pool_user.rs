@@ -8,7 +8,7 @@ use std::time::Duration;
 use asap_pu::wire::TransportUse;
 use asap_pu::wire::{ASAP_PPID, Body, Message, PeIdentifier, Policy, PoolElement, Transport};
 use asap_pu::{Config, Event, Failover, LossReason, Registrar, SessionId};
-use asap_pu_drivers::sctp_userspace::{Event as Sctp, SctpPoolUser, Settings};
+use asap_pu_tokio::sctp_userspace::{Event as Sctp, SctpPoolUser, Settings};
 
 use crate::net::{FAIR, FOUL, Host, Machine, Net, PORT, Role, Weather};
 

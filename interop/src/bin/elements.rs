@@ -13,7 +13,7 @@ use asap_pu::wire::{
     ASAP_PPID, Body, Message, ParameterType, PeIdentifier, Policy, PolicyType, PoolElement,
     PoolHandle, Transport, TransportUse,
 };
-use asap_pu_drivers::sctp::{Association, Incoming};
+use asap_pu_tokio::sctp::{Association, Incoming};
 
 /// Real registrars take the registration's life for milliseconds.
 const LIFE: i32 = 300_000;

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
-use asap_pu_drivers::sctp::{Association, Incoming};
+use asap_pu_tokio::sctp::{Association, Incoming};
 use socket2::{Domain, Protocol, Socket, Type};
 
 const SILENCE: &str = "ended for silence";

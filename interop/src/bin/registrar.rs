@@ -13,7 +13,7 @@ use asap_pu::wire::{
     ASAP_PPID, Body, Message, MessageType, PeIdentifier, Policy, PolicyType, PoolElement,
     Transport, TransportUse,
 };
-use asap_pu_drivers::sctp::{Association, Incoming};
+use asap_pu_tokio::sctp::{Association, Incoming};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// What is sent in answer to a resolution: messages with their payload protocol identifiers, or the

@@ -113,7 +113,14 @@ enum Subject {
 }
 
 /// What came out from one settling to the next.
-type Outputs = BTreeMap<Subject, Vec<String>>;
+type Outputs = BTreeMap<Subject, Vec<Output>>;
+
+/// What can be polled.
+#[derive(Debug, Clone, PartialEq)]
+enum Output {
+    Action(Action),
+    Event(Event),
+}
 
 /// A pool user, a driver and an application.
 struct World {
@@ -308,10 +315,10 @@ impl World {
     }
 
     /// Writes down what came out, where it is compared with another run.
-    fn tell(&mut self, subject: Subject, output: &impl Debug) {
+    fn tell(&mut self, subject: Subject, output: Output) {
         if self.is_compared {
             let outputs = self.outputs.last_mut().expect("never empty");
-            outputs.entry(subject).or_default().push(format!("{output:?}"));
+            outputs.entry(subject).or_default().push(output);
         }
     }
 
@@ -352,12 +359,13 @@ impl World {
                 let owner = driver.live.get(channel).and_then(|closed| closed.owner);
                 application.channel_ended(owner, *channel);
                 driver.close(*channel);
-                self.tell(Subject::Freed("sessions"), &action);
-                *channel
+                let channel = *channel;
+                self.tell(Subject::Freed("sessions"), Output::Action(action.clone()));
+                channel
             }
             other => panic!("{other:?}"),
         };
-        self.tell(Subject::Channel(channel), &action);
+        self.tell(Subject::Channel(channel), Output::Action(action));
         true
     }
 
@@ -366,14 +374,17 @@ impl World {
         let Some(event) = self.pu.poll_event() else { return false };
         let at = self.happens();
         self.application.hear(self.latest, at, &self.pu, &mut self.driver, &event);
-        match event {
-            Event::SessionEnded { .. } => self.tell(Subject::Freed("sessions"), &event),
-            Event::Resolved { .. } | Event::ResolutionFailed { .. } => {
-                self.tell(Subject::Freed("requests"), &event);
-            }
-            _ => {}
+        let subject = Subject::of(&event);
+        let freed = match event {
+            Event::SessionEnded { .. } => Some("sessions"),
+            Event::Resolved { .. } | Event::ResolutionFailed { .. } => Some("requests"),
+            _ => None,
+        };
+        let output = Output::Event(event);
+        if let Some(kind) = freed {
+            self.tell(Subject::Freed(kind), output.clone());
         }
-        self.tell(Subject::of(&event), &event);
+        self.tell(subject, output);
         true
     }
 
@@ -487,6 +498,31 @@ impl Subject {
     }
 }
 
+impl Output {
+    fn opens(&self) -> bool {
+        matches!(self, Self::Action(Action::Open { .. }))
+    }
+
+    /// Whether it tells how things stand with a session that goes on.
+    fn is_news(&self) -> bool {
+        matches!(
+            self,
+            Self::Event(
+                Event::Connected { .. }
+                    | Event::ElementLost { .. }
+                    | Event::FailedOver { .. }
+                    | Event::Writable { .. }
+            )
+        )
+    }
+
+    /// Its name.
+    fn kind(&self) -> String {
+        let kind = format!("{self:?}");
+        kind.split(' ').next().unwrap_or_default().to_owned()
+    }
+}
+
 /// Two runs have the same to say about each subject. Of a session that has ended meanwhile it need
 /// not be told how things stood.
 ///
@@ -494,30 +530,32 @@ impl Subject {
 /// order in which they were told. From where that differs, runs are not to be compared.
 fn compare(one: &[Outputs], other: &[Outputs]) {
     let told = |outputs: &Outputs, subject| {
-        let mut told: Vec<String> = outputs.get(subject).cloned().unwrap_or_default();
-        if told.last().is_some_and(|last| last.starts_with("SessionEnded")) {
-            let news = ["Connected", "ElementLost", "FailedOver", "Room"];
-            told.retain(|event| news.iter().all(|news| !event.starts_with(news)));
+        let mut told: Vec<Output> = outputs.get(subject).cloned().unwrap_or_default();
+        if let Some(Output::Event(Event::SessionEnded { .. })) = told.last() {
+            told.retain(|output| !output.is_news());
         }
         // How often it was told that data was dropped depends on who asks, and when a report goes on
         // how many went before.
         told.retain(|output| {
-            !output.starts_with("Dropped") && !output.contains("payload: Control(")
+            !matches!(
+                output,
+                Output::Event(Event::Dropped { .. })
+                    | Output::Action(Action::Send { payload: Payload::Control(_), .. })
+            )
         });
         // Events of different kinds come in the order in which they are asked for.
-        told.sort_by_key(|output| output.split(' ').next().map(str::to_owned));
+        told.sort_by_key(Output::kind);
         // A channel that ends takes with it what the driver has not come to, all of it if that has
         // not heard of the channel.
-        if told.iter().any(|output| output.starts_with("Close")) {
-            let is_new = told.iter().any(|output| output.starts_with("Open"));
-            told.retain(|_| !is_new);
+        let is_new = told.iter().any(Output::opens);
+        if is_new && told.iter().any(|it| matches!(it, Output::Action(Action::Close { .. }))) {
+            told.clear();
         }
         told
     };
     let is_freed = |subject: &Subject| matches!(subject, Subject::Freed(_));
-    let opened = |outputs: &Outputs| -> Vec<String> {
-        let all = outputs.values().flatten();
-        all.filter(|output| output.starts_with("Open {")).cloned().collect()
+    let opened = |outputs: &Outputs| -> Vec<Output> {
+        outputs.values().flatten().filter(|output| output.opens()).cloned().collect()
     };
     for (one, other) in one.iter().zip(other) {
         if opened(one) != opened(other) {
