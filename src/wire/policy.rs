@@ -6,6 +6,7 @@
 //! is no reason to lose the list. The other reading is that of RFC 5354 §3.10, under which such a
 //! parameter is malformed; it holds for an element that registers.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::Bytes;
@@ -30,7 +31,7 @@ macro_rules! laid_out {
         /// any value; a load of `0xffff_ffff` is 100 %.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-        #[cfg_attr(feature = "arbitrary", arbitrary(bound = "B: From<alloc::vec::Vec<u8>>"))]
+        #[cfg_attr(feature = "arbitrary", arbitrary(bound = "B: From<Vec<u8>>"))]
         #[non_exhaustive]
         pub enum Policy<B = Bytes> {
             $(
@@ -131,7 +132,7 @@ policies!(laid_out);
 /// received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-#[cfg_attr(feature = "arbitrary", arbitrary(bound = "B: From<alloc::vec::Vec<u8>>"))]
+#[cfg_attr(feature = "arbitrary", arbitrary(bound = "B: From<Vec<u8>>"))]
 #[non_exhaustive]
 pub struct OverallPolicy<B = Bytes> {
     /// The policy of the pool.
@@ -279,12 +280,19 @@ impl From<PolicyType> for OverallPolicy {
 /// The policy with the values that an element has, as the reference implementation sends it.
 impl From<&Policy> for OverallPolicy {
     fn from(policy: &Policy) -> Self {
-        let mut values = alloc::vec::Vec::new();
-        let _: Result<(), EncodeError> = Writer::whole(&mut values, |w| {
-            policy.write_values(w);
-            Ok(())
-        });
-        Self { policy: policy.policy_type(), values: values.into() }
+        let values = match policy {
+            Policy::Other { values, .. } => values.clone(),
+            standard => {
+                let mut values = Vec::new();
+                // Nothing that a standard policy has is too long.
+                let _: Result<(), EncodeError> = Writer::whole(&mut values, |w| {
+                    standard.write_values(w);
+                    Ok(())
+                });
+                values.into()
+            }
+        };
+        Self { policy: policy.policy_type(), values }
     }
 }
 
@@ -294,7 +302,7 @@ fn arbitrary_private(u: &mut arbitrary::Unstructured<'_>) -> arbitrary::Result<P
 }
 
 #[cfg(feature = "arbitrary")]
-fn arbitrary_truncated<B: From<alloc::vec::Vec<u8>>>(
+fn arbitrary_truncated<B: From<Vec<u8>>>(
     u: &mut arbitrary::Unstructured<'_>,
 ) -> arbitrary::Result<B> {
     let len = u.int_in_range(0..=3)?;
