@@ -1,6 +1,6 @@
 //! The cache: pool handle → pool, within bounds (RFC 5352 §3.3 C1–C4).
 //!
-//! A pool is *fresh* for `stale_cache_value` after its registrar listed it; a stale one is kept and
+//! A pool is *fresh* for `cache.stale_cache_value` after its registrar listed it; a stale one is kept and
 //! may be served while it is refreshed. When the cache is full, the pool that was used the longest
 //! ago makes room. Pools with live sessions are pinned and never do. Where everything is pinned, a
 //! new pool is kept beside the limits, and counted, so that whoever asked for it can choose from
@@ -67,7 +67,7 @@ pub(crate) struct Cache {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Freshness {
     Fresh,
-    /// Older than `stale_cache_value` (RFC 5352 §3.3 C2).
+    /// Older than `cache.stale_cache_value` (RFC 5352 §3.3 C2).
     Stale,
     /// Not what the home registrar has, as it let know, however young it is.
     Outdated,

@@ -20,7 +20,7 @@ pub enum CommandError {
     /// A pool handle has at least one byte.
     #[error("the pool handle is empty")]
     EmptyHandle,
-    /// The pool handle is longer than `max_handle_len`.
+    /// The pool handle is longer than `limits.max_handle_len`.
     #[error("the pool handle has {len} bytes and may have {max}")]
     HandleTooLong {
         /// Its length.
@@ -28,16 +28,16 @@ pub enum CommandError {
         /// The limit.
         max: usize,
     },
-    /// `max_requests` resolutions are under way or not yet read.
+    /// `limits.max_requests` resolutions are under way or not yet read.
     #[error("too many resolutions are under way")]
     TooManyRequests,
-    /// `max_sessions` sessions exist.
+    /// `limits.max_sessions` sessions exist.
     #[error("too many sessions exist")]
     TooManySessions,
-    /// `max_registrars` registrars are in the list for good.
+    /// `limits.max_registrars` registrars are in the list for good.
     #[error("too many registrars")]
     TooManyRegistrars,
-    /// `max_subscriptions` pools are subscribed to, counting those whose end was not yet read.
+    /// `limits.max_subscriptions` pools are subscribed to, counting those whose end was not yet read.
     #[error("too many pools are subscribed to")]
     TooManySubscriptions,
     /// There is no such request, or it has ended.
@@ -76,7 +76,7 @@ pub enum CommandError {
     /// There is no such message, or it was handed over.
     #[error("the message does not wait")]
     NotWaiting,
-    /// The cookie is longer than `max_cookie_len`.
+    /// The cookie is longer than `limits.max_cookie_len`.
     #[error("the cookie has {len} bytes and may have {max}")]
     CookieTooLong {
         /// Its length.
@@ -114,10 +114,10 @@ pub enum SendErrorReason {
     /// The session is closing or over.
     #[error("the session is closing")]
     Closing,
-    /// The message alone is longer than `max_queued_bytes`, or than what the driver can send.
+    /// The message alone is longer than `limits.max_queued_bytes`, or than what the driver can send.
     #[error("the message is longer than a session may queue or the driver can send")]
     TooLong,
-    /// The session holds `max_queued_messages` or would hold more than `max_queued_bytes`.
+    /// The session holds `limits.max_queued_messages` or would hold more than `limits.max_queued_bytes`.
     #[error("the session's queue is full: {waiting} messages wait, {unsettled} are not settled")]
     #[non_exhaustive]
     QueueFull {
@@ -164,7 +164,7 @@ pub enum SessionError {
     /// The pool has no element that the driver can speak to.
     #[error("no element of the pool can be used")]
     NoUsableElement,
-    /// All elements have failed in as many rounds over the pool as `max_rounds` allows.
+    /// All elements have failed in as many rounds over the pool as `sessions.max_rounds` allows.
     #[error("all elements have failed")]
     AllElementsFailed,
     /// No element could be reached within `sessions.session_deadline`, or a session that was closing

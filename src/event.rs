@@ -54,7 +54,7 @@ pub enum Event {
         authentication: Authentication,
     },
     /// A registrar is not who it should be, or did not prove that it is (RFC 5352 §9.2): it is left alone
-    /// for `bar_time`, see [`RegistrarsRef::barred`](crate::RegistrarsRef::barred).
+    /// for `discovery.bar_time`, see [`RegistrarsRef::barred`](crate::RegistrarsRef::barred).
     #[cfg_attr(not(feature = "test-util"), non_exhaustive)]
     RegistrarBarred {
         /// Where it listens.
@@ -75,7 +75,7 @@ pub enum Event {
         request: RequestId,
         /// The pool, to select from.
         pool: PoolId,
-        /// Whether the pool is older than `stale_cache_value` (RFC 5352 §3.3 C3), or is otherwise known
+        /// Whether the pool is older than `cache.stale_cache_value` (RFC 5352 §3.3 C3), or is otherwise known
         /// to be out of date.
         stale: bool,
         /// Whether the registrar that listed it was authenticated (RFC 5352 §9.3).

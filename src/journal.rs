@@ -219,7 +219,7 @@ pub enum NoteKind {
         channel: ChannelId,
         /// Which repetition it is, from 1 on.
         repetition: u32,
-        /// How many there may be (`max_request_retransmit`).
+        /// How many there may be (`resolution.max_request_retransmit`).
         of: u32,
     },
     /// There is a new home registrar, or the way to it has changed, and an outstanding request goes
@@ -230,7 +230,7 @@ pub enum NoteKind {
         /// The channel to the home.
         channel: ChannelId,
     },
-    /// The same pool was asked for a moment before (`resolution_interval`).
+    /// The same pool was asked for a moment before (`resolution.resolution_interval`).
     RequestPaused {
         /// The pool.
         handle: PoolHandle,
@@ -285,7 +285,7 @@ pub enum NoteKind {
         handle: PoolHandle,
     },
     /// A registrar that became the home a moment ago does not know a pool that was known, which is
-    /// not believed yet (`registrar_grace`).
+    /// not believed yet (`discovery.registrar_grace`).
     PoolDisputed {
         /// The pool.
         handle: PoolHandle,
@@ -321,7 +321,7 @@ pub enum NoteKind {
         handle: PoolHandle,
         /// The element.
         element: PeIdentifier,
-        /// Until when others are preferred (`failure_mark`).
+        /// Until when others are preferred (`cache.failure_mark`).
         until: Instant,
     },
     /// The failure mark of an element does not count any more.
@@ -388,7 +388,7 @@ pub enum NoteKind {
         /// The element; `None` where a peer had opened the session.
         from: Option<PeIdentifier>,
     },
-    /// Many sessions lost their elements at once (`failover_burst`), and this one waits for its turn.
+    /// Many sessions lost their elements at once (`sessions.failover_burst`), and this one waits for its turn.
     FailoverSpread {
         /// The session.
         session: SessionId,
@@ -412,7 +412,7 @@ pub enum NoteKind {
         session: SessionId,
         /// Which round of its search it was, from 1 on.
         round: u32,
-        /// How many there may be (`max_rounds`).
+        /// How many there may be (`sessions.max_rounds`).
         of: u32,
     },
     /// A session waits before it turns to another element.
@@ -566,7 +566,7 @@ pub enum MarkEnd {
     /// The application ended it ([`clear_failure`](crate::PoolMut::clear_failure)).
     #[error("the application cleared it")]
     Cleared,
-    /// There were too many marks in its pool (`max_elements`).
+    /// There were too many marks in its pool (`limits.max_elements`).
     #[error("there are too many")]
     TooMany,
 }
@@ -575,13 +575,13 @@ pub enum MarkEnd {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum ReportDrop {
-    /// Too many wait (`max_pending_reports`).
+    /// Too many wait (`limits.max_pending_reports`).
     #[error("too many wait")]
     TooMany,
-    /// The same element was reported a moment ago (`report_interval`).
+    /// The same element was reported a moment ago (`resolution.report_interval`).
     #[error("it was reported a moment ago")]
     TooSoon,
-    /// It has waited for a registrar as long as it may (`report_age`).
+    /// It has waited for a registrar as long as it may (`resolution.report_age`).
     #[error("it is too old")]
     TooOld,
     /// It does not fit into a message.
@@ -930,7 +930,7 @@ mod tests {
         journal.iter().map(round).collect()
     }
 
-    /// [CORE-15]: what the documentation of `max_notes` says that the notes cost.
+    /// [CORE-15]: what the documentation of `limits.max_notes` says that the notes cost.
     #[test]
     fn notes_cost_what_is_said() {
         assert_eq!(size_of::<Note>(), 96);

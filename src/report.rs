@@ -3,8 +3,8 @@
 //!
 //! Whether a failure is an event of its own is decided where the failure marks are kept, in the
 //! pool: this machine gets one call per event. It keeps the report until there is a home registrar,
-//! for `report_age` at most, sends no more than so many in a second (RFC 5355 §2.13) and no more
-//! than one for an element in a `report_interval`, and drops and counts the rest.
+//! for `resolution.report_age` at most, sends no more than so many in a second (RFC 5355 §2.13) and no more
+//! than one for an element in a `resolution.report_interval`, and drops and counts the rest.
 //!
 //! A report is not queued with the channel: it is made at the moment the driver polls. So it is
 //! withdrawn if the element proves to be well before that, and it survives a home that is lost. Reports

@@ -166,7 +166,7 @@ counters! {
     moves,
     /// Business cards for the session's own pool.
     cards,
-    /// Elements of business cards beyond `max_card_elements`.
+    /// Elements of business cards beyond `limits.max_card_elements`.
     card_elements_cut,
     /// Business cards of other pools that led to no resolution: too many in a second, or an
     /// invalid handle.

@@ -63,16 +63,16 @@ pub enum TimerKind {
     /// Something waits for [`poll_action`](crate::PoolUser::poll_action): the time is now.
     Action,
     /// T1-ENRPrequest: the home registrar has not answered in time (RFC 5352 §3.7.2); or a request
-    /// that had to pause goes out (`resolution_interval`).
+    /// that had to pause goes out (`resolution.resolution_interval`).
     Request,
-    /// A request has taken as long as it may (`request_deadline`).
+    /// A request has taken as long as it may (`resolution.request_deadline`).
     RequestDeadline,
     /// A pool that nobody waits for is asked for again: one that is subscribed to (RFC 5352 §2.2.5), or
     /// that a registrar may not know yet.
     Subscription,
     /// T5-Serverhunt: the round of the hunt ends (§3.6 SH5).
     Hunt,
-    /// No registrar announced itself in time (`announce_wait`).
+    /// No registrar announced itself in time (`discovery.announce_wait`).
     AnnounceWait,
     /// T7-ENRPoutdate: an announced address is forgotten (§3.6).
     Outdate,

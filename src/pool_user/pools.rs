@@ -24,7 +24,7 @@ pub struct PoolMut<'a> {
 impl PoolUser {
     /// Resolves a pool handle, from the cache where that is fresh. Ends in
     /// [`Event::Resolved`](crate::Event::Resolved) or
-    /// [`Event::ResolutionFailed`](crate::Event::ResolutionFailed), within `request_deadline`.
+    /// [`Event::ResolutionFailed`](crate::Event::ResolutionFailed), within `resolution.request_deadline`.
     ///
     /// # Errors
     /// The handle is empty or too long, or too many resolutions are under way.
@@ -58,7 +58,7 @@ impl PoolUser {
 
     /// Fetches a pool whatever the cache has, for an application that knows its list to be out of
     /// date. As [`resolve`](Self::resolve), but for the cache, which is not asked; the same handle is
-    /// asked for once in a `resolution_interval` all the same.
+    /// asked for once in a `resolution.resolution_interval` all the same.
     ///
     /// # Errors
     /// As [`resolve`](Self::resolve).
@@ -95,7 +95,7 @@ impl PoolUser {
     /// [`Event::PoolChanged`](crate::Event::PoolChanged) (RFC 5352 §2.2.5): by updates where the
     /// home registrar grants them, else by asking again whenever the list has become stale. A
     /// negative answer ends it with [`Event::SubscriptionEnded`](crate::Event::SubscriptionEnded),
-    /// unless it may be that the registrar does not know the pool yet (`registrar_grace`);
+    /// unless it may be that the registrar does not know the pool yet (`discovery.registrar_grace`);
     /// nothing else does but [`unsubscribe`](Self::unsubscribe) and [`shut_down`](Self::shut_down).
     ///
     /// Subscribing twice changes nothing. A subscription does not hold its pool in the cache

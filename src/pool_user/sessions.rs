@@ -223,7 +223,7 @@ impl SessionMut<'_> {
     }
 
     /// Closes a session once everything queued was handed to the driver, and delivered where the
-    /// driver tells ([`Confirms::Delivered`](crate::Confirms::Delivered)), within `session_deadline`.
+    /// driver tells ([`Confirms::Delivered`](crate::Confirms::Delivered)), within `sessions.session_deadline`.
     ///
     /// # Errors
     /// The session is closing.

@@ -1,7 +1,7 @@
 //! Unknown Pool Handle from a registrar that may not know better yet.
 //!
 //! A registrar that has just been started knows nothing for a while, until its peers or the elements
-//! themselves tell it. If it says of a pool that was known that there is none, within `registrar_grace`
+//! themselves tell it. If it says of a pool that was known that there is none, within `discovery.registrar_grace`
 //! of becoming the home, that is not believed yet: the pool is kept as stale and asked for again,
 //! several times within the grace, and only what is unknown after it is unknown (decision 43). The
 //! grace begins once for a pool and not anew with each change of home, so that a registrar which goes

@@ -9,7 +9,7 @@
 //! go cannot keep a request alive. Nor can anything else: each waiter has a deadline of its own,
 //! counted from its asking.
 //!
-//! The same handle is asked for once in a `resolution_interval` at most, whoever wants it how often
+//! The same handle is asked for once in a `resolution.resolution_interval` at most, whoever wants it how often
 //! and whatever came of it the last time (RFC 3237 §2.5): who asks earlier waits for the rest of
 //! it.
 //!

@@ -2,7 +2,7 @@
 //!
 //! A request for such a pool carries the S bit. If the home grants it (A bit), it sends a list
 //! whenever the pool changes, for as long as the channel lives. Where no word came for
-//! `subscription_check` it is asked again all the same: a registrar that is gone without a word sends
+//! `resolution.subscription_check` it is asked again all the same: a registrar that is gone without a word sends
 //! no updates either (decision 44; a grant that holds for ever is the other reading). If it does not
 //! grant it (real registrars never do), or sends an update without the A bit, the pool is asked for
 //! again whenever its list has become stale. A new home knows nothing of the former one's subscribers
@@ -11,7 +11,7 @@
 //!
 //! So that registrars are not asked in bursts (RFC 3237 §2.5), the time until a pool is asked for again
 //! is shortened to 75–100 %, and what nobody waits for is sent in turn, no more than
-//! `max_requests_per_second` (decision 45).
+//! `limits.max_requests_per_second` (decision 45).
 //!
 //! A subscription wants a home registrar, but does not wait for an announce where none is known: it
 //! sleeps until there is one.

@@ -3,7 +3,7 @@
 //! A card has two purposes. It names the pool that its sender belongs to, which is news only where
 //! the sender called this node; and it lists elements in the order in which to try them. The list
 //! is advice about elements that the registrar lists too: they are known by identifier, and the
-//! addresses in the card are not used unless `trust_card_addresses` says so, because anyone who can
+//! addresses in the card are not used unless `sessions.trust_card_addresses` says so, because anyone who can
 //! send a card could send this user anywhere.
 
 use alloc::boxed::Box;

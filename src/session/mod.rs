@@ -36,7 +36,7 @@
 //! When a session loses its element it goes on with the list it has; where that is stale it is asked
 //! for meanwhile (§3.3 C2). What bounds the search is told in `search.rs`: rounds over the pool,
 //! pauses that grow, and a deadline for whatever waits. A session that keeps its element and finds
-//! none within `session_deadline` is over; a message that has waited as long in all is returned.
+//! none within `sessions.session_deadline` is over; a message that has waited as long in all is returned.
 //! Without anything that waits there is no deadline.
 //!
 //! # Cookies and business cards
@@ -58,9 +58,9 @@
 //! # Many at once
 //!
 //! When an element dies, all of its sessions notice at the same instant, and a policy that fits the
-//! pool need not fit the moment. The first `failover_burst` sessions (64) turn to another element
+//! pool need not fit the moment. The first `sessions.failover_burst` sessions (64) turn to another element
 //! at once, which is all of them in the ordinary case. Those beyond wait for a time that the seeded
-//! generator draws, between nothing and `failover_spread` (1 s). First connections are never put
+//! generator draws, between nothing and `sessions.failover_spread` (1 s). First connections are never put
 //! off: the application knows what it asks for.
 //!
 //! What is guaranteed of a message over which kind of transport is told at [`Failover`].

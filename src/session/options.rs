@@ -116,7 +116,7 @@ pub enum LossReason {
     /// The channel could not be set up.
     #[error("it could not be reached")]
     Refused,
-    /// The channel did not come up within `connect_timeout`.
+    /// The channel did not come up within `sessions.connect_timeout`.
     #[error("it did not answer in time")]
     TimedOut,
     /// The channel broke.
@@ -158,10 +158,10 @@ pub enum UndeliveredReason {
     /// may take (`sessions.session_deadline`).
     #[error("no element could be reached in time")]
     DeadlineReached,
-    /// All elements have failed in as many rounds as there may be (`max_rounds`).
+    /// All elements have failed in as many rounds as there may be (`sessions.max_rounds`).
     #[error("all elements have failed")]
     AllElementsFailed,
-    /// It was handed over as often as it may be (`max_handovers`).
+    /// It was handed over as often as it may be (`sessions.max_handovers`).
     #[error("it was handed over too often")]
     TooManyHandovers,
     /// It was for all elements, and there is none beside this node.

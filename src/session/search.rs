@@ -6,7 +6,7 @@
 //! round there is a pause, and the registrar is asked for its newest list.
 //!
 //! What ends a search is *progress*, not a channel that comes up: a message that is delivered,
-//! confirmed or answered, or a channel that has lasted for `stable_after`. Until then a search that
+//! confirmed or answered, or a channel that has lasted for `sessions.stable_after`. Until then a search that
 //! has to go on does so from where it was, so that elements which accept a channel and end it, over
 //! and over, are called less and less often: two in a row make no difference, from the third on
 //! there are pauses, each twice as long as the one before.

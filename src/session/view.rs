@@ -53,22 +53,22 @@ pub enum SessionState {
 #[non_exhaustive]
 pub enum SessionTimer {
     /// The registrar's newest list is waited for; then the session goes on with the one it has
-    /// (`connect_timeout`).
+    /// (`sessions.connect_timeout`).
     List,
-    /// A pause ends, and the next element is called (`session_backoff`, `failover_spread`).
+    /// A pause ends, and the next element is called (`sessions.session_backoff`, `sessions.failover_spread`).
     Pause,
-    /// An element that is called and has not come up has failed (`connect_timeout`).
+    /// An element that is called and has not come up has failed (`sessions.connect_timeout`).
     Connect,
-    /// A message that has found no element is returned (`session_deadline`).
+    /// A message that has found no element is returned (`sessions.session_deadline`).
     Message,
-    /// The session ends, as it has found no element (`session_deadline`).
+    /// The session ends, as it has found no element (`sessions.session_deadline`).
     Deadline,
-    /// A channel that is still up has proven that its element serves (`stable_after`).
+    /// A channel that is still up has proven that its element serves (`sessions.stable_after`).
     Stable,
-    /// What is remembered of elements that were tried does not count any more (`stable_after`).
+    /// What is remembered of elements that were tried does not count any more (`sessions.stable_after`).
     Forget,
     /// A session that is closing ends, even if not everything was handed over
-    /// (`session_deadline`).
+    /// (`sessions.session_deadline`).
     Close,
 }
 
@@ -197,7 +197,7 @@ impl<'a> SessionRef<'a> {
         self.search().map_or(&[], |search| &search.tried)
     }
 
-    /// How many rounds over all elements of the pool were in vain; at `max_rounds` the search is
+    /// How many rounds over all elements of the pool were in vain; at `sessions.max_rounds` the search is
     /// given up.
     #[must_use]
     pub fn rounds(&self) -> u32 {
@@ -212,7 +212,7 @@ impl<'a> SessionRef<'a> {
 
     /// When it goes on by itself if nothing comes before, and with what. What it waits for is told
     /// by [`state`](Self::state); none where that may take as long as it likes. A registrar's list
-    /// is waited for no longer than the resolver does (`request_deadline`).
+    /// is waited for no longer than the resolver does (`resolution.request_deadline`).
     #[must_use]
     pub fn next_step(&self) -> Option<(Instant, SessionTimer)> {
         if self.session.is_over() {

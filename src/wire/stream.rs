@@ -61,7 +61,7 @@ pub enum FramingError {
 
 impl StreamDecoder {
     /// A decoder at the start of a stream whose messages have a length field of at most
-    /// `max_message_len`; from 65,535 on every message passes.
+    /// `limits.max_message_len`; from 65,535 on every message passes.
     #[must_use]
     pub const fn new(max_message_len: usize) -> Self {
         Self { max_message_len, partial: Vec::new(), spent: false, failed: None }

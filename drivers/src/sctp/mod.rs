@@ -19,7 +19,7 @@
 //!
 //! So a session that runs over SCTP knows what to send again after a failover, and `Failover`'s
 //! column for transports that confirm applies. When the kernel's buffer is full, messages wait
-//! here, at most `window_messages` of a channel, until there is room.
+//! here, at most `limits.window_messages` of a channel, until there is room.
 //!
 //! `sys` has the system calls, `association` and `options` what they mean, because no crate for
 //! SCTP sockets tells of undelivered messages.
