@@ -179,3 +179,25 @@ fn every_state_meets_every_event() {
         }
     }
 }
+
+/// One who gives up and asks again, while others keep the query alive, waits anew.
+#[test]
+fn a_waiter_that_comes_back_has_its_whole_time() {
+    let Bench { mut machine, mut ctx, now, .. } = Bench::new();
+    let (handle, unreached) = (PoolHandle::from("pool"), ResolveError::NoRegistrarReachable);
+    let first = now + Duration::from_secs(1);
+    for waiter in [2, 1] {
+        machine.ask(now, &mut ctx, &handle, waiter);
+    }
+    assert!(machine.cancel(&handle, &1));
+    machine.ask(first, &mut ctx, &handle, 1);
+    for (deadline, expected) in [(now, 2), (first, 1)] {
+        let due = deadline + ctx.config.resolution.request_deadline;
+        assert_eq!(machine.next_timeout(&ctx).map(|(at, _)| at), Some(due));
+        machine.handle_timeout(due, &mut ctx, &unreached);
+        let Some(Need::Fail { waiter, .. }) = machine.poll_need() else { panic!("at {due:?}") };
+        assert_eq!((waiter, machine.poll_need()), (expected, None));
+    }
+    assert_eq!(ctx.stats.requests_failed, 2);
+    assert!(!machine.is_waiting());
+}
