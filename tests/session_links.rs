@@ -4,7 +4,10 @@
 mod lab;
 
 use asap_pu::wire::Message;
-use asap_pu::{Action, CommandError, Event, Failover, Identity, PeerKind, Recipient, StaleAnswers};
+use asap_pu::{
+    Action, CommandError, Event, Failover, Identity, PeerKind, Recipient, SessionOptions,
+    StaleAnswers,
+};
 use lab::*;
 
 /// The elements that the application hears of, in order, and whether they got their copies.
@@ -425,6 +428,50 @@ fn an_old_question_holds_nobody_up() {
         }
     }
     assert_eq!(sent.len(), 2, "stale lists are served");
+}
+
+/// [CACHE-8]: while no registrar can be reached, a session goes on with the list that there is, of whichever
+/// kind it is, whatever becomes of the pool in the cache, and wherever stale pools may serve at all.
+#[test]
+fn a_stale_list_serves_sessions_while_registrars_are_away() {
+    for stale_answers in [StaleAnswers::Served, StaleAnswers::Fallback, StaleAnswers::Withheld] {
+        for (chooses, begun, purged) in
+            [(false, false, false), (true, false, false), (true, true, false), (true, true, true)]
+        {
+            let (mut lab, home) = at_home(|config| config.cache.stale_answers = stale_answers);
+            lab.pool(home, &three());
+            let options = if chooses { choosing() } else { SessionOptions::default() };
+            let open = |lab: &mut Lab| lab.pu.open_session(lab.now, POOL, options.clone()).unwrap();
+            let session = begun.then(|| open(&mut lab));
+            if purged {
+                lab.pu.purge_all();
+            }
+            lab.secs(31);
+            lab.actions();
+            lab.fail(home);
+            let session = session.unwrap_or_else(|| open(&mut lab));
+            send(&mut lab, session, "one", Failover::Unsent);
+            let (began, mut sent) = (lab.now, Vec::new());
+            while sent.is_empty() && lab.now < began + secs(61) {
+                let actions = lab.actions();
+                for open in opens_among(&actions) {
+                    let serves = open.peer == PeerKind::Element;
+                    if serves { lab.up(open.channel) } else { lab.fail(open.channel) }
+                }
+                sent.extend(data_among(&actions));
+                if actions.is_empty() {
+                    if lab.pu.poll_timeout().is_none() {
+                        break;
+                    }
+                    lab.wait();
+                }
+            }
+            let serves = stale_answers != StaleAnswers::Withheld;
+            let case = (stale_answers, chooses, begun, purged);
+            assert_eq!(sent.len(), usize::from(serves), "{case:?}");
+            assert!(!serves || lab.now <= began + secs(5), "{case:?}: {:?}", lab.now - began);
+        }
+    }
 }
 
 /// [SESSION-7]: the next element hears the latest cookie, also one that came while its channel was set

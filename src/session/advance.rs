@@ -18,7 +18,7 @@ use crate::id::{LinkId, PoolId, SessionId};
 use crate::journal::NoteKind;
 use crate::slab::Slab;
 use crate::wire::{PeIdentifier, Transport};
-use crate::{Instant, Security};
+use crate::{Instant, Security, StaleAnswers};
 
 impl Sessions {
     /// Does what follows from how the session stands.
@@ -225,7 +225,7 @@ impl Sessions {
                 match search.as_ref().map(|search| search.step) {
                     Some(Step::Resolving(until)) if until.is_none_or(|at| at > env.now) => {}
                     Some(Step::Pausing { until, .. }) if until > env.now => {}
-                    Some(Step::Pausing { anew: true, .. }) => self.resolve_anew(env, id),
+                    Some(Step::Pausing { anew: true, .. }) => self.resolve(env, id, true),
                     Some(Step::Ready) | None => self.resolve(env, id, false),
                     Some(Step::Resolving(_) | Step::Pausing { .. }) => {
                         if let Some(search) = search {
@@ -259,7 +259,7 @@ impl Sessions {
                 if !is_listed && has_stale_list && !looked {
                     // It may have come since.
                     search.named = Some((named, true));
-                    self.resolve_anew(env, id);
+                    self.resolve(env, id, true);
                     return None;
                 }
                 search.named = None;
@@ -354,27 +354,29 @@ impl Sessions {
         }))
     }
 
-    /// Asks for the elements of the session's pool.
+    /// Asks for the elements of the session's pool. With a list that may serve it waits for no longer than
+    /// an element may take to come up, and then goes on with that (CACHE-8): what serves is what it has where
+    /// it asks `anew`, since one that failed may be back, and a stale list as far as one may be used.
     pub(super) fn resolve(&mut self, env: &mut Env<'_>, id: SessionId, anew: bool) {
         let Self { slab, spare, needs, .. } = self;
         let Some(session) = slab.get_mut(id.0) else { return };
+        let (stale_answers, bound) =
+            (env.ctx.config.cache.stale_answers, env.ctx.config.sessions.connect_timeout);
+        if let (Pool::Named(handle), StaleAnswers::Fallback) = (&session.pool, stale_answers) {
+            if let Some(pool) = env.cache.find(handle.as_bytes()) {
+                env.cache.pin(pool);
+                session.pool = Pool::Known(pool);
+            }
+        }
+        let serves = anew || stale_answers != StaleAnswers::Withheld;
+        let until = (matches!(session.pool, Pool::Known(_)) && serves).then(|| env.now + bound);
         let search = Busy::of(&mut session.busy, spare).search(env.now);
-        search.step = Step::Resolving(None);
+        search.step = Step::Resolving(until);
         let asked = core::mem::replace(&mut session.asked, true);
         if let Some(handle) = session.handle(env.cache).cloned().filter(|_| !asked) {
             let session = id;
             env.ctx.note(|| NoteKind::SessionResolves { session, handle: handle.clone() });
             needs.push_back(Need::Resolve { session, handle, anew });
-        }
-    }
-
-    /// Asks for the elements of the session's pool although it knows some, and goes on with those if
-    /// no registrar answers as fast as an element has to (CACHE-8): one that failed may be back.
-    fn resolve_anew(&mut self, env: &mut Env<'_>, id: SessionId) {
-        self.resolve(env, id, true);
-        let session = self.slab.get_mut(id.0);
-        if let Some(search) = session.and_then(|session| session.busy.as_mut()?.search.as_mut()) {
-            search.step = Step::Resolving(Some(env.now + env.ctx.config.sessions.connect_timeout));
         }
     }
 
