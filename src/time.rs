@@ -29,6 +29,9 @@ impl Instant {
     /// The epoch itself: zero nanoseconds.
     pub const EPOCH: Self = Self(NonZeroU64::MIN);
 
+    /// What sums that are too large come to.
+    pub(crate) const END: Self = Self::from_nanos(u64::MAX);
+
     /// `nanos` nanoseconds after the epoch.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {

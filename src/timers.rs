@@ -15,8 +15,10 @@ impl<K: Ord + Clone> Timers<K> {
         Self(Set::new())
     }
 
-    /// Moves the deadline of `key` from what `slot` says to `at`; `None` disarms it.
+    /// Moves the deadline of `key` from what `slot` says to `at`; `None` disarms it. The end of time does not
+    /// come: what is due again and again would otherwise be due without end there.
     pub(crate) fn set(&mut self, slot: &mut Option<Instant>, at: Option<Instant>, key: K) {
+        let at = at.filter(|at| *at < Instant::END);
         if *slot == at {
             return;
         }

@@ -5,7 +5,7 @@ mod lab;
 use core::time::Duration;
 
 use asap_pu::wire::{Body, Cause, CauseCode, Message, ParameterType, RawParameter};
-use asap_pu::{Action, Capabilities, Event, Instant};
+use asap_pu::{Action, Capabilities, Event, Instant, SessionOptions};
 use bytes::Bytes;
 use lab::*;
 use proptest::prelude::*;
@@ -270,4 +270,26 @@ fn time_that_goes_back_stands_still() {
     lab.pu.resolve(Instant::EPOCH, POOL).unwrap();
     lab.requests();
     assert_eq!(lab.pu.poll_timeout(), Some(lab.now + secs(15)));
+}
+
+/// [CORE-4]: a clock that wrapped below its start jumps to the end of time, where nothing spins.
+#[test]
+fn the_end_of_time_is_survived() {
+    let (mut lab, home) = Lab::at_home();
+    lab.pu.subscribe(lab.now, POOL).unwrap();
+    lab.actions();
+    let mut list = response(POOL, &three());
+    if let Body::HandleResolutionResponse { updates, .. } = &mut list.body {
+        *updates = true;
+    }
+    lab.receive(home, &list);
+    lab.pu.subscribe(lab.now, "another").unwrap();
+    lab.pu.resolve(lab.now, "a third").unwrap();
+    lab.pu.open_session(lab.now, POOL, SessionOptions::default()).unwrap();
+    lab.now = Instant::from_millis(u64::MAX);
+    for _ in 0..10 {
+        lab.pu.handle_timeout(lab.now);
+        lab.actions();
+        lab.events();
+    }
 }

@@ -138,6 +138,16 @@ fn a_doubt_ends_with_the_list() {
         lab.wait();
         assert_eq!(lab.actions(), []);
     }
+    // What nobody asked about again says nothing of a restart on another day.
+    lab.secs(86_400);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    let again = lab.open_one();
+    lab.up(again.channel);
+    lab.actions();
+    lab.events();
+    lab.receive(again.channel, &unknown());
+    assert!(lab.pu.find_pool(POOL.as_bytes()).is_some());
+    assert_eq!(lab.pu.stats().answers_disputed, 2);
 }
 
 /// [RES-17]: nor is a pool unknown that is subscribed to and was purged meanwhile.

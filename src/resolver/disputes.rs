@@ -10,6 +10,9 @@
 //! The other reading, to believe each answer at once, ends every session's refresh and every
 //! subscription whenever a registrar is restarted.
 
+use alloc::vec::Vec;
+use core::time::Duration;
+
 use crate::Instant;
 use crate::context::Context;
 use crate::ordered::Map;
@@ -53,6 +56,7 @@ impl<W: Copy> Disputes<W> {
         waiter: W,
     ) -> Option<Instant> {
         let grace = ctx.config.discovery.registrar_grace;
+        self.forget_old(now, grace);
         let until = self.list.get(handle).map_or(since + grace, |dispute| dispute.until);
         let full =
             !self.list.contains_key(handle) && self.list.len() >= ctx.config.limits.max_pools;
@@ -66,6 +70,14 @@ impl<W: Copy> Disputes<W> {
         }
         let pause = (grace / TIMES).max(ctx.config.resolution.resolution_interval);
         Some(now + jitter(&mut ctx.rng, pause))
+    }
+
+    /// Forgets what nobody has asked about for as long as a grace lasts after its end: a registrar that says
+    /// the same later is another one that has just come back.
+    fn forget_old(&mut self, now: Instant, grace: Duration) {
+        let old = self.list.iter().filter(|(_, dispute)| dispute.until + grace <= now);
+        let old: Vec<_> = old.map(|(handle, _)| handle.clone()).collect();
+        old.iter().for_each(|handle| self.end(handle.as_bytes()));
     }
 
     /// Asks for a disputed pool at `at`.
