@@ -363,6 +363,13 @@ pub enum ConfigError {
     Exceeds(&'static str, &'static str),
 }
 
+impl Limits {
+    /// Whether a pool handle may be as long as this (RFC 5354 §3.9 has no empty one).
+    pub(crate) fn take_handle(&self, len: usize) -> bool {
+        (1..=self.max_handle_len).contains(&len)
+    }
+}
+
 impl Config {
     /// Bounds for a small device: a few pools, sessions and messages at a time, and no notes of what was
     /// decided. Times are those of [`Config::default`].

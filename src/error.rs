@@ -9,7 +9,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::session::LossReason;
-use crate::wire::CauseCode;
+use crate::wire::{CauseCode, EncodeError};
 
 /// Why a command was refused. Nothing has changed, but that
 /// [`fail_over`](crate::PoolMut::fail_over) has reported the element also where it ends in
@@ -88,9 +88,9 @@ pub enum CommandError {
     /// cards.
     #[error("a pool user that is no pool element has no business card")]
     NoIdentity,
-    /// The elements do not fit into one message.
-    #[error("the business card does not fit into a message")]
-    CardTooLong,
+    /// The elements do not fit into one message, or one of them cannot be written down.
+    #[error("the business card cannot be written: {0}")]
+    InvalidCard(EncodeError),
     /// The whole machine is shutting down.
     #[error("the pool user is shutting down")]
     ShuttingDown,

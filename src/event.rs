@@ -75,8 +75,8 @@ pub enum Event {
         request: RequestId,
         /// The pool, to select from.
         pool: PoolId,
-        /// Whether the pool is older than `cache.stale_cache_value` (RFC 5352 §3.3 C3), or is otherwise known
-        /// to be out of date.
+        /// Whether the pool may be out of date: the list is older than `cache.stale_cache_value` (RFC 5352
+        /// §3.3 C3) and nobody tells of its changes, or no registrar could be asked for a newer one.
         stale: bool,
         /// Whether the registrar that listed it was authenticated (RFC 5352 §9.3).
         authentication: Authentication,
@@ -102,7 +102,8 @@ pub enum Event {
         joined: u32,
         /// How many elements left.
         left: u32,
-        /// How many elements have other values or another transport.
+        /// How many elements have another home, another transport, or other values by which they are chosen;
+        /// those of a policy that is not the crate's are not compared.
         altered: u32,
     },
     /// A registrar refused to list a pool that the application subscribes to, which ends the

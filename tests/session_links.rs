@@ -441,7 +441,7 @@ fn a_stale_list_serves_sessions_while_registrars_are_away() {
             let (mut lab, home) = at_home(|config| config.cache.stale_answers = stale_answers);
             lab.pool(home, &three());
             let options = if chooses { choosing() } else { SessionOptions::default() };
-            let open = |lab: &mut Lab| lab.pu.open_session(lab.now, POOL, options.clone()).unwrap();
+            let open = |lab: &mut Lab| lab.pu.open_session(lab.now, POOL, options).unwrap();
             let session = begun.then(|| open(&mut lab));
             if purged {
                 lab.pu.purge_all();

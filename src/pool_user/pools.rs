@@ -309,11 +309,11 @@ impl PoolUser {
 
     pub(super) fn check(&self, handle: PoolHandle) -> Result<PoolHandle, CommandError> {
         self.check_open()?;
-        let (len, max) = (handle.len(), self.ctx.config.limits.max_handle_len);
+        let (len, limits) = (handle.len(), &self.ctx.config.limits);
         match len {
+            _ if limits.take_handle(len) => Ok(handle),
             0 => Err(CommandError::EmptyHandle),
-            len if len > max => Err(CommandError::HandleTooLong { len, max }),
-            _ => Ok(handle),
+            _ => Err(CommandError::HandleTooLong { len, max: limits.max_handle_len }),
         }
     }
 }

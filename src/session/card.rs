@@ -36,7 +36,7 @@ impl Sessions {
     ) -> Result<(), CommandError> {
         let identity = ctx.config.sessions.identity.as_ref().ok_or(CommandError::NoIdentity)?;
         let card = Message::business_card(identity.handle.clone(), elements).to_bytes();
-        let card = card.map_err(|_| CommandError::CardTooLong)?;
+        let card = card.map_err(CommandError::InvalidCard)?;
         for (_, link) in self.links.iter().filter(|(_, link)| link.up.is_some()) {
             if link.facts.control {
                 let sent = ctx.send_control(link.channel, card.clone());
@@ -69,7 +69,7 @@ impl Sessions {
             env.ctx.stats.unexpected_messages += 1;
             return;
         }
-        let valid = (1..=env.ctx.config.limits.max_handle_len).contains(&handle.len());
+        let valid = env.ctx.config.limits.take_handle(handle.len());
         if session.accepted && valid {
             session.pool = Pool::Named(PoolHandle::from(handle).into());
         }

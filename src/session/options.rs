@@ -70,7 +70,8 @@ pub enum Recipient {
 /// [`Confirms::Delivered`](crate::Confirms::Delivered). One that is *silent*, as TCP is,
 /// swallows what was handed to it when it breaks; for it a message is done when it was written:
 /// when the driver says so, if it [confirms writes](crate::Confirms::Written), else when
-/// it was handed over.
+/// it was handed over. Only what is to be sent again until it was delivered cannot be done there by itself:
+/// like `Unconfirmed`, `Undelivered` then ends with the application's confirmation, and fills the queue without.
 ///
 /// | | not handed over, or given back | handed over, and not known to be done |
 /// |---|---|---|

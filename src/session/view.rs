@@ -117,8 +117,8 @@ impl<'a> SessionRef<'a> {
                 SessionState::Choosing
             }
             (_, None, Some(Step::Resolving(_))) => SessionState::Resolving,
-            (_, None, Some(Step::Pausing { .. })) => SessionState::Pausing,
-            (_, None, Some(Step::Ready) | None) => SessionState::Resting,
+            (_, None, Some(Step::Pausing { .. })) if !self.session.rests => SessionState::Pausing,
+            (_, None, _) => SessionState::Resting,
         }
     }
 

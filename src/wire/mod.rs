@@ -80,8 +80,9 @@
 //! * A transport without addresses, an operation error without causes and a business card without
 //!   elements are in order as far as bytes go; they are read as empty. A resolution response
 //!   without elements and without an operation error is malformed (RFC 5352 §2.2.6).
-//! * The policy of a pool element must have the values that its type lays out. Of a response's
-//!   overall policy only the type counts, and anything may follow it.
+//! * The policy of an element that registers must have the values that its type lays out; one that is
+//!   listed may lack them, or its policy, and costs nobody the list. Of a response's overall policy
+//!   only the type counts, and anything may follow it.
 #![cfg_attr(
     not(test),
     deny(

@@ -277,10 +277,12 @@ impl From<PolicyType> for OverallPolicy {
     }
 }
 
-/// The policy with the values that an element has, as the reference implementation sends it.
+/// The policy with the values that an element has, as the reference implementation sends it; round robin
+/// where it has none.
 impl From<&Policy> for OverallPolicy {
     fn from(policy: &Policy) -> Self {
         let values = match policy {
+            Policy::Absent | Policy::Truncated { .. } => return PolicyType::ROUND_ROBIN.into(),
             Policy::Other { values, .. } => values.clone(),
             standard => {
                 let mut values = Vec::new();
