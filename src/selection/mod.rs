@@ -228,7 +228,7 @@ impl Selector {
     /// [`refresh_custom`](Self::refresh_custom) is the way.
     pub fn refresh(&mut self, policy: PolicyKind, members: &[Member]) {
         let policy = if let PolicyKind::Custom(_) = policy { PolicyKind::Listed } else { policy };
-        if !self.out.0.is_empty() {
+        if !self.out.is_empty() {
             self.is_stale = true;
             self.out.clear();
         }
@@ -426,16 +426,15 @@ impl Selector {
         if !self.is_new && *self.out.0 == *self.left_out.0 {
             return;
         }
-        let (policy, members) = (self.policy, &self.members[..]);
-        let is_in = |at: usize| !self.out.contains(at);
+        let (policy, members, out) = (self.policy, &self.members[..], &self.out);
         match &mut self.chooser {
-            Chooser::WeightedRoundRobin(chooser) => chooser.arrange(members, is_in),
-            Chooser::Random(chooser) => chooser.arrange(members.len(), is_in),
+            Chooser::WeightedRoundRobin(chooser) => chooser.arrange(members, out),
+            Chooser::Random(chooser) => chooser.arrange(members.len(), out),
             Chooser::WeightedRandom(chooser) => {
-                chooser.arrange(members.iter().map(|m| weight(policy, m)), is_in);
+                chooser.arrange(members.iter().map(|m| weight(policy, m)), out);
             }
-            Chooser::Ranked(chooser) => chooser.arrange(members, |m| rank(policy, m), is_in),
-            Chooser::LeastUsedDegradation(chooser) => chooser.arrange(members.len(), is_in),
+            Chooser::Ranked(chooser) => chooser.arrange(members, |m| rank(policy, m), out),
+            Chooser::LeastUsedDegradation(chooser) => chooser.arrange(members.len(), out),
             Chooser::Custom(_) => {}
         }
         self.left_out.0.replace(&self.out.0);
@@ -453,6 +452,15 @@ impl Positions {
         self.0.clear();
     }
 
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them, in order.
+    fn iter(&self) -> impl Iterator<Item = usize> {
+        (0..64 * self.0.len()).filter(|&at| self.contains(at))
+    }
+
     #[inline]
     fn contains(&self, at: usize) -> bool {
         self.0.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
@@ -460,7 +468,7 @@ impl Positions {
 
     /// Puts one of `len` in or takes it out. No words are kept where none is in.
     fn set(&mut self, len: usize, at: usize, is_in: bool) {
-        if is_in && self.0.is_empty() {
+        if is_in && self.is_empty() {
             self.0.fill_with(len.div_ceil(64), 0);
         }
         let Some(word) = self.0.get_mut(at / 64) else { return };

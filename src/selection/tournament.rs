@@ -43,7 +43,7 @@ impl<K: Key> Tournament<K> {
         self.play();
     }
 
-    /// The same, where [`change`](Self::change) follows before anybody asks for the lowest.
+    /// The same, where [`play`](Self::play) follows before anybody asks for the lowest.
     pub(crate) fn seat(&mut self, keys: impl ExactSizeIterator<Item = K>) {
         self.keys.clear();
         self.players = keys.len().next_multiple_of(FAN).max(FAN);
@@ -52,17 +52,14 @@ impl<K: Key> Tournament<K> {
         self.keys.resize(self.players, K::ABSENT);
     }
 
-    /// Changes all keys of the first `count` players.
-    pub(crate) fn change(&mut self, count: usize, change: impl Fn(usize, K) -> K) {
-        for (at, key) in self.keys[..count].iter_mut().enumerate() {
-            *key = change(at, *key);
-        }
-        self.keys.truncate(self.players);
-        self.play();
+    /// The keys of all players, also absent ones, to be changed before all rounds are played anew.
+    pub(crate) fn keys_mut(&mut self) -> &mut [K] {
+        &mut self.keys[..self.players]
     }
 
     /// Plays all rounds behind the first.
-    fn play(&mut self) {
+    pub(crate) fn play(&mut self) {
+        self.keys.truncate(self.players);
         let (mut first, mut round) = (0, self.players);
         while round > 1 && self.players > FEW {
             let next = first + round;
@@ -113,6 +110,11 @@ impl<K: Key> Tournament<K> {
     /// How many keys the first round has, also absent ones.
     pub(crate) const fn len(&self) -> usize {
         self.players
+    }
+
+    /// The keys of all players, also absent ones.
+    pub(crate) fn keys(&self) -> &[K] {
+        &self.keys[..self.players]
     }
 
     /// The key of one player.
