@@ -76,21 +76,19 @@ impl Ranked {
         rank: impl Fn(&Member) -> u64,
         out: &Positions,
     ) {
-        let is_all = out.is_empty();
-        let ranks = || {
-            let ranks = members.iter().map(&rank).enumerate();
-            ranks.filter(move |(at, _)| is_all || !out.contains(*at))
-        };
-        let (len, best) =
-            ranks().fold((0, u64::MAX), |(len, best), (_, rank)| (len + 1, best.min(rank)));
         let (order, chosen) = self.places.split_at_mut(self.listed as usize);
-        // The best are filled in from the front, the others from behind.
-        let (mut equal, mut other) = (0, len);
-        for (at, rank) in ranks() {
-            let is_best = rank == best;
-            other -= usize::from(!is_best);
-            order[if is_best { equal } else { other }] = at as u32;
-            equal += usize::from(is_best);
+        let (mut len, mut equal, mut best) = (0, 0, u64::MAX);
+        for (at, member) in members.iter().enumerate().filter(|(at, _)| !out.contains(*at)) {
+            let rank = rank(member);
+            order[len] = at as u32;
+            if rank < best {
+                (best, equal) = (rank, 0);
+            }
+            if rank == best {
+                order.swap(equal, len);
+                equal += 1;
+            }
+            len += 1;
         }
         (self.len, self.best, self.is_sorted) = (len as u32, equal as u32, false);
         // Mostly they are in order but for where it begins.

@@ -112,6 +112,8 @@ pub(super) struct WeightedRoundRobin {
     until: Vec<i32>,
     /// The sum of all weights; 0 where nobody has any.
     sum: i64,
+    /// What a W-th of a turn is; of no meaning while nobody has weight.
+    turns: Turns,
     /// Each member's part of what the lags add up to.
     surplus: i64,
     /// The turns since time is counted, also those that were lost.
@@ -156,11 +158,12 @@ struct Credit {
 }
 
 /// Turns for W-ths of a turn: multiplies instead of dividing.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, Hash))]
 struct Turns {
-    /// 1/W, as a whole number of more than 61 bits.
+    /// 1/W, and by how many bits more than a lag it is shifted to have 62 or 63.
     factor: i64,
-    /// The logarithm of W.
-    bits: u32,
+    shift: u32,
 }
 
 impl WeightedRoundRobin {
@@ -169,18 +172,11 @@ impl WeightedRoundRobin {
         if !are_same(old, new) {
             self.lags = self.absent.carry(&self.lags, old, new, |_, _| 0, |_, _, lag| lag);
         }
-        // Nothing is to be settled until who is in the choice is known.
+        if old.len() != new.len() {
+            self.make_room(new.len());
+        }
+        // Nothing is to be settled until it is known who is in the choice.
         self.weights.clear();
-        self.weights.reserve_exact(new.len());
-        self.credits.reserve_exact(new.len().saturating_sub(self.credits.len()));
-        for numbers in [&mut self.ahead, &mut self.shares, &mut self.from, &mut self.until] {
-            numbers.clear();
-            numbers.reserve_exact(new.len());
-        }
-        if new.len() > FEW {
-            self.due.reserve(new.len());
-            self.waiting.reserve(new.len());
-        }
         self.weightless.clear();
         self.weightless.reserve_exact(new.iter().filter(|m| m.value == 0).count());
     }
@@ -195,6 +191,7 @@ impl WeightedRoundRobin {
         let weightless = (0..).zip(members).filter(|(_, m)| m.value == 0).map(|(at, _)| at);
         self.weightless.extend(weightless.filter(|at| !out.contains(*at as usize)));
         self.sum = self.weights.iter().map(|weight| i64::from(*weight)).sum();
+        self.turns = Turns::new(self.sum);
         self.first = self.weights.iter().position(|weight| *weight > 0).unwrap_or(0);
         self.begin();
     }
@@ -470,7 +467,7 @@ impl WeightedRoundRobin {
     /// Finds by the lags how far each member is ahead. To decide who is served they need not be exact.
     fn compare_lags(&mut self) {
         let Self { lags, weights, ahead, shares, shift, .. } = self;
-        let (shift, turns) = (*shift, Turns::new(self.sum));
+        let (shift, turns) = (*shift, &self.turns);
         let mask = (1 << shift) - 1;
         shares.clear();
         shares.extend(weights.iter().map(|weight| turns.about(*weight) & !mask));
@@ -528,24 +525,38 @@ impl WeightedRoundRobin {
 
     /// Brings the lags up to the present; behind it time has to begin anew.
     fn settle(&mut self) {
-        if self.sum == 0 {
-            return;
-        }
-        let turns = Turns::new(self.sum);
-        let most = self.sum << 6;
-        let known = self.lags.iter_mut().zip(&self.weights).enumerate();
-        for (at, (lag, weight)) in known.filter(|(_, (_, weight))| **weight > 0) {
-            let share = self.time * i64::from(*weight);
-            let gained = match self.rule {
-                Rule::Lag => share,
-                _ => {
-                    let now = self.credits[at].credit + share;
-                    (now - credit(*lag - self.surplus, self.sum)).clamp(-most, most)
-                }
-            };
-            *lag = lag.wrapping_add(turns.of(gained)).clamp(-LAG_LIMIT, LAG_LIMIT);
+        let known = self.lags.iter_mut().zip(&self.weights);
+        if self.rule == Rule::Lag {
+            for (lag, weight) in known {
+                let share = self.turns.of(self.time * i64::from(*weight));
+                *lag = lag.wrapping_add(share).clamp(-LAG_LIMIT, LAG_LIMIT);
+            }
+        } else {
+            let most = self.sum << 6;
+            for ((lag, weight), it) in known.zip(&self.credits).filter(|((_, w), _)| **w > 0) {
+                let now = it.credit + self.time * i64::from(*weight);
+                let gained = now - credit(*lag - self.surplus, self.sum);
+                let gained = self.turns.of(gained.clamp(-most, most));
+                *lag = (*lag + gained).clamp(-LAG_LIMIT, LAG_LIMIT);
+            }
         }
         self.time = 0;
+    }
+
+    /// Makes room for a list of another length.
+    fn make_room(&mut self, len: usize) {
+        self.weights.clear();
+        self.weights.reserve_exact(len);
+        self.credits.clear();
+        self.credits.reserve_exact(len);
+        for numbers in [&mut self.ahead, &mut self.shares, &mut self.from, &mut self.until] {
+            numbers.clear();
+            numbers.reserve_exact(len);
+        }
+        if len > FEW {
+            self.due.reserve(len);
+            self.waiting.reserve(len);
+        }
     }
 
     fn is_short(&self) -> bool {
@@ -601,22 +612,24 @@ impl Credit {
 }
 
 impl Turns {
-    /// Of a sum that is not 0.
     fn new(sum: i64) -> Self {
-        let bits = sum.ilog2();
-        Self { factor: ((1_u128 << (62 + bits)) / sum as u128) as i64, bits }
+        let bits = sum.max(1).ilog2();
+        let factor = (1_u128 << (62 + bits)) / sum.max(1) as u128;
+        Self { factor: factor as i64, shift: 62 + bits - LAG_BITS }
     }
 
     /// So many W-ths as a lag; what exceeds 64 bits is cut.
     #[inline]
     fn of(&self, credit: i64) -> i64 {
-        ((i128::from(credit) * i128::from(self.factor)) >> (62 + self.bits - LAG_BITS)) as i64
+        // The shift is less than 64, which saves a case.
+        ((i128::from(credit) * i128::from(self.factor)) >> (self.shift & 63)) as i64
     }
 
     /// The share of a weight, in the places in which lags are compared.
     #[inline]
     fn about(&self, weight: u32) -> i32 {
-        ((u64::from(weight) * (self.factor as u64 >> 32)) >> (30 + self.bits - LAG_KEY_BITS)) as i32
+        ((u64::from(weight) * (self.factor as u64 >> 32))
+            >> (self.shift + LAG_BITS - 32 - LAG_KEY_BITS)) as i32
     }
 }
 
