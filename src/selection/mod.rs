@@ -196,11 +196,13 @@ struct Positions(Few<u64>);
 #[cfg_attr(test, derive(Clone, Hash))]
 #[repr(u8)]
 enum Chooser {
+    /// One member, of which a policy of weights has nothing to remember.
+    Alone,
     WeightedRoundRobin(Box<WeightedRoundRobin>),
     Random(Random),
     WeightedRandom(Box<WeightedRandom>),
     Ranked(Ranked),
-    LeastUsedDegradation(Box<LeastUsedDegradation>),
+    LeastUsedDegradation(LeastUsedDegradation),
     Custom(Custom),
 }
 
@@ -235,12 +237,14 @@ impl Selector {
         if policy == self.policy && *self.members == *members {
             return;
         }
-        if policy != self.policy {
+        let was_alone = matches!(self.chooser, Chooser::Alone);
+        if policy != self.policy || was_alone && members.len() != 1 {
             self.policy = policy;
-            self.chooser = Chooser::new(policy);
+            self.chooser = Chooser::new(policy, members.len());
             self.members.clear();
         }
         match &mut self.chooser {
+            Chooser::Alone => {}
             Chooser::WeightedRoundRobin(chooser) => chooser.refresh(&self.members, members),
             Chooser::Random(chooser) => chooser.reserve(members.len()),
             Chooser::WeightedRandom(chooser) => {
@@ -304,6 +308,7 @@ impl Selector {
         }
         let (policy, members) = (self.policy, &self.members);
         match &mut self.chooser {
+            Chooser::Alone => (!self.out.contains(0) && !skip(0)).then_some(0),
             Chooser::WeightedRoundRobin(chooser) => chooser.pick(rng, skip),
             Chooser::Random(chooser) => chooser.pick(rng, skip),
             Chooser::WeightedRandom(chooser) => chooser.pick(rng, skip),
@@ -392,14 +397,12 @@ impl Selector {
                     size_of::<WeightedRoundRobin>() + chooser.heap_size()
                 }
                 Chooser::Random(chooser) => chooser.heap_size(),
-                Chooser::Custom(_) => 0,
+                Chooser::Alone | Chooser::Custom(_) => 0,
                 Chooser::WeightedRandom(chooser) => {
                     size_of::<WeightedRandom>() + chooser.heap_size()
                 }
                 Chooser::Ranked(chooser) => chooser.heap_size(),
-                Chooser::LeastUsedDegradation(chooser) => {
-                    size_of::<LeastUsedDegradation>() + chooser.heap_size()
-                }
+                Chooser::LeastUsedDegradation(chooser) => chooser.heap_size(),
             }
     }
 
@@ -408,6 +411,7 @@ impl Selector {
         let (policy, members) = (self.policy, &self.members[..]);
         let skip = |at: usize| self.taken.contains(at) || skip(at);
         match &mut self.chooser {
+            Chooser::Alone => (!self.out.contains(0) && !skip(0)).then_some(0),
             Chooser::WeightedRoundRobin(chooser) => chooser.backup(rng, skip),
             Chooser::Random(chooser) => chooser.pick(rng, skip),
             Chooser::WeightedRandom(chooser) => chooser.pick(rng, skip),
@@ -435,7 +439,7 @@ impl Selector {
             }
             Chooser::Ranked(chooser) => chooser.arrange(members, |m| rank(policy, m), out),
             Chooser::LeastUsedDegradation(chooser) => chooser.arrange(members.len(), out),
-            Chooser::Custom(_) => {}
+            Chooser::Alone | Chooser::Custom(_) => {}
         }
         self.left_out.0.replace(&self.out.0);
         self.is_new = false;
@@ -519,14 +523,24 @@ impl Member {
 }
 
 impl Chooser {
-    fn new(policy: PolicyKind) -> Self {
+    /// One for a first list of so many members.
+    fn new(policy: PolicyKind, len: usize) -> Self {
         match policy {
+            PolicyKind::WeightedRoundRobin
+            | PolicyKind::WeightedRandom
+            | PolicyKind::RandomizedLeastUsed
+                if len == 1 =>
+            {
+                Self::Alone
+            }
             PolicyKind::WeightedRoundRobin => Self::WeightedRoundRobin(Box::default()),
             PolicyKind::Random => Self::Random(Random::default()),
             PolicyKind::WeightedRandom | PolicyKind::RandomizedLeastUsed => {
                 Self::WeightedRandom(Box::default())
             }
-            PolicyKind::LeastUsedDegradation => Self::LeastUsedDegradation(Box::default()),
+            PolicyKind::LeastUsedDegradation => {
+                Self::LeastUsedDegradation(LeastUsedDegradation::default())
+            }
             _ => Self::Ranked(Ranked::new()),
         }
     }

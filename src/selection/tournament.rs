@@ -23,8 +23,8 @@ pub(super) const FEW: usize = 16;
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, Hash))]
 pub(crate) struct Tournament<K> {
-    /// Round after round, each filled up with absent keys to a multiple of `FAN`: first the keys of
-    /// all players, in the end the one that won.
+    /// Round after round: first the keys of all players, in the end the one that won. Where they play,
+    /// each is filled up with absent keys to a multiple of `FAN`.
     keys: Vec<K>,
     /// How many keys the first round has.
     players: usize,
@@ -46,7 +46,7 @@ impl<K: Key> Tournament<K> {
     /// The same, where [`play`](Self::play) follows before anybody asks for the lowest.
     pub(crate) fn seat(&mut self, keys: impl ExactSizeIterator<Item = K>) {
         self.keys.clear();
-        self.players = keys.len().next_multiple_of(FAN).max(FAN);
+        self.players = players(keys.len());
         self.keys.reserve_exact(size(self.players));
         self.keys.extend(keys);
         self.keys.resize(self.players, K::ABSENT);
@@ -74,7 +74,7 @@ impl<K: Key> Tournament<K> {
 
     /// Makes room for so many players.
     pub(crate) fn reserve(&mut self, players: usize) {
-        let size = size(players.next_multiple_of(FAN).max(FAN));
+        let size = size(self::players(players));
         self.keys.reserve_exact(size.saturating_sub(self.keys.len()));
     }
 
@@ -178,6 +178,11 @@ impl<K: Key> Tournament<K> {
         let [a, b, c] = [1, 2, 3].map(|other| self.keys[first + (at ^ other)]);
         a.min(b).min(c)
     }
+}
+
+/// How many keys the first round has: groups are full where they play.
+const fn players(len: usize) -> usize {
+    if len <= FEW { len } else { len.next_multiple_of(FAN) }
 }
 
 /// How many keys the round behind one of this size has.
