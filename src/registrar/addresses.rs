@@ -254,9 +254,13 @@ impl Addresses {
 
     /// From here on, every address may be tried again.
     pub(super) fn begin_round(&mut self) {
-        let spent = self.list.iter().filter(|(_, address)| address.is_spent);
-        let spent: Vec<_> = spent.map(|(id, _)| *id).collect();
-        spent.into_iter().for_each(|id| self.open(id));
+        let mut next = AddressId(0);
+        while let Some((&id, address)) = self.list.first_from(&next) {
+            next = AddressId(id.0 + 1);
+            if address.is_spent {
+                self.open(id);
+            }
+        }
     }
 
     /// Tries this one last, as if it had just been tried.

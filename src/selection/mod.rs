@@ -89,7 +89,9 @@
 //! weighted round robin looks at all for some turns there too. Members taken out of the choice cost nothing, those passed over by a single choice
 //! a term linear in their number. A list that is the same as before is compared, and that is all.
 //! Another one takes time linear in its length, or sorts once where it comes in another order; a part
-//! of that is done at the first pick that needs it. So is the change of who is in the choice.
+//! of that is done at the first pick that needs it. So is the change of who is in the choice. One with the
+//! same members in the same order is met in place, and for a single member whose policy goes by weights
+//! nothing is built.
 
 mod carry;
 mod custom;

@@ -66,7 +66,7 @@ impl Ranked {
             places[new.len()..].copy_from_slice(&carried);
             (self.places, self.listed) = (places, new.len() as u32);
         }
-        self.len = 0;
+        (self.len, self.best, self.turn) = (0, 0, 0);
     }
 
     /// Puts those in the choice into order.

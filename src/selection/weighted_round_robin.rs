@@ -37,10 +37,11 @@
 //! Those who left the choice were ahead or behind, so the lags of those who are in it need not add up
 //! to nothing. For who is due, each one's equal part of that *surplus* is left aside.
 //!
-//! The order by deadlines is exact: within a list a lag is a whole number of W-ths, the *credit*; only
-//! deadlines millions of turns away are all the same until they come into sight. Otherwise
-//! lags are rounded from list to list, to [`LAG_BITS`] binary places, and to find who is farthest behind
-//! they are compared in fewer, whose errors end with that list.
+//! The order by deadlines is exact: while they decide a lag is a whole number of W-ths, the *credit*;
+//! only deadlines millions of turns away are all the same until they come into sight. Otherwise
+//! lags are rounded, once for each list and when deadlines take over, to [`LAG_BITS`] binary places.
+//! Where they decide themselves, a turn is taken off at once and the shares of all turns come in at the
+//! end; to find who is farthest behind they are compared in fewer places, whose errors end with that list.
 //!
 //! Two numbers of 32 bits a member decide, so that processors compare several at once: in lists of up
 //! to 64 members, looking at all takes less than anything that knows the lowest. In longer ones two
