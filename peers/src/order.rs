@@ -2,7 +2,7 @@
 //! all of them serve.
 
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use asap_pu::Rng;
 use asap_pu::selection::{Member, PolicyKind, Selector};
@@ -115,7 +115,7 @@ impl Carried {
             return;
         }
         if !self.list.iter().map(|m| m.id).eq(list.iter().map(|m| m.id)) {
-            let known: HashMap<u32, f64> =
+            let known: BTreeMap<u32, f64> =
                 self.list.iter().map(|m| m.id).zip(self.lags.iter().copied()).collect();
             self.lags = list.iter().map(|m| known.get(&m.id).copied().unwrap_or(0.0)).collect();
         }

@@ -2,7 +2,7 @@
 //! write it down.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap};
 
 use asap_pu::selection::Member;
 
@@ -57,7 +57,7 @@ impl CarriedScan {
                 }
             }
         } else {
-            let known: HashMap<u32, (Member, u128)> =
+            let known: BTreeMap<u32, (Member, u128)> =
                 self.list.iter().zip(&self.keys.0).map(|(m, key)| (m.id, (*m, *key))).collect();
             let keys = list.iter().zip(0..).map(|(m, at)| {
                 let (old, key) = known.get(&m.id).copied().unwrap_or((*m, load(m)));
