@@ -83,13 +83,9 @@ impl Reports {
     /// When the next report may go, or the oldest one is too old.
     pub(crate) fn next_timeout(&self, ctx: &Context) -> Option<(Instant, TimerKind)> {
         let oldest = self.pending.front()?.since + ctx.config.resolution.report_age;
-        let next = match self.home {
-            Some(_) if self.window.1 >= ctx.config.limits.max_reports_per_second => {
-                oldest.min(self.window.0 + WINDOW)
-            }
-            _ => oldest,
-        };
-        Some((next, TimerKind::Report))
+        // What a home may have in this window, the driver is called for at once.
+        let next_window = self.home.map(|_| self.window.0 + WINDOW);
+        Some((next_window.into_iter().fold(oldest, Instant::min), TimerKind::Report))
     }
 
     /// An element failed: one call per event (REPORT-2).

@@ -105,4 +105,15 @@ mod tests {
         assert!(seen.iter().all(|&n| (850..1_150).contains(&n)), "{seen:?}");
         assert_eq!((rng.below(0), rng.below(1)), (0, 0));
     }
+
+    /// [CORE-2]: of a bound that does not divide 2⁶⁴ by far, no third comes more often.
+    #[test]
+    fn below_is_uniform_for_large_bounds() {
+        let mut rng = Rng::new(1);
+        let mut seen = [0_u32; 3];
+        for _ in 0..9_000 {
+            seen[(rng.below(3 << 62) >> 62) as usize] += 1;
+        }
+        assert!(seen.iter().all(|&n| (2_800..3_200).contains(&n)), "{seen:?}");
+    }
 }

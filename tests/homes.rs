@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 
 use asap_pu::wire::{CauseCode, Message};
 use asap_pu::{
-    Action, ChannelId, CloseReason, Event, HomeSearch, Payload, Registrar, ResolveError, TimerKind,
+    Action, Authentication, ChannelId, CloseReason, Config, Event, HomeSearch, Payload, Registrar,
+    ResolveError, TimerKind,
 };
 use lab::*;
 
@@ -207,6 +208,71 @@ fn a_lone_home_may_refuse() {
         lab.secs(1);
     }
     assert!(lab.pu.registrars().home().is_some());
+}
+
+/// [RES-16] [HUNT-10] [HUNT-19]: nor is a home left for one that is barred, or that may not be one; those
+/// with TLS may.
+#[test]
+fn a_home_that_refuses_is_left_for_one_that_may_be_tried() {
+    let refuse = |lab: &mut Lab, home: ChannelId| {
+        for _ in 0..3 {
+            lab.secs(31);
+            lab.pu.resolve(lab.now, POOL).unwrap();
+            assert_eq!(lab.requests(), [(home, POOL.into())]);
+            lab.receive(home, &refusal(POOL, CauseCode::new(0x5)));
+        }
+        lab.pu.registrars().home().is_none()
+    };
+    let mut lab = Lab::knowing(&FIVE[..2]);
+    lab.pu.registrars_mut(lab.now).find_home();
+    let [home, impostor] = lab.opens().try_into().unwrap();
+    lab.pu.handle_closed(lab.now, impostor.channel, CloseReason::Unauthenticated);
+    lab.up(home.channel);
+    lab.actions();
+    assert!(!refuse(&mut lab, home.channel));
+
+    for others in [0, 1] {
+        let secure = |at: &&str| Registrar::tcp(at.parse().unwrap()).with_tls("pr.example");
+        let mut setup = config(&[]);
+        setup.discovery.registrars = FIVE[..1 + others].iter().map(secure).collect();
+        let mut lab = Lab::new(setup);
+        announce(&mut lab, "203.0.113.66:3863", 66, vec![]);
+        lab.pu.registrars_mut(lab.now).find_home();
+        let home = lab.opens().remove(0);
+        lab.pu.handle_opened(lab.now, home.channel, Authentication::Verified);
+        lab.actions();
+        assert_eq!(refuse(&mut lab, home.channel), others > 0);
+    }
+}
+
+/// [HUNT-2] [HUNT-6]: a home that leaves while it is needed is not the first to be called at the next need,
+/// and one that may not be a home any more is not called at all [HUNT-19].
+#[test]
+fn a_former_home_is_called_first_only_where_that_helps() {
+    let mut lab = Lab::knowing(&FIVE);
+    lab.pu.registrars_mut(lab.now).find_home();
+    let home = lab.opens().remove(0);
+    lab.up(home.channel);
+    lab.actions();
+    let request = lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.actions();
+    lab.pu.handle_closed(lab.now, home.channel, CloseReason::Closed);
+    assert_eq!(lab.opens().len(), 3);
+    lab.pu.cancel(lab.now, request).unwrap();
+    lab.actions();
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    assert_eq!(lab.opens().len(), 3, "not the former home alone");
+
+    let mut lab = Lab::new(Config::default());
+    announce(&mut lab, "203.0.113.66:3863", 66, vec![]);
+    lab.pu.registrars_mut(lab.now).find_home();
+    let home = lab.open_one();
+    lab.up(home.channel);
+    lab.pu.handle_closed(lab.now, home.channel, CloseReason::Closed);
+    let secure = Registrar::tcp("192.0.2.1:3864".parse().unwrap()).with_tls("pr.example");
+    lab.pu.registrars_mut(lab.now).add(secure).unwrap();
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    assert_eq!(lab.open_one().to, "192.0.2.1:3864".parse().unwrap());
 }
 
 /// [RES-16] [HUNT-5]: two registrars that refuse everything cost one change of home for three

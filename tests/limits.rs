@@ -120,6 +120,22 @@ fn max_registrars() {
     assert_eq!(lab.pu.registrars().iter().count(), 2);
 }
 
+/// [HUNT-9] [HUNT-16]: those that were announced take nobody's place, until they are taken in for good.
+#[test]
+fn max_registrars_counts_those_that_stay() {
+    let mut lab = with(|config| {
+        (config.limits.max_registrars, config.limits.max_announced) = (2, 1);
+    });
+    let [second, third] = ["192.0.2.2:3863", "192.0.2.3:3863"].map(|at| at.parse().unwrap());
+    for (server, at) in [(2, second), (3, third)] {
+        announce(&mut lab, "10.0.0.1:3863", server, vec![Transport::tcp(at)]);
+        let stays = lab.pu.registrars_mut(lab.now).add(Registrar::tcp(at));
+        assert_eq!(stays.is_ok(), server == 2, "the first beside the configured one");
+    }
+    assert_eq!((lab.pu.registrars().iter().count(), lab.pu.stats().announced_full), (3, 0));
+    assert_eq!(lab.pu.registrars().announced().count(), 1);
+}
+
 /// [HUNT-9]: a full list turns newcomers away.
 #[test]
 fn max_announced() {

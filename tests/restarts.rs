@@ -112,6 +112,49 @@ fn a_registrar_that_comes_back_empty_ends_no_subscription() {
     }
 }
 
+/// [RES-17]: once the registrar has listed the pool there is nothing to ask for, and without a registrar
+/// nobody is hunted for a pool that is in doubt.
+#[test]
+fn a_doubt_ends_with_the_list() {
+    let doubted = || {
+        let (mut lab, home) = Lab::at_home();
+        lab.pool(home, &three());
+        let home = restart(&mut lab, home);
+        lab.receive(home, &unknown());
+        assert!(matches!(lab.event(), Event::Resolved { stale: true, .. }));
+        (lab, home)
+    };
+    let (mut lab, home) = doubted();
+    lab.secs(1);
+    lab.pu.resolve(lab.now, POOL).unwrap();
+    lab.wait();
+    assert_eq!(lab.requests(), [(home, POOL.into())]);
+    lab.answer(home, POOL, &three());
+    assert_eq!(lab.pu.poll_timeout(), None);
+
+    let (mut lab, home) = doubted();
+    lab.fail(home);
+    while lab.pu.poll_timeout().is_some() {
+        lab.wait();
+        assert_eq!(lab.actions(), []);
+    }
+}
+
+/// [RES-17]: nor is a pool unknown that is subscribed to and was purged meanwhile.
+#[test]
+fn what_was_listed_once_is_known_without_the_list() {
+    let (mut lab, home) = Lab::at_home();
+    lab.pu.subscribe(lab.now, POOL).unwrap();
+    lab.actions();
+    lab.receive(home, &list(false, &three()));
+    lab.events();
+    let pool = lab.pu.find_pool(POOL.as_bytes()).unwrap();
+    lab.pu.pool_mut(lab.now, pool).unwrap().purge();
+    let home = restart(&mut lab, home);
+    lab.receive(home, &unknown());
+    assert!(lab.pu.subscription(POOL.as_bytes()).is_some(), "it is in doubt");
+}
+
 /// [RES-17]: a pool that was never known is unknown, however young the home is.
 #[test]
 fn a_pool_that_was_never_known_is_unknown() {

@@ -3,7 +3,9 @@
 
 mod lab;
 
-use asap_pu::wire::{Body, CauseCode, Message, PeIdentifier, PoolElement, ServerIdentifier};
+use asap_pu::wire::{
+    Body, CauseCode, Message, PeIdentifier, PoolElement, ServerIdentifier, Transport,
+};
 use asap_pu::{
     ChannelId, CloseReason, CommandError, Config, Event, HomeSearch, ResolveError, TimerKind,
 };
@@ -306,4 +308,28 @@ fn no_change_comes_behind_the_end() {
         matches!(told[..], [Event::SubscriptionEnded { .. }, Event::SubscriptionEnded { .. }]),
         "{told:?}"
     );
+}
+
+/// [RES-11]: an update of no use is not waited for to be told again: the pool is asked for within
+/// the time in which a list becomes stale, not when the subscription is checked next.
+#[test]
+fn a_useless_update_is_followed_by_a_request() {
+    let (mut lab, home) = subscribed(&three());
+    lab.secs(40);
+    let mut nowhere = element(2);
+    nowhere.transport = Transport::opaque(vec![]);
+    lab.receive(home, &granted(POOL, &[nowhere]));
+    assert_eq!(lab.pu.stats().answers_useless, 1);
+    let Config { resolution, cache, .. } = Config::default();
+    assert!(resolution.subscription_check > cache.stale_cache_value * 2, "else it shows nothing");
+    assert!(lab.wait() <= cache.stale_cache_value * 5 / 4);
+    assert_eq!(lab.controls(), [(home, Message::handle_resolution(true, POOL, Some(128)))]);
+}
+
+/// [CORE-11]: nothing is subscribed to any more once the pool user shuts down.
+#[test]
+fn a_shutdown_ends_subscriptions() {
+    let (mut lab, _) = subscribed(&three());
+    lab.pu.shut_down(lab.now);
+    assert_eq!(lab.pu.subscriptions().count(), 0);
 }

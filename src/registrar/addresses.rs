@@ -166,6 +166,7 @@ impl Addresses {
             address.registrar = registrar;
         }
         self.count(id, usize::wrapping_add);
+        self.check();
         Ok(())
     }
 
@@ -195,6 +196,7 @@ impl Addresses {
                 self.t7.set(&mut address.outdates, Some(now + ctx.config.discovery.t7_outdate), id);
             }
         }
+        self.check();
     }
 
     /// Forgets the addresses whose T7 has run out; says whether there were any.
@@ -391,7 +393,28 @@ impl Addresses {
         let mut gone = self.list.remove(&id)?;
         self.by_transport.remove(&gone.registrar.transport);
         self.t7.set(&mut gone.outdates, None, id);
+        self.check();
         Some(gone)
+    }
+
+    /// Panics in tests where what is counted is not what is there; a long list is taken on trust.
+    fn check(&self) {
+        const FEW: usize = 32;
+        if !cfg!(any(test, debug_assertions)) || self.list.len() > FEW {
+            return;
+        }
+        let with =
+            |which: &dyn Fn(&Address) -> bool| self.list.values().filter(|it| which(it)).count();
+        assert_eq!(self.announced_len, with(&|it| !it.is_kept()));
+        assert_eq!(
+            self.unsecured,
+            with(&|it| it.is_kept() && it.registrar.security == Security::None)
+        );
+        assert_eq!(self.t7.len(), with(&|it| it.outdates.is_some()));
+        assert_eq!(with(&|it| it.outdates.is_some() && it.is_kept()), 0);
+        for (id, group) in self.groups.iter() {
+            assert_eq!(group.len, with(&|it| it.group == *id));
+        }
     }
 
     /// An address is not in the group any more in which it was.

@@ -120,3 +120,53 @@ impl core::hash::Hash for Bars {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+    use core::time::Duration;
+
+    use super::*;
+    use crate::wire::TransportUse;
+    use crate::{Capabilities, Config};
+
+    fn sctp(last: &[u8]) -> Transport {
+        Transport::sctp(
+            3863,
+            TransportUse::DATA_ONLY,
+            last.iter().map(|last| [192, 0, 2, *last].into()),
+        )
+    }
+
+    /// [HUNT-10]: a registrar is barred once however often it misbehaves, for the bar's time exactly.
+    #[test]
+    fn a_bar_is_renewed() {
+        let mut ctx = Context::new(Config::default(), Capabilities::NONE, 1);
+        let (mut bars, half) = (Bars::new(), ctx.config.discovery.bar_time / 2);
+        let (start, one) = (Instant::EPOCH, sctp(&[1]));
+        bars.add(start, &mut ctx, one.clone());
+        bars.add(start + half, &mut ctx, one.clone());
+        let until = start + half * 3;
+        assert_eq!(bars.iter(start + half).collect::<Vec<_>>(), [(&one, until)]);
+        let last = until - Duration::from_nanos(1);
+        assert_eq!((bars.until(last, &one), bars.iter(last).count()), (Some(until), 1));
+        assert_eq!((bars.until(until, &one), bars.iter(until).count()), (None, 0));
+    }
+
+    /// [HUNT-10]: of two that share a place each has its own bar, and the place that of the later one
+    /// when the former has ended.
+    #[test]
+    fn a_shared_place_is_barred_as_long_as_either() {
+        let mut ctx = Context::new(Config::default(), Capabilities::NONE, 1);
+        let (mut bars, half) = (Bars::new(), ctx.config.discovery.bar_time / 2);
+        let start = Instant::EPOCH;
+        bars.add(start, &mut ctx, sctp(&[1, 2]));
+        bars.add(start + half, &mut ctx, sctp(&[2, 3]));
+        assert_eq!(bars.iter(start + half).count(), 2);
+        let later = start + half * 2;
+        bars.add(later, &mut ctx, sctp(&[9]));
+        assert!(!bars.has(later, &sctp(&[1])));
+        assert!(bars.has(later, &sctp(&[2])), "the later one has it too");
+        assert!(bars.has(later, &sctp(&[3])));
+    }
+}

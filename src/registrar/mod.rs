@@ -523,9 +523,8 @@ impl Registrars {
             return;
         }
         ctx.stats.announces += 1;
-        match (&self.home, self.stage()) {
-            (None, None) if self.started => self.seek(now, ctx),
-            (_, Some(Stage::Listening)) if self.knows_any() => self.end_listening(now, ctx),
+        match self.stage() {
+            Some(Stage::Listening) if self.knows_any() => self.end_listening(now, ctx),
             _ => self.fill(now, ctx),
         }
     }

@@ -44,7 +44,7 @@ use crate::error::ResolveError;
 use crate::explorer::ahead;
 use crate::id::ChannelId;
 use crate::journal::NoteKind;
-use crate::ordered::{Map, Set};
+use crate::ordered::Map;
 use crate::recent::Recent;
 use crate::timers::{TimerKind, Timers};
 use crate::wire::{self, PoolHandle};
@@ -94,10 +94,10 @@ pub(crate) enum Need<W> {
 #[cfg_attr(test, derive(Clone))]
 struct Query<W> {
     /// In the order of asking, which is the order of the deadlines too; those who wait no longer
-    /// among them.
+    /// among them, and who left and came back stands there twice.
     waiters: VecDeque<(W, Instant)>,
-    /// Those who wait.
-    waiting: Set<W>,
+    /// Those who wait, and until when.
+    waiting: Map<W, Instant>,
     state: State,
     t1: Option<Instant>,
     /// When T1 was to expire, also after it was stopped.
@@ -180,13 +180,14 @@ impl<W: Copy + Ord> Resolver<W> {
             self.needs.push_back(Need::Suspect);
         }
         if let Some(query) = self.queries.get_mut(handle) {
-            if query.waiting.insert(waiter) {
+            if !query.waiting.contains_key(&waiter) {
+                query.waiting.insert(waiter, deadline);
                 query.waiters.push_back((waiter, deadline));
             }
             return;
         }
-        let mut waiting = Set::new();
-        waiting.insert(waiter);
+        let mut waiting = Map::new();
+        waiting.insert(waiter, deadline);
         let mut query = Query {
             waiters: VecDeque::from([(waiter, deadline)]),
             waiting,
@@ -211,12 +212,12 @@ impl<W: Copy + Ord> Resolver<W> {
     /// to it is then nobody's.
     pub(crate) fn cancel(&mut self, handle: &PoolHandle, waiter: &W) -> bool {
         let Some(query) = self.queries.get_mut(handle) else { return false };
-        if !query.waiting.remove(waiter) {
+        if query.waiting.remove(waiter).is_none() {
             return false;
         }
         let Query { waiters, waiting, .. } = query;
         if waiters.len() > 2 * waiting.len() + 16 {
-            waiters.retain(|(waiter, _)| waiting.contains(waiter));
+            waiters.retain(|waiter| waits(waiting, waiter));
         }
         self.rearm(handle);
         true
@@ -391,8 +392,10 @@ impl<W: Copy + Ord> Resolver<W> {
         };
         let mut failed = 0;
         while query.waiters.front().is_some_and(|(_, at)| *at <= now) {
-            let Some((waiter, _)) = query.waiters.pop_front() else { break };
-            if query.waiting.remove(&waiter) {
+            let Some(waiter) = query.waiters.pop_front() else { break };
+            if waits(&query.waiting, &waiter) {
+                let (waiter, _) = waiter;
+                query.waiting.remove(&waiter);
                 let (handle, error) = (handle.clone(), error.clone());
                 self.needs.push_back(Need::Fail { waiter, handle, error });
                 failed += 1;
@@ -478,14 +481,16 @@ impl<W: Copy + Ord> Resolver<W> {
         let Some(query) = self.queries.get_mut(handle) else { return };
         let Query { waiters, waiting, .. } = query;
         let (needs, mut failed) = (&mut self.needs, 0);
-        waiters.retain(|&(waiter, _)| {
-            let fails = which(&waiter) && waiting.remove(&waiter);
-            if fails {
+        waiters.retain(|&(waiter, at)| {
+            let waits = waits(waiting, &(waiter, at));
+            if waits && which(&waiter) {
                 let (handle, error) = (handle.clone(), error.clone());
                 needs.push_back(Need::Fail { waiter, handle, error });
+                waiting.remove(&waiter);
                 failed += 1;
+                return false;
             }
-            !fails && waiting.contains(&waiter)
+            waits
         });
         note_failure(ctx, handle, error, failed);
         self.rearm(handle);
@@ -495,7 +500,7 @@ impl<W: Copy + Ord> Resolver<W> {
     fn rearm(&mut self, handle: &PoolHandle) {
         let Some(query) = self.queries.get_mut(handle) else { return };
         let Query { waiters, waiting, .. } = query;
-        while waiters.front().is_some_and(|(waiter, _)| !waiting.contains(waiter)) {
+        while waiters.front().is_some_and(|waiter| !waits(waiting, waiter)) {
             waiters.pop_front();
         }
         match query.waiters.front().map(|(_, at)| *at) {
@@ -526,10 +531,15 @@ fn note_failure(ctx: &mut Context, handle: &PoolHandle, error: &ResolveError, wa
     }
 }
 
+/// Whether this is the wait that a waiter is in, and not one that it gave up.
+fn waits<W: Ord>(waiting: &Map<W, Instant>, (waiter, until): &(W, Instant)) -> bool {
+    waiting.get(waiter) == Some(until)
+}
+
 fn waiters<W: Ord>(query: Option<Query<W>>) -> impl Iterator<Item = W> {
     let both = query.map(|query| (query.waiters, query.waiting));
     let (waiters, waiting) = both.unwrap_or_default();
-    waiters.into_iter().map(|(waiter, _)| waiter).filter(move |waiter| waiting.contains(waiter))
+    waiters.into_iter().filter(move |waiter| waits(&waiting, waiter)).map(|(waiter, _)| waiter)
 }
 
 /// In the explorer's fingerprints: of times that matter only when they have come, whether they have.

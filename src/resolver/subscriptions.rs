@@ -175,7 +175,7 @@ impl<W: Copy + Ord> Resolver<W> {
     /// who asked for it. Says whether that took a request.
     fn join(&mut self, now: Instant, ctx: &mut Context, handle: &PoolHandle, waiter: W) -> bool {
         let query = self.queries.get(handle);
-        if !query.is_some_and(|query| query.waiting.contains(&waiter)) {
+        if !query.is_some_and(|query| query.waiting.contains_key(&waiter)) {
             let asks = query.is_none();
             self.ask(now, ctx, handle, waiter);
             return asks;
@@ -188,7 +188,7 @@ impl<W: Copy + Ord> Resolver<W> {
         let subscription = self.subscriptions.list.get(handle);
         let query = self.queries.get(handle);
         subscription.zip(query).is_some_and(|(subscription, query)| {
-            query.waiting.len() == 1 && query.waiting.contains(&subscription.waiter)
+            query.waiting.len() == 1 && query.waiting.contains_key(&subscription.waiter)
         })
     }
 

@@ -9,6 +9,8 @@ use crate::channel::{Action, ChannelUser, Channels, Next};
 use crate::context::Context;
 use crate::error::ResolveError;
 use crate::id::ChannelId;
+use crate::journal::{Journal, NoteKind};
+use crate::timers::TimerKind;
 use crate::wire::{PoolHandle, Transport};
 use crate::{Capabilities, Config, Instant, Security};
 
@@ -178,4 +180,86 @@ fn every_state_meets_every_event() {
             assert_eq!(cell, *expected, "{event} in {state}");
         }
     }
+}
+
+/// One who gives up and asks again, while others keep the query alive, waits anew.
+#[test]
+fn a_waiter_that_comes_back_has_its_whole_time() {
+    let Bench { mut machine, mut ctx, now, .. } = Bench::new();
+    let (handle, unreached) = (PoolHandle::from("pool"), ResolveError::NoRegistrarReachable);
+    let first = now + Duration::from_secs(1);
+    for waiter in [2, 1] {
+        machine.ask(now, &mut ctx, &handle, waiter);
+    }
+    assert!(machine.cancel(&handle, &1));
+    machine.ask(first, &mut ctx, &handle, 1);
+    for (deadline, expected) in [(now, 2), (first, 1)] {
+        let due = deadline + ctx.config.resolution.request_deadline;
+        assert_eq!(machine.next_timeout(&ctx).map(|(at, _)| at), Some(due));
+        machine.handle_timeout(due, &mut ctx, &unreached);
+        let Some(Need::Fail { waiter, .. }) = machine.poll_need() else { panic!("at {due:?}") };
+        assert_eq!((waiter, machine.poll_need()), (expected, None));
+    }
+    assert_eq!(ctx.stats.requests_failed, 2);
+    assert!(!machine.is_waiting());
+}
+
+/// Those who gave up leave no more behind than those who wait.
+#[test]
+fn many_who_give_up_leave_nothing() {
+    let Bench { mut machine, mut ctx, now, .. } = Bench::new();
+    let handle = PoolHandle::from("pool");
+    machine.ask(now, &mut ctx, &handle, 0);
+    let queued = |machine: &Resolver<u8>| {
+        machine.queries.get(&handle).map_or(0, |query| query.waiters.len())
+    };
+    for _ in 0..100 {
+        machine.ask(now, &mut ctx, &handle, 1);
+        assert!(machine.cancel(&handle, &1));
+        assert!(queued(&machine) <= 2 + 16);
+    }
+    // Room is made now and then, not each time.
+    for waiter in 1..=100 {
+        machine.ask(now, &mut ctx, &handle, waiter);
+    }
+    let before = queued(&machine);
+    assert!(machine.cancel(&handle, &50));
+    assert_eq!(queued(&machine), before);
+}
+
+/// [RES-11]: a subscription whose request found no answer in time is renewed, if there is a home to ask.
+#[test]
+fn a_subscription_outlives_the_deadline_of_its_request() {
+    for at_home in [true, false] {
+        let mut bench = Bench::new();
+        if at_home {
+            bench.event("new home");
+        }
+        bench.event("subscribe");
+        bench.event("deadline");
+        assert!(matches!(bench.machine.poll_need(), Some(Need::Fail { waiter: 2, .. })));
+        let next = bench.machine.next_timeout(&bench.ctx).map(|(_, kind)| kind);
+        assert_eq!(next, at_home.then_some(TimerKind::Subscription));
+    }
+}
+
+/// [CORE-15]: a request of which nobody hears has not failed.
+#[test]
+fn only_those_who_are_meant_fail() {
+    let Bench { mut machine, mut ctx, now, .. } = Bench::new();
+    let (handle, error) = (PoolHandle::from("pool"), ResolveError::NoRegistrarKnown);
+    ctx.journal = Journal::new(10);
+    machine.ask(now, &mut ctx, &handle, 1);
+    machine.ask(now, &mut ctx, &handle, 2);
+    let failures = |ctx: &Context| {
+        ctx.journal
+            .iter()
+            .filter(|note| matches!(note.what, NoteKind::RequestFailed { .. }))
+            .count()
+    };
+    machine.fail(&mut ctx, &error, |_| false);
+    assert_eq!((machine.poll_need(), failures(&ctx)), (None, 0));
+    machine.fail(&mut ctx, &error, |waiter| *waiter == 1);
+    assert!(matches!(machine.poll_need(), Some(Need::Fail { waiter: 1, .. })));
+    assert_eq!((machine.poll_need(), failures(&ctx), machine.is_waiting()), (None, 1, true));
 }
