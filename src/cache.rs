@@ -14,11 +14,12 @@
 //! |---|---|---|---|
 //! | random | 370 | 2,100 | 56,000 |
 //! | round robin, priority, least used, priority least used | 380 | 2,200 | 60,000 |
-//! | weighted random, randomized least used | 460 | 2,600 | 72,000 |
-//! | least used with degradation | 530 | 3,200 | 90,000 |
-//! | weighted round robin | 710 | 3,700 | 122,000 |
+//! | weighted random, randomized least used | 370 | 2,600 | 72,000 |
+//! | least used with degradation | 390 | 2,700 | 74,000 |
+//! | weighted round robin | 370 | 3,600 | 118,000 |
 //!
-//! A pool of one that has not failed takes two blocks by round robin and the like: itself, and its turns.
+//! A pool of one that has not failed takes one block or two: itself, and its choices where a policy
+//! remembers them.
 //!
 //! A pool that a registrar does not know any more, or that the application wants to be forgotten,
 //! is *gone*: it is not found again by its handle. Where sessions hold it they go on with what was

@@ -238,10 +238,6 @@ impl<K: Ord> Set<K> {
         self.0.pop_first().map(|(key, ())| key)
     }
 
-    pub(crate) fn contains(&self, key: &K) -> bool {
-        self.0.contains_key(key)
-    }
-
     /// Says whether it is new.
     pub(crate) fn insert(&mut self, key: K) -> bool {
         self.0.insert(key, ()).is_none()

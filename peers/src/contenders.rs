@@ -11,13 +11,13 @@ use rand::{Rng as _, SeedableRng};
 use rand_distr::weighted::{WeightedAliasIndex, WeightedTreeIndex};
 
 use crate::order::{
-    DeadlineScan, Edf, FourAry, Interleaved, SlotExpansion, SmoothWrr, TwoHeaps, Wrr,
+    Carried, DeadlineScan, Edf, FourAry, Interleaved, SlotExpansion, SmoothWrr, TwoHeaps, Wrr,
 };
 
 mod least_loaded;
 mod p2c;
 
-use least_loaded::{ByFourAry, ByHeap, ByPackedScan, ByScan};
+use least_loaded::{ByFourAry, ByHeap, ByPackedScan, ByScan, CarriedScan};
 
 const POLICIES: [(&str, PolicyKind); 9] = [
     ("rr", PolicyKind::RoundRobin),
@@ -162,6 +162,7 @@ pub fn refreshed(weights: &Weights, k: usize) -> Vec<(&'static str, Vec<Contende
             "wrr",
             vec![
                 ours(PolicyKind::WeightedRoundRobin),
+                carried("carried", w, k, Carried::refresh, Carried::pick),
                 rebuilt("smooth", w, k, SmoothWrr::new, SmoothWrr::pick),
                 rebuilt("scan", w, k, DeadlineScan::new, DeadlineScan::pick),
                 rebuilt("four-ary", w, k, FourAry::new, FourAry::pick),
@@ -176,6 +177,7 @@ pub fn refreshed(weights: &Weights, k: usize) -> Vec<(&'static str, Vec<Contende
             "lud",
             vec![
                 ours(PolicyKind::LeastUsedDegradation),
+                carried("carried", w, k, CarriedScan::refresh, CarriedScan::pick),
                 rebuilt("scan", w, k, ByScan::new, ByScan::pick),
                 rebuilt("packed", w, k, ByPackedScan::new, ByPackedScan::pick),
                 rebuilt("heap", w, k, ByHeap::new, ByHeap::pick),
@@ -197,20 +199,33 @@ fn ours(policy: PolicyKind, weights: &[u32]) -> Contender {
 }
 
 fn ours_refreshed(policy: PolicyKind, weights: &Weights, k: usize) -> Contender {
-    let lists = weights.0.clone().map(|weights| members(&weights));
-    let mut selector = Selector::new();
     let mut rng = Rng::new(1);
+    let pick =
+        move |selector: &mut Selector| selector.pick(&mut rng, |_| false).unwrap_or_default();
+    carried("ours", weights, k, move |selector, list| selector.refresh(policy, list), pick)
+}
+
+/// One that takes from each list to the next what is to be kept.
+fn carried<T: Default + 'static>(
+    name: &'static str,
+    weights: &Weights,
+    k: usize,
+    refresh: impl Fn(&mut T, &[Member]) + 'static,
+    mut pick: impl FnMut(&mut T) -> usize + 'static,
+) -> Contender {
+    let lists = weights.0.clone().map(|weights| members(&weights));
+    let mut state = T::default();
     let run = move |rounds| {
         let mut sum = 0;
         for round in 0..rounds {
-            selector.refresh(policy, black_box(&lists[round % 2]));
+            refresh(&mut state, black_box(&lists[round % 2]));
             for _ in 0..k {
-                sum += black_box(selector.pick(&mut rng, |_| false).unwrap_or_default());
+                sum += black_box(pick(&mut state));
             }
         }
         sum
     };
-    Contender { name: "ours", run: Box::new(run) }
+    Contender { name, run: Box::new(run) }
 }
 
 fn picks<T: 'static>(

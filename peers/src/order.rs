@@ -2,7 +2,7 @@
 //! all of them serve.
 
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use asap_pu::Rng;
 use asap_pu::selection::{Member, PolicyKind, Selector};
@@ -19,6 +19,15 @@ pub struct SmoothWrr {
     weights: Vec<i64>,
     current: Vec<i64>,
     sum: i64,
+}
+
+/// The same over lists that change: what each should have had so far less the turns that it had goes on
+/// with it. So nobody strays by two turns, whatever weights come.
+#[derive(Default)]
+pub struct Carried {
+    list: Vec<Member>,
+    lags: Vec<f64>,
+    shares: Vec<f64>,
 }
 
 /// Envoy's earliest deadline first: a member served at time t has its next deadline at t +
@@ -96,6 +105,36 @@ impl Wrr for SmoothWrr {
             }
         }
         self.current[best] -= self.sum;
+        best
+    }
+}
+
+impl Carried {
+    pub fn refresh(&mut self, list: &[Member]) {
+        if self.list == list {
+            return;
+        }
+        if !self.list.iter().map(|m| m.id).eq(list.iter().map(|m| m.id)) {
+            let known: BTreeMap<u32, f64> =
+                self.list.iter().map(|m| m.id).zip(self.lags.iter().copied()).collect();
+            self.lags = list.iter().map(|m| known.get(&m.id).copied().unwrap_or(0.0)).collect();
+        }
+        let turn = 1.0 / list.iter().map(|m| u64::from(m.value)).sum::<u64>() as f64;
+        self.shares.clear();
+        self.shares.extend(list.iter().map(|m| f64::from(m.value) * turn));
+        self.list.clear();
+        self.list.extend_from_slice(list);
+    }
+
+    pub fn pick(&mut self) -> usize {
+        let (mut best, mut highest) = (0, f64::MIN);
+        for (at, (lag, share)) in self.lags.iter_mut().zip(&self.shares).enumerate() {
+            *lag += share;
+            if *lag > highest {
+                (best, highest) = (at, *lag);
+            }
+        }
+        self.lags[best] -= 1.0;
         best
     }
 }

@@ -15,6 +15,7 @@
 
 use alloc::vec::Vec;
 use core::array;
+use core::mem;
 use core::net::SocketAddr;
 
 use super::MAX_CHANNELS;
@@ -41,8 +42,6 @@ pub(super) struct Addresses {
     /// are kept, and those that were announced.
     kept: Set<Turn>,
     announced: Set<Turn>,
-    /// Those that were tried in this round.
-    spent: Set<AddressId>,
     /// How many are announced, and how many of the others do without TLS.
     announced_len: usize,
     unsecured: usize,
@@ -71,6 +70,8 @@ struct Address {
     outdates: Option<Instant>,
     /// When it was tried last, as a running number; 0 is never.
     tried: u64,
+    /// Whether it was tried in this round.
+    is_spent: bool,
 }
 
 /// Addresses of which no two are tried at the same time.
@@ -107,7 +108,6 @@ impl Addresses {
             groups: Map::new(),
             kept: Set::new(),
             announced: Set::new(),
-            spent: Set::new(),
             announced_len: 0,
             unsecured: 0,
             t7: Timers::new(),
@@ -256,24 +256,24 @@ impl Addresses {
 
     /// From here on, every address may be tried again.
     pub(super) fn begin_round(&mut self) {
-        while let Some(id) = self.spent.pop_first() {
-            self.open(id);
+        let mut next = AddressId(0);
+        while let Some((&id, address)) = self.list.first_from(&next) {
+            next = AddressId(id.0 + 1);
+            if address.is_spent {
+                self.open(id);
+            }
         }
     }
 
     /// Tries this one last, as if it had just been tried.
     pub(super) fn demote(&mut self, transport: &Transport) {
         if let Some(id) = self.find(transport) {
-            let is_spent = self.spent.contains(&id);
-            self.close(id);
+            let is_spent = self.close(id);
             self.tries += 1;
-            let tries = self.tries;
             if let Some(address) = self.list.get_mut(&id) {
-                address.tried = tries;
+                (address.tried, address.is_spent) = (self.tries, is_spent);
             }
-            if is_spent {
-                self.spent.insert(id);
-            } else {
+            if !is_spent {
                 self.open(id);
             }
         }
@@ -322,8 +322,7 @@ impl Addresses {
             let reason = PassedOver::Barred { until };
             let at = transport;
             ctx.note(|| NoteKind::RegistrarPassedOver { transport: at.clone(), reason });
-            self.close(id);
-            self.spent.insert(id);
+            self.spend(id);
         }
     }
 
@@ -340,13 +339,11 @@ impl Addresses {
 
     /// Notes that an address is tried, and says how.
     pub(super) fn begin_attempt(&mut self, id: AddressId) -> Option<Registrar> {
-        self.close(id);
+        self.spend(id);
         let address = self.list.get_mut(&id)?;
         self.tries += 1;
         address.tried = self.tries;
-        let registrar = address.registrar.clone();
-        self.spent.insert(id);
-        Some(registrar)
+        Some(address.registrar.clone())
     }
 
     /// An attempt was given up through no fault of its address, which may be tried again.
@@ -366,7 +363,14 @@ impl Addresses {
         self.next = AddressId(id.0 + 1);
         let group = server.map_or(GroupId::Kept(id), GroupId::Of);
         self.by_transport.insert(registrar.transport.clone(), id);
-        let address = Address { registrar, group, takes_wanted: true, outdates: None, tried: 0 };
+        let address = Address {
+            registrar,
+            group,
+            takes_wanted: true,
+            outdates: None,
+            tried: 0,
+            is_spent: false,
+        };
         self.list.insert(id, address);
         self.count(id, usize::wrapping_add);
         self.join(rng, id);
@@ -416,15 +420,13 @@ impl Addresses {
     /// An address is not in the group any more in which it was.
     fn regroup(&mut self, rng: &mut Rng, id: AddressId, group: GroupId) {
         if self.list.get(&id).is_some_and(|address| address.group != group) {
-            let is_spent = self.spent.contains(&id);
-            self.part(id);
+            let is_spent = self.part(id);
             if let Some(address) = self.list.get_mut(&id) {
                 address.group = group;
             }
             self.join(rng, id);
             if is_spent {
-                self.close(id);
-                self.spent.insert(id);
+                self.spend(id);
             }
         }
     }
@@ -442,49 +444,58 @@ impl Addresses {
         self.open(id);
     }
 
-    /// Takes an address out of its group.
-    fn part(&mut self, id: AddressId) {
-        self.close(id);
-        let Some(address) = self.list.get(&id) else { return };
+    /// Takes an address out of its group, and says whether it was tried in this round.
+    fn part(&mut self, id: AddressId) -> bool {
+        let is_spent = self.close(id);
+        let Some(address) = self.list.get(&id) else { return false };
         if let Some(group) = self.groups.get_mut(&address.group) {
             group.len -= 1;
             if group.len == 0 {
                 self.groups.remove(&address.group);
             }
         }
+        is_spent
     }
 
     /// An address may be tried in this round.
     fn open(&mut self, id: AddressId) {
-        self.spent.remove(&id);
-        self.change(id, Set::insert);
+        self.set_open(id, true);
     }
 
-    /// An address may not be tried in this round, for whatever reason.
-    fn close(&mut self, id: AddressId) {
-        self.spent.remove(&id);
-        self.change(id, |open, turn| open.remove(&turn));
+    /// An address may not be tried in this round, for whatever reason. Says whether it was tried.
+    fn close(&mut self, id: AddressId) -> bool {
+        self.set_open(id, false)
     }
 
-    /// Changes what may be tried of a group, and so when the group has its turn.
-    fn change(
-        &mut self,
-        id: AddressId,
-        change: impl FnOnce(&mut Set<(u64, AddressId)>, (u64, AddressId)) -> bool,
-    ) {
+    /// An address was tried in this round, or counts as such.
+    fn spend(&mut self, id: AddressId) {
+        self.close(id);
+        if let Some(address) = self.list.get_mut(&id) {
+            address.is_spent = true;
+        }
+    }
+
+    /// Changes what may be tried of a group, and so when the group has its turn. Says whether the
+    /// address was tried in this round; it does not count as such from here on.
+    fn set_open(&mut self, id: AddressId, is_open: bool) -> bool {
         let Self { list, groups, kept, announced, .. } = self;
-        let Some(Address { group, tried, .. }) = list.get(&id) else { return };
+        let Some(Address { group, tried, is_spent, .. }) = list.get_mut(&id) else { return false };
+        let was_spent = mem::take(is_spent);
         let turns = match group {
             GroupId::Kept(_) => kept,
             GroupId::Of(_) => announced,
         };
-        let Some(found) = groups.get_mut(group) else { return };
+        let Some(found) = groups.get_mut(group) else { return was_spent };
         let turn = |found: &Group| {
             let first = found.open.first();
             first.map(|(tried, _)| (*tried, found.draw, *group))
         };
         let before = turn(found);
-        change(&mut found.open, (*tried, id));
+        if is_open {
+            found.open.insert((*tried, id));
+        } else {
+            found.open.remove(&(*tried, id));
+        }
         let after = turn(found);
         if before != after {
             if let Some(before) = before {
@@ -494,6 +505,7 @@ impl Addresses {
                 turns.insert(after);
             }
         }
+        was_spent
     }
 }
 
@@ -525,14 +537,15 @@ pub(super) fn announced_transports(
 impl core::hash::Hash for Addresses {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
         for (id, address) in self.list.iter() {
-            let Address { registrar, group, takes_wanted, outdates, tried } = address;
+            let Address { registrar, group, takes_wanted, outdates, tried, is_spent } = address;
             let before = |other: &&Address| other.tried > 0 && other.tried < *tried;
             let rank = (*tried > 0).then(|| self.list.values().filter(before).count());
             let transport = &registrar.transport;
-            (id, transport, &registrar.security, group, takes_wanted, outdates, rank).hash(state);
+            (id, transport, &registrar.security, group, takes_wanted).hash(state);
+            (outdates, rank, is_spent).hash(state);
         }
         self.kept.iter().for_each(|(_, _, group)| group.hash(state));
         self.announced.iter().for_each(|(_, _, group)| group.hash(state));
-        (&self.spent, &self.bars).hash(state);
+        self.bars.hash(state);
     }
 }

@@ -12,6 +12,11 @@ const SCANS: usize = 4;
 /// How many that are not listed are remembered, or as many as are listed.
 const REMEMBERED: usize = 256;
 
+/// Whether the same members stand in the same places, so that what is known of them stays where it is.
+pub(super) fn are_same(old: &[Member], new: &[Member]) -> bool {
+    old.len() == new.len() && old.iter().zip(new).all(|(old, new)| old.id == new.id)
+}
+
 /// Members that were listed, and what was known of them when they left.
 ///
 /// An element that comes and goes, or stands in every other part of a pool, goes on where it was.
@@ -25,23 +30,17 @@ impl<T: Copy> Absent<T> {
         Self(Box::default())
     }
 
-    /// Takes what is `known` of the members of one list over to those of the next, in place where they
-    /// are the same ones, else as what is returned: as `adapt` changes it for a member whose values may be others, and `joined` for one that is new, from what is
-    /// known of the one listed before it.
+    /// What is `known` of the members of one list, for those of the next, which are others or in another
+    /// order: as `adapt` changes it for a member whose values may be others, and `joined` for one that
+    /// is new, from what is known of the one listed before it.
     pub(super) fn carry(
         &mut self,
-        known: &mut [T],
+        known: &[T],
         old: &[Member],
         new: &[Member],
         joined: impl Fn(&Member, Option<T>) -> T,
         adapt: impl Fn(&Member, &Member, T) -> T,
-    ) -> Option<Vec<T>> {
-        if old.len() == new.len() && old.iter().zip(new).all(|(old, new)| old.id == new.id) {
-            for (known, (old, new)) in known.iter_mut().zip(old.iter().zip(new)) {
-                *known = adapt(old, new, *known);
-            }
-            return None;
-        }
+    ) -> Vec<T> {
         let mut listed = Finder::new(old, |m| m.id);
         let mut absent = Finder::new(&self.0, |(m, _)| m.id);
         let (mut stayed, mut returned, mut before) = (0, 0, None);
@@ -64,13 +63,13 @@ impl<T: Copy> Absent<T> {
             let mut listed = Finder::new(new, |m| m.id);
             let mut absent = mem::take(&mut self.0).into_vec();
             absent.retain(|(m, _)| listed.find(m.id).is_none());
-            let left = old.iter().zip(&*known).filter(|(m, _)| listed.find(m.id).is_none());
+            let left = old.iter().zip(known).filter(|(m, _)| listed.find(m.id).is_none());
             absent.extend(left.map(|(m, known)| (*m, *known)));
             let many = absent.len().saturating_sub(new.len().max(REMEMBERED));
             absent.drain(..many);
             self.0 = absent.into();
         }
-        Some(carried)
+        carried
     }
 
     pub(super) fn heap_size(&self) -> usize {

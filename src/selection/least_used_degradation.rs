@@ -7,11 +7,9 @@
 //! longest, which is round robin also where equals come and go. One that joins has its turn
 //! where it has it with the [ranked](super::ranked) policies.
 
-use alloc::vec::Vec;
-
-use super::carry::Absent;
+use super::carry::{Absent, are_same};
 use super::tournament::Tournament;
-use super::{Member, heap};
+use super::{Member, Positions};
 
 /// When a member was chosen last that never was.
 const NEVER: u32 = 0;
@@ -30,35 +28,37 @@ pub(super) struct LeastUsedDegradation {
     absent: Absent<u128>,
     /// The number of choices so far.
     choices: u32,
-    /// The sums while a list is taken over.
-    carried: Vec<u128>,
 }
 
 impl LeastUsedDegradation {
     pub(super) fn refresh(&mut self, old: &[Member], new: &[Member]) {
-        self.carried.clear();
-        self.carried.extend((0..old.len()).map(|at| self.sums.key(at)));
         let now = self.count();
+        let adapt = |old: &Member, new: &Member, known: u128| {
+            if old == new { known } else { loaded(known, new.value) }
+        };
+        if are_same(old, new) {
+            for (known, (old, new)) in self.sums.keys_mut().iter_mut().zip(old.iter().zip(new)) {
+                *known = adapt(old, new, *known);
+            }
+            return;
+        }
         let joined = |m: &Member, before: Option<u128>| {
             key(m.value.into(), before.map_or(now, |known| parts(known).1), 0)
         };
-        let carried = self.absent.carry(&mut self.carried, old, new, joined, |old, new, known| {
-            let (sum, chosen) = parts(known);
-            key(if old == new { sum } else { new.value.into() }, chosen, 0)
-        });
-        if let Some(carried) = carried {
-            self.carried = carried;
-        }
-        let carried = self.carried.drain(..).enumerate();
-        self.sums.seat(carried.map(|(at, known)| {
-            let (sum, chosen) = parts(known);
+        let known = &self.sums.keys()[..old.len()];
+        let carried = self.absent.carry(known, old, new, joined, adapt);
+        self.sums.seat(carried.iter().enumerate().map(|(at, known)| {
+            let (sum, chosen) = parts(*known);
             key(sum, chosen, at)
         }));
     }
 
-    /// Says who is in the choice.
-    pub(super) fn arrange(&mut self, len: usize, is_in: impl Fn(usize) -> bool) {
-        self.sums.change(len, |at, key| if is_in(at) { key & !OUT } else { key | OUT });
+    /// Says who is out of the choice.
+    pub(super) fn arrange(&mut self, len: usize, out: &Positions) {
+        let keys = &mut self.sums.keys_mut()[..len];
+        keys.iter_mut().for_each(|key| *key &= !OUT);
+        out.iter().for_each(|at| keys[at] |= OUT);
+        self.sums.play();
     }
 
     #[inline]
@@ -102,7 +102,7 @@ impl LeastUsedDegradation {
     }
 
     pub(super) fn heap_size(&self) -> usize {
-        self.sums.heap_size() + self.absent.heap_size() + heap(&self.carried)
+        self.sums.heap_size() + self.absent.heap_size()
     }
 
     /// The number of a choice, or of a list that comes between two.
@@ -120,14 +120,21 @@ impl LeastUsedDegradation {
     fn forget_times(&mut self) {
         self.choices = NEVER;
         // Also those that fill up the first round: they stay out.
-        let len = self.sums.len();
-        self.sums.change(len, |at, known| key(parts(known).0, NEVER, at) | known & OUT);
+        for (at, known) in self.sums.keys_mut().iter_mut().enumerate() {
+            *known = key(parts(*known).0, NEVER, at) | *known & OUT;
+        }
+        self.sums.play();
     }
 }
 
 /// Sums are compared first, then the times, then the positions.
 const fn key(sum: u64, chosen: u32, at: usize) -> u128 {
     (sum as u128) << 64 | (chosen as u128) << 32 | at as u128
+}
+
+/// The same with another load, and nothing added to it.
+const fn loaded(key: u128, load: u32) -> u128 {
+    (load as u128) << 64 | key as u64 as u128
 }
 
 const fn position(key: u128) -> usize {

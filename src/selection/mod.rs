@@ -89,7 +89,9 @@
 //! weighted round robin looks at all for some turns there too. Members taken out of the choice cost nothing, those passed over by a single choice
 //! a term linear in their number. A list that is the same as before is compared, and that is all.
 //! Another one takes time linear in its length, or sorts once where it comes in another order; a part
-//! of that is done at the first pick that needs it. So is the change of who is in the choice.
+//! of that is done at the first pick that needs it. So is the change of who is in the choice. One with the
+//! same members in the same order is met in place, and for a single member whose policy goes by weights
+//! nothing is built.
 
 mod carry;
 mod custom;
@@ -196,11 +198,13 @@ struct Positions(Few<u64>);
 #[cfg_attr(test, derive(Clone, Hash))]
 #[repr(u8)]
 enum Chooser {
+    /// One member, of which a policy of weights has nothing to remember.
+    Alone,
     WeightedRoundRobin(Box<WeightedRoundRobin>),
     Random(Random),
     WeightedRandom(Box<WeightedRandom>),
     Ranked(Ranked),
-    LeastUsedDegradation(Box<LeastUsedDegradation>),
+    LeastUsedDegradation(LeastUsedDegradation),
     Custom(Custom),
 }
 
@@ -228,19 +232,21 @@ impl Selector {
     /// [`refresh_custom`](Self::refresh_custom) is the way.
     pub fn refresh(&mut self, policy: PolicyKind, members: &[Member]) {
         let policy = if let PolicyKind::Custom(_) = policy { PolicyKind::Listed } else { policy };
-        if !self.out.0.is_empty() {
+        if !self.out.is_empty() {
             self.is_stale = true;
             self.out.clear();
         }
         if policy == self.policy && *self.members == *members {
             return;
         }
-        if policy != self.policy {
+        let was_alone = matches!(self.chooser, Chooser::Alone);
+        if policy != self.policy || was_alone && members.len() != 1 {
             self.policy = policy;
-            self.chooser = Chooser::new(policy);
+            self.chooser = Chooser::new(policy, members.len());
             self.members.clear();
         }
         match &mut self.chooser {
+            Chooser::Alone => {}
             Chooser::WeightedRoundRobin(chooser) => chooser.refresh(&self.members, members),
             Chooser::Random(chooser) => chooser.reserve(members.len()),
             Chooser::WeightedRandom(chooser) => {
@@ -304,6 +310,7 @@ impl Selector {
         }
         let (policy, members) = (self.policy, &self.members);
         match &mut self.chooser {
+            Chooser::Alone => (!self.out.contains(0) && !skip(0)).then_some(0),
             Chooser::WeightedRoundRobin(chooser) => chooser.pick(rng, skip),
             Chooser::Random(chooser) => chooser.pick(rng, skip),
             Chooser::WeightedRandom(chooser) => chooser.pick(rng, skip),
@@ -392,14 +399,12 @@ impl Selector {
                     size_of::<WeightedRoundRobin>() + chooser.heap_size()
                 }
                 Chooser::Random(chooser) => chooser.heap_size(),
-                Chooser::Custom(_) => 0,
+                Chooser::Alone | Chooser::Custom(_) => 0,
                 Chooser::WeightedRandom(chooser) => {
                     size_of::<WeightedRandom>() + chooser.heap_size()
                 }
                 Chooser::Ranked(chooser) => chooser.heap_size(),
-                Chooser::LeastUsedDegradation(chooser) => {
-                    size_of::<LeastUsedDegradation>() + chooser.heap_size()
-                }
+                Chooser::LeastUsedDegradation(chooser) => chooser.heap_size(),
             }
     }
 
@@ -408,6 +413,7 @@ impl Selector {
         let (policy, members) = (self.policy, &self.members[..]);
         let skip = |at: usize| self.taken.contains(at) || skip(at);
         match &mut self.chooser {
+            Chooser::Alone => (!self.out.contains(0) && !skip(0)).then_some(0),
             Chooser::WeightedRoundRobin(chooser) => chooser.backup(rng, skip),
             Chooser::Random(chooser) => chooser.pick(rng, skip),
             Chooser::WeightedRandom(chooser) => chooser.pick(rng, skip),
@@ -426,17 +432,16 @@ impl Selector {
         if !self.is_new && *self.out.0 == *self.left_out.0 {
             return;
         }
-        let (policy, members) = (self.policy, &self.members[..]);
-        let is_in = |at: usize| !self.out.contains(at);
+        let (policy, members, out) = (self.policy, &self.members[..], &self.out);
         match &mut self.chooser {
-            Chooser::WeightedRoundRobin(chooser) => chooser.arrange(members, is_in),
-            Chooser::Random(chooser) => chooser.arrange(members.len(), is_in),
+            Chooser::WeightedRoundRobin(chooser) => chooser.arrange(members, out),
+            Chooser::Random(chooser) => chooser.arrange(members.len(), out),
             Chooser::WeightedRandom(chooser) => {
-                chooser.arrange(members.iter().map(|m| weight(policy, m)), is_in);
+                chooser.arrange(members.iter().map(|m| weight(policy, m)), out);
             }
-            Chooser::Ranked(chooser) => chooser.arrange(members, |m| rank(policy, m), is_in),
-            Chooser::LeastUsedDegradation(chooser) => chooser.arrange(members.len(), is_in),
-            Chooser::Custom(_) => {}
+            Chooser::Ranked(chooser) => chooser.arrange(members, |m| rank(policy, m), out),
+            Chooser::LeastUsedDegradation(chooser) => chooser.arrange(members.len(), out),
+            Chooser::Alone | Chooser::Custom(_) => {}
         }
         self.left_out.0.replace(&self.out.0);
         self.is_new = false;
@@ -453,6 +458,15 @@ impl Positions {
         self.0.clear();
     }
 
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them, in order.
+    fn iter(&self) -> impl Iterator<Item = usize> {
+        (0..64 * self.0.len()).filter(|&at| self.contains(at))
+    }
+
     #[inline]
     fn contains(&self, at: usize) -> bool {
         self.0.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
@@ -460,7 +474,7 @@ impl Positions {
 
     /// Puts one of `len` in or takes it out. No words are kept where none is in.
     fn set(&mut self, len: usize, at: usize, is_in: bool) {
-        if is_in && self.0.is_empty() {
+        if is_in && self.is_empty() {
             self.0.fill_with(len.div_ceil(64), 0);
         }
         let Some(word) = self.0.get_mut(at / 64) else { return };
@@ -511,14 +525,24 @@ impl Member {
 }
 
 impl Chooser {
-    fn new(policy: PolicyKind) -> Self {
+    /// One for a first list of so many members.
+    fn new(policy: PolicyKind, len: usize) -> Self {
         match policy {
+            PolicyKind::WeightedRoundRobin
+            | PolicyKind::WeightedRandom
+            | PolicyKind::RandomizedLeastUsed
+                if len == 1 =>
+            {
+                Self::Alone
+            }
             PolicyKind::WeightedRoundRobin => Self::WeightedRoundRobin(Box::default()),
             PolicyKind::Random => Self::Random(Random::default()),
             PolicyKind::WeightedRandom | PolicyKind::RandomizedLeastUsed => {
                 Self::WeightedRandom(Box::default())
             }
-            PolicyKind::LeastUsedDegradation => Self::LeastUsedDegradation(Box::default()),
+            PolicyKind::LeastUsedDegradation => {
+                Self::LeastUsedDegradation(LeastUsedDegradation::default())
+            }
             _ => Self::Ranked(Ranked::new()),
         }
     }

@@ -18,7 +18,7 @@
 
 use alloc::vec::Vec;
 
-use super::heap;
+use super::{Positions, heap};
 use crate::Rng;
 
 /// Draws that [`uniform`] makes before it counts; 16 misses in a row are rare unless most are
@@ -60,11 +60,11 @@ pub(super) struct WeightedRandom {
 }
 
 impl Random {
-    pub(super) fn arrange(&mut self, len: usize, is_in: impl Fn(usize) -> bool) {
+    pub(super) fn arrange(&mut self, len: usize, out: &Positions) {
         self.len = len;
         self.some.clear();
-        if !(0..len).all(&is_in) {
-            self.some.extend((0..len as u32).filter(|&at| is_in(at as usize)));
+        if !out.is_empty() {
+            self.some.extend((0..len as u32).filter(|&at| !out.contains(at as usize)));
             self.len = if self.some.is_empty() { 0 } else { len };
         }
     }
@@ -104,23 +104,25 @@ impl WeightedRandom {
     }
 
     /// Lays the weights of those in the choice end to end.
-    pub(super) fn arrange(
-        &mut self,
-        weights: impl Iterator<Item = u32>,
-        is_in: impl Fn(usize) -> bool,
-    ) {
-        let mut end = 0;
+    pub(super) fn arrange(&mut self, weights: impl Iterator<Item = u32>, out: &Positions) {
+        let mut weightless = 0;
         self.ends.clear();
-        self.weightless.clear();
-        self.ends.extend(weights.enumerate().map(|(at, weight)| {
-            if is_in(at) {
-                end += u64::from(weight);
-                if weight == 0 {
-                    self.weightless.push(at as u32);
-                }
-            }
-            end
+        self.ends.extend(weights.map(|weight| {
+            weightless += usize::from(weight == 0);
+            u64::from(weight)
         }));
+        self.weightless.clear();
+        if weightless > 0 {
+            let all = self.ends.iter().zip(0..).filter(|(weight, _)| **weight == 0);
+            let positions = all.map(|(_, at)| at);
+            self.weightless.extend(positions.filter(|at| !out.contains(*at as usize)));
+        }
+        out.iter().for_each(|at| self.ends[at] = 0);
+        let mut end = 0;
+        for weight in &mut self.ends {
+            end += *weight;
+            *weight = end;
+        }
         self.guide.clear();
         self.bisections = 0;
     }
@@ -286,7 +288,7 @@ mod tests {
         ) {
             let mut random = WeightedRandom::default();
             random.refresh(weights.iter().copied());
-            random.arrange(weights.into_iter(), |_| true);
+            random.arrange(weights.into_iter(), &Positions::default());
             let total = random.ends[random.ends.len() - 1];
             prop_assume!(total > 0);
             let ends = random.ends.iter().flat_map(|&end| [end.saturating_sub(1), end]);

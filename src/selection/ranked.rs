@@ -14,8 +14,8 @@
 
 use alloc::boxed::Box;
 
-use super::Member;
-use super::carry::Absent;
+use super::carry::{Absent, are_same};
+use super::{Member, Positions};
 
 /// The number of the last choice of a member that was never chosen.
 const NEVER: u32 = 0;
@@ -58,15 +58,15 @@ impl Ranked {
 
     pub(super) fn refresh(&mut self, old: &[Member], new: &[Member]) {
         let now = self.count();
-        let joined = |_: &Member, before: Option<u32>| before.unwrap_or(now);
-        let (_, chosen) = self.places.split_at_mut(self.listed as usize);
-        let carried = self.absent.carry(chosen, old, new, joined, |_, _, chosen| chosen);
-        if let Some(carried) = carried {
+        if !are_same(old, new) {
+            let joined = |_: &Member, before: Option<u32>| before.unwrap_or(now);
+            let (_, chosen) = self.places.split_at(self.listed as usize);
+            let carried = self.absent.carry(chosen, old, new, joined, |_, _, chosen| chosen);
             let mut places = alloc::vec![0; 2 * new.len()].into_boxed_slice();
             places[new.len()..].copy_from_slice(&carried);
             (self.places, self.listed) = (places, new.len() as u32);
         }
-        self.len = 0;
+        (self.len, self.best, self.turn) = (0, 0, 0);
     }
 
     /// Puts those in the choice into order.
@@ -74,11 +74,11 @@ impl Ranked {
         &mut self,
         members: &[Member],
         rank: impl Fn(&Member) -> u64,
-        is_in: impl Fn(usize) -> bool,
+        out: &Positions,
     ) {
         let (order, chosen) = self.places.split_at_mut(self.listed as usize);
         let (mut len, mut equal, mut best) = (0, 0, u64::MAX);
-        for (at, member) in members.iter().enumerate().filter(|(at, _)| is_in(*at)) {
+        for (at, member) in members.iter().enumerate().filter(|(at, _)| !out.contains(*at)) {
             let rank = rank(member);
             order[len] = at as u32;
             if rank < best {
@@ -90,19 +90,19 @@ impl Ranked {
             }
             len += 1;
         }
-        (self.len, self.best) = (len as u32, equal as u32);
-        self.turn = 0;
+        (self.len, self.best, self.is_sorted) = (len as u32, equal as u32, false);
         // Mostly they are in order but for where it begins.
         let equals = &mut order[..equal];
         let chosen = |at: u32| chosen[at as usize];
-        let begin = equals.windows(2).position(|pair| chosen(pair[0]) > chosen(pair[1]));
-        if let Some(begin) = begin {
-            equals.rotate_left(begin + 1);
-            if !equals.is_sorted_by_key(|&at| (chosen(at), at)) {
+        let mut begins = (1..equal).filter(|&at| chosen(equals[at]) < chosen(equals[at - 1]));
+        self.turn = match (begins.next(), begins.next()) {
+            (None, _) => 0,
+            (Some(begin), None) if chosen(equals[equal - 1]) < chosen(equals[0]) => begin as u32,
+            _ => {
                 sort(equals, &|at| (0, chosen(at), at));
+                0
             }
-        }
-        self.is_sorted = false;
+        };
     }
 
     #[inline]
@@ -206,6 +206,9 @@ impl core::hash::Hash for Ranked {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
         let Self { places, absent, choices, listed, len, best, turn, is_sorted } = self;
         let (order, chosen) = places.split_at(*listed as usize);
-        (chosen, absent, choices, &order[..*len as usize], best, turn, is_sorted).hash(state);
+        let (equals, others) = order[..*len as usize].split_at(*best as usize);
+        // It goes round among the best, wherever that begins.
+        let turns = equals.split_at(*turn as usize);
+        (chosen, absent, choices, turns.1, turns.0, others, is_sorted).hash(state);
     }
 }

@@ -23,8 +23,8 @@ pub(super) const FEW: usize = 16;
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, Hash))]
 pub(crate) struct Tournament<K> {
-    /// Round after round, each filled up with absent keys to a multiple of `FAN`: first the keys of
-    /// all players, in the end the one that won.
+    /// Round after round: first the keys of all players, in the end the one that won. Where they play,
+    /// each is filled up with absent keys to a multiple of `FAN`.
     keys: Vec<K>,
     /// How many keys the first round has.
     players: usize,
@@ -43,26 +43,23 @@ impl<K: Key> Tournament<K> {
         self.play();
     }
 
-    /// The same, where [`change`](Self::change) follows before anybody asks for the lowest.
+    /// The same, where [`play`](Self::play) follows before anybody asks for the lowest.
     pub(crate) fn seat(&mut self, keys: impl ExactSizeIterator<Item = K>) {
         self.keys.clear();
-        self.players = keys.len().next_multiple_of(FAN).max(FAN);
+        self.players = players(keys.len());
         self.keys.reserve_exact(size(self.players));
         self.keys.extend(keys);
         self.keys.resize(self.players, K::ABSENT);
     }
 
-    /// Changes all keys of the first `count` players.
-    pub(crate) fn change(&mut self, count: usize, change: impl Fn(usize, K) -> K) {
-        for (at, key) in self.keys[..count].iter_mut().enumerate() {
-            *key = change(at, *key);
-        }
-        self.keys.truncate(self.players);
-        self.play();
+    /// The keys of all players, also absent ones, to be changed before all rounds are played anew.
+    pub(crate) fn keys_mut(&mut self) -> &mut [K] {
+        &mut self.keys[..self.players]
     }
 
     /// Plays all rounds behind the first.
-    fn play(&mut self) {
+    pub(crate) fn play(&mut self) {
+        self.keys.truncate(self.players);
         let (mut first, mut round) = (0, self.players);
         while round > 1 && self.players > FEW {
             let next = first + round;
@@ -77,7 +74,7 @@ impl<K: Key> Tournament<K> {
 
     /// Makes room for so many players.
     pub(crate) fn reserve(&mut self, players: usize) {
-        let size = size(players.next_multiple_of(FAN).max(FAN));
+        let size = size(self::players(players));
         self.keys.reserve_exact(size.saturating_sub(self.keys.len()));
     }
 
@@ -113,6 +110,11 @@ impl<K: Key> Tournament<K> {
     /// How many keys the first round has, also absent ones.
     pub(crate) const fn len(&self) -> usize {
         self.players
+    }
+
+    /// The keys of all players, also absent ones.
+    pub(crate) fn keys(&self) -> &[K] {
+        &self.keys[..self.players]
     }
 
     /// The key of one player.
@@ -176,6 +178,11 @@ impl<K: Key> Tournament<K> {
         let [a, b, c] = [1, 2, 3].map(|other| self.keys[first + (at ^ other)]);
         a.min(b).min(c)
     }
+}
+
+/// How many keys the first round has: groups are full where they play.
+const fn players(len: usize) -> usize {
+    if len <= FEW { len } else { len.next_multiple_of(FAN) }
 }
 
 /// How many keys the round behind one of this size has.

@@ -37,10 +37,11 @@
 //! Those who left the choice were ahead or behind, so the lags of those who are in it need not add up
 //! to nothing. For who is due, each one's equal part of that *surplus* is left aside.
 //!
-//! The order by deadlines is exact: within a list a lag is a whole number of W-ths, the *credit*; only
-//! deadlines millions of turns away are all the same until they come into sight. Otherwise
-//! lags are rounded from list to list, to [`LAG_BITS`] binary places, and to find who is farthest behind
-//! they are compared in fewer, whose errors end with that list.
+//! The order by deadlines is exact: while they decide a lag is a whole number of W-ths, the *credit*;
+//! only deadlines millions of turns away are all the same until they come into sight. Otherwise
+//! lags are rounded, once for each list and when deadlines take over, to [`LAG_BITS`] binary places.
+//! Where they decide themselves, a turn is taken off at once and the shares of all turns come in at the
+//! end; to find who is farthest behind they are compared in fewer places, whose errors end with that list.
 //!
 //! Two numbers of 32 bits a member decide, so that processors compare several at once: in lists of up
 //! to 64 members, looking at all takes less than anything that knows the lowest. In longer ones two
@@ -53,10 +54,10 @@
 
 use alloc::vec::Vec;
 
-use super::carry::Absent;
+use super::carry::{Absent, are_same};
 use super::random::uniform_of;
 use super::tournament::{Key as _, Tournament};
-use super::{Member, heap};
+use super::{Member, Positions, heap};
 use crate::Rng;
 
 /// Up to so many members all are looked at for each turn, several at once as processors can; among
@@ -77,8 +78,9 @@ const LOST_TURNS: usize = 32;
 
 /// The binary places of a lag behind the point. A billion lists round by less than 2⁻²⁶ turns.
 const LAG_BITS: u32 = 56;
+const TURN: i64 = 1 << LAG_BITS;
 /// Lags are kept below this many turns, which only what is passed over on purpose could reach.
-const LAG_LIMIT: i64 = 32 << LAG_BITS;
+const LAG_LIMIT: i64 = 32 * TURN;
 
 /// For how many turns time is counted before it begins anew, so that moments fit into few bits. Tests
 /// cannot wait for that.
@@ -94,9 +96,12 @@ const LAG_KEY_BITS: u32 = 25;
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone, Hash))]
 pub(super) struct WeightedRoundRobin {
-    /// How far each member was behind when time began.
+    /// How far each member was behind when time began; while lags decide, less the turns since.
     lags: Vec<i64>,
     absent: Absent<i64>,
+    /// The weight of each; 0 where it is not in the choice.
+    weights: Vec<u32>,
+    /// While deadlines decide.
     credits: Vec<Credit>,
     /// While lags decide: how far each member is ahead when the next turn is over, with its position
     /// in the lowest bits; and its share of a turn.
@@ -108,6 +113,8 @@ pub(super) struct WeightedRoundRobin {
     until: Vec<i32>,
     /// The sum of all weights; 0 where nobody has any.
     sum: i64,
+    /// What a W-th of a turn is; of no meaning while nobody has weight.
+    turns: Turns,
     /// Each member's part of what the lags add up to.
     surplus: i64,
     /// The turns since time is counted, also those that were lost.
@@ -146,48 +153,47 @@ enum Rule {
 struct Credit {
     /// Its lag in W-ths when the count of time began, less W for each turn that it had since.
     credit: i64,
-    /// The weight; 0 where it is not in the choice.
-    weight: u32,
     /// From one turn to the next, W/w: the whole turns, and what is left of it in w-ths.
     step: i32,
     rest: u32,
 }
 
+/// Turns for W-ths of a turn: multiplies instead of dividing.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone, Hash))]
+struct Turns {
+    /// 1/W, and by how many bits more than a lag it is shifted to have 62 or 63.
+    factor: i64,
+    shift: u32,
+}
+
 impl WeightedRoundRobin {
     pub(super) fn refresh(&mut self, old: &[Member], new: &[Member]) {
         self.settle();
-        let carried = self.absent.carry(&mut self.lags, old, new, |_, _| 0, |_, _, lag| lag);
-        if let Some(carried) = carried {
-            self.lags = carried;
+        if !are_same(old, new) {
+            self.lags = self.absent.carry(&self.lags, old, new, |_, _| 0, |_, _, lag| lag);
         }
-        self.credits.clear();
-        self.credits.reserve_exact(new.len());
-        for numbers in [&mut self.ahead, &mut self.shares, &mut self.from, &mut self.until] {
-            numbers.clear();
-            numbers.reserve_exact(new.len());
+        if old.len() != new.len() {
+            self.make_room(new.len());
         }
-        if new.len() > FEW {
-            self.due.reserve(new.len());
-            self.waiting.reserve(new.len());
-        }
+        // Nothing is to be settled until it is known who is in the choice.
+        self.weights.clear();
         self.weightless.clear();
         self.weightless.reserve_exact(new.iter().filter(|m| m.value == 0).count());
     }
 
-    /// Has these members in the choice.
-    pub(super) fn arrange(&mut self, members: &[Member], is_in: impl Fn(usize) -> bool) {
+    /// Has these members in the choice, but for those that are out of it.
+    pub(super) fn arrange(&mut self, members: &[Member], out: &Positions) {
         self.settle();
+        self.weights.clear();
+        self.weights.extend(members.iter().map(|m| m.value));
+        out.iter().for_each(|at| self.weights[at] = 0);
         self.weightless.clear();
-        self.credits.clear();
-        self.credits.extend(members.iter().enumerate().map(|(at, m)| {
-            let is_in = is_in(at);
-            if is_in && m.value == 0 {
-                self.weightless.push(at as u32);
-            }
-            Credit { credit: 0, weight: if is_in { m.value } else { 0 }, step: 0, rest: 0 }
-        }));
-        self.sum = self.credits.iter().map(|it| i64::from(it.weight)).sum();
-        self.first = self.credits.iter().position(|it| it.weight > 0).unwrap_or(0);
+        let weightless = (0..).zip(members).filter(|(_, m)| m.value == 0).map(|(at, _)| at);
+        self.weightless.extend(weightless.filter(|at| !out.contains(*at as usize)));
+        self.sum = self.weights.iter().map(|weight| i64::from(*weight)).sum();
+        self.turns = Turns::new(self.sum);
+        self.first = self.weights.iter().position(|weight| *weight > 0).unwrap_or(0);
         self.begin();
     }
 
@@ -204,10 +210,13 @@ impl WeightedRoundRobin {
         Some(at)
     }
 
-    /// The usable member whose next deadline comes first.
+    /// The usable member that is the farthest behind, or whose next deadline comes first.
     pub(super) fn backup(&self, rng: &mut Rng, skip: impl Fn(usize) -> bool) -> Option<usize> {
-        let usable = (0..self.credits.len()).filter(|&at| self.credits[at].weight > 0 && !skip(at));
-        let next = usable.min_by_key(|&at| self.credits[at].deadline(self.sum));
+        let usable = (0..self.weights.len()).filter(|&at| self.weights[at] > 0 && !skip(at));
+        let next = usable.min_by_key(|&at| match self.rule {
+            Rule::Lag => self.ahead[at].into(),
+            _ => self.credits[at].deadline(self.weights[at], self.sum),
+        });
         next.or_else(|| uniform_of(rng, &self.weightless, skip))
     }
 
@@ -218,13 +227,13 @@ impl WeightedRoundRobin {
             return;
         }
         self.settle();
-        let own = self.credits[at].weight;
-        let sum = self.sum + i64::from(member.value - own);
-        let share = |weight: u32| ((i128::from(weight) << LAG_BITS) / i128::from(sum)) as i64;
-        for (lag, it) in self.lags.iter_mut().zip(&self.credits) {
-            *lag = (*lag - share(it.weight)).max(-LAG_LIMIT);
+        let own = self.weights[at];
+        let turns = Turns::new(self.sum + i64::from(member.value - own));
+        let share = |weight: u32| turns.of(weight.into());
+        for (lag, weight) in self.lags.iter_mut().zip(&self.weights) {
+            *lag = (*lag - share(*weight)).max(-LAG_LIMIT);
         }
-        let back = (1 << LAG_BITS) - share(member.value - own);
+        let back = TURN - share(member.value - own);
         self.lags[at] = (self.lags[at] + back).min(LAG_LIMIT);
         self.begin();
     }
@@ -232,6 +241,7 @@ impl WeightedRoundRobin {
     pub(super) fn heap_size(&self) -> usize {
         heap(&self.lags)
             + self.absent.heap_size()
+            + heap(&self.weights)
             + heap(&self.credits)
             + heap(&self.ahead)
             + heap(&self.shares)
@@ -297,15 +307,17 @@ impl WeightedRoundRobin {
             self.begin_cycle();
         }
         self.time += 1;
-        let it = &mut self.credits[at];
-        it.credit -= self.sum;
         if self.rule == Rule::Lag {
+            // It may wrap until its shares come in.
+            self.lags[at] = self.lags[at].wrapping_sub(TURN);
             self.ahead[at] += 1 << LAG_KEY_BITS;
             return self.share_out();
         }
-        let (mut from, mut until) = (self.until[at], it.next(self.until[at]));
+        let (it, weight) = (&mut self.credits[at], self.weights[at]);
+        it.credit -= self.sum;
+        let (mut from, mut until) = (self.until[at], it.next(self.until[at], weight));
         if from <= -FAR as i32 {
-            (from, until) = it.turns(self.sum);
+            (from, until) = it.turns(weight, self.sum);
         }
         (self.from[at], self.until[at]) = (from, until);
         if self.is_short() {
@@ -348,8 +360,7 @@ impl WeightedRoundRobin {
     #[cold]
     fn begin_again(&mut self) -> Option<usize> {
         if self.rule == Rule::Lag {
-            self.rule = Rule::Deadline;
-            self.place();
+            self.begin_deadlines();
         }
         if self.time >= HORIZON {
             self.count_anew(self.time);
@@ -375,14 +386,15 @@ impl WeightedRoundRobin {
     /// Where nobody is due, time goes on until somebody is.
     #[cold]
     fn idle(&mut self) {
-        let weighty = self.credits.iter().filter(|it| it.weight > 0);
-        self.count_anew(weighty.map(Credit::due).min().unwrap_or(0).max(self.time));
+        let all = self.credits.iter().zip(&self.weights).filter(|(_, weight)| **weight > 0);
+        let due = all.map(|(it, weight)| it.due(*weight));
+        self.count_anew(due.min().unwrap_or(0).max(self.time));
     }
 
     /// Time is counted anew from a moment on.
     fn count_anew(&mut self, from: i64) {
-        for it in &mut self.credits {
-            it.credit += from * i64::from(it.weight);
+        for (it, weight) in self.credits.iter_mut().zip(&self.weights) {
+            it.credit += from * i64::from(*weight);
         }
         (self.time, self.end) = (0, self.end - from);
         self.place();
@@ -396,8 +408,8 @@ impl WeightedRoundRobin {
         rng: &mut Rng,
         skip: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        let usable = |at: usize| self.credits[at].weight > 0 && !skip(at);
-        if !(0..self.credits.len()).any(usable) {
+        let usable = |at: usize| self.weights[at] > 0 && !skip(at);
+        if !(0..self.weights.len()).any(usable) {
             return uniform_of(rng, &self.weightless, skip);
         }
         for _ in 0..LOST_TURNS {
@@ -415,15 +427,19 @@ impl WeightedRoundRobin {
     /// there.
     #[cold]
     fn leap(&mut self, skip: &impl Fn(usize) -> bool) -> Option<usize> {
-        let usable = |at: &usize| self.credits[*at].weight > 0 && !skip(*at);
+        if self.rule == Rule::Lag {
+            self.begin_deadlines();
+        }
+        let usable = |at: &usize| self.weights[*at] > 0 && !skip(*at);
         let positions = 0..self.credits.len();
-        let due = |at: usize| self.credits[at].due();
+        let due = |at: usize| self.credits[at].due(self.weights[at]);
         let now = positions.clone().filter(usable).map(due).min()?.max(self.time);
         let ready = positions.filter(usable).filter(|at| due(*at) <= now);
-        let next = ready.min_by_key(|at| self.credits[*at].deadline(self.sum))?;
-        for (at, it) in self.credits.iter_mut().enumerate() {
+        let next =
+            ready.min_by_key(|at| self.credits[*at].deadline(self.weights[*at], self.sum))?;
+        for (at, (it, weight)) in self.credits.iter_mut().zip(&self.weights).enumerate() {
             // Too large for a product of 64 bits, where it was passed over for long.
-            let lag = i128::from(it.credit) + i128::from(now) * i128::from(it.weight);
+            let lag = i128::from(it.credit) + i128::from(now) * i128::from(*weight);
             it.credit = if skip(at) { lag.min(0) } else { lag } as i64;
         }
         (self.time, self.rule, self.end) = (0, Rule::Deadline, HORIZON);
@@ -434,58 +450,62 @@ impl WeightedRoundRobin {
 
     /// Lets time begin, by the lags of those in the choice.
     fn begin(&mut self) {
-        let (mut count, mut surplus, mut is_even) = (0, 0_i128, true);
-        for (_, lag) in self.credits.iter().zip(&self.lags).filter(|(it, _)| it.weight > 0) {
-            count += 1;
-            surplus += i128::from(*lag);
-            is_even &= *lag == 0;
+        self.shift = usize::BITS - self.weights.len().leading_zeros();
+        let mut known = self.lags.iter().zip(&self.weights);
+        let is_even = known.all(|(lag, weight)| *lag == 0 || *weight == 0);
+        (self.rule, self.time) = (Rule::Lag, 0);
+        if !is_even && self.weights.len() <= LONGEST_BY_LAG {
+            self.end =
+                if self.is_short() { TURNS_BY_LAG.min(self.sum) } else { TURNS_BY_LAG_IF_LONG };
+            return self.compare_lags();
         }
-        self.surplus = surplus.div_euclid(count.max(1)) as i64;
-        for (it, lag) in self.credits.iter_mut().zip(&self.lags).filter(|(it, _)| it.weight > 0) {
-            it.credit = credit(lag - self.surplus, self.sum);
-        }
-        (self.rule, self.end) = match is_even {
-            true => (Rule::Cycle, 0),
-            false if self.is_short() => (Rule::Lag, TURNS_BY_LAG.min(self.sum)),
-            false if self.credits.len() <= LONGEST_BY_LAG => (Rule::Lag, TURNS_BY_LAG_IF_LONG),
-            false => (Rule::Deadline, HORIZON),
-        };
-        self.shift = usize::BITS - self.credits.len().leading_zeros();
-        match self.rule {
-            Rule::Lag => self.compare_lags(),
-            _ => self.place(),
+        self.begin_deadlines();
+        if is_even {
+            (self.rule, self.end) = (Rule::Cycle, 0);
         }
     }
 
     /// Finds by the lags how far each member is ahead. To decide who is served they need not be exact.
     fn compare_lags(&mut self) {
-        let shift = LAG_KEY_BITS - self.shift;
-        let per_weight = (1 << 62) / self.sum.max(1);
-        let mask = (1 << self.shift) - 1;
-        self.shares.clear();
-        self.shares.extend(
-            self.credits.iter().map(|it| {
-                ((i64::from(it.weight) * per_weight) >> (62 - LAG_KEY_BITS)) as i32 & !mask
-            }),
-        );
-        self.ahead.clear();
-        self.ahead.extend(self.credits.iter().zip(&self.lags).zip(0..).map(|((it, lag), at)| {
-            if it.weight == 0 {
-                (i32::MAX & !mask) | at
-            } else {
-                ((-lag >> (LAG_BITS - shift)) << self.shift) as i32 | at
-            }
+        let Self { lags, weights, ahead, shares, shift, .. } = self;
+        let (shift, turns) = (*shift, &self.turns);
+        let mask = (1 << shift) - 1;
+        shares.clear();
+        shares.extend(weights.iter().map(|weight| turns.about(*weight) & !mask));
+        ahead.clear();
+        let known = lags.iter().zip(weights.iter().zip(shares.iter()));
+        ahead.extend(known.zip(0..).map(|((lag, (weight, share)), at)| {
+            let behind = (-lag >> (LAG_BITS + shift - LAG_KEY_BITS)) as i32;
+            let ahead = if *weight == 0 { i32::MAX & !mask } else { behind << shift };
+            (ahead | at) - share
         }));
-        self.share_out();
+    }
+
+    /// Has deadlines decide from here on.
+    fn begin_deadlines(&mut self) {
+        self.settle();
+        let known = self.lags.iter().zip(&self.weights).filter(|(_, weight)| **weight > 0);
+        let (count, sum) =
+            known.fold((0, 0), |(count, sum), (lag, _)| (count + 1, sum + i128::from(*lag)));
+        // In whole steps of few bits, as that is a division of 64 bits.
+        self.surplus = ((sum >> 16) as i64).div_euclid(i64::max(count, 1)) << 16;
+        self.credits.clear();
+        self.credits.extend(self.lags.iter().map(|lag| Credit {
+            credit: credit(lag - self.surplus, self.sum),
+            step: 0,
+            rest: 0,
+        }));
+        (self.rule, self.end) = (Rule::Deadline, HORIZON);
+        self.place();
     }
 
     /// Finds by the credits when the turns fall due.
     fn place(&mut self) {
-        let Self { credits, from, until, .. } = self;
+        let Self { weights, credits, from, until, .. } = self;
         from.clear();
         until.clear();
-        for it in credits {
-            let (due, deadline) = it.turns(self.sum);
+        for (it, weight) in credits.iter_mut().zip(weights.iter()) {
+            let (due, deadline) = it.turns(*weight, self.sum);
             from.push(due);
             until.push(deadline);
         }
@@ -506,23 +526,42 @@ impl WeightedRoundRobin {
 
     /// Brings the lags up to the present; behind it time has to begin anew.
     fn settle(&mut self) {
-        if self.sum == 0 || self.credits.is_empty() {
-            return;
-        }
-        let most = self.sum << 6;
-        let per_credit = (1_i128 << (LAG_BITS + 64)) / i128::from(self.sum);
-        let known = self.credits.iter().zip(&mut self.lags);
-        for (it, lag) in known.filter(|(it, _)| it.weight > 0) {
-            let now = it.credit + self.time * i64::from(it.weight);
-            let gained = (now - credit(*lag - self.surplus, self.sum)).clamp(-most, most);
-            let gained = ((i128::from(gained) * per_credit) >> 64) as i64;
-            *lag = (*lag + gained).clamp(-LAG_LIMIT, LAG_LIMIT);
+        let known = self.lags.iter_mut().zip(&self.weights);
+        if self.rule == Rule::Lag {
+            for (lag, weight) in known {
+                let share = self.turns.of(self.time * i64::from(*weight));
+                *lag = lag.wrapping_add(share).clamp(-LAG_LIMIT, LAG_LIMIT);
+            }
+        } else {
+            let most = self.sum << 6;
+            for ((lag, weight), it) in known.zip(&self.credits).filter(|((_, w), _)| **w > 0) {
+                let now = it.credit + self.time * i64::from(*weight);
+                let gained = now - credit(*lag - self.surplus, self.sum);
+                let gained = self.turns.of(gained.clamp(-most, most));
+                *lag = (*lag + gained).clamp(-LAG_LIMIT, LAG_LIMIT);
+            }
         }
         self.time = 0;
     }
 
+    /// Makes room for a list of another length.
+    fn make_room(&mut self, len: usize) {
+        self.weights.clear();
+        self.weights.reserve_exact(len);
+        self.credits.clear();
+        self.credits.reserve_exact(len);
+        for numbers in [&mut self.ahead, &mut self.shares, &mut self.from, &mut self.until] {
+            numbers.clear();
+            numbers.reserve_exact(len);
+        }
+        if len > FEW {
+            self.due.reserve(len);
+            self.waiting.reserve(len);
+        }
+    }
+
     fn is_short(&self) -> bool {
-        self.credits.len() <= FEW
+        self.weights.len() <= FEW
     }
 
     #[inline]
@@ -538,39 +577,60 @@ impl WeightedRoundRobin {
 
 impl Credit {
     /// The first moment at which its next turn is due: when its lag is not negative.
-    fn due(&self) -> i64 {
-        div_ceil(-self.credit, self.weight)
+    fn due(&self, weight: u32) -> i64 {
+        div_ceil(-self.credit, weight)
     }
 
     /// The first moment at which the one behind that is due.
-    fn deadline(&self, sum: i64) -> i64 {
-        div_ceil(sum - self.credit, self.weight)
+    fn deadline(&self, weight: u32, sum: i64) -> i64 {
+        div_ceil(sum - self.credit, weight)
     }
 
     /// When its next turn is due, and its deadline.
-    fn turns(&mut self, sum: i64) -> (i32, i32) {
-        if self.weight == 0 {
+    fn turns(&mut self, weight: u32, sum: i64) -> (i32, i32) {
+        if weight == 0 {
             return (NEVER, 0);
         }
-        let weight = i64::from(self.weight);
-        let (step, due) = (sum / weight, self.due());
+        let (step, due) = (sum / i64::from(weight), self.due(weight));
         // From any moment in sight the longest step leads out of it.
-        (self.step, self.rest) = (step.min(2 * FAR) as i32, (sum % weight) as u32);
-        (near(due), near(due + step + self.late(due)))
+        (self.step, self.rest) = (step.min(2 * FAR) as i32, (sum % i64::from(weight)) as u32);
+        (near(due), near(due + step + self.late(due, weight)))
     }
 
     /// The deadline of the turn that is due from `from` on, its credit being that of when it falls due.
     #[inline]
-    fn next(&self, from: i32) -> i32 {
-        (from + self.step + self.late(from.into()) as i32).min(FAR as i32)
+    fn next(&self, from: i32, weight: u32) -> i32 {
+        (from + self.step + self.late(from.into(), weight) as i32).min(FAR as i32)
     }
 
     /// Whether the rest of a step makes a moment more.
     #[inline]
-    fn late(&self, from: i64) -> i64 {
+    fn late(&self, from: i64, weight: u32) -> i64 {
         // By how many w-ths of a turn it is due before the moment that is a whole turn.
-        let early = from * i64::from(self.weight) + self.credit;
+        let early = from * i64::from(weight) + self.credit;
         i64::from(early < i64::from(self.rest))
+    }
+}
+
+impl Turns {
+    fn new(sum: i64) -> Self {
+        let bits = sum.max(1).ilog2();
+        let factor = (1_u128 << (62 + bits)) / sum.max(1) as u128;
+        Self { factor: factor as i64, shift: 62 + bits - LAG_BITS }
+    }
+
+    /// So many W-ths as a lag; what exceeds 64 bits is cut.
+    #[inline]
+    fn of(&self, credit: i64) -> i64 {
+        // The shift is less than 64, which saves a case.
+        ((i128::from(credit) * i128::from(self.factor)) >> (self.shift & 63)) as i64
+    }
+
+    /// The share of a weight, in the places in which lags are compared.
+    #[inline]
+    fn about(&self, weight: u32) -> i32 {
+        ((u64::from(weight) * (self.factor as u64 >> 32))
+            >> (self.shift + LAG_BITS - 32 - LAG_KEY_BITS)) as i32
     }
 }
 

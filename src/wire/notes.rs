@@ -29,6 +29,9 @@ pub struct Notes<'a> {
 
 /// Who is told of the parameters that are passed over.
 pub(super) trait Listener<'a> {
+    /// Whether the bytes are read for the first time, so that what lies within has to be looked into.
+    fn is_first(&self) -> bool;
+
     /// Takes note of a parameter that has no place where it stands; an error if it makes the
     /// message void.
     fn pass_over(&mut self, tlv: Tlv<'a>) -> Result<(), DecodeError>;
@@ -39,12 +42,22 @@ pub(super) struct Silence;
 
 impl<'a> Listener<'a> for Silence {
     #[inline]
+    fn is_first(&self) -> bool {
+        false
+    }
+
+    #[inline]
     fn pass_over(&mut self, _: Tlv<'a>) -> Result<(), DecodeError> {
         Ok(())
     }
 }
 
 impl<'a> Listener<'a> for Notes<'a> {
+    #[inline]
+    fn is_first(&self) -> bool {
+        true
+    }
+
     /// Does what the type of the parameter asks for.
     #[cold]
     fn pass_over(&mut self, tlv: Tlv<'a>) -> Result<(), DecodeError> {

@@ -424,7 +424,11 @@ impl Value for Transport {
         let Some(protocol) = Protocol::of(tlv.parameter()) else {
             return Err(tlv.error(Reason::MissingTransport));
         };
-        if let Some(parts) = Parts::read(protocol, tlv.value())? {
+        let parts = match listener.is_first() {
+            true => Parts::read(protocol, tlv.value())?,
+            false => None,
+        };
+        if let Some(parts) = parts {
             let mut walk = Walk::new(parts.parameters, parts.slots);
             while let Some((_, tlv)) = walk.next(listener)? {
                 IpAddr::read(tlv, listener)?;

@@ -2,7 +2,9 @@
 //! write it down.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use asap_pu::selection::Member;
 
 use crate::order::sink;
 
@@ -15,7 +17,15 @@ pub struct ByScan(Vec<(u64, u64)>, u64);
 pub struct ByHeap(BinaryHeap<Reverse<(u64, u64, usize)>>, u64);
 
 /// The same, packed into one number each.
+#[derive(Default)]
 pub struct ByPackedScan(Vec<u128>, u128);
+
+/// The same over lists that change: a member keeps what was added to its load until that is another.
+#[derive(Default)]
+pub struct CarriedScan {
+    list: Vec<Member>,
+    keys: ByPackedScan,
+}
 
 /// The same numbers in a four-ary heap.
 pub struct ByFourAry(Vec<u128>, u128);
@@ -31,6 +41,36 @@ impl ByPackedScan {
         self.1 += 1;
         self.0[at] = chosen(lowest, self.1);
         at
+    }
+}
+
+impl CarriedScan {
+    pub fn refresh(&mut self, list: &[Member]) {
+        if self.list == list {
+            return;
+        }
+        let load = |m: &Member| u128::from(m.value) << 64;
+        if self.list.iter().map(|m| m.id).eq(list.iter().map(|m| m.id)) {
+            for (key, (old, new)) in self.keys.0.iter_mut().zip(self.list.iter().zip(list)) {
+                if old != new {
+                    *key = load(new) | u128::from(*key as u64);
+                }
+            }
+        } else {
+            let known: BTreeMap<u32, (Member, u128)> =
+                self.list.iter().zip(&self.keys.0).map(|(m, key)| (m.id, (*m, *key))).collect();
+            let keys = list.iter().zip(0..).map(|(m, at)| {
+                let (old, key) = known.get(&m.id).copied().unwrap_or((*m, load(m)));
+                (if old == *m { key } else { load(m) | u128::from(key as u64) }) >> 32 << 32 | at
+            });
+            self.keys.0 = keys.collect();
+        }
+        self.list.clear();
+        self.list.extend_from_slice(list);
+    }
+
+    pub fn pick(&mut self) -> usize {
+        self.keys.pick()
     }
 }
 

@@ -272,6 +272,7 @@ impl Fair {
         if self.time < self.by_lag {
             return self.heavy().min_by_key(|&at| self.ahead(at)).unwrap();
         }
+        self.by_deadlines();
         let due = self.heavy().map(|at| self.reaches(at, 0)).min().unwrap();
         if due > self.time {
             (self.time, self.leapt) = (due, due);
@@ -284,7 +285,8 @@ impl Fair {
     /// leave of 25.
     fn ahead(&self, at: usize) -> i128 {
         let places = 25 - (usize::BITS - self.list.len().leading_zeros());
-        let share = ((self.weights[at] * ((1 << 62) / self.sum())) >> 37) >> (25 - places);
+        let share = ((self.weights[at] * (self.factor() >> 32)) >> (5 + self.sum().ilog2()))
+            >> (25 - places);
         let began = -self.lags[&self.list[at].id] >> (56 - places);
         began - (self.time + 1) * share + (self.stands[at].1 << places)
     }
@@ -296,6 +298,7 @@ impl Fair {
 
     /// Passes over all turns until a usable member is due.
     fn leap(&mut self, skip: &dyn Fn(usize) -> bool) -> usize {
+        self.by_deadlines();
         let usable: Vec<_> = self.heavy().filter(|&at| !skip(at)).collect();
         let due = usable.iter().map(|&at| self.reaches(at, 0)).min().unwrap();
         self.time = self.time.max(due);
@@ -306,29 +309,54 @@ impl Fair {
             let behind = self.lag(at, self.time).max(0);
             self.stands[at].0 -= behind;
         }
-        (self.in_cycles, self.by_lag) = (false, 0);
+        self.in_cycles = false;
         self.take(next);
         next
     }
 
+    /// 1/W, to 62 binary places from the first on.
+    fn factor(&self) -> i128 {
+        (1 << (62 + self.sum().ilog2())) / self.sum()
+    }
+
     /// Takes down the lags, to 56 binary places, and begins time anew.
     fn settle(&mut self) {
+        let turns = |credit: i128| (credit * self.factor()) >> (6 + self.sum().ilog2());
         let gained = |at: usize| {
-            let gained = self.lag(at, self.time) - self.begins(at);
-            (self.list[at].id, (gained * ((1 << 120) / self.sum())) >> 64)
+            let gained = if self.by_lag > 0 {
+                turns(self.time * self.weights[at]) - (self.stands[at].1 << 56)
+            } else {
+                turns(self.lag(at, self.time) - self.begins(at))
+            };
+            (self.list[at].id, gained)
         };
         let gained: Vec<_> = self.heavy().map(gained).collect();
         if self.time > 0 {
             gained.into_iter().for_each(|(id, gained)| *self.lags.get_mut(&id).unwrap() += gained);
         }
-        (self.time, self.leapt, self.weights) = (0, 0, Vec::new());
+        (self.time, self.leapt) = (0, 0);
+    }
+
+    /// Where lags decided, deadlines do from here on.
+    fn by_deadlines(&mut self) {
+        if self.by_lag > 0 {
+            self.settle();
+            self.by_lag = 0;
+            self.stand();
+        }
+    }
+
+    /// Lets each begin where it is.
+    fn stand(&mut self) {
+        let begins = |at| (if self.weights[at] > 0 { self.begins(at) } else { 0 }, 0);
+        self.stands = (0..self.list.len()).map(begins).collect();
     }
 
     /// The lag when the list came, in turns / W, less the part that all have in common.
     fn begins(&self, at: usize) -> i128 {
         let lag = |at: usize| self.lags[&self.list[at].id];
         let surplus = self.heavy().map(lag).sum::<i128>();
-        let surplus = surplus.div_euclid(self.heavy().count() as i128);
+        let surplus = (surplus >> 16).div_euclid(self.heavy().count() as i128) << 16;
         let lag = lag(at) - surplus;
         -((-lag * self.sum()) >> 56)
     }
@@ -338,6 +366,7 @@ impl Model for Fair {
     fn refresh(&mut self, members: &[Member]) {
         if self.list != members {
             self.settle();
+            self.weights = Vec::new();
             self.list = members.to_vec();
             members.iter().for_each(|m| _ = self.lags.entry(m.id).or_default());
         }
@@ -347,8 +376,7 @@ impl Model for Fair {
         self.settle();
         let weight = |at: usize| if is_in(at) { self.list[at].value.into() } else { 0 };
         self.weights = (0..self.list.len()).map(weight).collect();
-        let begins = |at| (if self.weights[at] > 0 { self.begins(at) } else { 0 }, 0);
-        self.stands = (0..self.list.len()).map(begins).collect();
+        self.stand();
         let is_even = self.heavy().all(|at| self.lags[&self.list[at].id] == 0);
         self.in_cycles = is_even;
         let most = if self.list.len() > 64 { 32 } else { self.sum().min(1 << 10) };
@@ -374,7 +402,11 @@ impl Model for Fair {
 
     fn backup(&self, skip: &dyn Fn(usize) -> bool) -> Vec<usize> {
         let usable = self.heavy().filter(|&at| !skip(at));
-        match usable.min_by_key(|&at| self.reaches(at, self.sum())) {
+        let next = usable.min_by_key(|&at| match self.by_lag {
+            0 => self.reaches(at, self.sum()),
+            _ => self.ahead(at),
+        });
+        match next {
             Some(next) => vec![next],
             None => (0..self.list.len()).filter(|&at| !skip(at)).collect(),
         }
