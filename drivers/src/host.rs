@@ -137,11 +137,11 @@ impl Display for LastFailure {
 }
 
 /// What the end of a channel is put down to. An element or a registrar is not to blame for what
-/// this host lacks: descriptors, memory, a route, an address to call from, leave to call, TLS.
+/// this host lacks: descriptors, memory, watches, a route, an address to call from, leave to call, TLS.
 pub(crate) fn reason(error: &io::Error) -> CloseReason {
     use io::ErrorKind::{
         AddrNotAvailable, NetworkDown, NetworkUnreachable, OutOfMemory, PermissionDenied,
-        Unsupported,
+        StorageFull, Unsupported,
     };
     let lacks = matches!(
         error.kind(),
@@ -150,6 +150,7 @@ pub(crate) fn reason(error: &io::Error) -> CloseReason {
             | NetworkUnreachable
             | OutOfMemory
             | PermissionDenied
+            | StorageFull
             | Unsupported
     );
     // What the standard library has no words for.

@@ -78,6 +78,11 @@ impl<D: Turns> OnTokio<D> {
                 }
                 continue;
             }
+            // Of what there is it has had its share of this turn; tokio may not tell of it again.
+            if has_more {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let now = time_of(driver);
             if until.is_some_and(|until| until <= now) {
                 return Poll::Ready(None);

@@ -17,7 +17,7 @@ use asap_pu::{Config, ConfigError, Event, Failover, ResolveError, SessionError};
 use asap_pu_tokio::{Client, Codec, Error, Lines, Pool, Run, Session, Watch};
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::{sleep, timeout};
@@ -607,4 +607,117 @@ async fn events_tell_where_elements_change() {
         }
     }
     assert_eq!(told, ["connected", "received", "lost", "failed over", "received"]);
+}
+
+/// [SESSION-6]: who gives up while the session looks for another element does not get in the way of those
+/// who wait: the new element answers them and not him.
+#[tokio::test]
+async fn an_answer_goes_to_whom_it_belongs() {
+    let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let second = nobody().await;
+    let client = client(&[first.local_addr().unwrap(), second]).await;
+    let session = client.session(POOL).codec(Lines).patience(None).open().await.unwrap();
+    let session = Arc::new(session);
+    let requests = ["a\n", "b\n", "c\n"].map(|request| {
+        let session = session.clone();
+        tokio::spawn(async move { session.request(request).await })
+    });
+    let (mut stream, _) = first.accept().await.unwrap();
+    stream.read_exact(&mut [0; 6]).await.unwrap();
+    drop((first, stream));
+    while session.element().is_some() {
+        sleep(Duration::from_millis(5)).await;
+    }
+    let [impatient, others @ ..] = requests;
+    impatient.abort();
+    assert!(impatient.await.unwrap_err().is_cancelled());
+    let second = TcpListener::bind(second).await.unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = second.accept().await.unwrap();
+        let (read, mut write) = stream.into_split();
+        let mut lines = tokio::io::BufReader::new(read).lines();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            write.write_all(format!("to {line}\n").as_bytes()).await.unwrap();
+        }
+    });
+    for (request, expected) in others.into_iter().zip(["to b", "to c"]) {
+        assert_eq!(timeout(PATIENCE, request).await.unwrap().unwrap().unwrap(), expected);
+    }
+}
+
+/// [SESSION-4]: an element that answers nobody is left also where each of those who ask gives up before the
+/// session does.
+#[tokio::test]
+async fn the_impatient_leave_a_silent_element_too() {
+    let client = client(&[mute().await, element(2, 1_000).await]).await;
+    let patience = Duration::from_millis(300);
+    let session = client.session(POOL).codec(Lines).patience(patience).open().await.unwrap();
+    let answered = async {
+        while timeout(Duration::from_millis(100), session.request("a\n")).await.is_err() {}
+    };
+    timeout(PATIENCE, answered).await.expect("the silent one is never left");
+}
+
+/// [HUNT-13]: where registrars announce themselves, one waits for that; who knows better names one.
+#[tokio::test]
+async fn announces_are_waited_for() {
+    let group = "239.255.77.77:40777".parse::<std::net::SocketAddr>().unwrap();
+    for waits in [true, false] {
+        let mut config = Config::default();
+        config.discovery.announce_wait = if waits { PATIENCE } else { Duration::from_millis(100) };
+        let localhost = std::net::Ipv4Addr::LOCALHOST;
+        let client = Client::builder().config(config).announces(group, localhost).start().unwrap();
+        if waits {
+            timeout(Duration::from_millis(200), client.connected()).await.unwrap_err();
+        } else {
+            let error = client.connected().await.unwrap_err();
+            assert!(matches!(error, Error::NoRegistrar(_)), "{error}");
+        }
+        let at = registrar(&[], None).await.at;
+        let known = asap_pu::Registrar::tcp(at);
+        client.with(|user, now| user.registrars_mut(now).add(known)).unwrap().unwrap();
+        timeout(PATIENCE, client.connected()).await.unwrap().unwrap();
+    }
+}
+
+/// [HUNT-14]: who is to be believed only with TLS is not asked without it.
+#[cfg(all(unix, feature = "sctp", feature = "tls"))]
+#[tokio::test]
+async fn tls_is_not_forgotten_over_sctp() {
+    let client = Client::builder().registrar_with_tls("192.0.2.1", "pr.example").sctp().start();
+    assert!(matches!(client, Err(Error::Config(ConfigError::NoAuthentication(_)))), "{client:?}");
+}
+
+#[tokio::test]
+async fn a_codec_has_one_element_at_a_time() {
+    let client = client(&[]).await;
+    let mut options = asap_pu::SessionOptions::default();
+    options.choose_per_message = true;
+    let session = client.session(POOL).options(options).codec(Lines).open().await;
+    assert!(matches!(session, Err(Error::ManyElements)));
+}
+
+/// [SESSION-13]: closing waits for the end also where something was not delivered before.
+#[tokio::test]
+async fn closing_waits_for_the_end_whatever_was_lost() {
+    let client = client(&[element(1, 1_000).await]).await;
+    let session = client.session(POOL).open().await.unwrap();
+    let lost = session.send_with("never\n", Failover::Never).await.unwrap();
+    session.command(|session| session.withdraw(lost)).unwrap().ok();
+    let id = session.id();
+    for _ in 0..100 {
+        session.send("a\n").await.unwrap();
+    }
+    session.give_up().unwrap();
+    let closed = timeout(PATIENCE, session.close()).await.unwrap();
+    assert!(client.with(|user, _| user.session(id).is_none()).unwrap(), "{closed:?}");
+}
+
+/// Nothing that is shown waits for the client that shows it.
+#[tokio::test]
+async fn a_session_can_be_shown_within_a_command() {
+    let client = client(&[element(1, 1).await]).await;
+    let session = client.session(POOL).open().await.unwrap();
+    let shown = client.with(|_, _| format!("{session:?}")).unwrap();
+    assert!(shown.contains("session"), "{shown}");
 }

@@ -29,7 +29,7 @@ const MAX_NOTICES: usize = 256;
 pub(crate) struct Desk {
     session: SessionId,
     inbox: VecDeque<Event>,
-    /// How much of that is data, in bytes, and how many are not.
+    /// How much of that is data, in bytes held, and how many are not.
     unread: usize,
     notices: usize,
     /// Data and undelivered messages that nobody was told of.
@@ -169,7 +169,13 @@ impl Desk {
                     }
                     return;
                 }
-                Event::Connected { .. } | Event::FailedOver { .. } => exchange.begin(drive),
+                Event::Connected { .. } => exchange.begin(drive),
+                Event::FailedOver { from, .. } => {
+                    // Since that one was lost more may have been given up; and one that was left in good
+                    // order was not lost.
+                    exchange.lose(*from);
+                    exchange.begin(drive);
+                }
                 Event::ElementLost { element, .. } => exchange.lose(*element),
                 Event::Returned { message, .. } | Event::Lost { message, .. }
                     if exchange.asked.contains_key(message) =>
@@ -192,15 +198,16 @@ impl Desk {
     fn put(&mut self, event: Event, is_slowed: bool, drive: &mut dyn Drive) {
         match &event {
             Event::Received { data, .. } => {
-                let is_much = self.unread + data.len() > MAX_UNREAD;
+                let unread = self.unread + cost(data);
+                let is_much = unread > MAX_UNREAD;
                 if is_much && is_slowed && !self.is_paused {
                     self.is_paused = drive.set_reading(self.session, false);
                 }
                 let bound = if is_slowed { MAX_DROPPABLE } else { MAX_UNREAD };
-                if is_much && !self.is_paused && self.unread + data.len() > bound {
+                if is_much && !self.is_paused && unread > bound {
                     self.dropped += 1;
                 } else {
-                    self.unread += data.len();
+                    self.unread = unread;
                     self.inbox.push_back(event);
                 }
             }
@@ -228,6 +235,17 @@ impl Desk {
         }
     }
 
+    /// Waits for the end, and leaves what is to be read to others; but what they will hear of as undelivered is
+    /// no good end.
+    pub(super) fn poll_end(&mut self, context: &Context<'_>) -> Poll<Result<(), Error>> {
+        match (&self.end, self.inbox.iter().find_map(undelivered)) {
+            (None, _) => self.readers.add(context),
+            (Some(_), Some(undelivered)) => Poll::Ready(Err(Error::Undelivered(undelivered))),
+            (Some(End::Closed), None) => Poll::Ready(Ok(())),
+            (Some(end), None) => Poll::Ready(Err(end.into())),
+        }
+    }
+
     /// What is to be read next; `None` when the session is closed and all is read.
     pub(super) fn poll_read(
         &mut self,
@@ -239,7 +257,7 @@ impl Desk {
         }
         if let Some(event) = self.inbox.pop_front() {
             match &event {
-                Event::Received { data, .. } => self.unread -= data.len(),
+                Event::Received { data, .. } => self.unread -= cost(data),
                 _ => self.notices -= 1,
             }
             if let Some(drive) = drive.filter(|_| self.unread <= MAX_UNREAD / 2) {
@@ -353,11 +371,17 @@ impl Desk {
     }
 }
 
+impl Asked {
+    /// Whether no answer has come.
+    fn is_open(&self) -> bool {
+        self.slot.as_ref().is_none_or(|slot| !slot.is_over())
+    }
+}
+
 impl Exchange {
-    /// Whether somebody waits for an answer.
-    fn is_waiting(&self) -> bool {
-        let mut slots = self.asked.values().filter_map(|asked| asked.slot.as_ref());
-        slots.any(|slot| !slot.is_over())
+    /// Whether an answer is owed, be it one that nobody waits for any more.
+    fn is_owed(&self) -> bool {
+        self.asked.values().any(Asked::is_open)
     }
 
     /// The element has as long as it may have from here on, if it owes an answer.
@@ -368,7 +392,7 @@ impl Exchange {
 
     /// One who owes an answer has to give it in time; one more to answer does not buy more of it.
     fn wait(&mut self, drive: &mut dyn Drive) {
-        self.due = match (self.is_waiting(), self.patience) {
+        self.due = match (self.is_owed(), self.patience) {
             (true, Some(patience)) => {
                 self.due.or_else(|| Some(command_to(drive, |_, now| now + patience)))
             }
@@ -415,10 +439,9 @@ impl Exchange {
                 Ok(None) => break Some(format!("one has no end after {MAX_UNREAD} bytes")),
                 Err(complaint) => break Some(complaint),
             };
-            let is_open = |asked: &Asked| asked.slot.as_ref().is_none_or(|slot| !slot.is_over());
             let found = asked
                 .iter_mut()
-                .find(|(_, asked)| is_open(asked) && codec.answers(&asked.request, &answer));
+                .find(|(_, asked)| asked.is_open() && codec.answers(&asked.request, &answer));
             match found {
                 Some((&message, Asked { slot: Some(slot), .. })) => {
                     // No other element needs to see it.
@@ -429,7 +452,10 @@ impl Exchange {
                     slot.fill(Ok(answer));
                     is_answer = true;
                 }
-                Some((&message, Asked { slot: None, .. })) => drop(asked.remove(&message)),
+                Some((&message, Asked { slot: None, .. })) => {
+                    asked.remove(&message);
+                    is_answer = true;
+                }
                 None => unclaimed.push(answer),
             }
         };
@@ -447,6 +473,11 @@ impl Exchange {
         }
         unclaimed
     }
+}
+
+/// What unread data holds, in bytes: a short message costs something too.
+const fn cost(data: &Bytes) -> usize {
+    data.len() + size_of::<Event>()
 }
 
 /// The element of a session has failed, if it has one that is up.

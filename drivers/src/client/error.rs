@@ -39,6 +39,9 @@ pub enum Error {
     /// A message has not been delivered, or nobody knows whether it has. The session goes on.
     #[error("{0}")]
     Undelivered(Undelivered),
+    /// A session with a codec has one element at a time: of several it could not be told who owes an answer.
+    #[error("a session with a codec cannot choose an element for each message")]
+    ManyElements,
     /// The codec could not make an answer of what came from elements, however many were tried.
     #[error("the answers of the elements make no sense: {0}")]
     Codec(String),

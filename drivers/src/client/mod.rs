@@ -82,10 +82,11 @@ impl Client {
     /// Waits until a registrar is found, and begins to look for one if nobody has.
     ///
     /// # Errors
-    /// [`Error::NoRegistrar`], once all that are known have been tried in vain. The search goes on; until it
-    /// has found one, this fails at once.
+    /// [`Error::NoRegistrar`], once all that are known have been tried in vain: the search goes on, and until it
+    /// has found one, this fails at once. Or once none is known and none has announced itself within
+    /// `discovery.announce_wait`.
     pub async fn connected(&self) -> Result<(), Error> {
-        self.0.0.lock().call(|user, now| user.registrars_mut(now).find_home())?;
+        self.0.0.lock().find_home()?;
         poll_fn(|context| {
             let mut state = self.0.0.lock();
             if !state.is_up() {
@@ -93,7 +94,12 @@ impl Client {
             }
             match state.home.clone() {
                 Home::Found => Poll::Ready(Ok(())),
-                Home::Nowhere(why) => Poll::Ready(Err(Error::NoRegistrar(why))),
+                Home::Unknown => {
+                    let why =
+                        "no registrar is known: none is configured, and none announces itself";
+                    Poll::Ready(Err(Error::NoRegistrar(why.to_owned())))
+                }
+                Home::Unreachable(why) => Poll::Ready(Err(Error::NoRegistrar(why))),
                 Home::Looking => state.home_waiters.add(context),
             }
         })
@@ -116,7 +122,8 @@ impl Client {
     }
 
     /// Hands the pool user and the time to `command`, for what has no method here: counters, notes,
-    /// business cards, registrars to add. Its actions and events are the client's.
+    /// business cards, registrars to add. Its actions and events are the client's. Within `command` the
+    /// client and its sessions and pools can do nothing else: a call to one of them would wait for ever.
     ///
     /// # Errors
     /// The client is shut down.

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use asap_pu::wire::{PeIdentifier, PoolHandle};
 use asap_pu::{
-    CommandError, Event, Failover, MessageId, SendOptions, SessionId, SessionMut, SessionOptions,
+    CommandError, Event, Failover, MessageId, Recipient, SendOptions, SessionId, SessionMut,
+    SessionOptions,
 };
 use bytes::Bytes;
 use futures_core::Stream;
@@ -104,7 +105,8 @@ impl<C: Codec> SessionBuilder<C> {
     /// As without a codec.
     ///
     /// # Errors
-    /// As without a codec.
+    /// As without a codec; and [`Error::ManyElements`] where the session is to choose an element for each
+    /// message.
     pub async fn open(self) -> Result<Session<C>, Error> {
         self.begin(|codec| Some(Box::new(codec))).await
     }
@@ -117,7 +119,8 @@ impl<C> SessionBuilder<C> {
     }
 
     /// How messages are sent, and what becomes of them when their element fails; a
-    /// [`Failover`] alone will do. Of requests, only the failover is always the same.
+    /// [`Failover`] alone will do. A request goes to one element, and to
+    /// the next one until it is answered.
     pub fn sending(self, sending: impl Into<SendOptions>) -> Self {
         Self { sending: sending.into(), ..self }
     }
@@ -127,10 +130,14 @@ impl<C> SessionBuilder<C> {
         codec: impl FnOnce(C) -> Option<Box<dyn Codec>>,
     ) -> Result<Session<C>, Error> {
         let Self { client, handle, options, sending, patience, codec: given } = self;
+        let codec = codec(given);
+        if codec.is_some() && options.choose_per_message {
+            return Err(Error::ManyElements);
+        }
         let session = {
             let mut state = client.0.0.lock();
             let id = state.call(|user, now| user.open_session(now, handle, options))??;
-            state.desks.insert(id, Desk::new(id, codec(given), patience));
+            state.desks.insert(id, Desk::new(id, codec, patience));
             Session {
                 handle: client.0.clone(),
                 id,
@@ -142,7 +149,7 @@ impl<C> SessionBuilder<C> {
         };
         // One that chooses for each message is with nobody before there is one.
         if !options.choose_per_message {
-            poll_fn(|context| session.poll_ready_to_use(context)).await?;
+            poll_fn(|context| session.poll_desk(|desk| desk.poll_element(context))).await?;
         }
         Ok(session)
     }
@@ -235,19 +242,24 @@ impl<C> Session<C> {
     /// it is dropped meanwhile, the session closes all the same.
     ///
     /// # Errors
-    /// A message was not delivered, of which nobody has read; or the session could not end in good order.
+    /// A message was not delivered, of which nobody has read, or something was dropped unread: the first of
+    /// these is told, once the session is over; or it could not end in good order.
     pub async fn close(self) -> Result<(), Error> {
         match self.command(|session| session.close()) {
             // It is closing, or over.
             Ok(_) | Err(Error::SessionClosed) => {}
             Err(gone) => return Err(gone),
         }
-        while let Some(event) = self.event().await? {
-            if let Some(undelivered) = undelivered(&event) {
-                return Err(Error::Undelivered(undelivered));
-            }
+        let mut outcome = Ok(());
+        loop {
+            let lost = match self.event().await {
+                Ok(Some(event)) => undelivered(&event).map(Error::Undelivered),
+                Ok(None) => return outcome,
+                Err(dropped @ Error::Dropped(_)) => Some(dropped),
+                Err(end) => return outcome.and(Err(end)),
+            };
+            outcome = outcome.and(lost.map_or(Ok(()), Err));
         }
-        Ok(())
     }
 
     fn poll_send(
@@ -282,12 +294,12 @@ impl<C> Session<C> {
         }
     }
 
-    fn poll_ready_to_use(&self, context: &Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_desk<T>(
+        &self,
+        poll: impl FnOnce(&mut Desk) -> Poll<Result<T, Error>>,
+    ) -> Poll<Result<T, Error>> {
         let mut state = self.handle.0.lock();
-        match state.desks.get_mut(&self.id) {
-            Some(desk) => desk.poll_element(context),
-            None => Poll::Ready(Err(Error::Gone)),
-        }
+        state.desks.get_mut(&self.id).map_or(Poll::Ready(Err(Error::Gone)), poll)
     }
 }
 
@@ -303,7 +315,7 @@ impl<C: Codec> Session<C> {
     pub async fn request(&self, request: impl Into<Bytes>) -> Result<Bytes, Error> {
         let mut data = request.into();
         let mut sending = self.sending;
-        sending.failover = Failover::Unconfirmed;
+        (sending.failover, sending.to) = (Failover::Unconfirmed, Recipient::One);
         let sent = poll_fn(|context| self.poll_send(context, &mut data, sending, true));
         let question = Question { session: self, message: sent.await? };
         poll_fn(|context| question.poll(context)).await
@@ -318,11 +330,7 @@ struct Question<'a, C> {
 
 impl<C> Question<'_, C> {
     fn poll(&self, context: &Context<'_>) -> Poll<Result<Bytes, Error>> {
-        let mut state = self.session.handle.0.lock();
-        match state.desks.get_mut(&self.session.id) {
-            Some(desk) => desk.poll_answer(context, self.message),
-            None => Poll::Ready(Err(Error::Gone)),
-        }
+        self.session.poll_desk(|desk| desk.poll_answer(context, self.message))
     }
 }
 
@@ -358,7 +366,8 @@ impl<C> Stream for Session<C> {
     }
 }
 
-/// To flush is to have all in the session's queue; to close, to wait for the end of the session.
+/// To flush is to have all in the session's queue; to close, to wait for the end of the session, while what
+/// comes is left to whoever reads.
 impl<C> Sink<Bytes> for Session<C> {
     type Error = Error;
 
@@ -385,21 +394,15 @@ impl<C> Sink<Bytes> for Session<C> {
             return Poll::Pending;
         }
         let _ = self.command(|session| session.close());
-        loop {
-            match self.poll_recv(context) {
-                Poll::Ready(Ok(Some(_))) => {}
-                Poll::Ready(Ok(None)) => return Poll::Ready(Ok(())),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
+        self.poll_desk(|desk| desk.poll_end(context))
     }
 }
 
 impl<C> fmt::Debug for Session<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id = self.id;
-        let mut state = self.handle.0.lock();
+        // Whoever is shown within a command has the client already.
+        let Some(mut state) = self.handle.0.try_lock() else { return write!(f, "{id:?}") };
         let view = state.call(|user, _| user.session(id).map(|session| format!("{session:?}")));
         match view {
             Ok(Some(view)) => f.write_str(&view),

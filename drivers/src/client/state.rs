@@ -1,11 +1,11 @@
 //! What a client's handles and its [`Run`] share: the driver, and who waits for what of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
 
 use asap_pu::wire::PoolHandle;
-use asap_pu::{Event, Instant, PoolId, PoolUser, RequestId, ResolveError, SessionId};
+use asap_pu::{Event, HomeSearch, Instant, PoolId, PoolUser, RequestId, ResolveError, SessionId};
 
 use super::desk::Desk;
 use super::{Change, Error};
@@ -26,6 +26,8 @@ pub(crate) struct State {
     /// Wakes who runs the driver, if that sleeps.
     run: Option<Waker>,
     pub(super) home: Home,
+    /// Until when a registrar may announce itself, where none is known.
+    listens_until: Option<Instant>,
     pub(super) home_waiters: Waiters,
     resolutions: BTreeMap<RequestId, Slot<Result<PoolId, ResolveError>>>,
     /// Who waits until there may be one more of them.
@@ -43,7 +45,10 @@ pub(crate) struct State {
 pub(super) enum Home {
     Looking,
     Found,
-    Nowhere(String),
+    /// None is known, and none has announced itself.
+    Unknown,
+    /// All have been tried in vain, and the search goes on; why.
+    Unreachable(String),
 }
 
 /// Somebody waits for one thing.
@@ -88,6 +93,7 @@ impl Shared {
             drive: Some(drive),
             run: None,
             home: Home::Looking,
+            listens_until: None,
             home_waiters: Waiters::default(),
             resolutions: BTreeMap::new(),
             resolution_waiters: Waiters::default(),
@@ -101,6 +107,15 @@ impl Shared {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing if somebody has it, who may be oneself.
+    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
+        match self.0.try_lock() {
+            Ok(state) => Some(state),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }
 
@@ -186,7 +201,8 @@ impl State {
 
     /// One step: what the driver has to tell, or what is due.
     pub(super) fn step(&mut self, context: &mut Context<'_>) -> Step {
-        let until = self.deadlines.first().map(|(at, _)| *at);
+        let first = self.deadlines.first().map(|(at, _)| *at);
+        let until = first.into_iter().chain(self.listens_until).min();
         let Some(drive) = &mut self.drive else { return Step::Over };
         match drive.poll_event(context, until) {
             Poll::Pending => return Step::Idle,
@@ -202,9 +218,39 @@ impl State {
                     return Step::Over;
                 }
                 self.lose_patience(now);
+                if self.listens_until.take_if(|until| *until <= now).is_some() {
+                    self.check_listening();
+                }
             }
         }
         Step::Done
+    }
+
+    /// Nobody is known: as long as announces are waited for there may yet be somebody.
+    fn check_listening(&mut self) {
+        let search = self.call(|user, now| {
+            (user.registrars().home_search(), now + user.config().discovery.announce_wait)
+        });
+        match search {
+            Ok((HomeSearch::Listening, until)) => self.listens_until = Some(until),
+            Ok((HomeSearch::Idle, _)) => self.set_home(Home::Unknown),
+            // It has gone on.
+            _ => {}
+        }
+    }
+
+    /// Looks for a home, unless there is one. What was found out counts no longer where the search begins anew,
+    /// or a registrar has become known.
+    pub(super) fn find_home(&mut self) -> Result<(), Error> {
+        let was_idle = self.call(|user, now| {
+            let is_idle = user.registrars().home_search() == HomeSearch::Idle;
+            user.registrars_mut(now).find_home();
+            is_idle
+        })?;
+        if was_idle || self.home == Home::Unknown {
+            self.home = Home::Looking;
+        }
+        Ok(())
     }
 
     fn hear(&mut self, event: Event) {
@@ -218,12 +264,9 @@ impl State {
             Event::RegistrarLost => self.set_home(Home::Looking),
             Event::NoRegistrarReachable => {
                 let why = self.drive.as_ref().map(|drive| drive.no_registrar());
-                self.set_home(Home::Nowhere(why.unwrap_or_default()));
+                self.set_home(Home::Unreachable(why.unwrap_or_default()));
             }
-            Event::NoRegistrarKnown => {
-                let why = "no registrar is known: none is configured, and none announces itself";
-                self.set_home(Home::Nowhere(why.to_owned()));
-            }
+            Event::NoRegistrarKnown => self.check_listening(),
             Event::Resolved { request, pool, .. } => self.resolved(request, Ok(pool)),
             Event::ResolutionFailed { request, error, .. } => self.resolved(request, Err(error)),
             Event::PoolChanged { pool, joined, left, altered, .. } => {
