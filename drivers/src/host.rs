@@ -115,7 +115,9 @@ impl Seen {
     }
 }
 
-/// Takes what passes; a driver goes on all the same if nobody is at the other end any more.
+/// Takes a copy of all that passes: ASAP messages with registrars and elements, and the data of sessions in
+/// both directions. It holds what is not read without bound, so keep reading; a driver goes on all the same if nobody
+/// is at the other end any more.
 pub type Watcher = Sender<Seen>;
 
 /// Why the registrar's channel ended that ended last.

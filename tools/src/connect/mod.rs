@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use asap_pu::wire::PeIdentifier;
 use asap_pu::{
-    Event, Failover, Instant, ResolveError, SessionError, SessionId, SessionOptions, SessionState,
-    UndeliveredReason,
+    Event, Failover, Instant, ResolveError, SendError, SendErrorReason, SessionError, SessionId,
+    SessionOptions, SessionState, UndeliveredReason,
 };
 
 use crate::command_line;
@@ -50,6 +50,8 @@ struct Conversation<'a, W, E> {
     was_connected: bool,
     /// When the last thing happened, sent or received.
     last: Instant,
+    /// A message that found no room yet.
+    kept: Option<Vec<u8>>,
     /// Whether the input has ended and the session is being closed.
     is_closing: bool,
     undelivered: usize,
@@ -112,6 +114,7 @@ impl<'a, W: Write, E: Write> Conversation<'a, W, E> {
             has_home: false,
             was_connected: false,
             last,
+            kept: None,
             is_closing: false,
             undelivered: 0,
         })
@@ -140,6 +143,7 @@ impl<'a, W: Write, E: Write> Conversation<'a, W, E> {
                     return Ok(());
                 }
                 self.read()?;
+                self.link.seen()?;
             }
         }
     }
@@ -156,13 +160,24 @@ impl<'a, W: Write, E: Write> Conversation<'a, W, E> {
             if queued + state.unconfirmed() >= MAX_WAITING {
                 return Ok(());
             }
-            match self.input.next() {
+            let next = self.kept.take().map_or_else(|| self.input.next(), Next::Message);
+            match next {
                 Next::Message(message) => {
                     let failover = self.failover;
                     let mut session = self.link.user().session_mut(now, session)?;
-                    let sent = session.send(message, failover);
-                    sent.map_err(|error| Failure::new(Status::Undelivered, error.to_string()))?;
-                    self.last = now;
+                    match session.send(message, failover) {
+                        Ok(_) => self.last = now,
+                        // What was lost or returned still counts until its fate is read.
+                        Err(SendError {
+                            data, reason: SendErrorReason::QueueFull { .. }, ..
+                        }) => {
+                            self.kept = Some(data.into());
+                            return Ok(());
+                        }
+                        Err(error) => {
+                            return Err(Failure::new(Status::Undelivered, error.to_string()));
+                        }
+                    }
                 }
                 Next::Nothing => return Ok(()),
                 Next::Unusable(why) => return Err(Failure::new(Status::Usage, why)),
