@@ -6,7 +6,9 @@ mod lab;
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use asap_pu::wire::{CauseCode, Message, OverallPolicy, Policy, PolicyType};
+use asap_pu::wire::{
+    CauseCode, Message, OverallPolicy, Policy, PolicyType, Transport, TransportUse,
+};
 use asap_pu::{
     Action, CloseReason, CommandError, Confirms, Event, Failover, Instant, Payload, PeerKind,
     Recipient, SendOptions, SessionError, SessionOptions, SessionTimer, UndeliveredReason,
@@ -837,4 +839,17 @@ fn room_is_told_when_there_is_more() {
     assert!(lab.events().is_empty(), "there is less");
     assert_eq!(lab.data().len(), 2);
     assert!(matches!(lab.event(), Event::Writable { .. }));
+}
+
+/// [SESSION-6]: over SCTP it is the element that says whether there is a control channel. Where it has
+/// none and sends control messages all the same, that is no mistake of the driver.
+#[test]
+fn control_that_an_element_has_not_promised_is_no_misuse() {
+    let mut plain = element(1);
+    plain.transport = Transport::sctp(7, TransportUse::DATA_ONLY, ["10.0.0.1".parse().unwrap()]);
+    let (mut lab, _, _, one) =
+        Lab::in_session(config(&[REGISTRAR]), SessionOptions::default(), &[plain]);
+    lab.receive(one.channel, &Message::cookie("state"));
+    let stats = lab.pu.stats();
+    assert_eq!((stats.unexpected_messages, stats.misuses, stats.cookies), (1, 0, 0));
 }
