@@ -386,15 +386,11 @@ impl Sessions {
         if !session.take_answer() {
             return;
         }
-        match session.pool {
-            Pool::Known(known) if known == pool => {}
-            _ => {
-                env.cache.pin(pool);
-                let former = core::mem::replace(&mut session.pool, Pool::Known(pool));
-                if let Pool::Known(former) = former {
-                    env.cache.unpin(former);
-                }
-            }
+        // Often it is the same one, which stays pinned meanwhile.
+        env.cache.pin(pool);
+        let former = core::mem::replace(&mut session.pool, Pool::Known(pool));
+        if let Pool::Known(former) = former {
+            env.cache.unpin(former);
         }
         self.advance(env, id);
     }
@@ -455,6 +451,8 @@ impl Sessions {
     fn pass_on(&mut self, env: &mut Env<'_>, id: SessionId) {
         let Self { slab, links, spare, .. } = self;
         let Some(session) = slab.get_mut(id.0) else { return };
+        #[cfg(any(test, debug_assertions))]
+        session.check(links);
         let Session { busy: Some(busy), gate, kept, .. } = session else {
             return session.note(&mut env.ctx.events, id);
         };

@@ -521,6 +521,16 @@ impl Session {
         self.extra.get_or_insert_default()
     }
 
+    /// Panics where the count of its links does not add up.
+    #[cfg(any(test, debug_assertions))]
+    fn check(&self, all: &Slab<Link>) {
+        const FEW: usize = 32;
+        if let Some(extra) = self.extra.as_ref().filter(|extra| extra.links.len() <= FEW) {
+            let is_called = |id: &&LinkId| all.get(id.0).is_some_and(|link| link.up.is_none());
+            assert_eq!(extra.calling, extra.links.values().filter(is_called).count());
+        }
+    }
+
     /// The application has read of an element that was lost or taken over; `opens` if there is
     /// nothing more of that to be read.
     fn events_read(&mut self, opens: bool) {

@@ -101,7 +101,8 @@ impl Sessions {
         let Busy { inbox, search, .. } = Busy::of(&mut session.busy, spare);
         let is_kept = session.kept == Some(id);
         match (session.known, link.element) {
-            (None, element) if is_kept || session.mode == Mode::Choose => {
+            // A session that keeps its element makes copies for others only once it has one.
+            (None, element) => {
                 inbox.push(Notice::Connected(element));
                 let owner = link.session;
                 env.ctx.note(|| NoteKind::SessionConnected { session: owner, element });

@@ -237,7 +237,8 @@ impl Queue {
         let message = self.messages.get(self.find(id)?)?;
         let is_assigned = match message.place {
             Place::Assigned(on, _) => on == link,
-            Place::Copied { open, .. } => open > 0,
+            // The turn of a copy comes before its result.
+            Place::Copied { .. } => true,
             _ => false,
         };
         is_assigned.then_some(message)
@@ -608,9 +609,14 @@ impl Queue {
         assert_eq!(self.assigned, count(|place| matches!(place, Place::Assigned(..))));
         assert_eq!(self.gaps, gaps);
         assert!(self.messages.iter().is_sorted_by_key(|message| message.id));
+        assert!(gaps <= self.messages.len() / 2, "they are swept out");
         for message in &self.messages {
-            if let Place::Waiting(since) = message.place {
-                assert!(message.id >= self.first_waiting && since >= self.oldest);
+            match message.place {
+                Place::Waiting(since) => {
+                    assert!(message.id >= self.first_waiting && since >= self.oldest);
+                }
+                Place::Assigned(_, Wait::Since(since)) => assert!(since >= self.oldest),
+                _ => {}
             }
         }
     }

@@ -154,11 +154,8 @@ impl<'a> SessionRef<'a> {
     /// which nothing is kept.
     #[must_use]
     pub fn since(&self) -> Option<Instant> {
-        match self.kept().and_then(|link| link.up) {
-            None if self.session.is_over() => None,
-            None => self.search()?.since,
-            up => up,
-        }
+        let up = self.kept().and_then(|link| link.up);
+        up.or_else(|| self.search()?.since)
     }
 
     /// How many of its messages wait to be handed to the driver.
