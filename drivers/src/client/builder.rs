@@ -143,10 +143,16 @@ impl Builder {
                 all(unix, feature = "sctp"),
                 all(target_os = "linux", feature = "sctp-kernel")
             ))]
-            if self.is_sctp {
-                return Ok(Registrar::sctp(at.port(), [at.ip()]));
-            }
-            let mut registrar = Registrar::tcp(at);
+            let is_sctp = self.is_sctp;
+            #[cfg(not(any(
+                all(unix, feature = "sctp"),
+                all(target_os = "linux", feature = "sctp-kernel")
+            )))]
+            let is_sctp = false;
+            let mut registrar = match is_sctp {
+                true => Registrar::sctp(at.port(), [at.ip()]),
+                false => Registrar::tcp(at),
+            };
             registrar.security = security;
             Ok(registrar)
         });
