@@ -37,8 +37,11 @@ pub enum Error {
         Bytes,
     ),
     /// A message has not been delivered, or nobody knows whether it has. The session goes on.
-    #[error("{0}")]
-    Undelivered(Undelivered),
+    #[error(transparent)]
+    Undelivered(#[from] Undelivered),
+    /// A session that chooses an element for each message has no codec and makes no requests.
+    #[error("a session that chooses an element for each message can make no requests")]
+    ChoosesPerMessage,
     /// The codec could not make an answer of what came from elements, however many were tried.
     #[error("the answers of the elements make no sense: {0}")]
     Codec(String),

@@ -116,7 +116,8 @@ impl Client {
     }
 
     /// Hands the pool user and the time to `command`, for what has no method here: counters, notes,
-    /// business cards, registrars to add. Its actions and events are the client's.
+    /// business cards, registrars to add. Its actions and events are the client's. The client is locked
+    /// meanwhile: no method of it, its sessions or pools may be called within.
     ///
     /// # Errors
     /// The client is shut down.

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use asap_pu::wire::{PeIdentifier, PoolHandle};
 use asap_pu::{
-    CommandError, Event, Failover, MessageId, SendOptions, SessionId, SessionMut, SessionOptions,
+    CommandError, Event, Failover, MessageId, Recipient, SendOptions, SessionId, SessionMut,
+    SessionOptions,
 };
 use bytes::Bytes;
 use futures_core::Stream;
@@ -104,8 +105,13 @@ impl<C: Codec> SessionBuilder<C> {
     /// As without a codec.
     ///
     /// # Errors
-    /// As without a codec.
+    /// As without a codec; and a session that
+    /// [chooses for each message](SessionOptions::choose_per_message) can make no requests
+    /// ([`Error::ChoosesPerMessage`]): it could not tell which element owes an answer.
     pub async fn open(self) -> Result<Session<C>, Error> {
+        if self.options.choose_per_message {
+            return Err(Error::ChoosesPerMessage);
+        }
         self.begin(|codec| Some(Box::new(codec))).await
     }
 }
@@ -117,7 +123,11 @@ impl<C> SessionBuilder<C> {
     }
 
     /// How messages are sent, and what becomes of them when their element fails; a
-    /// [`Failover`] alone will do. Of requests, only the failover is always the same.
+    /// [`Failover`] alone will do. Of requests, the failover and the recipient are always the same.
+    ///
+    /// [`Failover::Undelivered`] is for transports that tell of each message whether it was delivered, as
+    /// SCTP does. Over TCP nothing is ever known to be: messages pile up until
+    /// [`send`](Session::send) waits for ever, and each failover sends them all again.
     pub fn sending(self, sending: impl Into<SendOptions>) -> Self {
         Self { sending: sending.into(), ..self }
     }
@@ -142,7 +152,7 @@ impl<C> SessionBuilder<C> {
         };
         // One that chooses for each message is with nobody before there is one.
         if !options.choose_per_message {
-            poll_fn(|context| session.poll_ready_to_use(context)).await?;
+            poll_fn(|context| session.poll_desk(|desk| desk.poll_element(context))).await?;
         }
         Ok(session)
     }
@@ -218,7 +228,8 @@ impl<C> Session<C> {
         Ok(self.command(|session| session.give_up())??)
     }
 
-    /// Any other command for the session: a cookie, a move, to resume.
+    /// Any other command for the session: a cookie, a move, to resume. The client is locked meanwhile:
+    /// no method of it, its sessions or pools may be called within.
     ///
     /// # Errors
     /// The session is over, or the client.
@@ -235,19 +246,26 @@ impl<C> Session<C> {
     /// it is dropped meanwhile, the session closes all the same.
     ///
     /// # Errors
-    /// A message was not delivered, of which nobody has read; or the session could not end in good order.
+    /// The first of what nobody has read: a message was not delivered ([`Error::Undelivered`]), or something
+    /// was dropped unread ([`Error::Dropped`]); or the session could not end in good order. Each is told once
+    /// the session is over.
     pub async fn close(self) -> Result<(), Error> {
         match self.command(|session| session.close()) {
             // It is closing, or over.
             Ok(_) | Err(Error::SessionClosed) => {}
             Err(gone) => return Err(gone),
         }
-        while let Some(event) = self.event().await? {
-            if let Some(undelivered) = undelivered(&event) {
-                return Err(Error::Undelivered(undelivered));
+        let mut told = Ok(());
+        loop {
+            match self.event().await {
+                Ok(Some(event)) => {
+                    told = told.and(undelivered(&event).map_or(Ok(()), |it| Err(it.into())));
+                }
+                Ok(None) => return told,
+                Err(dropped @ Error::Dropped(_)) => told = told.and(Err(dropped)),
+                Err(end) => return told.and(Err(end)),
             }
         }
-        Ok(())
     }
 
     fn poll_send(
@@ -282,10 +300,12 @@ impl<C> Session<C> {
         }
     }
 
-    fn poll_ready_to_use(&self, context: &Context<'_>) -> Poll<Result<(), Error>> {
-        let mut state = self.handle.0.lock();
-        match state.desks.get_mut(&self.id) {
-            Some(desk) => desk.poll_element(context),
+    fn poll_desk<T>(
+        &self,
+        poll: impl FnOnce(&mut Desk) -> Poll<Result<T, Error>>,
+    ) -> Poll<Result<T, Error>> {
+        match self.handle.0.lock().desks.get_mut(&self.id) {
+            Some(desk) => poll(desk),
             None => Poll::Ready(Err(Error::Gone)),
         }
     }
@@ -303,7 +323,7 @@ impl<C: Codec> Session<C> {
     pub async fn request(&self, request: impl Into<Bytes>) -> Result<Bytes, Error> {
         let mut data = request.into();
         let mut sending = self.sending;
-        sending.failover = Failover::Unconfirmed;
+        (sending.failover, sending.to) = (Failover::Unconfirmed, Recipient::One);
         let sent = poll_fn(|context| self.poll_send(context, &mut data, sending, true));
         let question = Question { session: self, message: sent.await? };
         poll_fn(|context| question.poll(context)).await
@@ -318,11 +338,7 @@ struct Question<'a, C> {
 
 impl<C> Question<'_, C> {
     fn poll(&self, context: &Context<'_>) -> Poll<Result<Bytes, Error>> {
-        let mut state = self.session.handle.0.lock();
-        match state.desks.get_mut(&self.session.id) {
-            Some(desk) => desk.poll_answer(context, self.message),
-            None => Poll::Ready(Err(Error::Gone)),
-        }
+        self.session.poll_desk(|desk| desk.poll_answer(context, self.message))
     }
 }
 
@@ -358,7 +374,8 @@ impl<C> Stream for Session<C> {
     }
 }
 
-/// To flush is to have all in the session's queue; to close, to wait for the end of the session.
+/// To flush is to have all in the session's queue; to close, to wait for the end of the session, which leaves
+/// to the [`Stream`] what is still to be read.
 impl<C> Sink<Bytes> for Session<C> {
     type Error = Error;
 
@@ -385,21 +402,15 @@ impl<C> Sink<Bytes> for Session<C> {
             return Poll::Pending;
         }
         let _ = self.command(|session| session.close());
-        loop {
-            match self.poll_recv(context) {
-                Poll::Ready(Ok(Some(_))) => {}
-                Poll::Ready(Ok(None)) => return Poll::Ready(Ok(())),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
+        self.poll_desk(|desk| desk.poll_end(context))
     }
 }
 
 impl<C> fmt::Debug for Session<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id = self.id;
-        let mut state = self.handle.0.lock();
+        // Within a command, whose caller may want to print it, the client is locked.
+        let Some(mut state) = self.handle.0.try_lock() else { return write!(f, "{id:?}, in use") };
         let view = state.call(|user, _| user.session(id).map(|session| format!("{session:?}")));
         match view {
             Ok(Some(view)) => f.write_str(&view),
