@@ -78,6 +78,11 @@ impl<D: Turns> OnTokio<D> {
                 }
                 continue;
             }
+            // It had its fill of one turn, and found it before the runtime heard of it.
+            if has_more {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let now = time_of(driver);
             if until.is_some_and(|until| until <= now) {
                 return Poll::Ready(None);
