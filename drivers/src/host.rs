@@ -115,7 +115,8 @@ impl Seen {
     }
 }
 
-/// Takes what passes; a driver goes on all the same if nobody is at the other end any more.
+/// Takes a copy of what passes, announces and application data included. It is bounded by nothing but memory:
+/// whoever asks for it has to keep up. A driver goes on all the same if nobody is at the other end any more.
 pub type Watcher = Sender<Seen>;
 
 /// Why the registrar's channel ended that ended last.
@@ -137,11 +138,11 @@ impl Display for LastFailure {
 }
 
 /// What the end of a channel is put down to. An element or a registrar is not to blame for what
-/// this host lacks: descriptors, memory, a route, an address to call from, leave to call, TLS.
+/// this host lacks: descriptors, memory, watches, a route, an address to call from, leave to call, TLS.
 pub(crate) fn reason(error: &io::Error) -> CloseReason {
     use io::ErrorKind::{
         AddrNotAvailable, NetworkDown, NetworkUnreachable, OutOfMemory, PermissionDenied,
-        Unsupported,
+        StorageFull, Unsupported,
     };
     let lacks = matches!(
         error.kind(),
@@ -150,6 +151,7 @@ pub(crate) fn reason(error: &io::Error) -> CloseReason {
             | NetworkUnreachable
             | OutOfMemory
             | PermissionDenied
+            | StorageFull
             | Unsupported
     );
     // What the standard library has no words for.
@@ -305,8 +307,8 @@ mod tests {
     fn nobody_else_is_to_blame_for_what_this_host_lacks() {
         use libc::{
             EACCES, EADDRNOTAVAIL, EAFNOSUPPORT, ECONNABORTED, ECONNREFUSED, ECONNRESET,
-            EHOSTUNREACH, EMFILE, ENETDOWN, ENETUNREACH, ENFILE, ENOBUFS, ENOMEM, EPERM, EPIPE,
-            ETIMEDOUT,
+            EHOSTUNREACH, EMFILE, ENETDOWN, ENETUNREACH, ENFILE, ENOBUFS, ENOMEM, ENOSPC, EPERM,
+            EPIPE, ETIMEDOUT,
         };
         let of = |code| reason(&io::Error::from_raw_os_error(code));
         for own in [
@@ -314,6 +316,7 @@ mod tests {
             ENFILE,
             ENOBUFS,
             ENOMEM,
+            ENOSPC,
             ENETDOWN,
             ENETUNREACH,
             EADDRNOTAVAIL,

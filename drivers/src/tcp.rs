@@ -91,7 +91,7 @@ pub struct Driver<R: Runtime> {
     zone: Zone,
     datagram: Box<[u8]>,
     failure: LastFailure,
-    /// Where a copy goes of what is exchanged with registrars; nowhere if not changed.
+    /// Where a copy goes of [what passes](crate::Watcher); nowhere if not changed.
     pub watcher: Option<Watcher>,
 }
 
