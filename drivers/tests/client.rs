@@ -608,3 +608,34 @@ async fn events_tell_where_elements_change() {
     }
     assert_eq!(told, ["connected", "received", "lost", "failed over", "received"]);
 }
+
+/// Where registrars announce themselves, connecting waits for one as long as it may; a search begun anew is told
+/// of by its own end.
+#[tokio::test]
+async fn an_announce_is_waited_for() {
+    let mut config = Config::default();
+    config.discovery.announce_wait = Duration::from_millis(300);
+    let start = tokio::time::Instant::now();
+    let builder = Client::builder().announces(([239, 0, 0, 51], 0), std::net::Ipv4Addr::LOCALHOST);
+    let client = builder.config(config.clone()).start().unwrap();
+    let error = timeout(PATIENCE, client.connected()).await.unwrap().unwrap_err();
+    assert!(error.to_string().starts_with("no registrar is known"), "{error}");
+    assert!(start.elapsed() >= config.discovery.announce_wait);
+
+    let registrar = registrar(&[], None).await;
+    let add = |user: &mut asap_pu::PoolUser, now| {
+        user.registrars_mut(now).add(asap_pu::Registrar::tcp(registrar.at))
+    };
+    client.with(add).unwrap().unwrap();
+    timeout(PATIENCE, client.connected()).await.unwrap().unwrap();
+    client.shut_down().await;
+}
+
+/// SCTP has no TLS: whoever demands both is refused, not served without.
+#[cfg(all(unix, feature = "sctp"))]
+#[tokio::test]
+async fn tls_over_sctp_is_refused() {
+    let builder = Client::builder().registrar_with_tls("127.0.0.1", "pr.example").sctp();
+    let error = builder.start().unwrap_err();
+    assert!(matches!(error, Error::Config(_)), "{error}");
+}

@@ -61,7 +61,7 @@ pub use error::{Error, Undelivered};
 pub use pool::{Change, Element, Pool, Watch};
 pub use session::{Received, Session, SessionBuilder};
 pub use state::Run;
-use state::{Handle, Home, Shared};
+use state::{Handle, Shared};
 
 use crate::Drive;
 
@@ -85,19 +85,8 @@ impl Client {
     /// [`Error::NoRegistrar`], once all that are known have been tried in vain. The search goes on; until it
     /// has found one, this fails at once.
     pub async fn connected(&self) -> Result<(), Error> {
-        self.0.0.lock().call(|user, now| user.registrars_mut(now).find_home())?;
-        poll_fn(|context| {
-            let mut state = self.0.0.lock();
-            if !state.is_up() {
-                return Poll::Ready(Err(Error::Gone));
-            }
-            match state.home.clone() {
-                Home::Found => Poll::Ready(Ok(())),
-                Home::Nowhere(why) => Poll::Ready(Err(Error::NoRegistrar(why))),
-                Home::Looking => state.home_waiters.add(context),
-            }
-        })
-        .await
+        self.0.0.lock().find_home()?;
+        poll_fn(|context| self.0.0.lock().poll_home(context)).await
     }
 
     /// Resolves a pool handle: the pool, to select elements from. May be dropped at any time.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
 
 use asap_pu::wire::PoolHandle;
-use asap_pu::{Event, Instant, PoolId, PoolUser, RequestId, ResolveError, SessionId};
+use asap_pu::{Event, HomeSearch, Instant, PoolId, PoolUser, RequestId, ResolveError, SessionId};
 
 use super::desk::Desk;
 use super::{Change, Error};
@@ -25,8 +25,10 @@ pub(crate) struct State {
     drive: Option<Box<dyn Drive + Send>>,
     /// Wakes who runs the driver, if that sleeps.
     run: Option<Waker>,
-    pub(super) home: Home,
-    pub(super) home_waiters: Waiters,
+    home: Home,
+    /// Until when an announce is waited for.
+    announce_due: Option<Instant>,
+    home_waiters: Waiters,
     resolutions: BTreeMap<RequestId, Slot<Result<PoolId, ResolveError>>>,
     /// Who waits until there may be one more of them.
     resolution_waiters: Waiters,
@@ -40,9 +42,12 @@ pub(crate) struct State {
 
 /// How the search for a home registrar stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Home {
+enum Home {
     Looking,
     Found,
+    /// None is known. There is none once the wait for an announce is over.
+    Unknown,
+    /// Those that are known were tried in vain.
     Nowhere(String),
 }
 
@@ -88,6 +93,7 @@ impl Shared {
             drive: Some(drive),
             run: None,
             home: Home::Looking,
+            announce_due: None,
             home_waiters: Waiters::default(),
             resolutions: BTreeMap::new(),
             resolution_waiters: Waiters::default(),
@@ -169,10 +175,6 @@ impl State {
         Ok(told)
     }
 
-    pub(super) const fn is_up(&self) -> bool {
-        self.drive.is_some()
-    }
-
     /// Waits until the driver has come to its end.
     pub(super) fn poll_end(&mut self, context: &Context<'_>) -> Poll<()> {
         match self.drive {
@@ -195,7 +197,8 @@ impl State {
 
     /// One step: what the driver has to tell, or what is due.
     pub(super) fn step(&mut self, context: &mut Context<'_>) -> Step {
-        let until = self.deadlines.first().map(|(at, _)| *at);
+        let patience = self.deadlines.first().map(|(at, _)| *at);
+        let until = patience.into_iter().chain(self.announce_due).min();
         let Some(drive) = &mut self.drive else { return Step::Over };
         match drive.poll_event(context, until) {
             Poll::Pending => return Step::Idle,
@@ -211,6 +214,9 @@ impl State {
                     return Step::Over;
                 }
                 self.lose_patience(now);
+                if self.announce_due.take_if(|due| *due <= now).is_some() {
+                    self.home_waiters.wake();
+                }
             }
         }
         Step::Done
@@ -230,8 +236,13 @@ impl State {
                 self.set_home(Home::Nowhere(why.unwrap_or_default()));
             }
             Event::NoRegistrarKnown => {
-                let why = "no registrar is known: none is configured, and none announces itself";
-                self.set_home(Home::Nowhere(why.to_owned()));
+                self.set_home(Home::Unknown);
+                self.announce_due = self.drive.as_deref_mut().and_then(|drive| {
+                    command_to(drive, |user, now| {
+                        let waits = user.registrars().home_search() == HomeSearch::Listening;
+                        waits.then(|| now + user.config().discovery.announce_wait)
+                    })
+                });
             }
             Event::Resolved { request, pool, .. } => self.resolved(request, Ok(pool)),
             Event::ResolutionFailed { request, error, .. } => self.resolved(request, Err(error)),
@@ -259,8 +270,37 @@ impl State {
         }
     }
 
+    /// Begins to look for a registrar if nobody has.
+    pub(super) fn find_home(&mut self) -> Result<(), Error> {
+        let search = self.call(|user, now| {
+            let before = user.registrars().home_search();
+            user.registrars_mut(now).find_home();
+            before
+        })?;
+        if search == HomeSearch::Idle {
+            self.home = Home::Looking;
+        }
+        Ok(())
+    }
+
+    /// Waits until a registrar is found, or there is none.
+    pub(super) fn poll_home(&mut self, context: &Context<'_>) -> Poll<Result<(), Error>> {
+        let Some(drive) = self.drive.as_deref_mut() else { return Poll::Ready(Err(Error::Gone)) };
+        let search = command_to(drive, |user, _| user.registrars().home_search());
+        let is_tried = matches!(search, HomeSearch::Hunting | HomeSearch::Reopening);
+        let why = match &self.home {
+            Home::Found => return Poll::Ready(Ok(())),
+            Home::Nowhere(why) => why,
+            Home::Unknown if self.announce_due.is_none() && !is_tried => {
+                "no registrar is known: none is configured, and none announces itself"
+            }
+            Home::Unknown | Home::Looking => return self.home_waiters.add(context),
+        };
+        Poll::Ready(Err(Error::NoRegistrar(why.to_owned())))
+    }
+
     fn set_home(&mut self, home: Home) {
-        self.home = home;
+        (self.home, self.announce_due) = (home, None);
         self.home_waiters.wake();
     }
 
