@@ -15,7 +15,7 @@ use crate::Drive;
 use crate::on_tokio::OnTokio;
 #[cfg(all(unix, feature = "sctp"))]
 use crate::sctp_userspace::Carrier;
-use crate::tokio::Driver;
+use crate::tcp::Driver;
 #[cfg(all(unix, feature = "sctp"))]
 use crate::{any_sctp, sctp_userspace};
 
