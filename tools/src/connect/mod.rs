@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use asap_pu::wire::PeIdentifier;
 use asap_pu::{
-    Event, Failover, Instant, ResolveError, SessionError, SessionId, SessionOptions, SessionState,
-    UndeliveredReason,
+    Event, Failover, Instant, ResolveError, SendErrorReason, SessionError, SessionId,
+    SessionOptions, SessionState, UndeliveredReason,
 };
 
 use crate::command_line;
@@ -45,6 +45,8 @@ struct Conversation<'a, W, E> {
     session: SessionId,
     failover: Failover,
     input: Input,
+    /// A line that the session had no room for yet.
+    unsent: Option<Vec<u8>>,
     /// Whether a registrar was reached, and an element.
     has_home: bool,
     was_connected: bool,
@@ -109,6 +111,7 @@ impl<'a, W: Write, E: Write> Conversation<'a, W, E> {
             session,
             failover,
             input,
+            unsent: None,
             has_home: false,
             was_connected: false,
             last,
@@ -139,6 +142,7 @@ impl<'a, W: Write, E: Write> Conversation<'a, W, E> {
                 if self.hear(event)? {
                     return Ok(());
                 }
+                self.link.seen()?;
                 self.read()?;
             }
         }
@@ -156,13 +160,22 @@ impl<'a, W: Write, E: Write> Conversation<'a, W, E> {
             if queued + state.unconfirmed() >= MAX_WAITING {
                 return Ok(());
             }
-            match self.input.next() {
+            let next = self.unsent.take().map_or_else(|| self.input.next(), Next::Message);
+            match next {
                 Next::Message(message) => {
                     let failover = self.failover;
                     let mut session = self.link.user().session_mut(now, session)?;
-                    let sent = session.send(message, failover);
-                    sent.map_err(|error| Failure::new(Status::Undelivered, error.to_string()))?;
-                    self.last = now;
+                    match session.send(message, failover) {
+                        Ok(_) => self.last = now,
+                        // Messages whose end is still to be heard of have their room, too.
+                        Err(error) if matches!(error.reason, SendErrorReason::QueueFull { .. }) => {
+                            self.unsent = Some(error.data.into());
+                            return Ok(());
+                        }
+                        Err(error) => {
+                            return Err(Failure::new(Status::Undelivered, error.to_string()));
+                        }
+                    }
                 }
                 Next::Nothing => return Ok(()),
                 Next::Unusable(why) => return Err(Failure::new(Status::Usage, why)),
