@@ -639,3 +639,15 @@ async fn tls_over_sctp_is_refused() {
     let error = builder.start().unwrap_err();
     assert!(matches!(error, Error::Config(_)), "{error}");
 }
+
+/// Link-local registrars are looked for on the one interface that they name.
+#[tokio::test]
+async fn link_local_registrars_are_on_one_interface() {
+    let of = |zones: [u32; 2]| {
+        let [one, other] = zones.map(|zone| format!("[fe80::1%{zone}]:3863"));
+        Client::builder().registrar(one).registrar(other).start()
+    };
+    let told = of([1, 2]).unwrap_err().to_string();
+    assert!(told.contains("[fe80::1%2]:3863"), "{told}");
+    of([1, 1]).unwrap().shut_down().await;
+}

@@ -15,6 +15,9 @@ pub enum Error {
     /// That is no address of a registrar.
     #[error("{0:?} is no address of a registrar, which is like 192.0.2.1:3863")]
     Address(String),
+    /// That registrar is on another interface than one before it, and link-local addresses are looked for on one.
+    #[error("{0:?} is on another interface than a registrar before it")]
+    OtherInterface(String),
     /// The configuration contradicts itself, or what the transport can do.
     #[error("the configuration is wrong: {0}")]
     Config(#[from] ConfigError),
