@@ -16,7 +16,7 @@ use std::process::{self, ExitCode};
 use std::time::Duration;
 
 use asap_pu::{Config, Event, Failover, Registrar, UndeliveredReason};
-use asap_pu_tokio::tokio::Driver;
+use asap_pu_tokio::tcp::Driver;
 use asap_pu_tokio::trust;
 use rustls::ClientConfig;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};

@@ -86,7 +86,7 @@ impl Driver {
         }
     }
 
-    /// Has a copy of what passes sent there.
+    /// Has a copy sent there of [what passes](Watcher).
     pub fn watch(&mut self, watcher: Watcher) {
         match &mut self.inner {
             #[cfg(all(target_os = "linux", feature = "sctp-kernel"))]

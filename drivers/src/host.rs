@@ -115,9 +115,8 @@ impl Seen {
     }
 }
 
-/// Takes a copy of all that passes: ASAP messages with registrars and elements, and the data of sessions in
-/// both directions. It holds what is not read without bound, so keep reading; a driver goes on all the same if nobody
-/// is at the other end any more.
+/// Takes a copy of what passes, announces and application data included. It is bounded by nothing but memory:
+/// whoever asks for it has to keep up. A driver goes on all the same if nobody is at the other end any more.
 pub type Watcher = Sender<Seen>;
 
 /// Why the registrar's channel ended that ended last.
@@ -308,8 +307,8 @@ mod tests {
     fn nobody_else_is_to_blame_for_what_this_host_lacks() {
         use libc::{
             EACCES, EADDRNOTAVAIL, EAFNOSUPPORT, ECONNABORTED, ECONNREFUSED, ECONNRESET,
-            EHOSTUNREACH, EMFILE, ENETDOWN, ENETUNREACH, ENFILE, ENOBUFS, ENOMEM, EPERM, EPIPE,
-            ETIMEDOUT,
+            EHOSTUNREACH, EMFILE, ENETDOWN, ENETUNREACH, ENFILE, ENOBUFS, ENOMEM, ENOSPC, EPERM,
+            EPIPE, ETIMEDOUT,
         };
         let of = |code| reason(&io::Error::from_raw_os_error(code));
         for own in [
@@ -317,6 +316,7 @@ mod tests {
             ENFILE,
             ENOBUFS,
             ENOMEM,
+            ENOSPC,
             ENETDOWN,
             ENETUNREACH,
             EADDRNOTAVAIL,

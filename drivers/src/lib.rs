@@ -30,9 +30,6 @@ pub mod sim;
 pub mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
-#[cfg(feature = "tcp")]
-#[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]
-pub mod tokio;
 
 #[cfg(feature = "tcp")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tcp")))]

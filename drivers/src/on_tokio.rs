@@ -78,7 +78,7 @@ impl<D: Turns> OnTokio<D> {
                 }
                 continue;
             }
-            // Of what there is it has had its share of this turn; tokio may not tell of it again.
+            // It had its fill of one turn, and found it before the runtime heard of it.
             if has_more {
                 context.waker().wake_by_ref();
                 return Poll::Pending;

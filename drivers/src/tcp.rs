@@ -1,4 +1,4 @@
-//! TCP and TLS, on any async runtime.
+//! TCP and TLS, on any async runtime; where no other is named, on tokio.
 //!
 //! The application owns the [`Driver`] and awaits [`Driver::event`], which does all the work that
 //! is the pool user's. Each channel has a task of its own: it connects, checks with TLS who is
@@ -51,7 +51,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::drive::Drive;
 use crate::host::{LINGER, LastFailure, Passed, Seen, Sleep, Watcher, Zone, join, show, show_sent};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Tokio};
 #[cfg(feature = "tls")]
 use crate::tls;
 
@@ -69,7 +69,7 @@ const SILENCE: Duration = Duration::from_secs(20);
 const HALF_CLOSED: Duration = Duration::from_secs(2);
 
 /// A pool user in touch with the world.
-pub struct Driver<R: Runtime> {
+pub struct Driver<R: Runtime = Tokio> {
     user: PoolUser,
     runtime: R,
     /// What the pool user calls [`Instant::EPOCH`].
@@ -91,7 +91,7 @@ pub struct Driver<R: Runtime> {
     zone: Zone,
     datagram: Box<[u8]>,
     failure: LastFailure,
-    /// Where a copy goes of what passes; nowhere if not changed.
+    /// Where a copy goes of [what passes](crate::Watcher); nowhere if not changed.
     pub watcher: Option<Watcher>,
 }
 
@@ -131,6 +131,16 @@ const TCP: Capabilities = Capabilities::NONE
 /// What this driver can do: TCP, each message told when it is written; with TLS it authenticates registrars.
 pub const CAPABILITIES: Capabilities =
     if cfg!(feature = "tls") { TCP.with_authentication() } else { TCP };
+
+impl Driver {
+    /// As [`on`](Self::on) tokio.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn new(config: Config, seed: u64) -> Result<Self, ConfigError> {
+        Self::on(Tokio, config, seed)
+    }
+}
 
 impl<R: Runtime> Driver<R> {
     /// A driver around a new pool user, on this runtime. The seed should differ from process to process,

@@ -609,6 +609,49 @@ async fn events_tell_where_elements_change() {
     assert_eq!(told, ["connected", "received", "lost", "failed over", "received"]);
 }
 
+/// Where registrars announce themselves, connecting waits for one as long as it may; a search begun anew is told
+/// of by its own end.
+#[tokio::test]
+async fn an_announce_is_waited_for() {
+    let mut config = Config::default();
+    config.discovery.announce_wait = Duration::from_millis(300);
+    let start = tokio::time::Instant::now();
+    let builder = Client::builder().announces(([239, 0, 0, 51], 0), std::net::Ipv4Addr::LOCALHOST);
+    let client = builder.config(config.clone()).start().unwrap();
+    let error = timeout(PATIENCE, client.connected()).await.unwrap().unwrap_err();
+    assert!(error.to_string().starts_with("no registrar is known"), "{error}");
+    assert!(start.elapsed() >= config.discovery.announce_wait);
+
+    let registrar = registrar(&[], None).await;
+    let add = |user: &mut asap_pu::PoolUser, now| {
+        user.registrars_mut(now).add(asap_pu::Registrar::tcp(registrar.at))
+    };
+    client.with(add).unwrap().unwrap();
+    timeout(PATIENCE, client.connected()).await.unwrap().unwrap();
+    client.shut_down().await;
+}
+
+/// SCTP has no TLS: whoever demands both is refused, not served without.
+#[cfg(all(unix, feature = "sctp"))]
+#[tokio::test]
+async fn tls_over_sctp_is_refused() {
+    let builder = Client::builder().registrar_with_tls("127.0.0.1", "pr.example").sctp();
+    let error = builder.start().unwrap_err();
+    assert!(matches!(error, Error::Config(_)), "{error}");
+}
+
+/// Link-local registrars are looked for on the one interface that they name.
+#[tokio::test]
+async fn link_local_registrars_are_on_one_interface() {
+    let of = |zones: [u32; 2]| {
+        let [one, other] = zones.map(|zone| format!("[fe80::1%{zone}]:3863"));
+        Client::builder().registrar(one).registrar(other).start()
+    };
+    let told = of([1, 2]).unwrap_err().to_string();
+    assert!(told.contains("[fe80::1%2]:3863"), "{told}");
+    of([1, 1]).unwrap().shut_down().await;
+}
+
 /// [SESSION-6]: who gives up while the session looks for another element does not get in the way of those
 /// who wait: the new element answers them and not him.
 #[tokio::test]
@@ -658,45 +701,6 @@ async fn the_impatient_leave_a_silent_element_too() {
     timeout(PATIENCE, answered).await.expect("the silent one is never left");
 }
 
-/// [HUNT-13]: where registrars announce themselves, one waits for that; who knows better names one.
-#[tokio::test]
-async fn announces_are_waited_for() {
-    let group = "239.255.77.77:40777".parse::<std::net::SocketAddr>().unwrap();
-    for waits in [true, false] {
-        let mut config = Config::default();
-        config.discovery.announce_wait = if waits { PATIENCE } else { Duration::from_millis(100) };
-        let localhost = std::net::Ipv4Addr::LOCALHOST;
-        let client = Client::builder().config(config).announces(group, localhost).start().unwrap();
-        if waits {
-            timeout(Duration::from_millis(200), client.connected()).await.unwrap_err();
-        } else {
-            let error = client.connected().await.unwrap_err();
-            assert!(matches!(error, Error::NoRegistrar(_)), "{error}");
-        }
-        let at = registrar(&[], None).await.at;
-        let known = asap_pu::Registrar::tcp(at);
-        client.with(|user, now| user.registrars_mut(now).add(known)).unwrap().unwrap();
-        timeout(PATIENCE, client.connected()).await.unwrap().unwrap();
-    }
-}
-
-/// [HUNT-14]: who is to be believed only with TLS is not asked without it.
-#[cfg(all(unix, feature = "sctp", feature = "tls"))]
-#[tokio::test]
-async fn tls_is_not_forgotten_over_sctp() {
-    let client = Client::builder().registrar_with_tls("192.0.2.1", "pr.example").sctp().start();
-    assert!(matches!(client, Err(Error::Config(ConfigError::NoAuthentication(_)))), "{client:?}");
-}
-
-#[tokio::test]
-async fn a_codec_has_one_element_at_a_time() {
-    let client = client(&[]).await;
-    let mut options = asap_pu::SessionOptions::default();
-    options.choose_per_message = true;
-    let session = client.session(POOL).options(options).codec(Lines).open().await;
-    assert!(matches!(session, Err(Error::ManyElements)));
-}
-
 /// [SESSION-13]: closing waits for the end also where something was not delivered before.
 #[tokio::test]
 async fn closing_waits_for_the_end_whatever_was_lost() {
@@ -711,13 +715,4 @@ async fn closing_waits_for_the_end_whatever_was_lost() {
     session.give_up().unwrap();
     let closed = timeout(PATIENCE, session.close()).await.unwrap();
     assert!(client.with(|user, _| user.session(id).is_none()).unwrap(), "{closed:?}");
-}
-
-/// Nothing that is shown waits for the client that shows it.
-#[tokio::test]
-async fn a_session_can_be_shown_within_a_command() {
-    let client = client(&[element(1, 1).await]).await;
-    let session = client.session(POOL).open().await.unwrap();
-    let shown = client.with(|_, _| format!("{session:?}")).unwrap();
-    assert!(shown.contains("session"), "{shown}");
 }

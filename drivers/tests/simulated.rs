@@ -3,14 +3,20 @@
 #[path = "../examples/fifty_tasks/work.rs"]
 mod work;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use asap_pu::sim::Fault;
 use asap_pu::wire::{PeIdentifier, Policy};
-use asap_pu::{Config, Failover};
-use asap_pu_tokio::sim::{self, World};
-use asap_pu_tokio::{Error, Lines};
+use asap_pu::{
+    Config, Event, Failover, PoolUser, Recipient, SendOptions, SessionId, SessionOptions,
+};
+use asap_pu_tokio::sim::{self, SimDriver, World};
+use asap_pu_tokio::{Client, Drive, Error, Lines, tcp};
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -225,5 +231,223 @@ fn an_application_confirms_by_itself() {
         sleep(Duration::from_secs(1)).await;
         assert_eq!(world.with(|sim| sim.served(b)), 1, "only what was not confirmed goes again");
         assert!(session.confirm(second));
+    });
+}
+
+/// A request that nobody waits for any more is owed by no element but the one that had it: while the session
+/// has none, and where it was moved.
+#[test]
+fn an_abandoned_request_is_owed_by_no_other_element() {
+    for is_moved in [false, true] {
+        sim::run(1, async |world: World| {
+            let elements = world.with(|sim| {
+                sim.listen_on_tcp(POOL);
+                sim.registrar();
+                [(); 2].map(|()| sim.element(POOL, Policy::RoundRobin))
+            });
+            let client = world.client(Config::default()).unwrap();
+            let session = client.session(POOL).codec(Lines).open().await.unwrap();
+            let had = session.element().unwrap();
+            let other = *elements.iter().find(|element| **element != had).unwrap();
+            world.with(|sim| sim.fail(had, Fault::Hang));
+            let (mut first, mut second, mut third) = (
+                Box::pin(session.request("first\n")),
+                Box::pin(session.request("second\n")),
+                Box::pin(session.request("third\n")),
+            );
+            let asking = async { tokio::join!(&mut first, &mut second, &mut third) };
+            assert!(timeout(Duration::from_secs(1), asking).await.is_err(), "it hangs");
+            if is_moved {
+                drop(first);
+                session.command(|session| session.move_to(None)).unwrap().unwrap();
+            } else {
+                world.with(|sim| {
+                    sim.fail(other, Fault::Refuse);
+                    sim.fail(had, Fault::Crash);
+                });
+                sleep(Duration::from_millis(100)).await;
+                assert_eq!(session.element(), None);
+                drop(first);
+                world.with(|sim| sim.heal(other));
+            }
+            let (second, third) = tokio::join!(second, third);
+            assert_eq!(
+                (&second.unwrap()[..], &third.unwrap()[..]),
+                (&b"second"[..], &b"third"[..])
+            );
+            assert_eq!(session.element(), Some(other));
+        });
+    }
+}
+
+/// An element that hangs is left, however impatient those are who ask it.
+#[test]
+fn impatient_callers_leave_an_element_that_hangs() {
+    sim::run(1, async |world: World| {
+        world.with(|sim| {
+            sim.listen_on_tcp(POOL);
+            sim.registrar();
+            [(); 2].map(|()| sim.element(POOL, Policy::RoundRobin))
+        });
+        let client = world.client(Config::default()).unwrap();
+        let session = client.session(POOL).codec(Lines).open().await.unwrap();
+        let hung = session.element().unwrap();
+        world.with(|sim| sim.fail(hung, Fault::Hang));
+        let mut tries = 0;
+        while timeout(Duration::from_secs(2), session.request("?\n")).await.is_err() {
+            tries += 1;
+            assert!(tries < 5, "it is never left");
+        }
+        assert_ne!(session.element(), Some(hung));
+    });
+}
+
+/// An answer is a sign of life, also where nobody waits for it any more.
+#[test]
+fn an_answer_to_nobody_is_a_sign_of_life() {
+    sim::run(1, async |world: World| {
+        world.with(|sim| {
+            sim.listen_on_tcp(POOL);
+            sim.registrar();
+            [(); 2].map(|()| sim.element(POOL, Policy::RoundRobin))
+        });
+        let client = world.client(Config::default()).unwrap();
+        let session = client.session(POOL).codec(Lines).open().await.unwrap();
+        let slow = session.element().unwrap();
+        world.with(|sim| sim.fail(slow, Fault::Delay(Duration::from_secs(4))));
+        let first = async {
+            let first = timeout(Duration::from_millis(2500), session.request("first\n")).await;
+            assert!(first.is_err(), "it is slow");
+        };
+        let second = async {
+            sleep(Duration::from_secs(2)).await;
+            session.request("second\n").await
+        };
+        let ((), second) = tokio::join!(first, second);
+        assert_eq!(second.unwrap(), "second");
+        assert_eq!(session.element(), Some(slow));
+    });
+}
+
+/// Who chooses for each message owes answers by several elements at once, which no session can watch.
+#[test]
+fn a_session_that_chooses_per_message_makes_no_requests() {
+    sim::run(1, async |world: World| {
+        let client = world.client(Config::default()).unwrap();
+        let mut options = SessionOptions::default();
+        options.choose_per_message = true;
+        let refused = client.session(POOL).options(options).codec(Lines).open().await;
+        assert!(matches!(refused, Err(Error::ChoosesPerMessage)));
+    });
+}
+
+/// A request is for one element, however the session's messages are sent.
+#[test]
+fn a_request_is_for_one_element() {
+    sim::run(1, async |world: World| {
+        let elements = world.with(|sim| {
+            sim.listen_on_tcp(POOL);
+            sim.registrar();
+            [(); 2].map(|()| sim.element(POOL, Policy::RoundRobin))
+        });
+        let client = world.client(Config::default()).unwrap();
+        let mut sending = SendOptions::default();
+        sending.to = Recipient::All;
+        let session = client.session(POOL).sending(sending).codec(Lines).open().await.unwrap();
+        let answer = timeout(Duration::from_secs(60), session.request("?\n")).await;
+        assert_eq!(answer.expect("it ends").unwrap(), "?");
+        sleep(Duration::from_secs(1)).await;
+        let served: usize =
+            world.with(|sim| elements.map(|it| sim.served(it) as usize).iter().sum());
+        assert_eq!(served, 1);
+    });
+}
+
+/// A driver that can slow elements down, and tells whether it was to.
+struct Slowing(SimDriver, Arc<AtomicBool>);
+
+impl Drive for Slowing {
+    fn call(&mut self, command: &mut dyn FnMut(&mut PoolUser, asap_pu::Instant)) {
+        self.0.call(command);
+    }
+
+    fn poll_event(
+        &mut self,
+        context: &mut Context<'_>,
+        until: Option<asap_pu::Instant>,
+    ) -> Poll<Option<Event>> {
+        self.0.poll_event(context, until)
+    }
+
+    fn poll_closed(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_closed(context)
+    }
+
+    fn no_registrar(&self) -> String {
+        self.0.no_registrar()
+    }
+
+    fn set_reading(&mut self, _: SessionId, reading: bool) -> bool {
+        self.1.fetch_or(!reading, Ordering::Relaxed);
+        true
+    }
+}
+
+/// What is unread is bounded by the memory that it takes, be the messages as short as they may.
+#[test]
+fn short_messages_that_nobody_reads_slow_their_sender() {
+    sim::run(1, async |world: World| {
+        world.with(|sim| {
+            sim.listen_on_tcp(POOL);
+            sim.registrar();
+            sim.element(POOL, Policy::RoundRobin)
+        });
+        let is_slowed = Arc::new(AtomicBool::new(false));
+        let driver = world.driver(Config::default(), tcp::CAPABILITIES).unwrap();
+        let (client, run) = Client::over(Slowing(driver, is_slowed.clone()));
+        tokio::spawn(run);
+        let session = client.session(POOL).open().await.unwrap();
+        let mut sent = 0;
+        while !is_slowed.load(Ordering::Relaxed) {
+            session.send("x").await.unwrap();
+            sleep(Duration::from_millis(100)).await;
+            sent += 1;
+            assert!(sent <= (1 << 20) / 32, "they are shorter than what is kept of each");
+        }
+    });
+}
+
+/// A session can be printed within a command, which has the client locked.
+#[test]
+fn a_session_can_be_printed_within_a_command() {
+    sim::run(1, async |world: World| {
+        world.with(|sim| {
+            sim.listen_on_tcp(POOL);
+            sim.registrar();
+            sim.element(POOL, Policy::RoundRobin)
+        });
+        let client = world.client(Config::default()).unwrap();
+        let session = client.session(POOL).open().await.unwrap();
+        let printed = client.with(|_, _| format!("{session:?}")).unwrap();
+        assert!(printed.ends_with("in use"), "{printed}");
+    });
+}
+
+/// Who closes the sink half leaves to the stream half what came.
+#[test]
+fn to_close_the_sink_leaves_what_is_to_be_read() {
+    sim::run(1, async |world: World| {
+        world.with(|sim| {
+            sim.listen_on_tcp(POOL);
+            sim.registrar();
+            sim.element(POOL, Policy::RoundRobin)
+        });
+        let client = world.client(Config::default()).unwrap();
+        let mut session = client.session(POOL).open().await.unwrap();
+        SinkExt::send(&mut session, Bytes::from_static(b"x")).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        SinkExt::close(&mut session).await.unwrap();
+        assert_eq!(session.next().await.unwrap().unwrap().data, "x");
+        assert!(session.next().await.is_none());
     });
 }

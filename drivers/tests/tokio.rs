@@ -13,7 +13,7 @@ use asap_pu::{
     Authentication, Config, Event, Failover, LossReason, PoolUser, Registrar, SendOptions,
     SessionError, SessionOptions,
 };
-use asap_pu_tokio::tokio::Driver;
+use asap_pu_tokio::tcp::Driver;
 use asap_pu_tokio::{ANNOUNCE_GROUP, trust};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, UdpSocket};

@@ -7,11 +7,11 @@ use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, SystemTime};
 
-use ::tokio::runtime::{Builder, Runtime};
 use asap_pu::capture::Capture;
 use asap_pu::wire::PoolHandle;
 use asap_pu::{Config, Event, Instant, PoolUser, ResolveError, Stats};
-use asap_pu_tokio::{Seen, Watcher, any_sctp, tokio, trust};
+use asap_pu_tokio::{Seen, Watcher, any_sctp, tcp, trust};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::failure::{Failure, Status};
 use crate::registrars::Registrars;
@@ -25,7 +25,7 @@ pub(crate) struct Link {
 
 enum Driver {
     Sctp(Box<any_sctp::Driver>),
-    Tokio(Box<tokio::Driver>, Runtime),
+    Tokio(Box<tcp::Driver>, Runtime),
 }
 
 /// A capture that is being written.
@@ -240,7 +240,7 @@ impl Driver {
         watcher: Option<Watcher>,
     ) -> Result<Self, Failure> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let mut driver = tokio::Driver::new(config, seed)
+        let mut driver = tcp::Driver::new(config, seed)
             .map_err(|error| Failure::new(Status::Usage, error.to_string()))?;
         if let Some(file) = &registrars.ca {
             driver = driver.with_tls(trust(file).map_err(unable)?);

@@ -15,7 +15,7 @@ use crate::Drive;
 use crate::on_tokio::OnTokio;
 #[cfg(all(unix, feature = "sctp"))]
 use crate::sctp_userspace::Carrier;
-use crate::tokio::Driver;
+use crate::tcp::Driver;
 #[cfg(all(unix, feature = "sctp"))]
 use crate::{any_sctp, sctp_userspace};
 
@@ -51,7 +51,9 @@ impl Client {
 }
 
 impl Builder {
-    /// A registrar, by address and port, or by its address alone where it listens at the usual port.
+    /// A registrar, by address and port, or by its address alone where it listens at the usual port. A
+    /// link-local address names the index of its interface, as in `[fe80::1%2]:3863`; all such have to be on
+    /// the same one.
     pub fn registrar(mut self, at: impl ToString) -> Self {
         self.registrars.push((at.to_string(), Security::None));
         self
@@ -135,6 +137,7 @@ impl Builder {
     /// Outside of a tokio runtime.
     pub fn start(self) -> Result<Client, Error> {
         let mut config = self.config;
+        let zone = zone(&self.registrars)?;
         // Nobody announces anything where nobody listens.
         config.discovery.accept_announces &= !self.announces.is_empty();
         let registrars = self.registrars.into_iter().map(|(at, security)| {
@@ -168,6 +171,9 @@ impl Builder {
             let mut driver = any_sctp::Driver::new(config, seed, self.carrier)?;
             #[cfg(not(all(unix, feature = "sctp")))]
             let mut driver = crate::sctp::Driver::new(config, seed)?;
+            if let Some(zone) = zone {
+                driver.find_link_local(zone);
+            }
             for (group, interface) in self.announces {
                 driver.listen(group, interface)?;
             }
@@ -177,6 +183,9 @@ impl Builder {
         #[cfg(feature = "tls")]
         if let Some(tls) = self.tls {
             driver = driver.with_tls(tls);
+        }
+        if let Some(zone) = zone {
+            driver.find_link_local(zone);
         }
         for (group, interface) in self.announces {
             driver.listen(group, interface)?;
@@ -189,6 +198,21 @@ fn run(driver: impl Drive + Send + 'static) -> Client {
     let (client, run) = Client::over(driver);
     tokio::spawn(run);
     client
+}
+
+/// The interface that link-local addresses are on, by its index, where they name one: a driver looks for
+/// them on one alone.
+fn zone(registrars: &[(String, Security)]) -> Result<Option<u32>, Error> {
+    let mut found = None;
+    for (at, security) in registrars {
+        if let Some(SocketAddr::V6(address)) = parse(at, security) {
+            let zone = address.scope_id();
+            if zone != 0 && *found.get_or_insert(zone) != zone {
+                return Err(Error::OtherInterface(at.clone()));
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn parse(at: &str, security: &Security) -> Option<SocketAddr> {

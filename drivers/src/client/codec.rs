@@ -15,8 +15,7 @@ pub trait Codec: Send + 'static {
 
     /// Whether that is the answer to that request. The oldest request for which it is gets the answer. If
     /// nothing else is said, elements answer in the order of the requests and leave none out; where that
-    /// cannot be relied on, this has to tell answers apart, and so it has where a session chooses an element
-    /// for each message.
+    /// cannot be relied on, this has to tell answers apart.
     fn answers(&self, request: &[u8], answer: &[u8]) -> bool {
         let _ = (request, answer);
         true

@@ -16,8 +16,8 @@ use super::state::{Slot, Waiters, command_to};
 use super::{Codec, Error, Undelivered};
 use crate::Drive;
 
-/// How many bytes of a session may be unread before its elements are slowed down, and how long an
-/// answer may be.
+/// How many bytes of a session may be unread before its elements are slowed down, with what it takes to
+/// keep them, and how long an answer may be.
 const MAX_UNREAD: usize = 1 << 20;
 
 /// How many bytes may be unread of those elements that cannot be slowed down.
@@ -29,7 +29,7 @@ const MAX_NOTICES: usize = 256;
 pub(crate) struct Desk {
     session: SessionId,
     inbox: VecDeque<Event>,
-    /// How much of that is data, in bytes held, and how many are not.
+    /// How much memory of that is data, in bytes, and how many are not.
     unread: usize,
     notices: usize,
     /// Data and undelivered messages that nobody was told of.
@@ -52,8 +52,8 @@ struct Exchange {
     /// How long an element may owe an answer, and until when this one may.
     patience: Option<Duration>,
     due: Option<Instant>,
-    /// What has come from each element and is no whole answer yet.
-    received: BTreeMap<Option<PeIdentifier>, BytesMut>,
+    /// What has come from the element and is no whole answer yet.
+    received: BytesMut,
     asked: BTreeMap<MessageId, Asked>,
     /// Why what came was no answer.
     complaint: Option<String>,
@@ -94,7 +94,7 @@ impl Desk {
             codec,
             patience,
             due: None,
-            received: BTreeMap::new(),
+            received: BytesMut::new(),
             asked: BTreeMap::new(),
             complaint: None,
         });
@@ -158,8 +158,8 @@ impl Desk {
         let session = self.session;
         if let Some(exchange) = &mut self.exchange {
             match &event {
-                Event::Received { element, data, .. } => {
-                    let unclaimed = exchange.receive(session, *element, data, drive);
+                Event::Received { data, .. } => {
+                    let unclaimed = exchange.receive(session, data, drive);
                     for answer in unclaimed {
                         let mut unclaimed = event.clone();
                         if let Event::Received { data, .. } = &mut unclaimed {
@@ -169,19 +169,13 @@ impl Desk {
                     }
                     return;
                 }
-                Event::Connected { .. } => exchange.begin(drive),
-                Event::FailedOver { from, .. } => {
-                    // Since that one was lost more may have been given up; and one that was left in good
-                    // order was not lost.
-                    exchange.lose(*from);
-                    exchange.begin(drive);
-                }
-                Event::ElementLost { element, .. } => exchange.lose(*element),
+                Event::Connected { .. } | Event::FailedOver { .. } => exchange.change(drive),
                 Event::Returned { message, .. } | Event::Lost { message, .. }
                     if exchange.asked.contains_key(message) =>
                 {
                     if let Some(undelivered) = undelivered(&event) {
                         exchange.fail(undelivered);
+                        exchange.wait(drive);
                     }
                     return;
                 }
@@ -198,7 +192,7 @@ impl Desk {
     fn put(&mut self, event: Event, is_slowed: bool, drive: &mut dyn Drive) {
         match &event {
             Event::Received { data, .. } => {
-                let unread = self.unread + cost(data);
+                let unread = self.unread + room(data);
                 let is_much = unread > MAX_UNREAD;
                 if is_much && is_slowed && !self.is_paused {
                     self.is_paused = drive.set_reading(self.session, false);
@@ -235,14 +229,12 @@ impl Desk {
         }
     }
 
-    /// Waits for the end, and leaves what is to be read to others; but what they will hear of as undelivered is
-    /// no good end.
+    /// Waits until the session is over.
     pub(super) fn poll_end(&mut self, context: &Context<'_>) -> Poll<Result<(), Error>> {
-        match (&self.end, self.inbox.iter().find_map(undelivered)) {
-            (None, _) => self.readers.add(context),
-            (Some(_), Some(undelivered)) => Poll::Ready(Err(Error::Undelivered(undelivered))),
-            (Some(End::Closed), None) => Poll::Ready(Ok(())),
-            (Some(end), None) => Poll::Ready(Err(end.into())),
+        match &self.end {
+            Some(End::Closed) => Poll::Ready(Ok(())),
+            Some(end) => Poll::Ready(Err(end.into())),
+            None => self.readers.add(context),
         }
     }
 
@@ -257,7 +249,7 @@ impl Desk {
         }
         if let Some(event) = self.inbox.pop_front() {
             match &event {
-                Event::Received { data, .. } => self.unread -= cost(data),
+                Event::Received { data, .. } => self.unread -= room(data),
                 _ => self.notices -= 1,
             }
             if let Some(drive) = drive.filter(|_| self.unread <= MAX_UNREAD / 2) {
@@ -372,19 +364,14 @@ impl Desk {
 }
 
 impl Asked {
-    /// Whether no answer has come.
+    /// Whether its element still owes the answer, be there somebody who waits for it or not.
     fn is_open(&self) -> bool {
         self.slot.as_ref().is_none_or(|slot| !slot.is_over())
     }
 }
 
 impl Exchange {
-    /// Whether an answer is owed, be it one that nobody waits for any more.
-    fn is_owed(&self) -> bool {
-        self.asked.values().any(Asked::is_open)
-    }
-
-    /// The element has as long as it may have from here on, if it owes an answer.
+    /// The element owes an answer from here on, if it owes one, and has as long as it may have.
     fn begin(&mut self, drive: &mut dyn Drive) {
         self.due = None;
         self.wait(drive);
@@ -392,7 +379,7 @@ impl Exchange {
 
     /// One who owes an answer has to give it in time; one more to answer does not buy more of it.
     fn wait(&mut self, drive: &mut dyn Drive) {
-        self.due = match (self.is_owed(), self.patience) {
+        self.due = match (self.asked.values().any(Asked::is_open), self.patience) {
             (true, Some(patience)) => {
                 self.due.or_else(|| Some(command_to(drive, |_, now| now + patience)))
             }
@@ -400,11 +387,12 @@ impl Exchange {
         };
     }
 
-    /// What an element has begun to say, and not ended, is no answer; nor will it answer what nobody waits
-    /// for, which goes to no other.
-    fn lose(&mut self, element: Option<PeIdentifier>) {
-        self.received.remove(&element);
+    /// There is an element, to which no data has gone yet. What another one has begun to say, and not
+    /// ended, is no answer; nor will any come to what nobody waits for, which goes to no other.
+    fn change(&mut self, drive: &mut dyn Drive) {
+        self.received.clear();
         self.asked.retain(|_, asked| asked.slot.is_some());
+        self.begin(drive);
     }
 
     fn fail(&mut self, undelivered: Undelivered) {
@@ -421,15 +409,8 @@ impl Exchange {
     }
 
     /// Cuts what has come into answers, and hands them to those who wait; what nobody waits for comes back.
-    fn receive(
-        &mut self,
-        session: SessionId,
-        element: Option<PeIdentifier>,
-        data: &[u8],
-        drive: &mut dyn Drive,
-    ) -> Vec<Bytes> {
+    fn receive(&mut self, session: SessionId, data: &[u8], drive: &mut dyn Drive) -> Vec<Bytes> {
         let Self { codec, received, asked, .. } = self;
-        let received = received.entry(element).or_default();
         received.extend_from_slice(data);
         let (mut unclaimed, mut is_answer) = (Vec::new(), false);
         let complaint = loop {
@@ -459,15 +440,12 @@ impl Exchange {
                 None => unclaimed.push(answer),
             }
         };
-        if received.is_empty() {
-            self.received.remove(&element);
-        }
         if is_answer {
             self.complaint = None;
             self.begin(drive);
         }
         if let Some(complaint) = complaint {
-            self.received.remove(&element);
+            self.received.clear();
             self.complaint = Some(complaint);
             give_up(session, drive);
         }
@@ -475,9 +453,9 @@ impl Exchange {
     }
 }
 
-/// What unread data holds, in bytes: a short message costs something too.
-const fn cost(data: &Bytes) -> usize {
-    data.len() + size_of::<Event>()
+/// How much memory unread data takes: of short messages most is the event around them.
+const fn room(data: &Bytes) -> usize {
+    size_of::<Event>() + data.len()
 }
 
 /// The element of a session has failed, if it has one that is up.

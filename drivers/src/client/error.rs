@@ -15,6 +15,9 @@ pub enum Error {
     /// That is no address of a registrar.
     #[error("{0:?} is no address of a registrar, which is like 192.0.2.1:3863")]
     Address(String),
+    /// That registrar is on another interface than one before it, and link-local addresses are looked for on one.
+    #[error("{0:?} is on another interface than a registrar before it")]
+    OtherInterface(String),
     /// The configuration contradicts itself, or what the transport can do.
     #[error("the configuration is wrong: {0}")]
     Config(#[from] ConfigError),
@@ -37,11 +40,11 @@ pub enum Error {
         Bytes,
     ),
     /// A message has not been delivered, or nobody knows whether it has. The session goes on.
-    #[error("{0}")]
-    Undelivered(Undelivered),
-    /// A session with a codec has one element at a time: of several it could not be told who owes an answer.
-    #[error("a session with a codec cannot choose an element for each message")]
-    ManyElements,
+    #[error(transparent)]
+    Undelivered(#[from] Undelivered),
+    /// A session that chooses an element for each message has no codec and makes no requests.
+    #[error("a session that chooses an element for each message can make no requests")]
+    ChoosesPerMessage,
     /// The codec could not make an answer of what came from elements, however many were tried.
     #[error("the answers of the elements make no sense: {0}")]
     Codec(String),

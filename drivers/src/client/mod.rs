@@ -61,7 +61,7 @@ pub use error::{Error, Undelivered};
 pub use pool::{Change, Element, Pool, Watch};
 pub use session::{Received, Session, SessionBuilder};
 pub use state::Run;
-use state::{Handle, Home, Shared};
+use state::{Handle, Shared};
 
 use crate::Drive;
 
@@ -82,28 +82,11 @@ impl Client {
     /// Waits until a registrar is found, and begins to look for one if nobody has.
     ///
     /// # Errors
-    /// [`Error::NoRegistrar`], once all that are known have been tried in vain: the search goes on, and until it
-    /// has found one, this fails at once. Or once none is known and none has announced itself within
-    /// `discovery.announce_wait`.
+    /// [`Error::NoRegistrar`], once all that are known have been tried in vain. The search goes on; until it
+    /// has found one, this fails at once.
     pub async fn connected(&self) -> Result<(), Error> {
         self.0.0.lock().find_home()?;
-        poll_fn(|context| {
-            let mut state = self.0.0.lock();
-            if !state.is_up() {
-                return Poll::Ready(Err(Error::Gone));
-            }
-            match state.home.clone() {
-                Home::Found => Poll::Ready(Ok(())),
-                Home::Unknown => {
-                    let why =
-                        "no registrar is known: none is configured, and none announces itself";
-                    Poll::Ready(Err(Error::NoRegistrar(why.to_owned())))
-                }
-                Home::Unreachable(why) => Poll::Ready(Err(Error::NoRegistrar(why))),
-                Home::Looking => state.home_waiters.add(context),
-            }
-        })
-        .await
+        poll_fn(|context| self.0.0.lock().poll_home(context)).await
     }
 
     /// Resolves a pool handle: the pool, to select elements from. May be dropped at any time.
@@ -122,8 +105,8 @@ impl Client {
     }
 
     /// Hands the pool user and the time to `command`, for what has no method here: counters, notes,
-    /// business cards, registrars to add. Its actions and events are the client's. Within `command` the
-    /// client and its sessions and pools can do nothing else: a call to one of them would wait for ever.
+    /// business cards, registrars to add. Its actions and events are the client's. The client is locked
+    /// meanwhile: no method of it, its sessions or pools may be called within.
     ///
     /// # Errors
     /// The client is shut down.

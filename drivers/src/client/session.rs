@@ -105,9 +105,13 @@ impl<C: Codec> SessionBuilder<C> {
     /// As without a codec.
     ///
     /// # Errors
-    /// As without a codec; and [`Error::ManyElements`] where the session is to choose an element for each
-    /// message.
+    /// As without a codec; and a session that
+    /// [chooses for each message](SessionOptions::choose_per_message) can make no requests
+    /// ([`Error::ChoosesPerMessage`]): it could not tell which element owes an answer.
     pub async fn open(self) -> Result<Session<C>, Error> {
+        if self.options.choose_per_message {
+            return Err(Error::ChoosesPerMessage);
+        }
         self.begin(|codec| Some(Box::new(codec))).await
     }
 }
@@ -119,8 +123,11 @@ impl<C> SessionBuilder<C> {
     }
 
     /// How messages are sent, and what becomes of them when their element fails; a
-    /// [`Failover`] alone will do. A request goes to one element, and to
-    /// the next one until it is answered.
+    /// [`Failover`] alone will do. Of requests, the failover and the recipient are always the same.
+    ///
+    /// [`Failover::Undelivered`] is for transports that tell of each message whether it was delivered, as
+    /// SCTP does. Over TCP nothing is ever known to be: messages pile up until
+    /// [`send`](Session::send) waits for ever, and each failover sends them all again.
     pub fn sending(self, sending: impl Into<SendOptions>) -> Self {
         Self { sending: sending.into(), ..self }
     }
@@ -130,14 +137,10 @@ impl<C> SessionBuilder<C> {
         codec: impl FnOnce(C) -> Option<Box<dyn Codec>>,
     ) -> Result<Session<C>, Error> {
         let Self { client, handle, options, sending, patience, codec: given } = self;
-        let codec = codec(given);
-        if codec.is_some() && options.choose_per_message {
-            return Err(Error::ManyElements);
-        }
         let session = {
             let mut state = client.0.0.lock();
             let id = state.call(|user, now| user.open_session(now, handle, options))??;
-            state.desks.insert(id, Desk::new(id, codec, patience));
+            state.desks.insert(id, Desk::new(id, codec(given), patience));
             Session {
                 handle: client.0.clone(),
                 id,
@@ -225,7 +228,8 @@ impl<C> Session<C> {
         Ok(self.command(|session| session.give_up())??)
     }
 
-    /// Any other command for the session: a cookie, a move, to resume.
+    /// Any other command for the session: a cookie, a move, to resume. The client is locked meanwhile:
+    /// no method of it, its sessions or pools may be called within.
     ///
     /// # Errors
     /// The session is over, or the client.
@@ -242,23 +246,25 @@ impl<C> Session<C> {
     /// it is dropped meanwhile, the session closes all the same.
     ///
     /// # Errors
-    /// A message was not delivered, of which nobody has read, or something was dropped unread: the first of
-    /// these is told, once the session is over; or it could not end in good order.
+    /// The first of what nobody has read: a message was not delivered ([`Error::Undelivered`]), or something
+    /// was dropped unread ([`Error::Dropped`]); or the session could not end in good order. Each is told once
+    /// the session is over.
     pub async fn close(self) -> Result<(), Error> {
         match self.command(|session| session.close()) {
             // It is closing, or over.
             Ok(_) | Err(Error::SessionClosed) => {}
             Err(gone) => return Err(gone),
         }
-        let mut outcome = Ok(());
+        let mut told = Ok(());
         loop {
-            let lost = match self.event().await {
-                Ok(Some(event)) => undelivered(&event).map(Error::Undelivered),
-                Ok(None) => return outcome,
-                Err(dropped @ Error::Dropped(_)) => Some(dropped),
-                Err(end) => return outcome.and(Err(end)),
-            };
-            outcome = outcome.and(lost.map_or(Ok(()), Err));
+            match self.event().await {
+                Ok(Some(event)) => {
+                    told = told.and(undelivered(&event).map_or(Ok(()), |it| Err(it.into())));
+                }
+                Ok(None) => return told,
+                Err(dropped @ Error::Dropped(_)) => told = told.and(Err(dropped)),
+                Err(end) => return told.and(Err(end)),
+            }
         }
     }
 
@@ -298,8 +304,10 @@ impl<C> Session<C> {
         &self,
         poll: impl FnOnce(&mut Desk) -> Poll<Result<T, Error>>,
     ) -> Poll<Result<T, Error>> {
-        let mut state = self.handle.0.lock();
-        state.desks.get_mut(&self.id).map_or(Poll::Ready(Err(Error::Gone)), poll)
+        match self.handle.0.lock().desks.get_mut(&self.id) {
+            Some(desk) => poll(desk),
+            None => Poll::Ready(Err(Error::Gone)),
+        }
     }
 }
 
@@ -366,8 +374,8 @@ impl<C> Stream for Session<C> {
     }
 }
 
-/// To flush is to have all in the session's queue; to close, to wait for the end of the session, while what
-/// comes is left to whoever reads.
+/// To flush is to have all in the session's queue; to close, to wait for the end of the session, which leaves
+/// to the [`Stream`] what is still to be read.
 impl<C> Sink<Bytes> for Session<C> {
     type Error = Error;
 
@@ -401,8 +409,8 @@ impl<C> Sink<Bytes> for Session<C> {
 impl<C> fmt::Debug for Session<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id = self.id;
-        // Whoever is shown within a command has the client already.
-        let Some(mut state) = self.handle.0.try_lock() else { return write!(f, "{id:?}") };
+        // Within a command, whose caller may want to print it, the client is locked.
+        let Some(mut state) = self.handle.0.try_lock() else { return write!(f, "{id:?}, in use") };
         let view = state.call(|user, _| user.session(id).map(|session| format!("{session:?}")));
         match view {
             Ok(Some(view)) => f.write_str(&view),

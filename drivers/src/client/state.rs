@@ -25,10 +25,10 @@ pub(crate) struct State {
     drive: Option<Box<dyn Drive + Send>>,
     /// Wakes who runs the driver, if that sleeps.
     run: Option<Waker>,
-    pub(super) home: Home,
-    /// Until when a registrar may announce itself, where none is known.
-    listens_until: Option<Instant>,
-    pub(super) home_waiters: Waiters,
+    home: Home,
+    /// Until when an announce is waited for.
+    announce_due: Option<Instant>,
+    home_waiters: Waiters,
     resolutions: BTreeMap<RequestId, Slot<Result<PoolId, ResolveError>>>,
     /// Who waits until there may be one more of them.
     resolution_waiters: Waiters,
@@ -42,13 +42,13 @@ pub(crate) struct State {
 
 /// How the search for a home registrar stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Home {
+enum Home {
     Looking,
     Found,
-    /// None is known, and none has announced itself.
+    /// None is known. There is none once the wait for an announce is over.
     Unknown,
-    /// All have been tried in vain, and the search goes on; why.
-    Unreachable(String),
+    /// Those that are known were tried in vain.
+    Nowhere(String),
 }
 
 /// Somebody waits for one thing.
@@ -93,7 +93,7 @@ impl Shared {
             drive: Some(drive),
             run: None,
             home: Home::Looking,
-            listens_until: None,
+            announce_due: None,
             home_waiters: Waiters::default(),
             resolutions: BTreeMap::new(),
             resolution_waiters: Waiters::default(),
@@ -109,7 +109,7 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nothing if somebody has it, who may be oneself.
+    /// The state, where nobody is at it, not even who asks.
     pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
         match self.0.try_lock() {
             Ok(state) => Some(state),
@@ -175,10 +175,6 @@ impl State {
         Ok(told)
     }
 
-    pub(super) const fn is_up(&self) -> bool {
-        self.drive.is_some()
-    }
-
     /// Waits until the driver has come to its end.
     pub(super) fn poll_end(&mut self, context: &Context<'_>) -> Poll<()> {
         match self.drive {
@@ -201,8 +197,8 @@ impl State {
 
     /// One step: what the driver has to tell, or what is due.
     pub(super) fn step(&mut self, context: &mut Context<'_>) -> Step {
-        let first = self.deadlines.first().map(|(at, _)| *at);
-        let until = first.into_iter().chain(self.listens_until).min();
+        let patience = self.deadlines.first().map(|(at, _)| *at);
+        let until = patience.into_iter().chain(self.announce_due).min();
         let Some(drive) = &mut self.drive else { return Step::Over };
         match drive.poll_event(context, until) {
             Poll::Pending => return Step::Idle,
@@ -218,39 +214,12 @@ impl State {
                     return Step::Over;
                 }
                 self.lose_patience(now);
-                if self.listens_until.take_if(|until| *until <= now).is_some() {
-                    self.check_listening();
+                if self.announce_due.take_if(|due| *due <= now).is_some() {
+                    self.home_waiters.wake();
                 }
             }
         }
         Step::Done
-    }
-
-    /// Nobody is known: as long as announces are waited for there may yet be somebody.
-    fn check_listening(&mut self) {
-        let search = self.call(|user, now| {
-            (user.registrars().home_search(), now + user.config().discovery.announce_wait)
-        });
-        match search {
-            Ok((HomeSearch::Listening, until)) => self.listens_until = Some(until),
-            Ok((HomeSearch::Idle, _)) => self.set_home(Home::Unknown),
-            // It has gone on.
-            _ => {}
-        }
-    }
-
-    /// Looks for a home, unless there is one. What was found out counts no longer where the search begins anew,
-    /// or a registrar has become known.
-    pub(super) fn find_home(&mut self) -> Result<(), Error> {
-        let was_idle = self.call(|user, now| {
-            let is_idle = user.registrars().home_search() == HomeSearch::Idle;
-            user.registrars_mut(now).find_home();
-            is_idle
-        })?;
-        if was_idle || self.home == Home::Unknown {
-            self.home = Home::Looking;
-        }
-        Ok(())
     }
 
     fn hear(&mut self, event: Event) {
@@ -264,9 +233,17 @@ impl State {
             Event::RegistrarLost => self.set_home(Home::Looking),
             Event::NoRegistrarReachable => {
                 let why = self.drive.as_ref().map(|drive| drive.no_registrar());
-                self.set_home(Home::Unreachable(why.unwrap_or_default()));
+                self.set_home(Home::Nowhere(why.unwrap_or_default()));
             }
-            Event::NoRegistrarKnown => self.check_listening(),
+            Event::NoRegistrarKnown => {
+                self.set_home(Home::Unknown);
+                self.announce_due = self.drive.as_deref_mut().and_then(|drive| {
+                    command_to(drive, |user, now| {
+                        let waits = user.registrars().home_search() == HomeSearch::Listening;
+                        waits.then(|| now + user.config().discovery.announce_wait)
+                    })
+                });
+            }
             Event::Resolved { request, pool, .. } => self.resolved(request, Ok(pool)),
             Event::ResolutionFailed { request, error, .. } => self.resolved(request, Err(error)),
             Event::PoolChanged { pool, joined, left, altered, .. } => {
@@ -293,8 +270,37 @@ impl State {
         }
     }
 
+    /// Begins to look for a registrar if nobody has.
+    pub(super) fn find_home(&mut self) -> Result<(), Error> {
+        let search = self.call(|user, now| {
+            let before = user.registrars().home_search();
+            user.registrars_mut(now).find_home();
+            before
+        })?;
+        if search == HomeSearch::Idle {
+            self.home = Home::Looking;
+        }
+        Ok(())
+    }
+
+    /// Waits until a registrar is found, or there is none.
+    pub(super) fn poll_home(&mut self, context: &Context<'_>) -> Poll<Result<(), Error>> {
+        let Some(drive) = self.drive.as_deref_mut() else { return Poll::Ready(Err(Error::Gone)) };
+        let search = command_to(drive, |user, _| user.registrars().home_search());
+        let is_tried = matches!(search, HomeSearch::Hunting | HomeSearch::Reopening);
+        let why = match &self.home {
+            Home::Found => return Poll::Ready(Ok(())),
+            Home::Nowhere(why) => why,
+            Home::Unknown if self.announce_due.is_none() && !is_tried => {
+                "no registrar is known: none is configured, and none announces itself"
+            }
+            Home::Unknown | Home::Looking => return self.home_waiters.add(context),
+        };
+        Poll::Ready(Err(Error::NoRegistrar(why.to_owned())))
+    }
+
     fn set_home(&mut self, home: Home) {
-        self.home = home;
+        (self.home, self.announce_due) = (home, None);
         self.home_waiters.wake();
     }
 

@@ -68,7 +68,7 @@ const BURST: usize = 64;
 pub struct Driver {
     user: PoolUser,
     data_ppid: u32,
-    /// Where a copy goes of what passes; nowhere if not changed.
+    /// Where a copy goes of [what passes](crate::Watcher); nowhere if not changed.
     pub watcher: Option<Watcher>,
     /// What the pool user calls [`Instant::EPOCH`].
     start: std::time::Instant,

@@ -29,7 +29,7 @@ pub struct SctpPoolUser {
     channels: BTreeMap<ChannelId, Channel>,
     by_association: BTreeMap<AssociationId, ChannelId>,
     data_ppid: u32,
-    /// Where a copy goes of what passes; nowhere if not changed.
+    /// Where a copy goes of [what passes](crate::Watcher); nowhere if not changed.
     pub watcher: Option<Watcher>,
     zone: Zone,
     registrar_failure: LastFailure,

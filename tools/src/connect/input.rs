@@ -1,13 +1,14 @@
 //! The input, a message for each line, read by a thread of its own: a terminal or a pipe may be silent for long.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 
-/// The longest message.
+/// The longest message; what is longer goes in pieces.
 const LONGEST: usize = 16_384;
 
-/// The longest line of hex, which may have spaces wherever one likes.
+/// The longest line of hex, which is read as a whole: it can be cut only where a byte ends.
 const LONGEST_HEX: usize = 1 << 20;
 
 /// What was read ahead.
@@ -15,8 +16,8 @@ const LONGEST_HEX: usize = 1 << 20;
 pub(crate) struct Input {
     lines: Receiver<Line>,
     is_hex: bool,
-    /// What is left of a line of hex that is longer than a message.
-    left: Vec<u8>,
+    /// The messages of a line that was too long for one.
+    pieces: VecDeque<Vec<u8>>,
     /// It has ended, for whatever reason.
     is_over: bool,
 }
@@ -54,7 +55,7 @@ impl Input {
                 }
             }
         });
-        Self { lines, is_hex, left: Vec::new(), is_over: false }
+        Self { lines, is_hex, pieces: VecDeque::new(), is_over: false }
     }
 
     /// The next message, if it was read already.
@@ -62,19 +63,17 @@ impl Input {
         if self.is_over {
             return Next::End;
         }
-        if !self.left.is_empty() {
-            let rest = self.left.split_off(self.left.len().min(LONGEST));
-            return Next::Message(std::mem::replace(&mut self.left, rest));
+        if let Some(piece) = self.pieces.pop_front() {
+            return Next::Message(piece);
         }
         match self.lines.try_recv() {
-            Ok(Ok(line)) if line.len() == LONGEST_HEX => {
-                Next::Unusable(format!("a line of the input is longer than {LONGEST_HEX} bytes"))
+            Ok(Ok(line)) if self.is_hex && line.len() == LONGEST_HEX && !line.ends_with(b"\n") => {
+                Next::Unusable(format!("a line of hex is longer than {LONGEST_HEX} characters"))
             }
             Ok(Ok(line)) if self.is_hex => match bytes(&line) {
-                Some(bytes) if bytes.is_empty() => Next::Nothing,
                 Some(bytes) => {
-                    self.left = bytes;
-                    self.next()
+                    self.pieces.extend(bytes.chunks(LONGEST).map(<[u8]>::to_vec));
+                    self.pieces.pop_front().map_or(Next::Nothing, Next::Message)
                 }
                 None => {
                     let start = &line.get(..60).unwrap_or(&line).trim_ascii();
@@ -135,12 +134,12 @@ mod tests {
     #[test]
     fn hex_is_bytes() {
         let of = |bytes: &[u8]| Next::Message(bytes.to_vec());
+        let long = "0f ".repeat(LONGEST + 1);
+        let pieces = [of(&[15; LONGEST]), of(&[15]), Next::End];
+        assert_eq!(read(long.as_bytes(), true), pieces);
+        let endless = vec![b'0'; LONGEST_HEX + 2];
+        assert!(matches!(read(&endless, true)[0], Next::Unusable(_)));
         assert_eq!(read(b"00 ff\n\nAb", true), [of(&[0, 255]), of(&[0xab]), Next::End]);
-        let spaced = "ab ".repeat(LONGEST + 1);
-        let whole = vec![0xab; LONGEST];
-        assert_eq!(read(spaced.as_bytes(), true), [of(&whole), of(&[0xab]), Next::End]);
-        let endless = vec![b'0'; LONGEST_HEX + 1];
-        assert!(matches!(&read(&endless, true)[0], Next::Unusable(why) if why.contains("longer")));
         let why = |what: &str| Next::Unusable(format!("the input is not hex: {what}"));
         assert_eq!(read(b"0\n0g\n", true), [why("0"), why("0g"), Next::End]);
     }

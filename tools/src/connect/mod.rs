@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use asap_pu::wire::PeIdentifier;
 use asap_pu::{
-    Event, Failover, Instant, ResolveError, SendError, SendErrorReason, SessionError, SessionId,
+    Event, Failover, Instant, ResolveError, SendErrorReason, SessionError, SessionId,
     SessionOptions, SessionState, UndeliveredReason,
 };
 
@@ -45,13 +45,13 @@ struct Conversation<'a, W, E> {
     session: SessionId,
     failover: Failover,
     input: Input,
+    /// A line that the session had no room for yet.
+    unsent: Option<Vec<u8>>,
     /// Whether a registrar was reached, and an element.
     has_home: bool,
     was_connected: bool,
     /// When the last thing happened, sent or received.
     last: Instant,
-    /// A message that found no room yet.
-    kept: Option<Vec<u8>>,
     /// Whether the input has ended and the session is being closed.
     is_closing: bool,
     undelivered: usize,
@@ -111,10 +111,10 @@ impl<'a, W: Write, E: Write> Conversation<'a, W, E> {
             session,
             failover,
             input,
+            unsent: None,
             has_home: false,
             was_connected: false,
             last,
-            kept: None,
             is_closing: false,
             undelivered: 0,
         })
@@ -142,8 +142,8 @@ impl<'a, W: Write, E: Write> Conversation<'a, W, E> {
                 if self.hear(event)? {
                     return Ok(());
                 }
-                self.read()?;
                 self.link.seen()?;
+                self.read()?;
             }
         }
     }
@@ -160,18 +160,16 @@ impl<'a, W: Write, E: Write> Conversation<'a, W, E> {
             if queued + state.unconfirmed() >= MAX_WAITING {
                 return Ok(());
             }
-            let next = self.kept.take().map_or_else(|| self.input.next(), Next::Message);
+            let next = self.unsent.take().map_or_else(|| self.input.next(), Next::Message);
             match next {
                 Next::Message(message) => {
                     let failover = self.failover;
                     let mut session = self.link.user().session_mut(now, session)?;
                     match session.send(message, failover) {
                         Ok(_) => self.last = now,
-                        // What was lost or returned still counts until its fate is read.
-                        Err(SendError {
-                            data, reason: SendErrorReason::QueueFull { .. }, ..
-                        }) => {
-                            self.kept = Some(data.into());
+                        // Messages whose end is still to be heard of have their room, too.
+                        Err(error) if matches!(error.reason, SendErrorReason::QueueFull { .. }) => {
+                            self.unsent = Some(error.data.into());
                             return Ok(());
                         }
                         Err(error) => {
