@@ -88,7 +88,8 @@ impl Pool {
         self.command(|pool| pool.fail_over(failed.identifier).map(Element::of)).await
     }
 
-    /// Any other command for the pool: several elements at once, a report, taking one back.
+    /// Any other command for the pool: several elements at once, a report, taking one back. Within it the
+    /// client can do nothing else, as in [`Client::with`].
     ///
     /// # Errors
     /// As [`Client::resolve`], or what the command says.
