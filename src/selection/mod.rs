@@ -294,10 +294,6 @@ impl Selector {
         if at < self.members.len() {
             self.out.set(self.members.len(), at, !usable);
             self.is_stale = true;
-            // Room for what the next choice takes over, which is to allocate nothing.
-            if self.left_out.is_empty() {
-                self.left_out.0.fill_with(self.out.0.len(), 0);
-            }
         }
     }
 
