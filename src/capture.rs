@@ -29,6 +29,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
+use crate::time::nanos;
 use crate::wire::{ASAP_PPID, StreamDecoder};
 
 /// The payload protocol identifier of data that says nothing of itself (RFC 9260 §3.3.1).
@@ -179,7 +180,7 @@ impl Capture {
 
     fn packet(&mut self, at: Duration, packet: &[u8]) {
         let interface = [0; 4];
-        let nanos = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX).to_be_bytes();
+        let nanos = nanos(at).to_be_bytes();
         let length = length32(packet.len());
         self.block(PACKET, &[&interface, &nanos, &length, &length, packet]);
     }

@@ -326,7 +326,7 @@ pub enum StaleAnswers {
     #[default]
     Served,
     /// The asker waits for the refresh, and gets what is there, marked as stale, if no registrar
-    /// answers.
+    /// answers. A session waits for `sessions.connect_timeout` at most, as for an element.
     Fallback,
     /// The asker waits for the refresh, and gets an error if no registrar answers.
     Withheld,
@@ -364,8 +364,8 @@ pub enum ConfigError {
 }
 
 impl Limits {
-    /// Whether a pool handle may be as long as this (RFC 5354 §3.9 has no empty one).
-    pub(crate) fn take_handle(&self, len: usize) -> bool {
+    /// Whether a pool handle may have so many bytes.
+    pub(crate) fn allow_handle_len(&self, len: usize) -> bool {
         (1..=self.max_handle_len).contains(&len)
     }
 }
@@ -443,7 +443,7 @@ impl Config {
         }
         match self.sessions.identity.as_ref().map(|own| own.handle.len()) {
             Some(0) => return Err(ConfigError::Zero("sessions.identity")),
-            Some(len) if len > limits.max_handle_len => {
+            Some(len) if !limits.allow_handle_len(len) => {
                 return Err(ConfigError::Exceeds("sessions.identity", "limits.max_handle_len"));
             }
             _ => {}

@@ -101,7 +101,7 @@ impl fmt::Debug for Instant {
 
 /// What fits of a duration, in one place: a device that is short of room needs it there once.
 #[inline(never)]
-fn nanos(duration: Duration) -> u64 {
+pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

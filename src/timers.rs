@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::ordered::Set;
+use crate::time::nanos;
 use crate::{Instant, Rng};
 
 /// What is due when: each key has at most one deadline, which its owner keeps in a slot of its own.
@@ -86,7 +87,7 @@ pub enum TimerKind {
 
 /// 75 to 100 % of `nominal`, so that pool users that lost one registrar together come back apart.
 pub(crate) fn jitter(rng: &mut Rng, nominal: Duration) -> Duration {
-    let nanos = u64::try_from(nominal.as_nanos()).unwrap_or(u64::MAX);
+    let nanos = nanos(nominal);
     Duration::from_nanos(nanos - rng.below(nanos / 4 + 1))
 }
 

@@ -133,10 +133,10 @@ pub const CAPABILITIES: Capabilities =
     if cfg!(feature = "tls") { TCP.with_authentication() } else { TCP };
 
 impl Driver {
-    /// As [`on`](Self::on) tokio.
+    /// A driver around a new pool user, on tokio; otherwise as [`on`](Self::on).
     ///
     /// # Errors
-    /// As there.
+    /// As [`on`](Self::on).
     pub fn new(config: Config, seed: u64) -> Result<Self, ConfigError> {
         Self::on(Tokio, config, seed)
     }

@@ -17,7 +17,7 @@ use asap_pu::{Config, ConfigError, Event, Failover, ResolveError, SessionError};
 use asap_pu_tokio::{Client, Codec, Error, Lines, Pool, Run, Session, Watch};
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time::{sleep, timeout};
@@ -652,67 +652,25 @@ async fn link_local_registrars_are_on_one_interface() {
     of([1, 1]).unwrap().shut_down().await;
 }
 
-/// [SESSION-6]: who gives up while the session looks for another element does not get in the way of those
-/// who wait: the new element answers them and not him.
-#[tokio::test]
-async fn an_answer_goes_to_whom_it_belongs() {
-    let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let second = nobody().await;
-    let client = client(&[first.local_addr().unwrap(), second]).await;
-    let session = client.session(POOL).codec(Lines).patience(None).open().await.unwrap();
-    let session = Arc::new(session);
-    let requests = ["a\n", "b\n", "c\n"].map(|request| {
-        let session = session.clone();
-        tokio::spawn(async move { session.request(request).await })
-    });
-    let (mut stream, _) = first.accept().await.unwrap();
-    stream.read_exact(&mut [0; 6]).await.unwrap();
-    drop((first, stream));
-    while session.element().is_some() {
-        sleep(Duration::from_millis(5)).await;
-    }
-    let [impatient, others @ ..] = requests;
-    impatient.abort();
-    assert!(impatient.await.unwrap_err().is_cancelled());
-    let second = TcpListener::bind(second).await.unwrap();
-    tokio::spawn(async move {
-        let (stream, _) = second.accept().await.unwrap();
-        let (read, mut write) = stream.into_split();
-        let mut lines = tokio::io::BufReader::new(read).lines();
-        while let Some(line) = lines.next_line().await.unwrap() {
-            write.write_all(format!("to {line}\n").as_bytes()).await.unwrap();
-        }
-    });
-    for (request, expected) in others.into_iter().zip(["to b", "to c"]) {
-        assert_eq!(timeout(PATIENCE, request).await.unwrap().unwrap().unwrap(), expected);
-    }
-}
-
-/// [SESSION-4]: an element that answers nobody is left also where each of those who ask gives up before the
-/// session does.
-#[tokio::test]
-async fn the_impatient_leave_a_silent_element_too() {
-    let client = client(&[mute().await, element(2, 1_000).await]).await;
-    let patience = Duration::from_millis(300);
-    let session = client.session(POOL).codec(Lines).patience(patience).open().await.unwrap();
-    let answered = async {
-        while timeout(Duration::from_millis(100), session.request("a\n")).await.is_err() {}
-    };
-    timeout(PATIENCE, answered).await.expect("the silent one is never left");
-}
-
-/// [SESSION-13]: closing waits for the end also where something was not delivered before.
+/// [SESSION-13]: closing waits for the end also where something was not delivered before, and tells of
+/// that then.
 #[tokio::test]
 async fn closing_waits_for_the_end_whatever_was_lost() {
-    let client = client(&[element(1, 1_000).await]).await;
-    let session = client.session(POOL).open().await.unwrap();
-    let lost = session.send_with("never\n", Failover::Never).await.unwrap();
-    session.command(|session| session.withdraw(lost)).unwrap().ok();
-    let id = session.id();
-    for _ in 0..100 {
-        session.send("a\n").await.unwrap();
+    for as_sink in [false, true] {
+        // It is never read from.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = client(&[listener.local_addr().unwrap()]).await;
+        let mut session = client.session(POOL).sending(Failover::Never).open().await.unwrap();
+        let send = || session.send(vec![7; 100 << 10]);
+        while timeout(Duration::from_millis(300), send()).await.is_ok() {}
+        session.give_up().unwrap();
+        session.send("again\n").await.unwrap();
+        let id = session.id();
+        let closing = async {
+            if as_sink { SinkExt::close(&mut session).await } else { session.close().await }
+        };
+        let closed = timeout(PATIENCE, closing).await.unwrap();
+        assert!(matches!(closed, Err(Error::Undelivered(_))), "{closed:?}");
+        assert!(client.with(|user, _| user.session(id).is_none()).unwrap(), "it is over");
     }
-    session.give_up().unwrap();
-    let closed = timeout(PATIENCE, session.close()).await.unwrap();
-    assert!(client.with(|user, _| user.session(id).is_none()).unwrap(), "{closed:?}");
 }

@@ -63,6 +63,15 @@ struct Outcome {
     hash: u64,
 }
 
+/// A registrar, and a pool of so many elements over TCP.
+fn pool<const N: usize>(world: &World) -> [PeIdentifier; N] {
+    world.with(|sim| {
+        sim.listen_on_tcp(POOL);
+        sim.registrar();
+        [(); N].map(|()| sim.element(POOL, Policy::RoundRobin))
+    })
+}
+
 /// Tasks ask their questions, while all that happens.
 fn live(seed: u64, tasks: u32, questions: u32, troubles: Vec<Trouble>) -> Result<Outcome, Error> {
     sim::run(seed, async |world: World| {
@@ -132,11 +141,7 @@ proptest! {
         troubles in prop::collection::vec(trouble(), 0..6),
     ) {
         let left = sim::run(seed, async |world: World| {
-            let elements = world.with(|sim| {
-                sim.listen_on_tcp(POOL);
-                sim.registrar();
-                [(); 4].map(|()| sim.element(POOL, Policy::RoundRobin))
-            });
+            let elements = pool::<4>(&world);
             let client = world.client(work::config())?;
             let session = client.session(POOL).codec(Lines).open().await?;
             for (life, trouble) in lives.iter().zip(troubles.into_iter().map(Some).chain([const { None }; 40])) {
@@ -164,11 +169,7 @@ proptest! {
 #[test]
 fn an_outage_of_everything_is_told_in_time() {
     sim::run(1, async |world: World| {
-        let elements = world.with(|sim| {
-            sim.listen_on_tcp(POOL);
-            sim.registrar();
-            [(); 3].map(|()| sim.element(POOL, Policy::RoundRobin))
-        });
+        let elements = pool::<3>(&world);
         let client = world.client(Config::default()).unwrap();
         let session = client.session(POOL).codec(Lines).open().await.unwrap();
         world.with(|sim| elements.into_iter().for_each(|element| sim.fail(element, Fault::Crash)));
@@ -215,11 +216,7 @@ fn a_watch_hears_of_changes() {
 #[test]
 fn an_application_confirms_by_itself() {
     sim::run(3, async |world: World| {
-        let [a, b] = world.with(|sim| {
-            sim.listen_on_tcp(POOL);
-            sim.registrar();
-            [(); 2].map(|()| sim.element(POOL, Policy::RoundRobin))
-        });
+        let [a, b] = pool::<2>(&world);
         let client = world.client(Config::default()).unwrap();
         let session = client.session(POOL).sending(Failover::Unconfirmed).open().await.unwrap();
         let first = session.send("one").await.unwrap();
@@ -240,11 +237,7 @@ fn an_application_confirms_by_itself() {
 fn an_abandoned_request_is_owed_by_no_other_element() {
     for is_moved in [false, true] {
         sim::run(1, async |world: World| {
-            let elements = world.with(|sim| {
-                sim.listen_on_tcp(POOL);
-                sim.registrar();
-                [(); 2].map(|()| sim.element(POOL, Policy::RoundRobin))
-            });
+            let elements = pool::<2>(&world);
             let client = world.client(Config::default()).unwrap();
             let session = client.session(POOL).codec(Lines).open().await.unwrap();
             let had = session.element().unwrap();
@@ -284,11 +277,7 @@ fn an_abandoned_request_is_owed_by_no_other_element() {
 #[test]
 fn impatient_callers_leave_an_element_that_hangs() {
     sim::run(1, async |world: World| {
-        world.with(|sim| {
-            sim.listen_on_tcp(POOL);
-            sim.registrar();
-            [(); 2].map(|()| sim.element(POOL, Policy::RoundRobin))
-        });
+        pool::<2>(&world);
         let client = world.client(Config::default()).unwrap();
         let session = client.session(POOL).codec(Lines).open().await.unwrap();
         let hung = session.element().unwrap();
@@ -306,11 +295,7 @@ fn impatient_callers_leave_an_element_that_hangs() {
 #[test]
 fn an_answer_to_nobody_is_a_sign_of_life() {
     sim::run(1, async |world: World| {
-        world.with(|sim| {
-            sim.listen_on_tcp(POOL);
-            sim.registrar();
-            [(); 2].map(|()| sim.element(POOL, Policy::RoundRobin))
-        });
+        pool::<2>(&world);
         let client = world.client(Config::default()).unwrap();
         let session = client.session(POOL).codec(Lines).open().await.unwrap();
         let slow = session.element().unwrap();
@@ -345,11 +330,7 @@ fn a_session_that_chooses_per_message_makes_no_requests() {
 #[test]
 fn a_request_is_for_one_element() {
     sim::run(1, async |world: World| {
-        let elements = world.with(|sim| {
-            sim.listen_on_tcp(POOL);
-            sim.registrar();
-            [(); 2].map(|()| sim.element(POOL, Policy::RoundRobin))
-        });
+        let elements = pool::<2>(&world);
         let client = world.client(Config::default()).unwrap();
         let mut sending = SendOptions::default();
         sending.to = Recipient::All;
@@ -397,11 +378,7 @@ impl Drive for Slowing {
 #[test]
 fn short_messages_that_nobody_reads_slow_their_sender() {
     sim::run(1, async |world: World| {
-        world.with(|sim| {
-            sim.listen_on_tcp(POOL);
-            sim.registrar();
-            sim.element(POOL, Policy::RoundRobin)
-        });
+        pool::<1>(&world);
         let is_slowed = Arc::new(AtomicBool::new(false));
         let driver = world.driver(Config::default(), tcp::CAPABILITIES).unwrap();
         let (client, run) = Client::over(Slowing(driver, is_slowed.clone()));
@@ -421,11 +398,7 @@ fn short_messages_that_nobody_reads_slow_their_sender() {
 #[test]
 fn a_session_can_be_printed_within_a_command() {
     sim::run(1, async |world: World| {
-        world.with(|sim| {
-            sim.listen_on_tcp(POOL);
-            sim.registrar();
-            sim.element(POOL, Policy::RoundRobin)
-        });
+        pool::<1>(&world);
         let client = world.client(Config::default()).unwrap();
         let session = client.session(POOL).open().await.unwrap();
         let printed = client.with(|_, _| format!("{session:?}")).unwrap();
@@ -437,11 +410,7 @@ fn a_session_can_be_printed_within_a_command() {
 #[test]
 fn to_close_the_sink_leaves_what_is_to_be_read() {
     sim::run(1, async |world: World| {
-        world.with(|sim| {
-            sim.listen_on_tcp(POOL);
-            sim.registrar();
-            sim.element(POOL, Policy::RoundRobin)
-        });
+        pool::<1>(&world);
         let client = world.client(Config::default()).unwrap();
         let mut session = client.session(POOL).open().await.unwrap();
         SinkExt::send(&mut session, Bytes::from_static(b"x")).await.unwrap();

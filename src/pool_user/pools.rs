@@ -311,7 +311,7 @@ impl PoolUser {
         self.check_open()?;
         let (len, limits) = (handle.len(), &self.ctx.config.limits);
         match len {
-            _ if limits.take_handle(len) => Ok(handle),
+            _ if limits.allow_handle_len(len) => Ok(handle),
             0 => Err(CommandError::EmptyHandle),
             _ => Err(CommandError::HandleTooLong { len, max: limits.max_handle_len }),
         }

@@ -69,7 +69,7 @@ impl Sessions {
             env.ctx.stats.unexpected_messages += 1;
             return;
         }
-        let valid = env.ctx.config.limits.take_handle(handle.len());
+        let valid = env.ctx.config.limits.allow_handle_len(handle.len());
         if session.accepted && valid {
             session.pool = Pool::Named(PoolHandle::from(handle).into());
         }

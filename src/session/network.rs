@@ -606,7 +606,7 @@ impl Sessions {
         if env.cache.find(handle).is_some() {
             return;
         }
-        let valid = env.ctx.config.limits.take_handle(handle.len());
+        let valid = env.ctx.config.limits.allow_handle_len(handle.len());
         if valid && self.card_lookups.count(env.now, SPAN) == 1 {
             self.needs.push_back(Need::LookUp { handle: PoolHandle::from(handle) });
         } else {

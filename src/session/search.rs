@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::id::SessionId;
 use crate::journal::{NoteKind, PassedOver, PauseReason};
 use crate::pool::Pool;
+use crate::time::nanos;
 use crate::timers::jitter;
 use crate::wire::{PeIdentifier, Transport};
 use crate::{Instant, Rng};
@@ -278,8 +279,7 @@ impl Search {
         rng: &mut Rng,
         spread: Duration,
     ) -> Instant {
-        let nanos = u64::try_from(spread.as_nanos()).unwrap_or(u64::MAX);
-        let until = now + Duration::from_nanos(rng.below(nanos));
+        let until = now + Duration::from_nanos(rng.below(nanos(spread)));
         self.step = Step::Pausing { until, anew: false };
         until
     }

@@ -229,12 +229,14 @@ impl Desk {
         }
     }
 
-    /// Waits until the session is over.
+    /// Waits until the session is over. What is to be read is left to others, but is no good end where it tells
+    /// of a message that was not delivered.
     pub(super) fn poll_end(&mut self, context: &Context<'_>) -> Poll<Result<(), Error>> {
-        match &self.end {
-            Some(End::Closed) => Poll::Ready(Ok(())),
-            Some(end) => Poll::Ready(Err(end.into())),
-            None => self.readers.add(context),
+        let Some(end) = &self.end else { return self.readers.add(context) };
+        match (self.inbox.iter().find_map(undelivered), end) {
+            (Some(undelivered), _) => Poll::Ready(Err(undelivered.into())),
+            (None, End::Closed) => Poll::Ready(Ok(())),
+            (None, end) => Poll::Ready(Err(end.into())),
         }
     }
 

@@ -375,7 +375,7 @@ impl<C> Stream for Session<C> {
 }
 
 /// To flush is to have all in the session's queue; to close, to wait for the end of the session, which leaves
-/// to the [`Stream`] what is still to be read.
+/// to the [`Stream`] what is still to be read, and is an error where that tells of a message that was not delivered.
 impl<C> Sink<Bytes> for Session<C> {
     type Error = Error;
 
